@@ -1,0 +1,91 @@
+"""The training loop that courses teach, written as their notebooks are: the other side of `make bench`.
+
+A Dataset that turns one PIL image at a time into a tensor, a DataLoader, Adam as it comes, `.item()` every step; the
+VAE with a sigmoid and binary cross entropy, the GANs with new noise for each of the two updates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from counterfeit.models import AE, GAN, VAE, Family
+from counterfeit.recipes import RECIPES
+
+
+class PilDataset(Dataset):
+    """What torchvision's MNIST and CIFAR10 with ToTensor() do for an item."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self.images, self.labels = images.transpose(0, 2, 3, 1), labels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        picture = Image.fromarray(self.images[i].squeeze())
+        array = np.array(picture, copy=True)
+        tensor = torch.from_numpy(array).view(picture.height, picture.width, -1).permute(2, 0, 1).contiguous()
+        return tensor.to(torch.float32).div(255), int(self.labels[i])
+
+
+def course_steps(name: str, model: Family, images: np.ndarray, labels: np.ndarray) -> Iterator[dict[str, float]]:
+    """Train for ever, one step an item, yielding the losses."""
+    config = RECIPES[name].config
+    loader = DataLoader(PilDataset(images, labels), batch_size=config.batch_size, shuffle=True, drop_last=True)
+    optimisers = {
+        player: torch.optim.Adam(module.parameters(), lr=config.lr, betas=config.betas)
+        for player, module in model.players().items()
+    }
+    step = {AE: _autoencoder_step, VAE: _autoencoder_step, GAN: _gan_step}[type(model)]
+    while True:
+        for x, y in loader:
+            yield step(name, model, x, y, optimisers)
+
+
+def _autoencoder_step(name, model, x, y, optimisers):
+    y = y if model.classes else None
+    if isinstance(model, VAE):
+        mu, logvar = model.encoder(x, y).chunk(2, dim=1)
+        z = mu + torch.randn_like(mu) * torch.exp(0.5 * logvar)
+        kl = -0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp()) / len(x)
+    else:
+        z, kl = model.encoder(x), torch.zeros(())
+    x_hat = torch.sigmoid(model.decoder(z, y))
+    loss = F.binary_cross_entropy(x_hat, x, reduction="sum") / len(x) + kl
+    optimisers["autoencoder"].zero_grad()
+    loss.backward()
+    optimisers["autoencoder"].step()
+    return {"loss": loss.item()}
+
+
+def _gan_step(name, model, x, y, optimisers):
+    real = 2 * (x - 0.5)
+    n = len(x)
+
+    optimisers["discriminator"].zero_grad()
+    fake = torch.tanh(model.generator(2 * torch.rand(n, model.latent) - 1)).detach()
+    logits_real, logits_fake = model.discriminator(real), model.discriminator(fake)
+    if name == "lsgan":
+        d_loss = 0.5 * ((logits_real - 1) ** 2).mean() + 0.5 * (logits_fake**2).mean()
+    else:
+        d_loss = F.binary_cross_entropy_with_logits(logits_real, torch.ones(n, 1))
+        d_loss = d_loss + F.binary_cross_entropy_with_logits(logits_fake, torch.zeros(n, 1))
+    d_loss.backward()
+    optimisers["discriminator"].step()
+
+    optimisers["generator"].zero_grad()
+    fake = torch.tanh(model.generator(2 * torch.rand(n, model.latent) - 1))
+    logits_fake = model.discriminator(fake)
+    if name == "lsgan":
+        g_loss = 0.5 * ((logits_fake - 1) ** 2).mean()
+    else:
+        g_loss = F.binary_cross_entropy_with_logits(logits_fake, torch.ones(n, 1))
+    g_loss.backward()
+    optimisers["generator"].step()
+    return {"d_loss": d_loss.item(), "g_loss": g_loss.item()}

@@ -1,0 +1,41 @@
+"""counterfeit: train image generators on a laptop, and score them with numbers that can be trusted.
+
+    import counterfeit as cf
+    run = cf.train("vae", data="mnist")
+    images = run.sample(64, seed=0)          # uint8 (64, C, H, W)
+    run = cf.load("runs/vae-mnist-s0")
+
+The names are imported on first use, so that `import counterfeit` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from counterfeit.version import __version__
+
+if TYPE_CHECKING:
+    from counterfeit.data import ImageSet
+    from counterfeit.data import load as load_data
+    from counterfeit.errors import InputError
+    from counterfeit.run import Run, load
+    from counterfeit.verbs.train import train
+
+__all__ = ["ImageSet", "InputError", "Run", "__version__", "load", "load_data", "train"]
+
+_HOMES = {
+    "ImageSet": ("counterfeit.data", "ImageSet"),
+    "InputError": ("counterfeit.errors", "InputError"),
+    "Run": ("counterfeit.run", "Run"),
+    "load": ("counterfeit.run", "load"),
+    "load_data": ("counterfeit.data", "load"),
+    "train": ("counterfeit.verbs.train", "train"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'counterfeit' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value

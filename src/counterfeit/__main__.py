@@ -1,0 +1,6 @@
+"""`python -m counterfeit`."""
+
+from counterfeit.cli import main
+
+if __name__ == "__main__":
+    main()

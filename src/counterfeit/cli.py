@@ -1,0 +1,173 @@
+"""The command line: one thin function a verb. Torch is imported when a verb needs it, not for help."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, TypeVar
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
+
+from counterfeit.config import Config
+from counterfeit.console import say
+from counterfeit.errors import InputError
+from counterfeit.recipes import RECIPES
+from counterfeit.registry import Registry
+from counterfeit.version import __version__
+
+T = TypeVar("T")
+PROG = "counterfeit"
+VERBS: Registry[Callable[[list[str]], int]] = Registry("verb")
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a generator and keep it in a run folder."""
+
+    model: Positional[Annotated[str, arg(metavar="MODEL")]]
+    """Name of the model: ae, vae, cvae, gan, lsgan or dcgan. The defaults below are this model's own."""
+    out: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    """Run folder; by default runs/MODEL-DATA-sSEED."""
+    resume: bool = False
+    """Continue the run in that folder exactly where its last checkpoint left it; its settings are taken over, and
+    --epochs may be raised."""
+    config: OmitArgPrefixes[Config] = field(default_factory=Config)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw samples from a trained run. The same seed gives the same images, however many are drawn."""
+
+    run: Positional[Annotated[str, arg(metavar="RUN")]]
+    """Run folder, as `counterfeit train` makes it."""
+    n: Annotated[int, arg(aliases=["-n"])] = 64
+    """Number of images."""
+    label: Annotated[int | None, arg(metavar="INT", help_behavior_hint="")] = None
+    """Draw this class only (cvae); by default each class in turn."""
+    seed: int = 0
+    """Seed of the noise."""
+    out: Annotated[str | None, arg(metavar="PATH", help_behavior_hint="")] = None
+    """grid.png for one picture, FILE.npz for arrays, or a new folder for one PNG an image; by default a grid in the
+    run's samples folder."""
+    device: str = "auto"
+    """Where to compute: `cpu`, `cuda`, `mps`, or `auto` for the best there is."""
+
+
+@dataclass(frozen=True)
+class List:
+    """List what there is, by name."""
+
+    what: Positional[Annotated[str, arg(metavar="models|data")]] = "all"
+    """What to list; by default everything."""
+
+
+@VERBS.register("train")
+def train(argv: list[str]) -> int:
+    """train a generator on a data set or a folder of images"""
+    # The defaults are the model's own, so the model is read first; a model named after options is met in a second reading.
+    model = argv[0] if argv and argv[0] in RECIPES else "vae"
+    asked = parse(Train, argv, Train(tyro.MISSING, config=RECIPES[model].config))
+    if asked.model != model:
+        asked = parse(Train, argv, Train(tyro.MISSING, config=RECIPES[asked.model].config))
+
+    from counterfeit.verbs.train import Interrupted, fit, starting_config
+
+    if asked.resume:
+        # What the run was trained with takes the place of the model's own settings; options that were typed go on top.
+        given = {"data": asked.config.data, "seed": asked.config.seed}
+        config = starting_config(asked.model, asked.out, True, given)
+        asked = parse(Train, argv, Train(tyro.MISSING, config=config))
+    try:
+        run = fit(asked.model, asked.config, out=asked.out, resume=asked.resume)
+    except Interrupted as stopped:
+        say(str(stopped))
+        return 130
+    print(f"run      {run.path}")
+    print(f"samples  {max(run.folder.samples.glob('epoch-*.png'), default=run.folder.samples)}")
+    print(f"curves   {run.folder.curves}")
+    print(f"next     {PROG} sample {run.path} -n 64 --out grid.png")
+    return 0
+
+
+@VERBS.register("sample")
+def sample(argv: list[str]) -> int:
+    """draw images from a trained run"""
+    asked = parse(Sample, argv)
+
+    from counterfeit.run import load
+    from counterfeit.verbs.sample import sample as draw
+
+    print(draw(load(asked.run, asked.device), asked.n, label=asked.label, seed=asked.seed, out=asked.out))
+    return 0
+
+
+@VERBS.register("list")
+def list_(argv: list[str]) -> int:
+    """list models and data sets"""
+    from counterfeit.verbs.list import LISTS
+
+    asked = parse(List, argv)
+    for name in LISTS if asked.what == "all" else [asked.what]:
+        print(LISTS[name]())
+    return 0
+
+
+def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
+    """Read a verb's options; --help prints and exits with 0, a fault becomes one line and an InputError."""
+    prog = f"{PROG} {kind.__name__.lower()}"
+    box = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(box):
+            return tyro.cli(kind, prog=prog, args=list(argv), default=default, config=(FlagCreatePairsOff,))
+    except SystemExit as exit:
+        if exit.code in (0, None):
+            raise
+    raise InputError(f"{_in_one_line(box.getvalue())} (see {prog} --help)")
+
+
+def _in_one_line(box: str) -> str:
+    """The fault that tyro draws in a box, whose frame is of lines or, where the terminal has none, of ASCII."""
+    inside = [line.strip("│| ") for line in box.splitlines() if not line.startswith(("╭", "╰", "+"))]
+    told = [line for line in inside if line.strip("─-") and not line.startswith(("For full help", "Argument helptext"))]
+    return " ".join(told[:2]).removeprefix("Error parsing config: ")
+
+
+def overview() -> str:
+    """What `counterfeit --help` prints."""
+    verbs = "\n".join(f"  {name:<8}{VERBS[name].__doc__}" for name in VERBS)
+    return f"""usage: {PROG} VERB ...
+
+Train image generators on a laptop, and score them with numbers that can be trusted.
+
+{verbs}
+
+  {PROG} VERB --help   every option of a verb, with unit and default
+  {PROG} --version     the version
+
+A first run, a minute or so:
+  {PROG} train vae --data mnist --epochs 2
+  {PROG} sample runs/vae-mnist-s0 --out digits.png
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a verb and exit: 0 done, 2 the input is wrong (one line on stderr), 130 stopped by Ctrl-C; else a fault of ours."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(overview(), end="")
+        sys.exit(0)
+    if words[0] == "--version":
+        print(f"{PROG} {__version__}")
+        sys.exit(0)
+    try:
+        sys.exit(VERBS[words[0]](words[1:]))
+    except InputError as error:
+        say(f"{PROG}: {' '.join(str(error).split())}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        say(f"{PROG}: interrupted")
+        sys.exit(130)

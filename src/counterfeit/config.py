@@ -1,0 +1,97 @@
+"""The settings of a run. Attribute docstrings are the command line's help text."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from tyro.conf import arg
+
+from counterfeit.errors import InputError
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides what a run computes; it is kept in the run's run.json."""
+
+    # The defaults are those of the report's VAE; every named model brings its own, see recipes.py.
+    # A value out of range raises InputError.
+
+    data: str = "mnist"
+    """Data set name (see `counterfeit list data`), a folder of images, or an .npz file."""
+    epochs: int = 10
+    """Passes over the training images."""
+    seed: int = 0
+    """Seed of the initial weights, the order of the images and all noise."""
+    batch_size: int = 128
+    """Images per step; the last partial batch of an epoch is dropped."""
+    lr: float = 1e-3
+    """Adam's learning rate, the same for every network of the model."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Adam's decay rates of the first and second moment, per step."""
+    loss: str = "bernoulli"
+    """Loss: `bernoulli` for ae, vae, cvae; `bce`, `minimax` or `least-squares` for the GANs."""
+    latent: int = 15
+    """Length of the latent or noise vector z."""
+    encoder_width: int = 400
+    """Units in a hidden layer of the encoder or discriminator."""
+    decoder_width: int = 400
+    """Units in a hidden layer of the decoder or generator."""
+    ema: float = 0.0
+    """Decay per step of an exponential moving average of the weights, used for sampling; 0 means none, 0.999 is usual."""
+    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: see above)")] = None
+    """Side that a folder's images are resized and cropped to; by default 64, or the smallest image's shorter side where
+    that is less."""
+    skip_bad: bool = False
+    """Leave out the images of a folder that cannot be used, instead of stopping at the first."""
+    log_every: int = 50
+    """Steps between two rows of log.jsonl; each row holds the means of its steps."""
+    device: str = "auto"
+    """Where to compute: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "latent", "encoder_width", "decoder_width", "log_every"):
+            value = getattr(self, name)
+            if value < 1:
+                raise InputError(f"{option(name)} is {value}; it must be 1 or more")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"--seed is {self.seed}; it must be between 0 and 2^63 - 1")
+        if not (math.isfinite(self.lr) and self.lr > 0):
+            raise InputError(f"--lr is {self.lr}; it must be a positive number, such as 0.001")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"--betas are {self.betas[0]} {self.betas[1]}; each must be at least 0 and less than 1")
+        if not 0 <= self.ema < 1:
+            raise InputError(f"--ema is {self.ema}; it must be at least 0 (off) and less than 1, such as 0.999")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, as in run.json."""
+        return msgspec.to_builtins(self)
+
+    def replace(self, changes: Mapping[str, Any]) -> Config:
+        """A copy with some fields changed; an unknown field or a value of a wrong type raises InputError."""
+        unknown = [name for name in changes if name not in self.to_dict()]
+        if unknown:
+            raise InputError(f"no setting named {unknown[0]!r}; known: {', '.join(self.to_dict())}")
+        return from_dict(Config, {**self.to_dict(), **changes}, "settings")
+
+
+def option(field: str) -> str:
+    """The command line's spelling of a field."""
+    return "--" + field.replace("_", "-")
+
+
+def from_dict(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:
+    """Build a dataclass from plain types, checking every type; InputError names the place and the fault."""
+    missing = [f.name for f in dataclasses.fields(kind) if f.name not in values and f.default is dataclasses.MISSING]
+    if missing:
+        raise InputError(f"{where}: {missing[0]!r} is missing")
+    try:
+        return msgspec.convert(dict(values), kind)
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from None
+        raise InputError(f"{where}: {error}") from None

@@ -1,0 +1,39 @@
+"""What a person sees while we work: messages and progress, always on stderr, so that stdout stays for results."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+def stderr() -> Console:
+    """A console on the stderr of this moment (tests and notebooks replace it)."""
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def say(message: str) -> None:
+    """One line for the person: what is being done, or what they should know."""
+    stderr().print(message, markup=False)
+
+
+@contextmanager
+def progress(what: str, total: float | None, *, unit: str = "") -> Iterator[Callable[[float], None]]:
+    """Show `what` with a bar while the block runs; yields a function that advances it.
+
+    `total` in the things that are counted (None when unknown); `unit="B"` counts bytes. Where stderr is no
+    terminal there is one line at the start and no bar, so that logs stay readable.
+    """
+    console = stderr()
+    if not console.is_terminal:
+        say(what)
+        yield lambda amount: None
+        return
+    counter = DownloadColumn() if unit == "B" else MofNCompleteColumn()
+    columns = [TextColumn("{task.description}"), BarColumn(), counter, TimeRemainingColumn()]
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda amount: bar.advance(task, amount)

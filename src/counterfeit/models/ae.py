@@ -1,0 +1,66 @@
+"""The autoencoder: no noise in training, and no prior to sample from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import final
+
+import torch
+from torch import Generator, Tensor, nn
+
+from counterfeit.models.family import Autoencoder
+
+MEMORY = 0.01  # weight of the newest batch in the running moments of the codes: they look back about 100 steps
+
+
+@final
+class AE(Autoencoder):
+    """Reconstruction only: loss = -log p(x|z) at z = encoder(x), in nats, mean over the batch.
+
+    An autoencoder has no distribution of z. To sample from it at all, we draw z from the Gaussian that fits its codes of
+    the training images, as Ghosh et al. 2020 (arXiv:1903.12436, section 4) do after training; here the codes' mean and
+    second moment are tracked while training, as buffers, so that a checkpoint is all that sampling needs.
+    """
+
+    mean: Tensor  # (Z,)
+    second: Tensor  # (Z, Z): E[z zᵀ]
+    batches: Tensor  # (): how many batches the moments have seen
+
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module, likelihood: Callable[[Tensor, Tensor], Tensor], latent: int
+    ) -> None:
+        """`encoder` gives (B, Z); `decoder` gives logits."""
+        super().__init__(latent)
+        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
+        self.register_buffer("mean", torch.zeros(latent))
+        self.register_buffer("second", torch.eye(latent))
+        self.register_buffer("batches", torch.zeros(()))
+
+    def players(self) -> dict[str, nn.Module]:
+        return {"autoencoder": self}
+
+    def terms(self, x: Tensor, y: Tensor | None, rng: Generator) -> dict[str, Tensor]:
+        z = self.encoder(x)
+        if self.training:
+            self._track(z.detach())
+        return {"reconstruction": self.likelihood(self.decoder(z), x)}
+
+    @torch.no_grad()
+    def _track(self, z: Tensor) -> None:
+        self.batches += 1
+        weight = self.batches.reciprocal().clamp(min=MEMORY)  # a plain average until the memory is full
+        self.mean.lerp_(z.mean(0), weight)
+        self.second.lerp_(z.T @ z / len(z), weight)
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.encoder(x)
+
+    def noise(self, n: int, rng: Generator) -> Tensor:
+        mean, second = self.mean.double(), self.second.double()
+        # A covariance from running moments can miss positive definiteness by rounding: eigh and a clamp always work.
+        variances, axes = torch.linalg.eigh(second - torch.outer(mean, mean))
+        eps = torch.randn(n, self.latent, generator=rng, device=rng.device)
+        return self.mean + eps @ (axes * variances.clamp(min=0).sqrt()).T.float()
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.decoder(z).sigmoid()

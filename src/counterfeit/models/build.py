@@ -1,0 +1,67 @@
+"""From a recipe and settings to a family with fresh weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from counterfeit.config import Config
+from counterfeit.errors import InputError
+from counterfeit.losses import ADVERSARIAL, LIKELIHOODS
+from counterfeit.models.ae import AE
+from counterfeit.models.family import Family
+from counterfeit.models.gan import GAN
+from counterfeit.models.vae import VAE
+from counterfeit.nets import NETS, Pair, Shape
+from counterfeit.recipes import RECIPES, Recipe
+from counterfeit.registry import Registry
+
+FAMILIES: Registry[Callable[[Pair, Config, Shape, int], Family]] = Registry("family")
+
+
+@FAMILIES.register("ae")
+def _ae(pair: Pair, config: Config, shape: Shape, classes: int) -> Family:
+    encoder = pair.encoder(shape, config.latent, config.encoder_width, 0)
+    decoder = pair.decoder(shape, config.latent, config.decoder_width, 0)
+    return AE(encoder, decoder, LIKELIHOODS[config.loss], config.latent)
+
+
+@FAMILIES.register("vae")
+def _vae(pair: Pair, config: Config, shape: Shape, classes: int) -> Family:
+    encoder = pair.encoder(shape, 2 * config.latent, config.encoder_width, classes)
+    decoder = pair.decoder(shape, config.latent, config.decoder_width, classes)
+    return VAE(encoder, decoder, LIKELIHOODS[config.loss], config.latent, classes)
+
+
+@FAMILIES.register("gan")
+def _gan(pair: Pair, config: Config, shape: Shape, classes: int) -> Family:
+    discriminator = pair.encoder(shape, 1, config.encoder_width, 0)
+    generator = pair.decoder(shape, config.latent, config.decoder_width, 0)
+    return GAN(discriminator, generator, ADVERSARIAL[config.loss], config.latent)
+
+
+def build(recipe: Recipe, config: Config, shape: Shape, classes: int) -> Family:
+    """A family on the CPU, initialised from config.seed alone: the global random state is neither used nor changed.
+
+    Args:
+        shape: (C, H, W) of the images.
+        classes: number of labels of the data, 0 when it has none.
+
+    Raises:
+        InputError: the loss does not belong to the family, the net cannot take the shape, or labels are missing.
+    """
+    if recipe.conditional and not classes:
+        raise InputError(
+            f"{recipe.name} learns from labels and {config.data} has none: "
+            "put each class of images into a subfolder of its own, give labels=, or take an unconditional model"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return FAMILIES[recipe.family](NETS[recipe.net], config, shape, classes if recipe.conditional else 0)
+
+
+def build_from_recipe(name: str, shape: Shape, classes: int = 0) -> Family:
+    """A named model with its recipe's own settings: `build_from_recipe("dcgan", (1, 28, 28))`."""
+    recipe = RECIPES[name]
+    return build(recipe, recipe.config, shape, classes)

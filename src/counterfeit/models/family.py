@@ -1,0 +1,78 @@
+"""What every family of generators is to the training loop, to sampling and to scoring.
+
+A family is an objective over a pair of nets. The two classes here are abstract; the families are final.
+Letters: B batch, C channels, H and W height and width, Z latent length.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor, nn
+
+# update(player, loss): one optimiser step on that player's parameters, and on nothing else. The loop provides it.
+Update = Callable[[str, Tensor], None]
+
+
+class Family(nn.Module, ABC):
+    """A generator in training.
+
+    Attributes:
+        latent: Z.
+        classes: number of labels that it is conditioned on; 0 when it takes none.
+    """
+
+    def __init__(self, latent: int, classes: int = 0) -> None:
+        super().__init__()
+        self.latent = latent
+        self.classes = classes
+
+    @abstractmethod
+    def players(self) -> dict[str, nn.Module]:
+        """The modules that are optimised apart, by name: their parameters are disjoint and together all there are."""
+
+    @abstractmethod
+    def step(self, x: Tensor, y: Tensor | None, update: Update, rng: Generator) -> dict[str, Tensor]:
+        """One training step, as the paper's algorithm box says it.
+
+        Args:
+            x: images (B, C, H, W), float in [0, 1].
+            y: labels (B,) int64, or None.
+            update: see `Update`; call it once for each player.
+            rng: the only source of randomness.
+
+        Returns:
+            Named losses, scalars, left on the device (reading them here would stall it).
+        """
+
+    @abstractmethod
+    def noise(self, n: int, rng: Generator) -> Tensor:
+        """Draw n latent vectors from the distribution that samples are generated from: (n, Z)."""
+
+    @abstractmethod
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Latent vectors (B, Z), labels (B,) or None -> images (B, C, H, W), float in [0, 1]."""
+
+
+class Autoencoder(Family):
+    """A family that also maps images to latent vectors."""
+
+    @abstractmethod
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] -> latent vectors (B, Z); of a distribution, the mean."""
+
+    @abstractmethod
+    def terms(self, x: Tensor, y: Tensor | None, rng: Generator) -> dict[str, Tensor]:
+        """The loss's terms, whose sum it is: each (B,), in nats an image."""
+
+    def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Images -> their encoding, decoded: (B, C, H, W) in [0, 1]."""
+        return self.decode(self.encode(x, y), y)
+
+    def step(self, x: Tensor, y: Tensor | None, update: Update, rng: Generator) -> dict[str, Tensor]:
+        terms = {name: term.mean() for name, term in self.terms(x, y, rng).items()}
+        loss = torch.stack(list(terms.values())).sum()
+        update("autoencoder", loss)
+        return {"loss": loss} | (terms if len(terms) > 1 else {})

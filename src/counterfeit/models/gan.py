@@ -1,0 +1,45 @@
+"""Generative adversarial networks: counterfeiters and police."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Generator, Tensor, nn
+
+from counterfeit.losses import Adversarial
+from counterfeit.models.family import Family, Update
+
+
+@final
+class GAN(Family):
+    """Goodfellow et al. 2014 (arXiv:1406.2661), algorithm 1 with k = 1; the loss decides which game is played.
+
+    The nets see images scaled to [-1, 1]. Unlike algorithm 1, the generator's update reuses the noise and the fake
+    images of the discriminator's update (judged anew by the updated discriminator): one generator pass a step, not two.
+    """
+
+    def __init__(self, discriminator: nn.Module, generator: nn.Module, loss: Adversarial, latent: int) -> None:
+        """`discriminator` gives raw outputs (B, 1); `generator` gives pixels before the tanh."""
+        super().__init__(latent)
+        self.discriminator, self.generator, self.loss = discriminator, generator, loss
+
+    def players(self) -> dict[str, nn.Module]:
+        return {"discriminator": self.discriminator, "generator": self.generator}
+
+    def step(self, x: Tensor, y: Tensor | None, update: Update, rng: Generator) -> dict[str, Tensor]:
+        real = x * 2 - 1
+        fake = self.generator(self.noise(len(x), rng)).tanh()
+
+        d_loss = self.loss.discriminator(self.discriminator(real), self.discriminator(fake.detach())).mean()
+        update("discriminator", d_loss)
+
+        g_loss = self.loss.generator(self.discriminator(fake)).mean()
+        update("generator", g_loss)
+        return {"d_loss": d_loss, "g_loss": g_loss}
+
+    def noise(self, n: int, rng: Generator) -> Tensor:
+        return torch.rand(n, self.latent, generator=rng, device=rng.device) * 2 - 1  # uniform on [-1, 1]
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return (self.generator(z).tanh() + 1) / 2

@@ -1,0 +1,58 @@
+"""The variational autoencoder, plain or conditional."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import final
+
+import torch
+from torch import Generator, Tensor, nn
+
+from counterfeit.losses import kl_standard_normal
+from counterfeit.models.family import Autoencoder
+
+
+@final
+class VAE(Autoencoder):
+    """Kingma & Welling 2013 (arXiv:1312.6114); with classes > 0, Sohn et al. 2015 with a label-free prior.
+
+    loss = E_q(z|x) -log p(x|z)  +  KL(q(z|x) ‖ N(0, I)), with one z an image, in nats; mean over the batch.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood: Callable[[Tensor, Tensor], Tensor],
+        latent: int,
+        classes: int = 0,
+    ) -> None:
+        """`encoder` gives (B, 2Z): the heads mu and logvar side by side in one Linear; `decoder` gives logits."""
+        super().__init__(latent, classes)
+        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
+
+    def players(self) -> dict[str, nn.Module]:
+        return {"autoencoder": self}
+
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """mu and logvar of q(z|x), each (B, Z)."""
+        mu, logvar = self.encoder(x, y).chunk(2, dim=1)
+        return mu, logvar
+
+    def terms(self, x: Tensor, y: Tensor | None, rng: Generator) -> dict[str, Tensor]:
+        mu, logvar = self.posterior(x, y)
+        eps = torch.randn(mu.shape, generator=rng, device=mu.device)
+        z = torch.addcmul(mu, eps, (0.5 * logvar).exp())  # the reparameterisation trick, eq. 4
+        return {
+            "reconstruction": self.likelihood(self.decoder(z, y), x),
+            "kl": kl_standard_normal(mu, logvar),
+        }
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.posterior(x, y)[0]
+
+    def noise(self, n: int, rng: Generator) -> Tensor:
+        return torch.randn(n, self.latent, generator=rng, device=rng.device)
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.decoder(z, y).sigmoid()

@@ -1,0 +1,76 @@
+"""The convolutional pair of the report's DCGAN, for images whose sides are multiples of 4 and at least 16.
+
+It follows the course assignment that the report follows, not Radford et al. 2016 (arXiv:1511.06434) to the letter:
+5x5 convolutions with max-pooling and no batch norm in the discriminator, two fully connected layers in the generator.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from counterfeit.errors import InputError
+from counterfeit.nets.pair import NETS, Pair, Shape, join_label
+
+
+def _check(shape: Shape) -> None:
+    _, h, w = shape
+    if h % 4 or w % 4 or min(h, w) < 16:
+        raise InputError(
+            f"the dcgan net needs images with sides that are multiples of 4 and at least 16, not {h}x{w}: "
+            "pass another --size for a folder, or take a fully connected model"
+        )
+
+
+def _initialise(net: nn.Module) -> None:
+    """Xavier-uniform weights for Linear and ConvTranspose2d, as the assignment does; Conv2d keeps PyTorch's default."""
+    for module in net.modules():
+        if isinstance(module, nn.Linear | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(module.weight)
+
+
+class Encoder(nn.Module):
+    """Two 5x5 convolutions with max-pooling, then two Linear: (B, C, H, W) -> (B, out)."""
+
+    def __init__(self, shape: Shape, out: int, width: int, classes: int = 0) -> None:
+        super().__init__()
+        _check(shape)
+        c, h, w = shape
+        self.classes = classes
+        self.features = nn.Sequential(
+            nn.Conv2d(c, 32, 5), nn.LeakyReLU(0.01, inplace=True), nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 5), nn.LeakyReLU(0.01, inplace=True), nn.MaxPool2d(2),
+        )  # fmt: skip
+        flat = 64 * (((h - 4) // 2 - 4) // 2) * (((w - 4) // 2 - 4) // 2)  # 28x28 -> 64x4x4 = 1024
+        self.head = nn.Sequential(
+            nn.Linear(flat + classes, width), nn.LeakyReLU(0.01, inplace=True), nn.Linear(width, out)
+        )  # fmt: skip
+        _initialise(self)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.head(join_label(self.features(x).flatten(1), y, self.classes))
+
+
+class Decoder(nn.Module):
+    """Two Linear with batch norm, then two stride-2 transposed convolutions: (B, Z) -> raw pixels (B, C, H, W)."""
+
+    def __init__(self, shape: Shape, latent: int, width: int, classes: int = 0) -> None:
+        super().__init__()
+        _check(shape)
+        c, h, w = shape
+        self.classes = classes
+        self.stem = nn.Sequential(
+            nn.Linear(latent + classes, width), nn.ReLU(inplace=True), nn.BatchNorm1d(width),
+            nn.Linear(width, 128 * (h // 4) * (w // 4)), nn.ReLU(inplace=True), nn.BatchNorm1d(128 * (h // 4) * (w // 4)),
+            nn.Unflatten(1, (128, h // 4, w // 4)),
+        )  # fmt: skip
+        self.upsample = nn.Sequential(
+            nn.ConvTranspose2d(128, 64, 4, stride=2, padding=1), nn.ReLU(inplace=True), nn.BatchNorm2d(64),
+            nn.ConvTranspose2d(64, c, 4, stride=2, padding=1),
+        )  # fmt: skip
+        _initialise(self)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.upsample(self.stem(join_label(z, y, self.classes)))
+
+
+NETS.add("dcgan", Pair(Encoder, Decoder, conv=True))

@@ -1,0 +1,47 @@
+"""Fully connected nets, for images of any size: the report's FC-VAE (3 hidden layers) and FC-GAN (2)."""
+
+from __future__ import annotations
+
+from functools import partial
+from math import prod
+
+from torch import Tensor, nn
+
+from counterfeit.nets.pair import NETS, Pair, Shape, join_label
+
+
+def _hidden(inputs: int, width: int, depth: int, slope: float) -> list[nn.Module]:
+    """`depth` times Linear and ReLU (slope 0) or LeakyReLU."""
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers += [nn.Linear(inputs, width), nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)]
+        inputs = width
+    return layers
+
+
+class Encoder(nn.Module):
+    """Flatten, hidden layers, Linear: (B, C, H, W) -> (B, out)."""
+
+    def __init__(self, shape: Shape, out: int, width: int, classes: int = 0, *, depth: int, slope: float) -> None:
+        super().__init__()
+        self.classes = classes
+        self.layers = nn.Sequential(*_hidden(prod(shape) + classes, width, depth, slope), nn.Linear(width, out))
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.layers(join_label(x.flatten(1), y, self.classes))  # (B, CHW + K) -> (B, out)
+
+
+class Decoder(nn.Module):
+    """Hidden layers with ReLU, Linear, Unflatten: (B, Z) -> raw pixels (B, C, H, W)."""
+
+    def __init__(self, shape: Shape, latent: int, width: int, classes: int = 0, *, depth: int) -> None:
+        super().__init__()
+        self.shape, self.classes = shape, classes
+        self.layers = nn.Sequential(*_hidden(latent + classes, width, depth, slope=0), nn.Linear(width, prod(shape)))
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.layers(join_label(z, y, self.classes)).unflatten(1, self.shape)  # (B, CHW) -> (B, C, H, W)
+
+
+NETS.add("fc-vae", Pair(partial(Encoder, depth=3, slope=0.0), partial(Decoder, depth=3), conv=False))
+NETS.add("fc-gan", Pair(partial(Encoder, depth=2, slope=0.01), partial(Decoder, depth=2), conv=False))

@@ -1,0 +1,40 @@
+"""What a net is to the rest: two constructors, found by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from counterfeit.registry import Registry
+
+Shape = tuple[int, int, int]  # (C, H, W) of one image
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Constructors of the two halves.
+
+    Attributes:
+        encoder: (shape, out, width, classes) -> module: images (B, C, H, W), labels (B,) or None -> (B, out).
+        decoder: (shape, latent, width, classes) -> module: z (B, Z), labels (B,) or None -> raw pixels (B, C, H, W).
+        conv: whether its layers are convolutions (they run faster on channels-last memory).
+    """
+
+    encoder: Callable[[Shape, int, int, int], nn.Module]
+    decoder: Callable[[Shape, int, int, int], nn.Module]
+    conv: bool
+
+
+NETS: Registry[Pair] = Registry("net")
+
+
+def join_label(v: Tensor, y: Tensor | None, classes: int) -> Tensor:
+    """Append the one-hot label: (B, V), (B,) -> (B, V + K); with K = 0 the vector as it is."""
+    if classes == 0:
+        return v
+    assert y is not None, "a conditional net needs labels"
+    return torch.cat([v, F.one_hot(y, classes).to(v.dtype)], dim=1)

@@ -1,0 +1,138 @@
+"""A trained run in your hands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from counterfeit import generate
+from counterfeit.config import Config
+from counterfeit.errors import InputError, RunError
+from counterfeit.loop import pick_device
+from counterfeit.models import Autoencoder, Family, build
+from counterfeit.recipes import RECIPES
+from counterfeit.runs import DataRecord, RunFolder, load_checkpoint
+
+Labels = int | Sequence[int] | np.ndarray | None
+
+
+class Run:
+    """A run folder, opened: everything it needs is in the folder.
+
+    Images are uint8 (N, C, H, W) numpy arrays; latent vectors float32 (N, Z); labels integers, one for all images or one
+    an image. The weights are the moving average where the run kept one (`--ema`), else those of the last checkpoint.
+
+    Attributes:
+        path: the folder.
+        model_name, config, data: as in run.json.
+    """
+
+    def __init__(self, path: str | Path, device: str = "auto") -> None:
+        """Raises RunError when there is no run or it is damaged; the weights are read on first use."""
+        self.folder = RunFolder(path)
+        record = self.folder.read_record()
+        self.path = self.folder.path
+        self.model_name: str = record.model
+        self.config: Config = record.config
+        self.data: DataRecord = record.data
+        self._device = device
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}: {self.model_name} on {self.data.name}, seed {self.config.seed})"
+
+    @cached_property
+    def model(self) -> Family:
+        """The family with its trained weights, in inference mode."""
+        groups = load_checkpoint(self.folder.checkpoint, ["model", "ema"])
+        model = build(RECIPES[self.model_name], self.config, self.data.shape, len(self.data.classes))
+        try:
+            model.load_state_dict(groups.get("ema", groups["model"]))
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:160]
+            raise RunError(f"the weights in {self.folder.checkpoint} do not fit run.json: {reason}") from None
+        return model.to(pick_device(self._device)).eval()
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """The rows of log.jsonl."""
+        return self.folder.read_log()
+
+    def sample(self, n: int = 64, *, seed: int = 0, labels: Labels = None) -> np.ndarray:
+        """n samples, uint8 (n, C, H, W); sample i depends on the seed, i and its label, and on nothing else.
+
+        A conditional model without `labels` takes each label in turn.
+        """
+        return np.concatenate(list(self.sample_batches(n, seed=seed, labels=labels)))
+
+    def sample_batches(
+        self, n: int, *, seed: int = 0, labels: Labels = None, batch_size: int = 1000
+    ) -> Iterator[np.ndarray]:
+        """The same images as `sample`, in batches, so that a million need no more memory than one batch."""
+        if n < 1 or batch_size < 1:
+            raise InputError(f"the number of samples and the batch size must be 1 or more, not {min(n, batch_size)}")
+        return generate.samples(self.model, n, seed, self.labels(n, labels), batch_size)
+
+    def labels(self, n: int, labels: Labels = None) -> np.ndarray | None:
+        """The labels that `sample` uses for n images: int64 (n,), or None for a model without labels."""
+        return generate.labels_for(self.model, n, labels)
+
+    def noise(self, n: int, *, seed: int = 0) -> np.ndarray:
+        """Latent vectors as `sample` draws them."""
+        return generate.noise(self.model, n, seed)
+
+    def decode(self, z: np.ndarray, labels: Labels = None) -> np.ndarray:
+        """Images of latent vectors (N, Z)."""
+        z = np.asarray(z)
+        if z.ndim != 2 or z.shape[1] != self.model.latent or not len(z):
+            raise InputError(f"latent vectors must be (N, {self.model.latent}) with N >= 1, not {z.shape}")
+        return generate.decode(self.model, z, self.labels(len(z), labels))
+
+    def encode(self, images: np.ndarray, labels: Labels = None) -> np.ndarray:
+        """Latent vectors of images; of a VAE's posterior, the means. InputError for a family that cannot encode."""
+        return generate.encode(self._autoencoder(), self._checked(images), self._given(len(images), labels))
+
+    def reconstruct(self, images: np.ndarray, labels: Labels = None) -> np.ndarray:
+        """Images encoded and decoded. InputError for a family that cannot encode."""
+        return generate.reconstruct(self._autoencoder(), self._checked(images), self._given(len(images), labels))
+
+    def interpolate(
+        self, start: np.ndarray, end: np.ndarray, steps: int = 8, labels: Labels = None
+    ) -> np.ndarray:
+        """Images along the straight lines between latent vectors start and end, each (N, Z), ends included.
+
+        Returns uint8 (N, steps, C, H, W); labels are one for all, or one a line. Any family can; to interpolate between
+        images, encode them first.
+        """
+        if steps < 2 or np.shape(start) != np.shape(end):
+            raise InputError(f"interpolation needs 2 or more steps and equal shapes: {np.shape(start)}, {np.shape(end)}")
+        t = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
+        z = (1 - t) * np.asarray(start)[:, None] + t * np.asarray(end)[:, None]  # (N, steps, Z)
+        of_lines = self.labels(len(z), labels)
+        images = self.decode(z.reshape(-1, z.shape[-1]), None if of_lines is None else of_lines.repeat(steps))
+        return images.reshape(len(z), steps, *images.shape[1:])
+
+    def _autoencoder(self) -> Autoencoder:
+        if not isinstance(self.model, Autoencoder):
+            raise InputError(f"{self.model_name} has no encoder: ae, vae and cvae can encode and reconstruct")
+        return self.model
+
+    def _checked(self, images: np.ndarray) -> np.ndarray:
+        images = np.asarray(images)
+        if images.dtype != np.uint8 or images.shape[1:] != self.data.shape or not len(images):
+            raise InputError(f"images must be uint8 (N, {', '.join(map(str, self.data.shape))}), not {images.dtype} {images.shape}")
+        return images
+
+    def _given(self, n: int, labels: Labels) -> np.ndarray | None:
+        """Images that are encoded have labels of their own: there is nothing to take in turn."""
+        if self.model.classes and labels is None:
+            raise InputError(f"{self.model_name} needs the images' labels: pass labels=")
+        return self.labels(n, labels)
+
+
+def load(path: str | Path, device: str = "auto") -> Run:
+    """Open a run folder."""
+    return Run(path, device)

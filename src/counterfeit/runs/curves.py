@@ -1,0 +1,35 @@
+"""The loss curves of a run, drawn from its log."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from counterfeit.files import write_atomic
+
+NOT_LOSSES = {"epoch", "step", "images_per_s"}
+
+
+def draw_curves(path: Path, rows: list[dict[str, Any]], title: str) -> None:
+    """Write a PNG with one line a logged loss over the steps, and dots for the test losses; rows as in log.jsonl."""
+    logged = [row for row in rows if "images_per_s" in row]
+    tested = [row for row in rows if any(name.startswith("test_") for name in row)]
+    names = [name for name in logged[0] if name not in NOT_LOSSES] if logged else []
+    figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    for name in names:
+        steps = [row["step"] for row in logged]
+        (line,) = axes.plot(steps, [row[name] for row in logged], label=name, linewidth=1.2)
+        dots = [(row["step"], row[f"test_{name}"]) for row in tested if f"test_{name}" in row]
+        if dots:
+            axes.plot(*zip(*dots, strict=True), "o", color=line.get_color(), label=f"{name} on the test set")
+    axes.set(title=title, xlabel="step", ylabel="nats an image" if "reconstruction" in names else "loss")
+    axes.grid(alpha=0.3)
+    if names:
+        axes.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    write_atomic(path, buffer.getvalue())

@@ -1,0 +1,123 @@
+"""A run's folder and what lies where in it.
+
+    run.json          settings, model, data, provenance
+    log.jsonl         one row a log event
+    checkpoint/       safetensors + checkpoint.json
+    samples/*.png     pictures, one an epoch
+    curves.png        losses over the steps
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import msgspec
+
+from counterfeit.config import Config, from_dict
+from counterfeit.errors import InputError, RunError
+from counterfeit.files import write_atomic, write_json
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """Which images a run was trained on; digest as in ImageSet."""
+
+    name: str
+    split: str
+    n: int
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """run.json."""
+
+    model: str
+    config: Config
+    data: DataRecord
+    made_by: dict[str, Any]
+    """Provenance of the process that started the run."""
+    resumed_by: list[dict[str, Any]]
+    """Provenance of those that continued it, each with the step it continued from."""
+
+
+class RunFolder:
+    """Paths and records of one run."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.checkpoint = self.path / "checkpoint"
+        self.samples = self.path / "samples"
+        self.log_file = self.path / "log.jsonl"
+        self.record_file = self.path / "run.json"
+        self.curves = self.path / "curves.png"
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def holds_run(self) -> bool:
+        return self.record_file.exists()
+
+    def check_free(self) -> None:
+        """RunError when something is in the way of a new run."""
+        if self.holds_run():
+            raise RunError(f"{self} holds another run: pass another --out, or --resume to continue that one")
+        if self.path.is_file():
+            raise RunError(f"{self} is a file, not a folder: pass another --out")
+        if self.path.exists() and any(not p.name.startswith(".") for p in self.path.iterdir()):
+            raise RunError(f"{self} is not empty and holds no run: pass another --out")
+
+    def create(self) -> None:
+        """Make the folders of a new run. Raises OSError."""
+        self.samples.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder against other processes; the lock ends with the process, however it ends."""
+        try:
+            with filelock.FileLock(self.path / ".lock", blocking=False):
+                yield
+        except filelock.Timeout:
+            raise RunError(f"another process is training into {self}: wait for it, or pass another --out") from None
+
+    def write_record(self, record: RunRecord) -> None:
+        write_json(self.record_file, msgspec.to_builtins(record))
+
+    def read_record(self) -> RunRecord:
+        """run.json with every type checked; RunError names the fault."""
+        try:
+            values = json.loads(self.record_file.read_bytes())
+        except FileNotFoundError:
+            raise RunError(f"{self} holds no run: {self.record_file} is missing; check the path") from None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.record_file} cannot be read ({error}): mend it or train again") from None
+        if not isinstance(values, dict):
+            raise RunError(f"{self.record_file} is not a JSON object: mend it or train again")
+        try:
+            return from_dict(RunRecord, values, str(self.record_file))
+        except InputError as error:
+            raise RunError(f"{error}; mend it or train again") from None
+
+    def append_log(self, row: dict[str, Any]) -> None:
+        with self.log_file.open("a") as file:
+            file.write(json.dumps(row, allow_nan=False) + "\n")
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """All whole rows of log.jsonl, oldest first; a last line that a kill cut short is left out."""
+        if not self.log_file.exists():
+            return []
+        lines = self.log_file.read_text().split("\n")
+        return [json.loads(line) for line in lines[:-1]]  # what follows the last newline was cut short, or is empty
+
+    def cut_log(self, step: int) -> None:
+        """Drop the rows that came after `step`: they will be made again."""
+        kept = [row for row in self.read_log() if row["step"] <= step]
+        write_atomic(self.log_file, "".join(json.dumps(row) + "\n" for row in kept).encode())

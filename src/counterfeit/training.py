@@ -1,0 +1,231 @@
+"""A run in the making: the loop of `loop.py`, kept in a run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from counterfeit import data as datasets
+from counterfeit import generate, images
+from counterfeit.config import Config, option
+from counterfeit.data import ImageSet
+from counterfeit.errors import NonFiniteError, RunError
+from counterfeit.loop import EpochEnded, Event, Logged, State, Stepped, Stopped, pick_device, run_steps, steps_per_epoch
+from counterfeit.models import Autoencoder, Family, build
+from counterfeit.nets import NETS
+from counterfeit.recipes import RECIPES
+from counterfeit.runs import DataRecord, RunFolder, RunRecord, load_checkpoint, provenance, save_checkpoint
+from counterfeit.runs.checkpoint import read_index
+from counterfeit.runs.curves import draw_curves
+
+__all__ = ["EpochEnded", "Event", "Logged", "Resumed", "Stepped", "Stopped", "Tested", "Training"]
+
+# Settings that a continued run may change: they do not touch what its steps compute.
+FREE_ON_RESUME = {"epochs", "log_every", "device"}
+GROUPS = ("model", "training", "ema")
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A run is continued after `step` steps."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Training is done: the mean loss over the test set and its terms, in nats an image."""
+
+    losses: dict[str, float]
+
+
+class Training:
+    """Checked when made, trained while its events are consumed."""
+
+    def __init__(
+        self, model: str, config: Config, folder: RunFolder, *, resume: bool = False, array: Any = None, labels: Any = None
+    ) -> None:
+        """Everything that can be wrong with the input is found here, before anything is written.
+
+        Args:
+            array: images for config.data == "array", see `counterfeit.data.load`.
+            labels: of the array.
+        """
+        self.recipe, self.config, self.folder = RECIPES[model], config, folder
+        self.earlier = folder.read_record() if resume else None
+        if self.earlier:
+            self._check_settings(self.earlier)
+        else:
+            folder.check_free()
+        source = config.data if array is None else array
+        self.data: ImageSet = datasets.load(source, labels=labels, size=config.size, skip_bad=config.skip_bad)
+        if self.earlier:
+            self._check_data(self.earlier)
+        steps_per_epoch(len(self.data), config.batch_size)
+        self.device = pick_device(config.device)
+        self.model = build(self.recipe, config, self.data.shape, len(self.data.classes))
+        self.test: ImageSet | None = None
+        if isinstance(self.model, Autoencoder) and "test" in datasets.splits(source):
+            self.test = datasets.load(source, "test", size=config.size, skip_bad=config.skip_bad)
+
+    def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event | Resumed | Tested]:
+        """Train to the end of config.epochs, writing the run folder.
+
+        Raises:
+            NonFiniteError: says the term, epoch and step, and which checkpoint is the last good one.
+            RunError: the folder cannot be written, or its checkpoint cannot be read.
+        """
+        # Late in training Adam's moments decay into denormal numbers, which CPUs compute many times slower.
+        torch.set_flush_denormal(True)
+        if NETS[self.recipe.net].conv:
+            self.model = self.model.to(memory_format=torch.channels_last)
+        state = State.fresh(self.model, self.config, self.device)
+        with self._writing():
+            if self.earlier is None:
+                self.folder.create()
+            with self.folder.lock():
+                yield from self._begin(state)
+                yield from self._train(state, stop)
+
+    def _begin(self, state: State) -> Iterator[Resumed]:
+        """Write or renew run.json, and take over the checkpoint."""
+        here = provenance(self.device)
+        if self.earlier is None:
+            self.folder.write_record(RunRecord(self.recipe.name, self.config, self._data_record(), here, []))
+            return
+        index = read_index(self.folder.checkpoint)
+        if index is not None:  # else the run was killed before its first checkpoint: the start is where it goes on
+            state.load(load_checkpoint(self.folder.checkpoint, GROUPS), index.step)
+        self.folder.cut_log(state.step)
+        resumed_by = [*self.earlier.resumed_by, {"from_step": state.step, **here}]
+        self.folder.write_record(dataclasses.replace(self.earlier, config=self.config, resumed_by=resumed_by))
+        yield Resumed(state.step)
+
+    def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | Tested]:
+        pixels = _resident(self.data.images, self.device)
+        labels = _resident(self.data.labels, self.device) if self.model.classes and self.data.labels is not None else None
+        for event in run_steps(state, pixels, labels, self.config, stop):
+            match event:
+                case Logged():
+                    row = {"epoch": event.epoch, "step": event.step, **event.losses}
+                    self.folder.append_log({**row, "images_per_s": round(event.images_per_s, 1)})
+                case EpochEnded():
+                    self._draw_samples(state, event.epoch)
+                    self._save(state)  # last, so that what a kill leaves undone is done again
+                case Stopped():
+                    self._save(state)
+                    self._draw_curves()
+                    yield event
+                    return
+            yield event
+        yield from self._finish(state)
+
+    def _finish(self, state: State) -> Iterator[Tested]:
+        log = self.folder.read_log()
+        done = bool(log) and log[-1]["step"] == state.step and "test_loss" in log[-1]
+        if self.test is not None and not done:
+            with _sampling(state) as model:
+                assert isinstance(model, Autoencoder)
+                labels = self.test.labels if model.classes else None
+                losses = generate.mean_terms(model, self.test.images, labels, self.config.seed)
+            row = {f"test_{name}": value for name, value in losses.items()}
+            self.folder.append_log({"epoch": self.config.epochs, "step": state.step, **row})
+            yield Tested(losses)
+        self._draw_curves()
+
+    def _save(self, state: State) -> None:
+        epoch = state.step // steps_per_epoch(len(self.data), self.config.batch_size)
+        save_checkpoint(self.folder.checkpoint, state.tensors(), state.step, epoch)
+
+    def _draw_samples(self, state: State, epoch: int) -> None:
+        """The same noise every epoch, so that the pictures can be compared; ten a class for a conditional model."""
+        with _sampling(state) as model:
+            columns = model.classes or 8
+            n = columns * (10 if model.classes else 8)
+            (batch,) = generate.samples(model, n, self.config.seed, generate.labels_for(model, n, None), n)
+            images.save_png(self.folder.samples / f"epoch-{epoch:04d}.png", images.grid(batch, columns, scale=2))
+            if isinstance(model, Autoencoder):
+                self._draw_reconstructions(model, epoch)
+
+    def _draw_reconstructions(self, model: Autoencoder, epoch: int) -> None:
+        """Rows in pairs: images, of the test set where there is one, over their reconstructions."""
+        shown, columns = self.test or self.data, 10
+        chosen = np.linspace(0, len(shown) - 1, 4 * columns).astype(int)  # spread over the set, which may be sorted
+        inputs = shown.images[chosen]
+        labels = shown.labels[chosen] if model.classes and shown.labels is not None else None
+        outputs = generate.reconstruct(model, inputs, labels)
+        rows = [part[i : i + columns] for i in range(0, len(chosen), columns) for part in (inputs, outputs)]
+        sheet = images.grid(np.concatenate(rows), columns, scale=2)
+        images.save_png(self.folder.samples / f"reconstruction-{epoch:04d}.png", sheet)
+
+    def _draw_curves(self) -> None:
+        draw_curves(self.folder.curves, self.folder.read_log(), f"{self.recipe.name} on {self.data.name}")
+
+    def _data_record(self) -> DataRecord:
+        d = self.data
+        return DataRecord(d.name, d.split, len(d), d.shape, d.classes, d.digest)
+
+    def _check_settings(self, earlier: RunRecord) -> None:
+        if earlier.model != self.recipe.name:
+            raise RunError(f"{self.folder} holds a run of {earlier.model}, not {self.recipe.name}: pass another --out")
+        made_by, here = earlier.made_by.get("versions", {}), provenance(torch.device("cpu"))["versions"]
+        for name in ("counterfeit", "torch"):
+            if made_by.get(name) != here[name]:
+                raise RunError(
+                    f"{self.folder} was made by {name} {made_by.get(name)} and this is {here[name]}, so it cannot be continued "
+                    "exactly: install that version, or train anew into another --out"
+                )
+        was, now = earlier.config.to_dict(), self.config.to_dict()
+        for name in was:
+            if name not in FREE_ON_RESUME and was[name] != now[name]:
+                raise RunError(
+                    f"{self.folder} was trained with {option(name)} {was[name]}, not {now[name]}: "
+                    "leave the option out to continue it, or pass another --out"
+                )
+
+    def _check_data(self, earlier: RunRecord) -> None:
+        if earlier.data.digest != self.data.digest:
+            raise RunError(
+                f"{self.folder} was trained on other images: {self.data.name} has changed since then; "
+                "restore it, or train anew into another --out"
+            )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{error}; {self._last_good()}; a lower --lr may help") from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise RunError(f"cannot write to {self.folder} ({reason}); {self._last_good()}: make room, then --resume") from None
+
+    def _last_good(self) -> str:
+        index = read_index(self.folder.checkpoint)
+        return f"the last good checkpoint is that of step {index.step}" if index else "there is no checkpoint yet"
+
+
+@contextmanager
+def _sampling(state: State) -> Iterator[Family]:
+    """The model that samples are taken from, in inference mode: the moving average where there is one."""
+    model = state.model if state.average is None else state.average.module
+    model.eval()
+    try:
+        yield model
+    finally:
+        model.train()
+
+
+def _resident(array: np.ndarray, device: torch.device) -> Tensor:
+    """The whole array on the device; on the CPU without a copy, so that a memory map stays one."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # we only read
+        return torch.from_numpy(array).to(device)

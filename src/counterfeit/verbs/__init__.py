@@ -1,0 +1,1 @@
+"""One module a verb of the command line, one public function a module."""

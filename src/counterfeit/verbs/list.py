@@ -1,0 +1,45 @@
+"""The verb `list`: what there is, from the registries."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.table import Table
+
+from counterfeit.data import DATASETS
+from counterfeit.recipes import RECIPES
+from counterfeit.registry import Registry
+
+LISTS: Registry[Callable[[], str]] = Registry("list")
+
+
+@LISTS.register("models")
+def models() -> str:
+    """Every named model, what it is and where it comes from."""
+    rows = [(r.name, r.title, r.paper, "yes" if r.conditional else "") for r in RECIPES.values()]
+    return _table("models", ["name", "what it is", "paper", "labels"], rows)
+
+
+@LISTS.register("data")
+def data() -> str:
+    """Every named data set; folders, .npz files and arrays come besides."""
+    rows = [(name, s.summary, "x".join(map(str, s.shape)), _counts(s.counts)) for name, s in DATASETS.items()]
+    also = "A folder of images or an .npz file is named by its path."
+    return _table("data", ["name", "what it is", "shape", "images"], rows) + "\n" + also
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} {split}" for split, n in counts.items())
+
+
+def _table(title: str, columns: list[str], rows: list[tuple[str, ...]]) -> str:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, no_wrap=i == 0, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    page = Console(file=io.StringIO(), width=110, highlight=False)
+    page.print(table)
+    return page.file.getvalue().rstrip()  # type: ignore[attr-defined]

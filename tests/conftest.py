@@ -1,0 +1,60 @@
+"""Shared by all tests: a cache that outlives a test run, real digits, and the command line in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import counterfeit as cf
+from counterfeit.cli import main
+
+BUILD = Path(__file__).parent.parent / "build"
+
+
+@pytest.fixture(scope="session")
+def test_cache() -> Path:
+    """Downloads go here once, so that a second test run needs no network."""
+    return Path(os.environ.get("COUNTERFEIT_TEST_CACHE", BUILD / "test-cache"))
+
+
+@pytest.fixture(autouse=True)
+def use_test_cache(test_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test touches the user's cache or leaves a run in the checkout."""
+    monkeypatch.setenv("COUNTERFEIT_CACHE", str(test_cache))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """1,000 real MNIST digits, 100 a class: uint8 (1000, 1, 28, 28) and labels."""
+    data = cf.load_data("mnist5k")
+    chosen = np.random.default_rng(0).permutation(np.concatenate([np.flatnonzero(data.labels == c)[:100] for c in range(10)]))
+    return data.images[chosen], data.labels[chosen]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run `counterfeit …` in this process (a new one would spend two seconds importing torch)."""
+
+    def run(*words: object) -> Outcome:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit:
+            main([str(word) for word in words])
+        text = capsys.readouterr()
+        return Outcome(int(exit.value.code or 0), text.out, text.err)
+
+    return run

