@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP)  ## train a VAE on MNIST for 10 epochs, sample it, and say where the pictures are
-	$(BIN)/python benchmarks/demo.py
+	$(BIN)/python examples/demo.py
 
 test: $(STAMP)  ## the whole test suite, under 8 minutes on 2 cores
 	$(BIN)/pytest

@@ -16,15 +16,14 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from course_loop import course_steps
 
 import counterfeit as cf
 from counterfeit.files import write_json
 from counterfeit.loop import State, Stepped, run_steps
 from counterfeit.models import build
-from counterfeit.nets import NETS
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import provenance
+from course_loop import course_steps
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -34,8 +33,6 @@ def our_steps(name: str, data: cf.ImageSet) -> Iterator[None]:
     recipe = RECIPES[name]
     config = recipe.config.replace({"epochs": 10_000})
     model = build(recipe, config, data.shape, len(data.classes))
-    if NETS[recipe.net].conv:
-        model = model.to(memory_format=torch.channels_last)
     state = State.fresh(model, config, torch.device("cpu"))
     labels = torch.from_numpy(data.labels) if model.classes else None
     for event in run_steps(state, torch.from_numpy(data.images), labels, config):

@@ -33,7 +33,9 @@ def use_test_cache(test_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def digits() -> tuple[np.ndarray, np.ndarray]:
     """1,000 real MNIST digits, 100 a class: uint8 (1000, 1, 28, 28) and labels."""
     data = cf.load_data("mnist5k")
-    chosen = np.random.default_rng(0).permutation(np.concatenate([np.flatnonzero(data.labels == c)[:100] for c in range(10)]))
+    chosen = np.random.default_rng(0).permutation(
+        np.concatenate([np.flatnonzero(data.labels == c)[:100] for c in range(10)])
+    )
     return data.images[chosen], data.labels[chosen]
 
 

@@ -100,8 +100,12 @@ def test_a_bad_image_is_named_and_can_be_skipped(spoil, pictures: Path, command,
     assert cf.load(tmp_path / "run").data.n == 139
 
 
-@pytest.mark.parametrize(("mode", "suffix"), [("CMYK", "jpg"), ("I;16", "png"), ("RGBA", "png"), ("LA", "png"), ("P", "gif")])
-def test_unusual_modes_are_read_and_not_refused(mode: str, suffix: str, pictures: Path, command, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("CMYK", "jpg"), ("I;16", "png"), ("RGBA", "png"), ("LA", "png"), ("P", "gif")]
+)
+def test_unusual_modes_are_read_and_not_refused(
+    mode: str, suffix: str, pictures: Path, command, tmp_path: Path
+) -> None:
     """What their pixels become is tested with the folder reader; here, that training takes them."""
     if mode == "I;16":
         odd = Image.fromarray(np.linspace(0, 65535, 28 * 28).reshape(28, 28).astype(np.uint16))
@@ -118,7 +122,11 @@ def test_folders_without_images(command, tmp_path: Path) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "notes.txt").write_text("no picture")
     for name in ("empty", "texts"):
-        refused(command("train", "vae", "--data", tmp_path / name, "--out", tmp_path / "run"), name, untouched=tmp_path / "run")
+        refused(
+            command("train", "vae", "--data", tmp_path / name, "--out", tmp_path / "run"),
+            name,
+            untouched=tmp_path / "run",
+        )
     refused(command("train", "vae", "--data", tmp_path / "missing"), "missing")
 
 
@@ -286,7 +294,11 @@ def test_a_disk_that_is_full_while_saving(run: Path, command) -> None:
 
 def test_a_folder_that_cannot_be_written(command, pictures: Path) -> None:
     """/proc takes no folders, not even from root."""
-    refused(command("train", "vae", "--data", pictures, "--out", "/proc/run"), "cannot write to /proc/run", "there is no checkpoint")
+    refused(
+        command("train", "vae", "--data", pictures, "--out", "/proc/run"),
+        "cannot write to /proc/run",
+        "there is no checkpoint",
+    )
 
 
 def test_two_processes_in_one_run_folder(run: Path, command) -> None:

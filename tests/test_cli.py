@@ -48,7 +48,9 @@ def test_lists_come_from_the_registries(command) -> None:
     assert "no list named 'modles'; did you mean 'models'?" in command("list", "modles").err
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["train", "--help"], ["train", "dcgan", "--help"], ["sample", "-h"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["train", "--help"], ["train", "dcgan", "--help"], ["sample", "-h"]]
+)
 def test_help_does_not_import_torch(words: list[str]) -> None:
     """This, and not a time, is what keeps help quick."""
     code = (

@@ -20,7 +20,20 @@ GROUPS = ("model", "training", "ema")
 
 
 def start(model: str, out: Path, *more: str) -> subprocess.Popen[str]:
-    words = ["train", model, "--data", "mnist5k", "--epochs", "6", "--ema", "0.99", "--log-every", "7", "--out", str(out)]
+    words = [
+        "train",
+        model,
+        "--data",
+        "mnist5k",
+        "--epochs",
+        "6",
+        "--ema",
+        "0.99",
+        "--log-every",
+        "7",
+        "--out",
+        str(out),
+    ]
     return subprocess.Popen(
         [sys.executable, "-m", "counterfeit", *words, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -97,7 +110,9 @@ def test_twenty_kills_at_random_moments(kill: int, uninterrupted, tmp_path: Path
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_stops_at_a_step_boundary_with_a_checkpoint(number: signal.Signals, uninterrupted, tmp_path: Path) -> None:
+def test_ctrl_c_stops_at_a_step_boundary_with_a_checkpoint(
+    number: signal.Signals, uninterrupted, tmp_path: Path
+) -> None:
     out = tmp_path / "run"
     process = start("vae", out)
     while not (out / "log.jsonl").exists():

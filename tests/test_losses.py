@@ -14,7 +14,7 @@ RNG = torch.Generator().manual_seed(0)
 
 
 def test_the_vae_loss_of_the_assignments_fixture() -> None:
-    """x̂ = σ([[2,5],[6,7]]), x = σ([[1,10],[9,3]]), mu = 1, logvar = 0, Z = 15: 8.5079 = 1.00786 + 7.5, to its digits."""
+    """x̂ = σ([[2,5],[6,7]]), x = σ([[1,10],[9,3]]), mu = 1, logvar = 0, Z = 15: 8.5079 = 1.00786 + 7.5."""
     logits = torch.tensor([[[[2.0, 5.0], [6.0, 7.0]]]])  # one image of 2x2 pixels: (1, 1, 2, 2)
     x = torch.sigmoid(torch.tensor([[[[1.0, 10.0], [9.0, 3.0]]]]))
     bce = LIKELIHOODS["bernoulli"](logits, x).mean()
@@ -38,7 +38,10 @@ def test_likelihoods_stay_finite_at_saturated_pixels(name: str) -> None:
 
 
 def test_kl_against_torch_distributions() -> None:
-    mu, logvar = torch.randn(5, 7, generator=RNG, dtype=torch.float64), torch.randn(5, 7, generator=RNG, dtype=torch.float64)
+    mu, logvar = (
+        torch.randn(5, 7, generator=RNG, dtype=torch.float64),
+        torch.randn(5, 7, generator=RNG, dtype=torch.float64),
+    )
     one = torch.ones((), dtype=torch.float64)
     expected = kl_divergence(Normal(mu, (0.5 * logvar).exp()), Normal(0 * one, one)).sum(1)
     torch.testing.assert_close(kl_standard_normal(mu, logvar), expected, rtol=1e-12, atol=0)

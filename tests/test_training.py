@@ -59,7 +59,9 @@ def test_stopping_in_the_middle_of_an_epoch_and_going_on_is_exact(name: str, dig
     config = RECIPES[name].config.replace({"data": "array", "epochs": 2, "batch_size": 64})
 
     def training(folder: str, resume: bool = False) -> Training:
-        return Training(name, config, RunFolder(tmp_path / folder), resume=resume, array=images[:400], labels=labels[:400])
+        return Training(
+            name, config, RunFolder(tmp_path / folder), resume=resume, array=images[:400], labels=labels[:400]
+        )
 
     list(training("whole").events())
     for stop_after in (4, 9):  # of 12 steps
@@ -152,7 +154,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     record["config"]["lr"] = 1e30  # the way to a non-finite loss that users take: a rate that is too high
     (tmp_path / "run" / "run.json").write_text(json.dumps(record))
-    with pytest.raises(NonFiniteError, match=rf"{term} became (nan|inf|-inf) at epoch [2-9], step \d+; the last good .* step 2"):
+    with pytest.raises(
+        NonFiniteError, match=rf"{term} became (nan|inf|-inf) at epoch [2-9], step \d+; the last good .* step 2"
+    ):
         cf.train(name, out=tmp_path / "run", resume=True, epochs=9, lr=1e30, **small(digits))
     after = weights(tmp_path / "run")
     assert_bit_equal(good, after)
@@ -163,9 +167,14 @@ def test_weights_that_are_not_finite_are_not_saved(digits, tmp_path: Path) -> No
     """The last step's update can spoil the weights while every loss so far was finite."""
     images, _ = digits
     training = Training(
-        "vae", RECIPES["vae"].config.replace({"data": "array", "epochs": 2}), RunFolder(tmp_path / "run"), array=images[:300]
+        "vae",
+        RECIPES["vae"].config.replace({"data": "array", "epochs": 2}),
+        RunFolder(tmp_path / "run"),
+        array=images[:300],
     )
-    with pytest.raises(NonFiniteError, match="weights of decoder.layers.0.bias are not finite after step 4.* of step 2"):
+    with pytest.raises(
+        NonFiniteError, match="weights of decoder.layers.0.bias are not finite after step 4.* of step 2"
+    ):
         for event in training.events():
             if event == Stepped(4, 4):
                 with torch.no_grad():
@@ -189,7 +198,7 @@ def test_a_run_folder_can_be_read_without_us(name: str, digits, tmp_path: Path) 
 
 
 def test_the_test_loss_is_that_of_the_test_set_with_its_terms_apart(tmp_path: Path) -> None:
-    """Against the formulas written out in float64, on real MNIST; the posterior noise differs, so 0.2 % of 10,000 images."""
+    """Against the formulas written out in float64, on real MNIST; the posterior noise differs: 0.2 %."""
     run = cf.train("vae", "mnist", out=tmp_path / "run", epochs=1, batch_size=2000, quiet=True)
     last = run.log[-1]
     x = torch.from_numpy(cf.load_data("mnist", "test").images) / 255

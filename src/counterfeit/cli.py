@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, cast
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
@@ -68,7 +68,7 @@ class List:
 @VERBS.register("train")
 def train(argv: list[str]) -> int:
     """train a generator on a data set or a folder of images"""
-    # The defaults are the model's own, so the model is read first; a model named after options is met in a second reading.
+    # The defaults are the model's own; a model that is named after options is met in a second reading.
     model = argv[0] if argv and argv[0] in RECIPES else "vae"
     asked = parse(Train, argv, Train(tyro.MISSING, config=RECIPES[model].config))
     if asked.model != model:
@@ -122,7 +122,8 @@ def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
-            return tyro.cli(kind, prog=prog, args=list(argv), default=default, config=(FlagCreatePairsOff,))
+            options = tyro.cli(kind, prog=prog, args=list(argv), default=default, config=(FlagCreatePairsOff,))
+            return cast(T, options)
     except SystemExit as exit:
         if exit.code in (0, None):
             raise
@@ -130,10 +131,11 @@ def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
 
 
 def _in_one_line(box: str) -> str:
-    """The fault that tyro draws in a box, whose frame is of lines or, where the terminal has none, of ASCII."""
-    inside = [line.strip("│| ") for line in box.splitlines() if not line.startswith(("╭", "╰", "+"))]
-    told = [line for line in inside if line.strip("─-") and not line.startswith(("For full help", "Argument helptext"))]
-    return " ".join(told[:2]).removeprefix("Error parsing config: ")
+    """The fault that tyro draws in a box: below its title, above the rules between its parts."""
+    lines = [line.strip("│| ") for line in box.splitlines() if line.strip("│|─- ")]
+    told = [line for line in lines[1:] if not line.startswith(("╰", "+", "For full help", "Argument helptext"))]
+    kept = told[:3] if len(told) > 1 and told[1].endswith(":") else told[:2]
+    return " ".join(kept).removeprefix("Error parsing config: ")
 
 
 def overview() -> str:
@@ -155,7 +157,7 @@ A first run, a minute or so:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a verb and exit: 0 done, 2 the input is wrong (one line on stderr), 130 stopped by Ctrl-C; else a fault of ours."""
+    """Run a verb and exit: 0 done, 2 wrong input (one line on stderr), 130 stopped by Ctrl-C, 1 a fault of ours."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(overview(), end="")

@@ -42,7 +42,8 @@ class Config:
     decoder_width: int = 400
     """Units in a hidden layer of the decoder or generator."""
     ema: float = 0.0
-    """Decay per step of an exponential moving average of the weights, used for sampling; 0 means none, 0.999 is usual."""
+    """Decay per step of an exponential moving average of the weights, which samples are then drawn with; 0 means none,
+    0.999 is usual."""
     size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: see above)")] = None
     """Side that a folder's images are resized and cropped to; by default 64, or the smallest image's shorter side where
     that is less."""

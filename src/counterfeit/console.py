@@ -33,7 +33,7 @@ def progress(what: str, total: float | None, *, unit: str = "") -> Iterator[Call
         yield lambda amount: None
         return
     counter = DownloadColumn() if unit == "B" else MofNCompleteColumn()
-    columns = [TextColumn("{task.description}"), BarColumn(), counter, TimeRemainingColumn()]
+    columns = [TextColumn("{task.description}", markup=False), BarColumn(), counter, TimeRemainingColumn()]
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda amount: bar.advance(task, amount)

@@ -1,7 +1,7 @@
 """From a model and a seed to uint8 images: the same images whatever the batch size and however many are asked for.
 
-The arithmetic of a matrix product depends on how many rows it has, and a last bit can flip a rounded pixel. So images are
-always computed in blocks of BLOCK rows, a last block being filled up and cut; each block's noise is drawn in one call.
+The arithmetic of a matrix product depends on how many rows it has, and a last bit can flip a rounded pixel. So images
+are always computed in blocks of BLOCK rows, a last block being filled up and cut; a block's noise is drawn in one call.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ Labels = int | Sequence[int] | np.ndarray | None
 class Run:
     """A run folder, opened: everything it needs is in the folder.
 
-    Images are uint8 (N, C, H, W) numpy arrays; latent vectors float32 (N, Z); labels integers, one for all images or one
-    an image. The weights are the moving average where the run kept one (`--ema`), else those of the last checkpoint.
+    Images are uint8 (N, C, H, W) numpy arrays; latent vectors float32 (N, Z); labels integers, one for all images or
+    one an image. The weights are the moving average where the run kept one (`--ema`), else the last checkpoint's own.
 
     Attributes:
         path: the folder.
@@ -99,16 +99,16 @@ class Run:
         """Images encoded and decoded. InputError for a family that cannot encode."""
         return generate.reconstruct(self._autoencoder(), self._checked(images), self._given(len(images), labels))
 
-    def interpolate(
-        self, start: np.ndarray, end: np.ndarray, steps: int = 8, labels: Labels = None
-    ) -> np.ndarray:
+    def interpolate(self, start: np.ndarray, end: np.ndarray, steps: int = 8, labels: Labels = None) -> np.ndarray:
         """Images along the straight lines between latent vectors start and end, each (N, Z), ends included.
 
         Returns uint8 (N, steps, C, H, W); labels are one for all, or one a line. Any family can; to interpolate between
         images, encode them first.
         """
         if steps < 2 or np.shape(start) != np.shape(end):
-            raise InputError(f"interpolation needs 2 or more steps and equal shapes: {np.shape(start)}, {np.shape(end)}")
+            raise InputError(
+                f"interpolation needs 2 or more steps and equal shapes: {np.shape(start)}, {np.shape(end)}"
+            )
         t = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
         z = (1 - t) * np.asarray(start)[:, None] + t * np.asarray(end)[:, None]  # (N, steps, Z)
         of_lines = self.labels(len(z), labels)
@@ -123,7 +123,9 @@ class Run:
     def _checked(self, images: np.ndarray) -> np.ndarray:
         images = np.asarray(images)
         if images.dtype != np.uint8 or images.shape[1:] != self.data.shape or not len(images):
-            raise InputError(f"images must be uint8 (N, {', '.join(map(str, self.data.shape))}), not {images.dtype} {images.shape}")
+            raise InputError(
+                f"images must be uint8 (N, {', '.join(map(str, self.data.shape))}), not {images.dtype} {images.shape}"
+            )
         return images
 
     def _given(self, n: int, labels: Labels) -> np.ndarray | None:

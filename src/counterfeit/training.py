@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ from counterfeit.data import ImageSet
 from counterfeit.errors import NonFiniteError, RunError
 from counterfeit.loop import EpochEnded, Event, Logged, State, Stepped, Stopped, pick_device, run_steps, steps_per_epoch
 from counterfeit.models import Autoencoder, Family, build
-from counterfeit.nets import NETS
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import DataRecord, RunFolder, RunRecord, load_checkpoint, provenance, save_checkpoint
 from counterfeit.runs.checkpoint import read_index
@@ -51,7 +50,14 @@ class Training:
     """Checked when made, trained while its events are consumed."""
 
     def __init__(
-        self, model: str, config: Config, folder: RunFolder, *, resume: bool = False, array: Any = None, labels: Any = None
+        self,
+        model: str,
+        config: Config,
+        folder: RunFolder,
+        *,
+        resume: bool = False,
+        array: Any = None,
+        labels: Any = None,
     ) -> None:
         """Everything that can be wrong with the input is found here, before anything is written.
 
@@ -85,8 +91,6 @@ class Training:
         """
         # Late in training Adam's moments decay into denormal numbers, which CPUs compute many times slower.
         torch.set_flush_denormal(True)
-        if NETS[self.recipe.net].conv:
-            self.model = self.model.to(memory_format=torch.channels_last)
         state = State.fresh(self.model, self.config, self.device)
         with self._writing():
             if self.earlier is None:
@@ -111,7 +115,9 @@ class Training:
 
     def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | Tested]:
         pixels = _resident(self.data.images, self.device)
-        labels = _resident(self.data.labels, self.device) if self.model.classes and self.data.labels is not None else None
+        labels = (
+            _resident(self.data.labels, self.device) if self.model.classes and self.data.labels is not None else None
+        )
         for event in run_steps(state, pixels, labels, self.config, stop):
             match event:
                 case Logged():
@@ -180,8 +186,8 @@ class Training:
         for name in ("counterfeit", "torch"):
             if made_by.get(name) != here[name]:
                 raise RunError(
-                    f"{self.folder} was made by {name} {made_by.get(name)} and this is {here[name]}, so it cannot be continued "
-                    "exactly: install that version, or train anew into another --out"
+                    f"{self.folder} was made by {name} {made_by.get(name)} and this is {here[name]}, so it cannot be "
+                    "continued exactly: install that version, or train anew into another --out"
                 )
         was, now = earlier.config.to_dict(), self.config.to_dict()
         for name in was:
@@ -206,7 +212,9 @@ class Training:
             raise NonFiniteError(f"{error}; {self._last_good()}; a lower --lr may help") from None
         except OSError as error:
             reason = error.strerror or str(error)
-            raise RunError(f"cannot write to {self.folder} ({reason}); {self._last_good()}: make room, then --resume") from None
+            raise RunError(
+                f"cannot write to {self.folder} ({reason}); {self._last_good()}: make room, then --resume"
+            ) from None
 
     def _last_good(self) -> str:
         index = read_index(self.folder.checkpoint)
@@ -219,7 +227,7 @@ def _sampling(state: State) -> Iterator[Family]:
     model = state.model if state.average is None else state.average.module
     model.eval()
     try:
-        yield model
+        yield cast(Family, model)
     finally:
         model.train()
 

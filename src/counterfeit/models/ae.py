@@ -17,9 +17,9 @@ MEMORY = 0.01  # weight of the newest batch in the running moments of the codes:
 class AE(Autoencoder):
     """Reconstruction only: loss = -log p(x|z) at z = encoder(x), in nats, mean over the batch.
 
-    An autoencoder has no distribution of z. To sample from it at all, we draw z from the Gaussian that fits its codes of
-    the training images, as Ghosh et al. 2020 (arXiv:1903.12436, section 4) do after training; here the codes' mean and
-    second moment are tracked while training, as buffers, so that a checkpoint is all that sampling needs.
+    An autoencoder has no distribution of z. To sample from it at all, we draw z from the Gaussian that fits its codes
+    of the training images, as Ghosh et al. 2020 (arXiv:1903.12436, section 4) do after training; here the codes' mean
+    and second moment are tracked while training, as buffers, so that a checkpoint is all that sampling needs.
     """
 
     mean: Tensor  # (Z,)

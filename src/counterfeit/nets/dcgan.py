@@ -58,9 +58,10 @@ class Decoder(nn.Module):
         _check(shape)
         c, h, w = shape
         self.classes = classes
+        flat = 128 * (h // 4) * (w // 4)  # 28x28 -> 128x7x7 = 6272
         self.stem = nn.Sequential(
             nn.Linear(latent + classes, width), nn.ReLU(inplace=True), nn.BatchNorm1d(width),
-            nn.Linear(width, 128 * (h // 4) * (w // 4)), nn.ReLU(inplace=True), nn.BatchNorm1d(128 * (h // 4) * (w // 4)),
+            nn.Linear(width, flat), nn.ReLU(inplace=True), nn.BatchNorm1d(flat),
             nn.Unflatten(1, (128, h // 4, w // 4)),
         )  # fmt: skip
         self.upsample = nn.Sequential(
@@ -73,4 +74,4 @@ class Decoder(nn.Module):
         return self.upsample(self.stem(join_label(z, y, self.classes)))
 
 
-NETS.add("dcgan", Pair(Encoder, Decoder, conv=True))
+NETS.add("dcgan", Pair(Encoder, Decoder))

@@ -43,5 +43,5 @@ class Decoder(nn.Module):
         return self.layers(join_label(z, y, self.classes)).unflatten(1, self.shape)  # (B, CHW) -> (B, C, H, W)
 
 
-NETS.add("fc-vae", Pair(partial(Encoder, depth=3, slope=0.0), partial(Decoder, depth=3), conv=False))
-NETS.add("fc-gan", Pair(partial(Encoder, depth=2, slope=0.01), partial(Decoder, depth=2), conv=False))
+NETS.add("fc-vae", Pair(partial(Encoder, depth=3, slope=0.0), partial(Decoder, depth=3)))
+NETS.add("fc-gan", Pair(partial(Encoder, depth=2, slope=0.01), partial(Decoder, depth=2)))

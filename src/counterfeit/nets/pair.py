@@ -21,12 +21,10 @@ class Pair:
     Attributes:
         encoder: (shape, out, width, classes) -> module: images (B, C, H, W), labels (B,) or None -> (B, out).
         decoder: (shape, latent, width, classes) -> module: z (B, Z), labels (B,) or None -> raw pixels (B, C, H, W).
-        conv: whether its layers are convolutions (they run faster on channels-last memory).
     """
 
     encoder: Callable[[Shape, int, int, int], nn.Module]
     decoder: Callable[[Shape, int, int, int], nn.Module]
-    conv: bool
 
 
 NETS: Registry[Pair] = Registry("net")

@@ -1,14 +1,13 @@
 """Checkpoints that a kill at any moment cannot hurt.
 
 A checkpoint is a few safetensors files, one a group of tensors, and `checkpoint.json`, which names them with their
-SHA-256. The tensors are written first, under names that carry the step; the rename of `checkpoint.json` is the moment at
-which the new checkpoint replaces the old one; only then are the old files removed.
+SHA-256. The tensors are written first, under names that carry the step; the rename of `checkpoint.json` is the moment
+at which the new checkpoint replaces the old one; only then are the old files removed.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,7 +81,9 @@ def load_checkpoint(folder: Path, groups: Iterable[str]) -> dict[str, dict[str, 
     """
     index = read_index(folder)
     if index is None:
-        raise RunError(f"{folder} holds no checkpoint yet: the run was stopped before its first; train it with --resume")
+        raise RunError(
+            f"{folder} holds no checkpoint yet: the run was stopped before its first; train it with --resume"
+        )
     loaded = {}
     for group in groups:
         if group not in index.files:

@@ -1,10 +1,10 @@
 """A run's folder and what lies where in it.
 
-    run.json          settings, model, data, provenance
-    log.jsonl         one row a log event
-    checkpoint/       safetensors + checkpoint.json
-    samples/*.png     pictures, one an epoch
-    curves.png        losses over the steps
+run.json          settings, model, data, provenance
+log.jsonl         one row a log event
+checkpoint/       safetensors + checkpoint.json
+samples/*.png     pictures, one an epoch
+curves.png        losses over the steps
 """
 
 from __future__ import annotations

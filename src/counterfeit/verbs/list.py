@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -30,11 +30,11 @@ def data() -> str:
     return _table("data", ["name", "what it is", "shape", "images"], rows) + "\n" + also
 
 
-def _counts(counts: dict[str, int]) -> str:
+def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n:,} {split}" for split, n in counts.items())
 
 
-def _table(title: str, columns: list[str], rows: list[tuple[str, ...]]) -> str:
+def _table(title: str, columns: list[str], rows: Sequence[tuple[str, ...]]) -> str:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for i, column in enumerate(columns):
         table.add_column(column, no_wrap=i == 0, overflow="fold")

@@ -55,7 +55,8 @@ def sample(run: Run, n: int = 64, *, label: Labels = None, seed: int = 0, out: s
 def write_npz(path: Path, batch: np.ndarray, labels: np.ndarray | None) -> None:
     """uint8 (N, C, H, W) and labels (N,) or None as an .npz, whole or not at all."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, images=batch, **({} if labels is None else {"labels": labels}))
+    arrays = {"images": batch} if labels is None else {"images": batch, "labels": labels}
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_atomic(path, buffer.getvalue())
 
 

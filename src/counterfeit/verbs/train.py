@@ -36,7 +36,8 @@ def train(
 
     Args:
         model: a name of `counterfeit list models`.
-        data: data set name (default "mnist"), folder, .npz file, or a uint8 array (N, H, W), (N, H, W, C), (N, C, H, W).
+        data: data set name (default "mnist"), folder, .npz file, or a uint8 array, (N, H, W), (N, H, W, C) or
+            (N, C, H, W).
         labels: integers (N,), for an array.
         out: run folder; by default runs/MODEL-DATA-sSEED.
         resume: continue the run in `out`; settings that are not given are the run's own.
@@ -90,7 +91,9 @@ def fit(
         events = training.events(stop.is_set)
         for event in events if quiet else show(events, config.epochs):
             if isinstance(event, Stopped):
-                raise Interrupted(f"stopped after step {event.step} with a checkpoint; the same command with --resume goes on")
+                raise Interrupted(
+                    f"stopped after step {event.step} with a checkpoint; the same command with --resume goes on"
+                )
     return Run(folder.path, config.device)
 
 
