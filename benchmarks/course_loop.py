@@ -12,9 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from counterfeit.models import AE, GAN, VAE, Family
+from counterfeit.nets.linear import Linear
 from counterfeit.recipes import RECIPES
 
 
@@ -32,6 +34,14 @@ class PilDataset(Dataset):
         array = np.array(picture, copy=True)
         tensor = torch.from_numpy(array).view(picture.height, picture.width, -1).permute(2, 0, 1).contiguous()
         return tensor.to(torch.float32).div(255), int(self.labels[i])
+
+
+def plain(model: Family) -> Family:
+    """The same network with the same weights, of PyTorch's own layers."""
+    for module in model.modules():
+        if isinstance(module, Linear):
+            module.__class__ = nn.Linear
+    return model
 
 
 def course_steps(name: str, model: Family, images: np.ndarray, labels: np.ndarray) -> Iterator[dict[str, float]]:

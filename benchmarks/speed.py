@@ -23,7 +23,7 @@ from counterfeit.loop import State, Stepped, run_steps
 from counterfeit.models import build
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import provenance
-from course_loop import course_steps
+from course_loop import course_steps, plain
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -42,7 +42,7 @@ def our_steps(name: str, data: cf.ImageSet) -> Iterator[None]:
 
 def their_steps(name: str, data: cf.ImageSet) -> Iterator[object]:
     model = build(RECIPES[name], RECIPES[name].config, data.shape, len(data.classes)).train()
-    return course_steps(name, model, data.images, data.labels)
+    return course_steps(name, plain(model), data.images, data.labels)
 
 
 def timed(steps: Iterator[object], n: int) -> float:

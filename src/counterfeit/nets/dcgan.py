@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from counterfeit.errors import InputError
+from counterfeit.nets.linear import Linear
 from counterfeit.nets.pair import NETS, Pair, Shape, join_label
 
 
@@ -42,7 +43,7 @@ class Encoder(nn.Module):
         )  # fmt: skip
         flat = 64 * (((h - 4) // 2 - 4) // 2) * (((w - 4) // 2 - 4) // 2)  # 28x28 -> 64x4x4 = 1024
         self.head = nn.Sequential(
-            nn.Linear(flat + classes, width), nn.LeakyReLU(0.01, inplace=True), nn.Linear(width, out)
+            Linear(flat + classes, width), nn.LeakyReLU(0.01, inplace=True), Linear(width, out)
         )  # fmt: skip
         _initialise(self)
 
@@ -60,8 +61,8 @@ class Decoder(nn.Module):
         self.classes = classes
         flat = 128 * (h // 4) * (w // 4)  # 28x28 -> 128x7x7 = 6272
         self.stem = nn.Sequential(
-            nn.Linear(latent + classes, width), nn.ReLU(inplace=True), nn.BatchNorm1d(width),
-            nn.Linear(width, flat), nn.ReLU(inplace=True), nn.BatchNorm1d(flat),
+            Linear(latent + classes, width), nn.ReLU(inplace=True), nn.BatchNorm1d(width),
+            Linear(width, flat), nn.ReLU(inplace=True), nn.BatchNorm1d(flat),
             nn.Unflatten(1, (128, h // 4, w // 4)),
         )  # fmt: skip
         self.upsample = nn.Sequential(

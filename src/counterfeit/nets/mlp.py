@@ -7,6 +7,7 @@ from math import prod
 
 from torch import Tensor, nn
 
+from counterfeit.nets.linear import Linear
 from counterfeit.nets.pair import NETS, Pair, Shape, join_label
 
 
@@ -14,7 +15,7 @@ def _hidden(inputs: int, width: int, depth: int, slope: float) -> list[nn.Module
     """`depth` times Linear and ReLU (slope 0) or LeakyReLU."""
     layers: list[nn.Module] = []
     for _ in range(depth):
-        layers += [nn.Linear(inputs, width), nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)]
+        layers += [Linear(inputs, width), nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)]
         inputs = width
     return layers
 
@@ -25,7 +26,7 @@ class Encoder(nn.Module):
     def __init__(self, shape: Shape, out: int, width: int, classes: int = 0, *, depth: int, slope: float) -> None:
         super().__init__()
         self.classes = classes
-        self.layers = nn.Sequential(*_hidden(prod(shape) + classes, width, depth, slope), nn.Linear(width, out))
+        self.layers = nn.Sequential(*_hidden(prod(shape) + classes, width, depth, slope), Linear(width, out))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.layers(join_label(x.flatten(1), y, self.classes))  # (B, CHW + K) -> (B, out)
@@ -37,7 +38,7 @@ class Decoder(nn.Module):
     def __init__(self, shape: Shape, latent: int, width: int, classes: int = 0, *, depth: int) -> None:
         super().__init__()
         self.shape, self.classes = shape, classes
-        self.layers = nn.Sequential(*_hidden(latent + classes, width, depth, slope=0), nn.Linear(width, prod(shape)))
+        self.layers = nn.Sequential(*_hidden(latent + classes, width, depth, slope=0), Linear(width, prod(shape)))
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return self.layers(join_label(z, y, self.classes)).unflatten(1, self.shape)  # (B, CHW) -> (B, C, H, W)
