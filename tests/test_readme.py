@@ -1,0 +1,68 @@
+"""What README and docs promise is run: their Python blocks, their commands, their links."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import counterfeit as cf
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.DOTALL)
+
+
+def smaller(text: str) -> str:
+    """The same on less: MNIST's 5,000 digits for MNIST and CIFAR-10, one epoch."""
+    text = re.sub(r"\b(mnist|cifar10)\b(?!-)(?=[\"'\s]|$)", "mnist5k", text, flags=re.MULTILINE)
+    return re.sub(r"(--epochs[ =]|epochs=)\d+", r"\g<1>1", text)
+
+
+def test_the_contract_of_the_design(tmp_path: Path) -> None:
+    """The Python interface that users, tests and tools rely on, to the letter; on 5,000 digits and for one epoch."""
+    run = cf.train("vae", data="mnist5k", epochs=1)
+    images = run.sample(64, seed=0)
+    assert images.dtype == np.uint8 and images.shape == (64, 1, 28, 28)
+    again = cf.load("runs/vae-mnist5k-s0")
+    assert np.array_equal(again.sample(64, seed=0), images)
+    array, labels = cf.load_data("mnist5k").images[:200], cf.load_data("mnist5k").labels[:200]
+    assert cf.train("cvae", data=array, labels=labels, epochs=1, out="x").data.classes == tuple("0123456789")[:1]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_python_blocks_run(page: Path) -> None:
+    names: dict[str, object] = {}
+    for block in blocks(page, "python"):
+        exec(compile(smaller(block), str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_commands_run(page: Path, command) -> None:
+    """Every line of a `sh` block that starts with `counterfeit`, in order, in one folder."""
+    for block in blocks(page, "sh"):
+        for line in smaller(block).replace("\\\n", " ").splitlines():
+            if line.startswith("counterfeit "):
+                outcome = command(*shlex.split(line, comments=True)[1:])
+                assert outcome.code == 0, f"{line}\n{outcome.err}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)|src=\"([^\"]+)\"", page.read_text()):
+        path = target[0] or target[1]
+        if not path.startswith(("http", "mailto")):
+            assert (page.parent / path).exists(), path
+
+
+def test_make_verbs_that_are_named_exist() -> None:
+    verbs = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    for page in PAGES:
+        named = set(re.findall(r"`make ([a-z]+)`|^make ([a-z]+)", page.read_text(), flags=re.MULTILINE))
+        assert {a or b for a, b in named} <= verbs, page
