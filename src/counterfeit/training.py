@@ -17,8 +17,9 @@ from counterfeit import data as datasets
 from counterfeit import generate, images
 from counterfeit.config import Config, option
 from counterfeit.data import ImageSet
+from counterfeit.device import pick_device
 from counterfeit.errors import NonFiniteError, RunError
-from counterfeit.loop import EpochEnded, Event, Logged, State, Stepped, Stopped, pick_device, run_steps, steps_per_epoch
+from counterfeit.loop import EpochEnded, Event, Logged, State, Stepped, Stopped, run_steps, steps_per_epoch
 from counterfeit.models import Autoencoder, Family, build
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import DataRecord, RunFolder, RunRecord, load_checkpoint, provenance, save_checkpoint
