@@ -11,8 +11,8 @@ import numpy as np
 
 from counterfeit import generate
 from counterfeit.config import Config
+from counterfeit.device import pick_device
 from counterfeit.errors import InputError, RunError
-from counterfeit.loop import pick_device
 from counterfeit.models import Autoencoder, Family, build
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import DataRecord, RunFolder, load_checkpoint
