@@ -13,7 +13,7 @@ PACKAGE = Path(counterfeit.__file__).parent
 LAYERS = [
     ["errors", "version"],
     ["registry", "console", "files"],
-    ["config", "images"],
+    ["config", "images", "device"],
     ["recipes", "nets", "losses"],
     ["models", "data"],
     ["generate", "runs", "loop"],
