@@ -190,6 +190,9 @@ def test_resuming_what_is_not_the_same(run: Path, command, pictures: Path, tmp_p
     refused(command("train", "gan", *go_on), "holds a run of vae, not gan")
     refused(command("train", "vae", "--data", "mnist5k", *go_on), "--data", "not mnist5k")
     refused(command("train", "vae", "--lr", 0.5, *go_on), "--lr 0.001, not 0.5")
+    assert command("train", "vae", *go_on).code == 0
+    refused(command("train", "vae", "--epochs", 1, "--out", run, "--resume"), "has done 2 epochs already")
+    go_on[1] = 3
     refused(command("train", "vae", "--out", tmp_path / "nowhere", "--resume"), "holds no run")
     record = json.loads((run / "run.json").read_text())
     record["made_by"]["versions"]["counterfeit"] = "0.0.1"
@@ -297,7 +300,7 @@ def test_a_folder_that_cannot_be_written(command, pictures: Path) -> None:
     refused(
         command("train", "vae", "--data", pictures, "--out", "/proc/run"),
         "cannot write to /proc/run",
-        "there is no checkpoint",
+        "no checkpoint yet",
     )
 
 

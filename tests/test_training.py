@@ -77,6 +77,29 @@ def test_stopping_in_the_middle_of_an_epoch_and_going_on_is_exact(name: str, dig
     assert_bit_equal(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 
 
+def test_stopping_before_the_first_step_and_going_on_is_exact(digits, tmp_path: Path) -> None:
+    images, _ = digits
+    config = RECIPES["gan"].config.replace({"data": "array", "epochs": 1})
+
+    def events(folder: str, stop: bool = False, resume: bool = False) -> list[object]:
+        training = Training("gan", config, RunFolder(tmp_path / folder), resume=resume, array=images[:300])
+        return list(training.events(lambda: stop))
+
+    events("whole")
+    assert events("parts", stop=True) == [Stopped(0)]
+    events("parts", resume=True)
+    assert_bit_equal(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    with pytest.raises(cf.InputError, match="give the same array"):
+        cf.train("gan", out=tmp_path / "parts", resume=True)
+
+
+def test_an_empty_folder_that_a_kill_left_is_no_obstacle(digits, tmp_path: Path) -> None:
+    """What there is between making the folder and writing run.json: the folder, and the lock in it."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").touch()
+    assert cf.train("vae", out=tmp_path / "run", epochs=1, **small(digits)).log
+
+
 def test_another_seed_gives_other_weights(digits, tmp_path: Path) -> None:
     for seed in (0, 1):
         cf.train("vae", out=tmp_path / str(seed), epochs=1, seed=seed, **small(digits))

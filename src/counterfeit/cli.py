@@ -70,6 +70,8 @@ def train(argv: list[str]) -> int:
     """train a generator on a data set or a folder of images"""
     # The defaults are the model's own; a model that is named after options is met in a second reading.
     model = argv[0] if argv and argv[0] in RECIPES else "vae"
+    if argv[:1] == [model] and {"-h", "--help"} & set(argv):
+        argv = argv[1:]  # tyro's help leaves out a positional that has been given
     asked = parse(Train, argv, Train(tyro.MISSING, config=RECIPES[model].config))
     if asked.model != model:
         asked = parse(Train, argv, Train(tyro.MISSING, config=RECIPES[asked.model].config))

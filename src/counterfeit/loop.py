@@ -107,6 +107,10 @@ class State:
         """Take over what `tensors` gave, after `step` steps."""
         self.model.load_state_dict(groups["model"])
         training = groups["training"]
+        if len(training["rng"]) != len(self.rng.get_state()):
+            raise InputError(
+                f"the run drew its noise on another kind of device than {self.rng.device}: pass its --device"
+            )
         self.rng.set_state(training["rng"].cpu())
         for optimiser in self.optimisers.values():
             for parameter in optimiser.param_groups[0]["params"]:

@@ -29,7 +29,7 @@ from counterfeit.runs.curves import draw_curves
 __all__ = ["EpochEnded", "Event", "Logged", "Resumed", "Stepped", "Stopped", "Tested", "Training"]
 
 # Settings that a continued run may change: they do not touch what its steps compute.
-FREE_ON_RESUME = {"epochs", "log_every", "device"}
+FREE_ON_RESUME = {"epochs", "log_every", "device", "skip_bad"}
 GROUPS = ("model", "training", "ema")
 
 
@@ -72,6 +72,8 @@ class Training:
             self._check_settings(self.earlier)
         else:
             folder.check_free()
+        if config.data == "array" and array is None:
+            raise RunError(f"{folder} was trained on an array: give the same array as data= to continue it")
         source = config.data if array is None else array
         self.data: ImageSet = datasets.load(source, labels=labels, size=config.size, skip_bad=config.skip_bad)
         if self.earlier:
@@ -92,13 +94,17 @@ class Training:
         """
         # Late in training Adam's moments decay into denormal numbers, which CPUs compute many times slower.
         torch.set_flush_denormal(True)
-        state = State.fresh(self.model, self.config, self.device)
-        with self._writing():
-            if self.earlier is None:
-                self.folder.create()
-            with self.folder.lock():
-                yield from self._begin(state)
-                yield from self._train(state, stop)
+        try:
+            state = State.fresh(self.model, self.config, self.device)
+            with self._writing():
+                if self.earlier is None:
+                    self.folder.create()
+                with self.folder.lock():
+                    yield from self._begin(state)
+                    self.folder.samples.mkdir(exist_ok=True)
+                    yield from self._train(state, stop)
+        finally:
+            torch.set_flush_denormal(False)  # PyTorch's default: the process may go on to other things
 
     def _begin(self, state: State) -> Iterator[Resumed]:
         """Write or renew run.json, and take over the checkpoint."""
@@ -107,7 +113,11 @@ class Training:
             self.folder.write_record(RunRecord(self.recipe.name, self.config, self._data_record(), here, []))
             return
         index = read_index(self.folder.checkpoint)
-        if index is not None:  # else the run was killed before its first checkpoint: the start is where it goes on
+        if index and index.epoch > self.config.epochs:
+            raise RunError(
+                f"{self.folder} has done {index.epoch} epochs already, more than --epochs {self.config.epochs}"
+            )
+        if index and index.step:  # else the run was stopped before its first step: the start is where it goes on
             state.load(load_checkpoint(self.folder.checkpoint, GROUPS), index.step)
         self.folder.cut_log(state.step)
         resumed_by = [*self.earlier.resumed_by, {"from_step": state.step, **here}]
@@ -219,7 +229,7 @@ class Training:
 
     def _last_good(self) -> str:
         index = read_index(self.folder.checkpoint)
-        return f"the last good checkpoint is that of step {index.step}" if index else "there is no checkpoint yet"
+        return f"the last good checkpoint is that of step {index.step}" if index else "it has no checkpoint yet"
 
 
 @contextmanager

@@ -76,8 +76,11 @@ class RunFolder:
             raise RunError(f"{self} is not empty and holds no run: pass another --out")
 
     def create(self) -> None:
-        """Make the folders of a new run. Raises OSError."""
-        self.samples.mkdir(parents=True, exist_ok=True)
+        """Make the folder of a new run, empty: until run.json is in it, a kill leaves nothing in the way of another.
+
+        Raises OSError.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -50,7 +50,7 @@ def train(
     Raises:
         InputError: something given is wrong; nothing has been written.
         NonFiniteError: a loss or weight is not finite any more; the last good checkpoint is kept.
-        Interrupted: Ctrl-C; a checkpoint has been written.
+        KeyboardInterrupt: Ctrl-C, as `Interrupted`; a checkpoint has been written.
     """
     array = None
     if isinstance(data, (str, Path)):
