@@ -1,0 +1,175 @@
+"""Scores of generated images as pure float64 functions of features: nothing here sees an image, a model or a file.
+
+`METRICS` holds them all under one call; each is a plain function of its own module as well (`frechet.fid`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from counterfeit.errors import InputError
+from counterfeit.metrics import frechet, inception_score, kernel, label_accuracy, memorisation, prdc
+from counterfeit.metrics.value import PROTOCOL_SEED, Value
+from counterfeit.registry import Registry
+
+__all__ = ["METRICS", "Inputs", "Metric", "Value"]
+
+Need = Literal["real", "fake", "probabilities", "labels", "train"]
+NEEDS: dict[Need, str] = {
+    "real": "features of real images",
+    "fake": "features of the generated images",
+    "probabilities": "class probabilities of the generated images",
+    "labels": "labels that the images were generated for",
+    "train": "features of the images that the model was trained on",
+}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a detector found in the images, arrays or None; a metric says which of these it needs."""
+
+    real: Any = None
+    """Features (N, D) of the real images to compare with; for memorisation, of a test set."""
+    fake: Any = None
+    """Features (M, D) of the generated images."""
+    probabilities: Any = None
+    """Class probabilities (M, C) of the generated images."""
+    labels: Any = None
+    """Labels that the images were generated for, integers (M,)."""
+    train: Any = None
+    """Features (T, D) of the images that the model was trained on."""
+    seed: int = PROTOCOL_SEED
+    """Of subsets, shuffles and halves; the default draws what torch-fidelity draws."""
+
+    @cached_property
+    def neighbours(self) -> memorisation.Neighbours:
+        """The nearest training images, found once for every metric of memorisation."""
+        return memorisation.neighbours(self.train, self.real, self.fake, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One way to score: its printed labels, what it needs, and the function behind it."""
+
+    labels: tuple[str, ...]
+    """The keys of what `compute` returns, in order; the detector's name is put behind them in print."""
+    better: Literal["lower", "higher", "like the test set"]
+    needs: tuple[Need, ...]
+    summary: str
+    function: Callable[[Inputs], dict[str, Value]]
+    least: int = 2
+    """The smallest number of images in each set that gives a number; far more are needed for one of use."""
+
+    def compute(self, inputs: Inputs) -> dict[str, Value]:
+        """The values by label. Raises InputError where an input is missing, too small, not finite or does not fit."""
+        for need in self.needs:
+            if getattr(inputs, need) is None:
+                raise InputError(f"{self.labels[0]} needs the {NEEDS[need]}; none were given")
+        return self.function(inputs)
+
+
+METRICS: Registry[Metric] = Registry("metric")
+
+METRICS.add(
+    "fid",
+    Metric(
+        ("FID",),
+        "lower",
+        ("real", "fake"),
+        "Fréchet distance between Gaussians fitted to real and generated features",
+        lambda i: {"FID": frechet.fid(i.real, i.fake)},
+    ),
+)
+METRICS.add(
+    "fid-infinity",
+    Metric(
+        ("FID-infinity",),
+        "lower",
+        ("real", "fake"),
+        "FID extrapolated to endless generated images, which takes out its bias",
+        lambda i: {"FID-infinity": frechet.fid_infinity(i.real, i.fake, seed=i.seed)},
+    ),
+)
+METRICS.add(
+    "kid",
+    Metric(
+        ("KID",),
+        "lower",
+        ("real", "fake"),
+        "unbiased kernel distance between real and generated features; about 0, also below, for a perfect model",
+        lambda i: {"KID": kernel.kid(i.real, i.fake, seed=i.seed)},
+    ),
+)
+METRICS.add(
+    "is",
+    Metric(
+        ("IS",),
+        "higher",
+        ("probabilities",),
+        "Inception Score: sure and varied class probabilities, from 1 to the number of classes",
+        lambda i: {"IS": inception_score.inception_score(i.probabilities, seed=i.seed)},
+    ),
+)
+METRICS.add(
+    "label-accuracy",
+    Metric(
+        ("Label-accuracy",),
+        "higher",
+        ("probabilities", "labels"),
+        "share of a conditional model's images that the detector takes for what was asked for",
+        lambda i: {"Label-accuracy": label_accuracy.label_accuracy(i.probabilities, i.labels)},
+    ),
+)
+METRICS.add(
+    "precision-recall",
+    Metric(
+        ("Precision", "Recall"),
+        "higher",
+        ("real", "fake"),
+        "share of generated images among the real ones, and the reverse (Kynkäänniemi, k = 3)",
+        lambda i: prdc.precision_recall(i.real, i.fake),
+    ),
+)
+METRICS.add(
+    "prdc",
+    Metric(
+        ("PRDC-precision", "PRDC-recall", "Density", "Coverage"),
+        "higher",
+        ("real", "fake"),
+        "precision, recall, density and coverage with open balls (Naeem, k = 5)",
+        lambda i: prdc.prdc(i.real, i.fake),
+    ),
+)
+METRICS.add(
+    "authenticity",
+    Metric(
+        ("Authenticity", "Authenticity (test)"),
+        "like the test set",
+        ("real", "fake", "train"),
+        "share of generated images farther from a training image than the next training image is",
+        lambda i: memorisation.authenticity(i.neighbours),
+    ),
+)
+METRICS.add(
+    "near-copies",
+    Metric(
+        ("Near-copies", "Near-copies (test)"),
+        "like the test set",
+        ("real", "fake", "train"),
+        "share of generated images far nearer to a training image than real test images are; flags a copier",
+        lambda i: memorisation.near_copies(i.neighbours),
+    ),
+)
+METRICS.add(
+    "ct",
+    Metric(
+        ("C_T", "C_T (test)"),
+        "like the test set",
+        ("real", "fake", "train"),
+        "C_T: rank test of the distances to the training set, generated against real test images",
+        lambda i: memorisation.copying_test(i.neighbours),
+    ),
+)

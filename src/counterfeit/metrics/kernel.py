@@ -1,0 +1,116 @@
+"""Kernel distance of features (KID): the unbiased squared maximum mean discrepancy of a cubic kernel."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from counterfeit.metrics.value import PROTOCOL_SEED, Floats, Value, as_pair
+
+BLOCK_ROWS = 1000
+
+
+def polynomial_kernel(x: Floats, y: Floats) -> Floats:
+    """k(x, y) = (x·y / D + 1)³ for all pairs of rows of x (N, D) and y (M, D): an array (N, M)."""
+    base = x @ y.T
+    base /= x.shape[1]
+    base += 1
+    return base * base * base
+
+
+def mmd2(x: Floats, y: Floats) -> float:
+    """Unbiased MMD² of x (N, D) and y (M, D): off-diagonal means of k(x, x) and k(y, y) less twice k(x, y)'s mean.
+
+    Unbiased at any N, M of at least 2, hence negative about as often as not where both distributions are the same.
+    Gretton et al. 2012, equation 3.
+    """
+    within = _off_diagonal_mean(polynomial_kernel(x, x)) + _off_diagonal_mean(polynomial_kernel(y, y))
+    return within - 2 * float(polynomial_kernel(x, y).mean())
+
+
+def _off_diagonal_mean(kernel: Floats) -> float:
+    n = len(kernel)
+    return float((kernel.sum() - np.trace(kernel)) / (n * (n - 1)))
+
+
+def kid(
+    real: ArrayLike,
+    fake: ArrayLike,
+    *,
+    subsets: int = 100,
+    subset_size: int = 1000,
+    seed: int = PROTOCOL_SEED,
+    error_images: int = 5000,
+) -> Value:
+    """KID of features real (N, D) and fake (M, D): the mean MMD² over seeded subsets, and its standard error.
+
+    Bińkowski et al. 2018 (arXiv:1801.01401). The subsets are drawn as torch-fidelity draws them for input1 = fake and
+    input2 = real: without replacement within a subset, fakes first. Sets smaller than `subset_size` give smaller
+    subsets, and a note. Never clipped: a negative value means "no difference seen". Unit: feature units to the sixth
+    power; nothing is multiplied by 1000.
+
+    `extras["subset_std"]` is the population std over subsets, the ± that other libraries print. It is not an error of
+    the mean: the subsets overlap. `uncertainty` is; see `_standard_error`, which looks at up to `error_images` a set.
+    Raises InputError (fewer than 2 images, numbers that are not finite, columns that differ).
+    """
+    real, fake = as_pair(real, fake)
+    size = min(subset_size, len(real), len(fake))
+    if size == len(real) == len(fake):
+        subsets = 1  # every subset would be the whole of both sets
+    rng = np.random.RandomState(seed)
+    values = np.empty(subsets)
+    for i in range(subsets):
+        some_fake = fake[rng.choice(len(fake), size, replace=False)]
+        some_real = real[rng.choice(len(real), size, replace=False)]
+        values[i] = mmd2(some_fake, some_real)
+    small = f"{subsets} subset(s) of {size} images, not {subset_size}: there are {len(real)} real and {len(fake)} fake"
+    error = _standard_error(real, fake, values, rng, error_images)
+    return Value(
+        float(values.mean()),
+        error,
+        "" if error is None else "standard error from the sampling of both sets (jackknife) and of the subsets",
+        {"subset_std": float(values.std()), "subset_size": float(size), "subsets": float(subsets)},
+        (small,) if size < subset_size else (),
+    )
+
+
+def _standard_error(real: Floats, fake: Floats, values: Floats, rng: np.random.RandomState, most: int) -> float | None:
+    """The standard error of the mean over subsets, None below 3 images a set.
+
+    By the law of total variance it has two parts. Given the images, the mean over S subsets scatters by s²/S around
+    the MMD² of the whole sets, which is the mean over all subsets there are. That MMD² is a U-statistic, whose
+    variance the delete-one jackknife gives, on average never too small (Efron & Stein 1981). Of a set larger than
+    `most` the jackknife sees that many images and is scaled by 1/n, which errs on the large side too.
+    Simulated against the spread over fresh sets: 0.94 to 1.16 times where the distributions differ, 1.3 to 1.6 times
+    where they are the same. The cubic kernel is skewed: twice the error covers the truth in 89 to 94 % (differ) and
+    96 to 99 % (same) of the draws of one normal feature, a hard case, and not always in the 95 % of a normal law.
+    """
+    if min(len(real), len(fake)) < 3:
+        return None
+    some_real, some_fake = (rows[rng.permutation(len(rows))[:most]] for rows in (real, fake))
+    of_real = _jackknife_variance(some_real, some_fake) * len(some_real) / len(real)
+    of_fake = _jackknife_variance(some_fake, some_real) * len(some_fake) / len(fake)
+    of_subsets = float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
+    return float(np.sqrt(of_real + of_fake + of_subsets))
+
+
+def _jackknife_variance(x: Floats, y: Floats) -> float:
+    """The part of MMD²'s variance that comes from the sampling of x (N, D), from leaving out each row in turn."""
+    n = len(x)
+    within = _row_sums(x, x) - _self_kernel(x)
+    cross = _row_sums(x, y)
+    # MMD² without row i, less the mean of k(y, y), which is the same for all i.
+    without = (within.sum() - 2 * within) / ((n - 1) * (n - 2)) - 2 * (cross.sum() - cross) / ((n - 1) * len(y))
+    return float((n - 1) * without.var())
+
+
+def _row_sums(x: Floats, y: Floats) -> Floats:
+    """Σ_j k(x_i, y_j) for every row i, in blocks of rows."""
+    blocks = (x[start : start + BLOCK_ROWS] for start in range(0, len(x), BLOCK_ROWS))
+    return np.concatenate([polynomial_kernel(block, y).sum(axis=1) for block in blocks])
+
+
+def _self_kernel(x: Floats) -> Floats:
+    """k(x_i, x_i) for every row."""
+    base = np.einsum("nd,nd->n", x, x) / x.shape[1] + 1
+    return base * base * base

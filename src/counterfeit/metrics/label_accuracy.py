@@ -1,0 +1,33 @@
+"""Does a conditional model draw what it is asked for? A classifier of real images is the judge."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from counterfeit.errors import InputError
+from counterfeit.metrics.inception_score import as_probabilities
+from counterfeit.metrics.value import Value
+
+
+def label_accuracy(probabilities: ArrayLike, labels: ArrayLike) -> Value:
+    """Share of images whose most probable class is the label that they were generated for; in [0, 1].
+
+    Args:
+        probabilities: of the classes, (N, C).
+        labels: int (N,), 0 to C - 1.
+
+    `extras["class_c"]` is the share among the images of label c. The classifier errs too: read it beside the floor,
+    which is the same for real images. It says nothing of variety: one good image a class would get 1.
+    Raises InputError: labels that do not fit the probabilities.
+    """
+    p = as_probabilities(probabilities)
+    y = np.asarray(labels)
+    if y.shape != (len(p),) or y.dtype.kind not in "iu":
+        raise InputError(f"labels must be integers ({len(p)},), one an image, not {y.dtype} {y.shape}")
+    if len(y) and (y.min() < 0 or y.max() >= p.shape[1]):
+        raise InputError(f"labels go from {y.min()} to {y.max()}; the detector knows the classes 0 to {p.shape[1] - 1}")
+    hits = p.argmax(axis=1) == y
+    error = float(hits.std(ddof=1) / np.sqrt(len(hits)))
+    extras = {f"class_{c}": float(hits[y == c].mean()) for c in np.unique(y)}
+    return Value(float(hits.mean()), error, "standard error over the images", extras)

@@ -1,0 +1,69 @@
+"""What every metric takes and returns: checked float64 features in, a `Value` out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from counterfeit.errors import InputError
+
+Floats = NDArray[np.float64]
+
+PROTOCOL_SEED = 2020
+"""torch-fidelity's default seed: with it the same subsets, in the same order, are drawn as there."""
+
+LARGEST = 1e30
+"""Features beyond this size are refused: their cube, which KID needs, is near the end of float64."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number of a score, with what is needed to read it.
+
+    `uncertainty` is what stands after the ±, in the unit of `value`, and `uncertainty_kind` says what it covers;
+    it is None where none can be given. `extras` are further numbers of the same measurement, by snake_case name.
+    `notes` are sentences for the reader: a smaller protocol than asked for, a warning, a flag.
+    """
+
+    value: float
+    uncertainty: float | None = None
+    uncertainty_kind: str = ""
+    extras: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def as_features(features: ArrayLike, name: str, least: int = 2) -> Floats:
+    """Return features (N, D) as float64, or raise InputError.
+
+    `name` says in the message which set it is; `least` is the smallest N that is of use.
+    """
+    array = np.asarray(features)
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise InputError(f"{name} features must have the shape (images, features), not {array.shape}")
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{name} features must be real numbers, not {array.dtype}")
+    if len(array) < least:
+        raise InputError(f"{name} features are of {len(array)} image(s); at least {least} are needed")
+    array = array.astype(np.float64, copy=False)
+    # NaN compares false, so that one test finds NaN, infinities and absurd sizes.
+    bad = np.count_nonzero(~(np.abs(array) <= LARGEST).all(axis=1))
+    if bad:
+        raise InputError(
+            f"{name} features: {bad} of {len(array)} images have NaN, infinite or huge (over {LARGEST:g}) ones; "
+            "look at these images and at the detector's weights"
+        )
+    return array
+
+
+def as_pair(real: ArrayLike, fake: ArrayLike, names: tuple[str, str] = ("real", "fake")) -> tuple[Floats, Floats]:
+    """Return two sets of features (N, D) and (M, D) as float64, or raise InputError."""
+    first, second = as_features(real, names[0]), as_features(fake, names[1])
+    if first.shape[1] != second.shape[1]:
+        raise InputError(
+            f"{names[0]} features have {first.shape[1]} columns and {names[1]} features {second.shape[1]}; "
+            "both must come from the same detector"
+        )
+    return first, second
