@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint format bench pairs torture full clean
+.PHONY: help demo test lint format bench pairs torture detectors checks parity full clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -37,6 +37,29 @@ pairs: $(STAMP)  ## all models on mnist and cifar10, one epoch each: images/s an
 
 torture: $(STAMP)  ## kill -9 a training run at 20 random moments; every resumed run must end bit-equal
 	$(BIN)/pytest tests/test_kill.py -m torture -rP
+
+detectors: $(STAMP)  ## train the three shipped detectors again (most of an hour on 2 cores)
+	$(BIN)/python benchmarks/train_detectors.py --data mnist
+	$(BIN)/python benchmarks/train_detectors.py --data fashion-mnist
+	$(BIN)/python benchmarks/train_detectors.py --data cifar10
+
+checks: $(STAMP)  ## do the scores move the right way? noise, blur, lost classes, copies; and real against real
+	$(BIN)/python benchmarks/score_checks.py
+	$(BIN)/python benchmarks/floors.py
+
+# The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
+PEERS := .venv-peers
+$(PEERS)/.installed:
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --constraint constraints.txt torch numpy pillow requests
+	$(PEERS)/bin/pip install --quiet 'scipy<1.18' scikit-learn tqdm
+	$(PEERS)/bin/pip install --quiet --no-deps torchvision torch-fidelity==0.4.0 pytorch-fid==0.3.0 clean-fid==0.1.35 prdc==0.2
+	@touch $@
+
+parity: $(STAMP) $(PEERS)/.installed  ## ask the peers for their numbers, and hold ours against them
+	$(PEERS)/bin/python benchmarks/parity/peers.py
+	$(PEERS)/bin/python benchmarks/parity/inception.py
+	$(BIN)/pytest tests/test_metrics_parity.py tests/test_detectors_parity.py
 
 full: $(STAMP)  ## the tests that need the large data sets
 	$(BIN)/pytest -m full

@@ -1,0 +1,89 @@
+"""Detectors: uint8 images -> features, and class probabilities where the detector is a classifier.
+
+>>> from counterfeit import detectors
+>>> mnist_cnn = detectors.load("mnist-cnn")  # doctest: +SKIP
+>>> mnist_cnn(images).features.shape  # doctest: +SKIP
+(10000, 224)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from counterfeit.detectors import inception, small_cnn  # noqa: F401 - each registers its detectors
+from counterfeit.detectors.custom import from_callable, from_onnx
+from counterfeit.detectors.detector import Detector, Features
+from counterfeit.detectors.entry import DETECTORS, Entry, Options
+from counterfeit.detectors.resize import PROTOCOLS
+from counterfeit.detectors.weights import at_hand
+from counterfeit.device import pick_device
+from counterfeit.errors import InputError
+
+__all__ = ["DETECTORS", "PROTOCOLS", "Detector", "Entry", "Features", "auto", "load"]
+
+
+def load(
+    detector: str | os.PathLike[str] | Callable[[Tensor], Any],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    protocol: str | None = None,
+    any_weights: bool = False,
+    device: str = "auto",
+    compile: bool = False,
+) -> Detector:
+    """A detector, ready to be called.
+
+    Args:
+        detector: a name in DETECTORS; the path of an .onnx file; or a function of a uint8 tensor (B, C, H, W) on
+            `device` that gives features (B, D).
+        weights: file of Inception weights; by default COUNTERFEIT_INCEPTION, the cache, or a download into it.
+        protocol: how images are resized for Inception, a name in PROTOCOLS; by default tf1.
+        any_weights: take Inception weights of another SHA-256 than the standard file's; the detector's name says so.
+        device: cpu, cuda, cuda:1, mps, or auto for the best there is.
+        compile: translate a named detector with torch.compile: a minute or two at the start, quicker from then on.
+
+    Raises:
+        InputError: there is no such detector, weights or device, they are damaged, or an option does not go with it.
+        DataError: the weights cannot be downloaded.
+    """
+    options = Options(pick_device(device), weights, any_weights, protocol, compile)
+    if isinstance(detector, str) and detector in DETECTORS:
+        return DETECTORS[detector].make(options)
+    if isinstance(detector, str | os.PathLike):
+        path = Path(detector).expanduser()
+        options.refuse(path.name, "weights", "any_weights", "protocol", "compile")
+        if path.suffix.lower() != ".onnx":
+            known = DETECTORS.suggest(str(detector))
+            raise InputError(f"no detector named {str(detector)!r}; {known}; the path of an .onnx file is possible too")
+        return from_onnx(path)
+    if not callable(detector):
+        raise InputError(
+            f"a detector is a name, the path of an .onnx file or a function, not {type(detector).__name__}"
+        )
+    options.refuse("a function", "weights", "any_weights", "protocol", "compile")
+    return from_callable(detector, options.device)
+
+
+def auto(data: str, shape: tuple[int, int, int], *, weights: str | os.PathLike[str] | None = None) -> tuple[str, str]:
+    """The detector for images of a data set, and the reason in a few words, to be shown.
+
+    Args:
+        data: name of the data set that generated images are compared with; any other word for images of one's own.
+        shape: (C, H, W) of its images.
+        weights: as for `load`.
+    """
+    for name, entry in DETECTORS.items():
+        if data in entry.data:
+            return name, f"it was trained on {entry.data[0]}"
+    if at_hand(weights):
+        return "inception", "the standard for images of one's own, and its weights are here"
+    name, kind = ("cifar10-cnn", "colour") if shape[0] == 3 else ("fashion-cnn", "grey")
+    return name, (
+        f"it ships with the package and takes {kind} images; better for images of your own is --detector inception, "
+        "which fetches 91 MiB once or takes them from --weights PATH"
+    )

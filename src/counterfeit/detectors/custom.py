@@ -1,0 +1,95 @@
+"""Detectors of the user's own: a Python callable, or an ONNX file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from counterfeit.detectors.detector import Detector
+from counterfeit.errors import InputError
+
+BLOCK = 64  # images in a call
+AS_THEY_ARE = "images as they are"
+
+
+def from_callable(function: Callable[[Tensor], Any], device: torch.device) -> Detector:
+    """A detector from a function of uint8 (64, C, H, W) on `device`, giving features (64, D): tensor or array.
+
+    It is called within torch.inference_mode, and sees the images in their own size and channels. Where the last block
+    is short, images are repeated: what it returns for one image must not depend on the others. The brackets in its
+    name, `FID[embed()]`, tell it from a named detector.
+    """
+    name = getattr(function, "__name__", type(function).__name__).strip("<>") + "()"
+    return Detector(name, AS_THEY_ARE, None, None, device, BLOCK, _guarded(name, function))
+
+
+def _guarded(name: str, function: Callable[[Tensor], Any]) -> Callable[[Tensor], tuple[Any, None]]:
+    """The function as a detector's network: what it raises becomes an InputError that says on which images."""
+
+    def network(images: Tensor) -> tuple[Any, None]:
+        try:
+            features = function(images)
+        except Exception as error:
+            images_are = f"uint8 images {tuple(images.shape)} on {images.device}"
+            raise InputError(
+                f"detector {name} fails on {images_are}: {type(error).__name__}: {_line(error)}"
+            ) from error
+        return torch.from_numpy(features) if isinstance(features, np.ndarray) else features, None
+
+    return network
+
+
+def _line(error: Exception) -> str:
+    """One line of at most 160 characters."""
+    return " ".join(str(error).split())[:160]
+
+
+def from_onnx(path: Path) -> Detector:
+    """A detector from an ONNX file with one input, uint8 (B, C, H, W), and one output, features float32 (B, D).
+
+    It computes on the CPU with onnxruntime, the extra `counterfeit[onnx]`. A fixed B is taken as the block.
+
+    Raises:
+        InputError: onnxruntime is missing, the file cannot be read, or it has other inputs and outputs.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise InputError(f"{path} needs onnxruntime: pip install 'counterfeit[onnx]'") from None
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from None
+    try:
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no common class of their own
+        raise InputError(f"{path} is no ONNX model that can be run ({_line(error)})") from None
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise InputError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs; a detector has one of each")
+    if inputs[0].type != "tensor(uint8)" or len(inputs[0].shape) != 4:
+        raise InputError(
+            f"{path} takes {inputs[0].type} {inputs[0].shape}, not uint8 (B, C, H, W); export it with resize and "
+            "scaling inside, since nobody else can know which they are"
+        )
+    block = inputs[0].shape[0]
+
+    def run(images: Tensor) -> np.ndarray:
+        return session.run(None, {inputs[0].name: images.numpy()})[0]
+
+    dim = outputs[0].shape[-1] if outputs[0].shape else None
+    return Detector(
+        name=path.name,
+        protocol=AS_THEY_ARE,
+        dim=dim if isinstance(dim, int) else None,
+        weights_sha256=hashlib.sha256(content).hexdigest(),
+        device=torch.device("cpu"),
+        block=block if isinstance(block, int) else BLOCK,
+        network=_guarded(path.name, run),
+    )

@@ -1,0 +1,163 @@
+"""Where the Inception weights come from, and the proof that they are the right ones."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from counterfeit.console import say
+from counterfeit.data.cache import cache_dir, locked
+from counterfeit.data.download import download
+from counterfeit.data.sources import allowed_kinds
+from counterfeit.errors import DataError, InputError
+
+FILE = "pt_inception-2015-12-05-6726825d.pth"
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+# One file of 91 MiB under two names: the releases of pytorch-fid and of torch-fidelity.
+URLS = (
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+)
+VARIABLE = "COUNTERFEIT_INCEPTION"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a file of weights holds, and its SHA-256 (hex); `standard` where it is the file that all tools use."""
+
+    path: Path
+    sha256: str
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def standard(self) -> bool:
+        return self.sha256 == SHA256
+
+
+def cached() -> Path:
+    """Where the weights are kept in the cache."""
+    return cache_dir() / "inception" / FILE
+
+
+def at_hand(path: str | os.PathLike[str] | None) -> bool:
+    """Whether the Inception weights can be had without a download: named, or in the cache."""
+    return bool(path or os.environ.get(VARIABLE)) or cached().exists()
+
+
+def how_to_get() -> str:
+    """The end of a message: how a user comes by the weights."""
+    return (
+        f"pass --weights PATH or set {VARIABLE} to a copy of {FILE} (91 MiB, SHA-256 {SHA256[:8]}…; pytorch-fid and "
+        f"torch-fidelity keep one in ~/.cache/torch/hub/checkpoints), or copy it to {cached()}"
+    )
+
+
+def inception_weights(path: str | os.PathLike[str] | None, any_weights: bool) -> Weights:
+    """The weights: from `path`, else COUNTERFEIT_INCEPTION, else the cache, else downloaded into it.
+
+    The SHA-256 is checked before anything in the file is read as weights, and every time.
+
+    Args:
+        any_weights: take a file of another SHA-256 too, from `path` or COUNTERFEIT_INCEPTION.
+
+    Raises:
+        InputError: there is no such file, or another than expected, or it holds no weights.
+        DataError: it cannot be downloaded.
+    """
+    named = path or os.environ.get(VARIABLE)
+    if any_weights and not named:
+        raise InputError(f"--any-weights goes with --weights PATH or {VARIABLE}, and neither is given")
+    if not named:
+        return _parse(_from_cache(), cached())
+    file = Path(named).expanduser()
+    origin = "--weights" if path else VARIABLE
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{origin} {file} cannot be read ({error.strerror})") from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != SHA256 and not any_weights:
+        raise InputError(
+            f"{origin} {file} is damaged or another file ({len(content):,} bytes, SHA-256 {found}, expected {SHA256}); "
+            "its scores would not be FID, KID or IS: pass --any-weights if you want them all the same"
+        )
+    return _parse(content, file)
+
+
+def _from_cache() -> bytes:
+    """The verified file from the cache, fetched into it where it is missing or damaged."""
+    path = cached()
+    content = _read_verified(path)
+    if content is not None:
+        return content
+    with locked(path.parent / ".lock", "the Inception weights"):
+        content = _read_verified(path)  # another process may have fetched it meanwhile
+        if content is None:
+            if path.exists():
+                say(f"{path} is damaged; it is fetched again")
+            _fetch(path)
+            content = path.read_bytes()
+    return content
+
+
+def _read_verified(path: Path) -> bytes | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return content if hashlib.sha256(content).hexdigest() == SHA256 else None
+
+
+def _fetch(path: Path) -> None:
+    """Download to `path` from the first place that has the file; DataError with every reason when none has."""
+    if "https" not in allowed_kinds():
+        raise DataError(f"the Inception weights are not here, and COUNTERFEIT_SOURCES forbids https: {how_to_get()}")
+    reasons = []
+    for url in URLS:
+        try:
+            return download(url, path, sha256=SHA256)
+        except DataError as error:
+            reasons.append(str(error))
+            say(f"inception: {error}")
+    raise DataError(f"the Inception weights cannot be fetched ({'; '.join(dict.fromkeys(reasons))}); {how_to_get()}")
+
+
+def _parse(content: bytes, path: Path) -> Weights:
+    """The tensors in a .pth file; `weights_only` lets nothing but tensors and plain containers come out of it."""
+    try:
+        tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file makes torch raise nearly anything
+        fault = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"{path} holds no PyTorch weights ({fault[0][:120]})") from None
+    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
+        raise InputError(f"{path} holds a {type(tensors).__name__}, not a dictionary of tensors (a state_dict)")
+    return Weights(path, hashlib.sha256(content).hexdigest(), tensors)
+
+
+def fill(network: nn.Module, weights: Weights) -> None:
+    """Load the weights; InputError names the first tensor that is missing, left over, of another shape or not finite.
+
+    Batch norm's counters of training batches are neither needed nor missed: older files have none.
+    """
+    wanted, given = (
+        {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
+        for tensors in (network.state_dict(), weights.tensors)
+    )
+    for name, tensor in wanted.items():
+        if name not in given:
+            raise InputError(f"{weights.path} is of another architecture than inception: it has no {name}")
+        found, expected = tuple(given[name].shape), tuple(tensor.shape)
+        if found != expected:
+            raise InputError(f"{weights.path} is of another architecture: its {name} is {found}, expected {expected}")
+        if not torch.isfinite(given[name]).all():
+            raise InputError(f"{weights.path} is damaged: its {name} holds NaN or infinity")
+    for name in given.keys() - wanted.keys():
+        raise InputError(f"{weights.path} is of another architecture than inception: it has {name} besides")
+    network.load_state_dict(given, strict=False)
