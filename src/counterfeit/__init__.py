@@ -4,6 +4,7 @@
     run = cf.train("vae", data="mnist")
     images = run.sample(64, seed=0)          # uint8 (64, C, H, W)
     run = cf.load("runs/vae-mnist-s0")
+    score = run.score()                      # score["FID[mnist-cnn]"].value
 
 The names are imported on first use, so that `import counterfeit` costs nothing.
 """
@@ -18,16 +19,20 @@ if TYPE_CHECKING:
     from counterfeit.data import load as load_data
     from counterfeit.errors import InputError
     from counterfeit.run import Run, load
+    from counterfeit.scoring import Score
+    from counterfeit.verbs.score import score
     from counterfeit.verbs.train import train
 
-__all__ = ["ImageSet", "InputError", "Run", "__version__", "load", "load_data", "train"]
+__all__ = ["ImageSet", "InputError", "Run", "Score", "__version__", "load", "load_data", "score", "train"]
 
 _HOMES = {
     "ImageSet": ("counterfeit.data", "ImageSet"),
     "InputError": ("counterfeit.errors", "InputError"),
     "Run": ("counterfeit.run", "Run"),
+    "Score": ("counterfeit.scoring", "Score"),
     "load": ("counterfeit.run", "load"),
     "load_data": ("counterfeit.data", "load"),
+    "score": ("counterfeit.verbs.score", "score"),
     "train": ("counterfeit.verbs.train", "train"),
 }
 

@@ -35,6 +35,9 @@ class Config:
     """Adam's decay rates of the first and second moment, per step."""
     loss: str = "bernoulli"
     """Loss: `bernoulli` for ae, vae, cvae; `bce`, `minimax` or `least-squares` for the GANs."""
+    binarise: str = "none"
+    """Black and white images for ae, vae and cvae, a pixel's grey value being its probability of white: `static` draws
+    them once, `dynamic` anew at every step; then nats compare with published ones. `none` keeps the grey."""
     latent: int = 15
     """Length of the latent or noise vector z."""
     encoder_width: int = 400
@@ -51,6 +54,8 @@ class Config:
     """Leave out the images of a folder that cannot be used, instead of stopping at the first."""
     log_every: int = 50
     """Steps between two rows of log.jsonl; each row holds the means of its steps."""
+    score_every: int = 0
+    """Epochs between two FIDs of 2,000 samples by the small detector that suits the data, logged; 0 means none."""
     device: str = "auto"
     """Where to compute: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is."""
 
@@ -59,12 +64,21 @@ class Config:
             value = getattr(self, name)
             if value < 1:
                 raise InputError(f"{option(name)} is {value}; it must be 1 or more")
+        if self.score_every < 0:
+            raise InputError(f"--score-every is {self.score_every}; it must be 0 (never) or a number of epochs")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"--seed is {self.seed}; it must be between 0 and 2^63 - 1")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise InputError(f"--lr is {self.lr}; it must be a positive number, such as 0.001")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"--betas are {self.betas[0]} {self.betas[1]}; each must be at least 0 and less than 1")
+        if self.binarise not in ("none", "static", "dynamic"):
+            raise InputError(f"--binarise is {self.binarise!r}; it must be none, static or dynamic")
+        if self.binarise != "none" and self.loss != "bernoulli":
+            raise InputError(
+                f"--binarise {self.binarise} is for a Bernoulli likelihood, and --loss {self.loss} is none: "
+                "leave it out, or train ae, vae or cvae"
+            )
         if not 0 <= self.ema < 1:
             raise InputError(f"--ema is {self.ema}; it must be at least 0 (off) and less than 1, such as 0.999")
 
@@ -78,6 +92,57 @@ class Config:
         if unknown:
             raise InputError(f"no setting named {unknown[0]!r}; known: {', '.join(self.to_dict())}")
         return from_dict(Config, {**self.to_dict(), **changes}, "settings")
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """How generated images are scored."""
+
+    real: Annotated[Any, arg(constructor=str, metavar="NAME[:SPLIT]|PATH", help_behavior_hint="")] = None
+    """Real images to compare with: a data set, of which it is the test split where there is one unless NAME:train is
+    named; or a folder or .npz file. By default, for a run, the data that it was trained on."""
+    detector: Annotated[Any, arg(constructor=str, metavar="NAME|FILE.onnx", help_behavior_hint="(default: auto)")] = (
+        "auto"
+    )
+    """What turns images into features: see `counterfeit list detectors`; `auto` picks by the real
+    images and says which."""
+    metrics: Annotated[Any, arg(constructor=str, metavar="A,B", help_behavior_hint="(default: all that fit)")] = None
+    """Which metrics, separated by commas: see `counterfeit list metrics`."""
+    n: Annotated[int, arg(aliases=["-n"])] = 10_000
+    """Number of generated images."""
+    seed: int = 0
+    """Seed of the draw."""
+    repeats: int = 1
+    """Independent draws of n images; with more than one their mean and standard deviation are given."""
+    weights: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """Inception's weights; by default $COUNTERFEIT_INCEPTION, the cache, or a download into it."""
+    any_weights: bool = False
+    """Take Inception weights other than the standard file; the metrics' names say so."""
+    protocol: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: tf1)")] = None
+    """How images are resized for Inception: `tf1`, `pytorch-fid` or `clean`."""
+    compile: bool = False
+    """Translate the detector with torch.compile: a minute or two at the start, quicker from then on."""
+    skip_bad: bool = False
+    """Leave out the images of a folder that cannot be used, instead of stopping at the first."""
+    device: str = "auto"
+    """Where to compute: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is."""
+
+    def __post_init__(self) -> None:
+        if self.n < 2 or self.repeats < 1:
+            raise InputError(
+                f"-n is {self.n} and --repeats {self.repeats}; a score needs 2 or more images, drawn once or more"
+            )
+        if not 0 <= self.seed < 2**31:
+            raise InputError(f"--seed is {self.seed}; it must be between 0 and 2^31 - 1")
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> ScoreConfig:
+        """From keywords; an unknown one raises InputError."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        unknown = [name for name in settings if name not in known]
+        if unknown:
+            raise InputError(f"no setting named {unknown[0]!r}; known: {', '.join(known)}")
+        return cls(**settings)
 
 
 def option(field: str) -> str:

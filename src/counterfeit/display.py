@@ -8,7 +8,7 @@ from typing import TypeVar
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from counterfeit import console
-from counterfeit.training import EpochEnded, Logged, Resumed, Stepped, Tested
+from counterfeit.training import EpochEnded, Logged, Resumed, ScoredEpoch, Stepped, Tested
 
 E = TypeVar("E")
 
@@ -42,6 +42,11 @@ def show(events: Iterable[E], epochs: int) -> Iterator[E]:
                     live.update(task, epoch=event.epoch, losses=losses, rate=rate)
                 case EpochEnded():
                     screen.print(f"epoch {event.epoch:>3}/{epochs}  {losses}  {rate:,.0f} images/s", markup=False)
+                case ScoredEpoch():
+                    best = "the best so far" if event.best == event.epoch else f"best was epoch {event.best}"
+                    screen.print(
+                        f"epoch {event.epoch:>3}/{epochs}  {event.name} {event.value:.4g}, {best}", markup=False
+                    )
                 case Tested():
                     screen.print(f"on the test set, nats an image: {in_words(event.losses)}", markup=False)
             yield event

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from counterfeit.binarise import draw
 from counterfeit.config import Config
 from counterfeit.data.batches import epoch_order
 from counterfeit.errors import InputError, NonFiniteError
@@ -151,7 +152,8 @@ def run_steps(
     """Train from state.step to the end of config.epochs.
 
     Args:
-        images: uint8 (N, C, H, W) on the model's device; the whole set.
+        images: uint8 (N, C, H, W) on the model's device; the whole set, already drawn where config.binarise is
+            "static".
         labels: int64 (N,) on the same device, or None.
         stop: asked at every step boundary; True ends the loop with `Stopped`.
 
@@ -172,7 +174,8 @@ def run_steps(
         if order is None or batch == 0:
             order = torch.from_numpy(epoch_order(len(images), config.seed, epoch)).to(images.device)
         chosen = order[batch * config.batch_size : (batch + 1) * config.batch_size]
-        x = to_float(images.index_select(0, chosen))
+        pixels = images.index_select(0, chosen)
+        x = draw(pixels, state.rng) if config.binarise == "dynamic" else to_float(pixels)
         y = None if labels is None else labels.index_select(0, chosen)
         losses = state.model.step(x, y, state.update, state.rng)
         if state.average is not None:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from counterfeit import generate
-from counterfeit.config import Config
+from counterfeit import binarise, generate
+from counterfeit import data as datasets
+from counterfeit.config import Config, ScoreConfig
+from counterfeit.data import ImageSet
 from counterfeit.device import pick_device
 from counterfeit.errors import InputError, RunError
+from counterfeit.likelihood import Likelihood, bounded, likelihood
 from counterfeit.models import Autoencoder, Family, build
 from counterfeit.recipes import RECIPES
-from counterfeit.runs import DataRecord, RunFolder, load_checkpoint
+from counterfeit.runs import DataRecord, RunFolder, load_checkpoint, provenance
+from counterfeit.scoring import Images, Score, judge
+from counterfeit.scoring.images import subset
 
 Labels = int | Sequence[int] | np.ndarray | None
 
@@ -114,6 +121,80 @@ class Run:
         of_lines = self.labels(len(z), labels)
         images = self.decode(z.reshape(-1, z.shape[-1]), None if of_lines is None else of_lines.repeat(steps))
         return images.reshape(len(z), steps, *images.shape[1:])
+
+    def score(self, real: Any = None, **settings: Any) -> Score:
+        """Score samples of this run, and keep the score in its scores folder; see `counterfeit.score`."""
+        config = ScoreConfig.of({"real": real, **settings})
+
+        def draw(n: int, seed: int) -> Iterator[np.ndarray]:
+            return self.sample_batches(n, seed=seed)
+
+        result = judge.score(Images(str(self.path), None, draw, labels=self.labels), config, self.config)
+        of = result.receipt["real"]
+        what = f"{Path(of['name']).name}-{of['split']}-n{config.n}-seed{config.seed}"
+        self.folder.write_score(f"{result.receipt['detector']['name']}-{what}", result.to_dict())
+        return result
+
+    def likelihood(
+        self,
+        k: int = 5000,
+        n: int | None = None,
+        split: str = "test",
+        *,
+        seed: int = 0,
+        images: Any = None,
+        labels: Any = None,
+    ) -> Likelihood:
+        """Bound the likelihood of real images, and keep what is found in the scores folder.
+
+        Of a run that was trained with `binarise`, the images are drawn black and white, always with the same draws.
+
+        Args:
+            k: importance samples an image.
+            n: how many images, a choice by the seed; by default all.
+            split: of the data that the run was trained on.
+            seed: of the samples and the choice.
+            images, labels: uint8 images in place of the run's own data, and their labels.
+
+        Raises:
+            InputError: the family has no likelihood, or images, k, n, split or seed do not fit.
+        """
+        begun = time.perf_counter()
+        model = bounded(self.model)
+        data = self._real(split) if images is None else datasets.load(images, labels=labels)
+        n = len(data) if n is None else n
+        if not 1 <= n <= len(data):
+            raise InputError(f"-n is {n}; {data.name} has {len(data):,} {data.split} images, so take 1 to {len(data)}")
+        rows = np.concatenate(list(subset(len(data), n, seed)))
+        pixels = data.images if self.config.binarise == "none" else binarise.fixed(data.images, data.split)
+        y = self._given(n, None if data.labels is None or not model.classes else data.labels[rows])
+        found = likelihood(model, self._checked(pixels[rows]), y, k, seed)
+        here = provenance(next(model.parameters()).device)
+        receipt = {
+            "run": str(self.path),
+            "model": self.model_name,
+            "real": {"name": data.name, "split": data.split, "n": len(data), "digest": data.digest},
+            "pixels": "black and white" if found.binarised else "grey",
+            "trained_with_binarise": self.config.binarise,
+            "given_labels": bool(model.classes),
+            **{"k": k, "n": n, "seed": seed, "seconds": round(time.perf_counter() - begun, 2)},
+            **{name: here[name] for name in ("versions", "machine", "time", "command", "code_revision")},
+        }
+        found = replace(found, receipt=receipt)
+        name = f"likelihood-{Path(data.name).name}-{data.split}-k{k}-n{n}-seed{seed}"
+        self.folder.write_score(name, found.to_dict())
+        return found
+
+    def _real(self, split: str) -> ImageSet:
+        """A split of the data that the run was trained on."""
+        source, config = self.config.data, self.config
+        if source == "array":
+            raise InputError(f"{self.path} was trained on an array, which a run does not keep: pass images= in Python")
+        if split not in datasets.splits(source):
+            raise InputError(
+                f"{source} has no {split} images: pass --split {' or --split '.join(datasets.splits(source))}"
+            )
+        return datasets.load(source, split, size=config.size, skip_bad=config.skip_bad)
 
     def _autoencoder(self) -> Autoencoder:
         if not isinstance(self.model, Autoencoder):

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from counterfeit import binarise, generate, images
 from counterfeit import data as datasets
-from counterfeit import generate, images
 from counterfeit.config import Config, option
 from counterfeit.data import ImageSet
 from counterfeit.device import pick_device
@@ -25,11 +25,13 @@ from counterfeit.recipes import RECIPES
 from counterfeit.runs import DataRecord, RunFolder, RunRecord, load_checkpoint, provenance, save_checkpoint
 from counterfeit.runs.checkpoint import read_index
 from counterfeit.runs.curves import draw_curves
+from counterfeit.scoring import Images, Scorer, judge
 
-__all__ = ["EpochEnded", "Event", "Logged", "Resumed", "Stepped", "Stopped", "Tested", "Training"]
+__all__ = ["EpochEnded", "Event", "Logged", "Resumed", "ScoredEpoch", "Stepped", "Stopped", "Tested", "Training"]
 
 # Settings that a continued run may change: they do not touch what its steps compute.
-FREE_ON_RESUME = {"epochs", "log_every", "device", "skip_bad"}
+FREE_ON_RESUME = {"epochs", "log_every", "score_every", "device", "skip_bad"}
+SAMPLES_SCORED = 2000  # while training: enough to see a curve, and drawn in a second or two
 GROUPS = ("model", "training", "ema")
 
 
@@ -38,6 +40,16 @@ class Resumed:
     """A run is continued after `step` steps."""
 
     step: int
+
+
+@dataclass(frozen=True)
+class ScoredEpoch:
+    """The samples of an epoch were scored; `best` is the epoch with the lowest value so far."""
+
+    epoch: int
+    name: str
+    value: float
+    best: int
 
 
 @dataclass(frozen=True)
@@ -81,11 +93,13 @@ class Training:
         steps_per_epoch(len(self.data), config.batch_size)
         self.device = pick_device(config.device)
         self.model = build(self.recipe, config, self.data.shape, len(self.data.classes))
+        self.scorer: Scorer | None = None
         self.test: ImageSet | None = None
-        if isinstance(self.model, Autoencoder) and "test" in datasets.splits(source):
+        tested = isinstance(self.model, Autoencoder) or config.score_every
+        if tested and "test" in datasets.splits(source):
             self.test = datasets.load(source, "test", size=config.size, skip_bad=config.skip_bad)
 
-    def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event | Resumed | Tested]:
+    def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event | Resumed | ScoredEpoch | Tested]:
         """Train to the end of config.epochs, writing the run folder.
 
         Raises:
@@ -124,8 +138,9 @@ class Training:
         self.folder.write_record(dataclasses.replace(self.earlier, config=self.config, resumed_by=resumed_by))
         yield Resumed(state.step)
 
-    def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | Tested]:
-        pixels = _resident(self.data.images, self.device)
+    def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | ScoredEpoch | Tested]:
+        static = self.config.binarise == "static"
+        pixels = _resident(self._evaluated(self.data) if static else self.data.images, self.device)
         labels = (
             _resident(self.data.labels, self.device) if self.model.classes and self.data.labels is not None else None
         )
@@ -136,7 +151,11 @@ class Training:
                     self.folder.append_log({**row, "images_per_s": round(event.images_per_s, 1)})
                 case EpochEnded():
                     self._draw_samples(state, event.epoch)
+                    scored = self._score(state, event.epoch)
                     self._save(state)  # last, so that what a kill leaves undone is done again
+                    yield event
+                    yield from scored
+                    continue
                 case Stopped():
                     self._save(state)
                     self._draw_curves()
@@ -148,15 +167,34 @@ class Training:
     def _finish(self, state: State) -> Iterator[Tested]:
         log = self.folder.read_log()
         done = bool(log) and log[-1]["step"] == state.step and "test_loss" in log[-1]
-        if self.test is not None and not done:
+        if self.test is not None and isinstance(self.model, Autoencoder) and not done:
             with _sampling(state) as model:
                 assert isinstance(model, Autoencoder)
                 labels = self.test.labels if model.classes else None
-                losses = generate.mean_terms(model, self.test.images, labels, self.config.seed)
+                losses = generate.mean_terms(model, self._evaluated(self.test), labels, self.config.seed)
             row = {f"test_{name}": value for name, value in losses.items()}
             self.folder.append_log({"epoch": self.config.epochs, "step": state.step, **row})
             yield Tested(losses)
         self._draw_curves()
+
+    def _score(self, state: State, epoch: int) -> list[ScoredEpoch]:
+        """FID of samples with the noise of the run's seed, the same every time, logged as a row of its own."""
+        every = self.config.score_every
+        if not every or (epoch % every and epoch != self.config.epochs):
+            return []
+        if self.scorer is None:
+            self.scorer = judge.small_scorer(self.test or self.data, self.config.device)
+        with _sampling(state) as model:
+
+            def draw(n: int, seed: int) -> Iterator[np.ndarray]:
+                return generate.samples(model, n, seed, generate.labels_for(model, n, None), n)
+
+            images_drawn = Images(str(self.folder), None, draw)
+            score = self.scorer.score(images_drawn, ["fid"], SAMPLES_SCORED, self.config.seed)
+        ((name, scored),) = score.items()
+        self.folder.append_log({"epoch": epoch, "step": state.step, name: scored.value})
+        curve = [(row[name], row["epoch"]) for row in self.folder.read_log() if name in row]
+        return [ScoredEpoch(epoch, name, scored.value, min(curve)[1])]
 
     def _save(self, state: State) -> None:
         epoch = state.step // steps_per_epoch(len(self.data), self.config.batch_size)
@@ -176,12 +214,16 @@ class Training:
         """Rows in pairs: images, of the test set where there is one, over their reconstructions."""
         shown, columns = self.test or self.data, 10
         chosen = np.linspace(0, len(shown) - 1, 4 * columns).astype(int)  # spread over the set, which may be sorted
-        inputs = shown.images[chosen]
+        inputs = self._evaluated(shown)[chosen]
         labels = shown.labels[chosen] if model.classes and shown.labels is not None else None
         outputs = generate.reconstruct(model, inputs, labels)
         rows = [part[i : i + columns] for i in range(0, len(chosen), columns) for part in (inputs, outputs)]
         sheet = images.grid(np.concatenate(rows), columns, scale=2)
         images.save_png(self.folder.samples / f"reconstruction-{epoch:04d}.png", sheet)
+
+    def _evaluated(self, data: ImageSet) -> np.ndarray:
+        """The images as losses are asked of them outside the steps: with --binarise, the fixed draws."""
+        return data.images if self.config.binarise == "none" else binarise.fixed(data.images, data.split)
 
     def _draw_curves(self) -> None:
         draw_curves(self.folder.curves, self.folder.read_log(), f"{self.recipe.name} on {self.data.name}")

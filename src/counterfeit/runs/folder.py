@@ -5,11 +5,13 @@ log.jsonl         one row a log event
 checkpoint/       safetensors + checkpoint.json
 samples/*.png     pictures, one an epoch
 curves.png        losses over the steps
+    scores/*.json     what `counterfeit score` found
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,6 +110,16 @@ class RunFolder:
             return from_dict(RunRecord, values, str(self.record_file))
         except InputError as error:
             raise RunError(f"{error}; mend it or train again") from None
+
+    def write_score(self, name: str, score: dict[str, Any]) -> Path:
+        """Keep a score as scores/NAME.json."""
+        path = self.path / "scores" / f"{re.sub('[^A-Za-z0-9._-]+', '-', name)}.json"
+        try:
+            path.parent.mkdir(exist_ok=True)
+            write_json(path, score)
+        except OSError as error:
+            raise RunError(f"cannot write {path} ({error.strerror or error}): make room and score again") from None
+        return path
 
     def append_log(self, row: dict[str, Any]) -> None:
         with self.log_file.open("a") as file:

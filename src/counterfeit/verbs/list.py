@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from counterfeit.data import DATASETS
+from counterfeit.detectors import DETECTORS
+from counterfeit.metrics import METRICS
 from counterfeit.recipes import RECIPES
 from counterfeit.registry import Registry
 
@@ -28,6 +30,20 @@ def data() -> str:
     rows = [(name, s.summary, "x".join(map(str, s.shape)), _counts(s.counts)) for name, s in DATASETS.items()]
     also = "A folder of images or an .npz file is named by its path."
     return _table("data", ["name", "what it is", "shape", "images"], rows) + "\n" + also
+
+
+@LISTS.register("detectors")
+def detectors() -> str:
+    """Every named detector; an .onnx file or a Python callable come besides."""
+    rows = [(name, entry.summary) for name, entry in DETECTORS.items()]
+    return _table("detectors", ["name", "what it is"], rows)
+
+
+@LISTS.register("metrics")
+def metrics() -> str:
+    """Every metric, which direction is better, and what it prints."""
+    rows = [(name, m.summary, ", ".join(m.labels), m.better) for name, m in METRICS.items()]
+    return _table("metrics", ["name", "what it is", "prints", "better"], rows)
 
 
 def _counts(counts: Mapping[str, int]) -> str:

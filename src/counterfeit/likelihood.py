@@ -1,0 +1,183 @@
+"""Bounds on log p(x) of images under a VAE, in nats an image.
+
+ELBO = -(rate + distortion), with rate = KL(q(z|x) ‖ p(z)) in closed form and distortion = E_q(z|x) -log p(x|z).
+IWAE_K = E log 1/K Σ_k p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x): Burda et al. 2016 (arXiv:1509.00519), section 3.
+In expectation ELBO = IWAE_1 ≤ … ≤ IWAE_K ≤ log p(x), and the last is reached in the limit. Of a conditional model
+everything is meant given the label.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from counterfeit.console import progress
+from counterfeit.errors import InputError
+from counterfeit.images import to_float
+from counterfeit.losses import kl_standard_normal
+from counterfeit.models import AE, VAE, Family
+from counterfeit.scoring import Scored
+
+ACTIVE = 0.01  # variance over images of a posterior mean, above which a latent unit is active: Burda et al.
+ENCODED = 1000  # images encoded at once
+GREY = (
+    "these pixels are not black and white, and on grey ones the Bernoulli cross-entropy is no normalised likelihood: "
+    "compare with runs on the same data only, never with published nats; train with --binarise for those"
+)
+
+
+@dataclass(frozen=True)
+class Nats:
+    """A mean over images, and its standard error (None for a single image)."""
+
+    mean: float
+    error: float | None
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Nats:
+        """From the values of the images, (N,)."""
+        n = len(values)
+        return cls(float(values.mean()), float(values.std(ddof=1) / n**0.5) if n > 1 else None)
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """What a model says about images.
+
+    Attributes:
+        elbo: -(rate + distortion).
+        rate: KL from the prior to the posterior: what z tells about x.
+        distortion: -log p(x|z) averaged over the same K samples an image: what z leaves open.
+        iwae: the importance-weighted bound of K samples.
+        k: K.
+        n: how many images.
+        active_units: latent units whose posterior mean varies over the images, with a variance above ACTIVE.
+        latent: how many there are.
+        binarised: whether every pixel was black or white; otherwise these nats are no log-likelihoods.
+        receipt: which images, seeds and versions, where a run was measured; JSON types throughout.
+    """
+
+    elbo: Nats
+    rate: Nats
+    distortion: Nats
+    iwae: Nats
+    k: int
+    n: int
+    active_units: int
+    latent: int
+    binarised: bool
+    receipt: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """{"metrics": {name: {"value": …, …}}, "receipt": {…}}, plain types, of the form that every score has."""
+        notes = () if self.binarised else (GREY,)
+        kind = f"standard error over {self.n} images, in nats"
+        metrics = {
+            name: Scored(nats.mean, nats.error, kind, None, "higher" if bound else "", {}, notes)
+            for name, nats, bound in self._rows()
+        }
+        extras = {"latent": float(self.latent), "variance_above": ACTIVE}
+        metrics["active units"] = Scored(float(self.active_units), None, "", None, "", extras, ())
+        return {"metrics": {name: asdict(scored) for name, scored in metrics.items()}, "receipt": self.receipt}
+
+    def table(self) -> str:
+        """What a person reads in a terminal."""
+        lines = [f"{'nats an image':<20}{'mean':>10}{'±':>8}"]
+        for name, nats, _ in self._rows():
+            error = "" if nats.error is None else f"{nats.error:.2f}"
+            lines.append(f"{name:<20}{nats.mean:>10.2f}{error:>8}")
+        lines.append(f"{'active units':<20}{self.active_units:>10} of {self.latent}")
+        lines.append(f"± is the standard error over {self.n:,} images; papers print IWAE and ELBO with the sign turned")
+        return "\n".join(lines if self.binarised else [*lines, GREY])
+
+    def _rows(self) -> list[tuple[str, Nats, bool]]:
+        """Printed name, value, whether it is a bound."""
+        return [
+            (f"IWAE-{self.k}", self.iwae, True),
+            ("ELBO", self.elbo, True),
+            ("rate", self.rate, False),
+            ("distortion", self.distortion, False),
+        ]
+
+
+@torch.inference_mode()
+def likelihood(
+    model: Family, images: np.ndarray, labels: np.ndarray | None = None, k: int = 5000, seed: int = 0, batch: int = 1000
+) -> Likelihood:
+    """Measure a VAE on images.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        labels: int64 (N,), for a conditional model.
+        k: importance samples an image.
+        seed: of those samples. Those of image i depend on the seed and i only, and the first of many are those of few.
+        batch: samples decoded at once: memory grows with it and not with k or N. Values change by rounding only.
+
+    Raises:
+        InputError: the model has no such bound, or k, seed or batch is out of range.
+    """
+    model = bounded(model)
+    if k < 1 or batch < 1:
+        raise InputError(f"the number of samples k is {k} and the batch {batch}; both must be 1 or more")
+    if not 0 <= seed < 2**63:
+        raise InputError(f"--seed is {seed}; it must be between 0 and 2^63 - 1")
+    device = next(model.parameters()).device
+    mus, rates, distortions, bounds = [], [], [], []
+    with progress(f"{k:,} samples for each of {len(images):,} images", len(images)) as advance:
+        for start in range(0, len(images), ENCODED):
+            x = to_float(torch.from_numpy(np.array(images[start : start + ENCODED])).to(device))
+            y = None if labels is None else torch.from_numpy(labels[start : start + ENCODED]).to(device)
+            mu, logvar = model.posterior(x, y)  # (B, Z)
+            mus.append(mu.double().cpu())
+            rates.append(kl_standard_normal(mu.double(), logvar.double()).cpu())
+            for i in range(len(x)):
+                one = slice(i, i + 1)
+                rng = np.random.default_rng([seed, start + i])
+                label = None if y is None else y[one]
+                distortion, bound = _sampled(model, x[one], label, mu[one], logvar[one], k, rng, batch)
+                distortions.append(distortion)
+                bounds.append(bound)
+                advance(1)
+    means, of_rate, of_distortion = torch.cat(mus).numpy(), torch.cat(rates).numpy(), np.array(distortions)
+    return Likelihood(
+        elbo=Nats.of(-of_rate - of_distortion),
+        rate=Nats.of(of_rate),
+        distortion=Nats.of(of_distortion),
+        iwae=Nats.of(np.array(bounds)),
+        k=k,
+        n=len(images),
+        active_units=int((means.var(axis=0) > ACTIVE).sum()),
+        latent=model.latent,
+        binarised=all(np.isin(image, (0, 255)).all() for image in images),
+    )
+
+
+def bounded(model: Family) -> VAE:
+    """The model, if its likelihood can be bounded; else InputError."""
+    if isinstance(model, AE):
+        raise InputError("an autoencoder has no prior and no posterior, so no likelihood bound: vae and cvae have")
+    if not isinstance(model, VAE):
+        raise InputError("a GAN has no encoder and no likelihood to bound: vae and cvae have")
+    return model
+
+
+def _sampled(
+    model: VAE, x: Tensor, y: Tensor | None, mu: Tensor, logvar: Tensor, k: int, rng: np.random.Generator, batch: int
+) -> tuple[float, float]:
+    """Distortion and IWAE bound of one image: x (1, C, H, W), y (1,) or None, mu and logvar (1, Z)."""
+    log_sum, distortion = -np.inf, 0.0
+    for done in range(0, k, batch):
+        s = min(batch, k - done)
+        eps = torch.from_numpy(rng.standard_normal((s, model.latent), np.float32)).to(x.device)
+        z = torch.addcmul(mu, eps, (0.5 * logvar).exp())  # (S, Z)
+        logits = model.decoder(z, None if y is None else y.expand(s))
+        nll = model.likelihood(logits, x.expand_as(logits)).double()  # (S,): -log p(x|z)
+        # log p(z) - log q(z|x): the constants cancel.
+        log_ratio = 0.5 * (eps.double().square() + logvar.double() - z.double().square()).sum(1)
+        log_sum = np.logaddexp(log_sum, torch.logsumexp(log_ratio - nll, 0).item())
+        distortion += nll.sum().item()
+    return distortion / k, float(log_sum - np.log(k))

@@ -1,0 +1,100 @@
+"""What can be scored, in one form: something that gives uint8 images in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from counterfeit import data as datasets
+from counterfeit.data import ImageSet
+from counterfeit.errors import InputError
+
+BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Images:
+    """Generated images, drawn or at hand.
+
+    Attributes:
+        name: for the receipt, such as a path.
+        most: how many there are; None where as many as one likes can be drawn.
+        draw: (n, seed) -> batches of uint8 (≤ BATCH, C, H, W), n images in all; another seed is an independent draw of
+            a generator, and another subset of images at hand.
+        digest: SHA-256 of images at hand, None for a generator.
+        labels: n -> the labels (n,) that `draw(n, …)` generates for, or None.
+    """
+
+    name: str
+    most: int | None
+    draw: Callable[[int, int], Iterator[np.ndarray]]
+    digest: str | None = None
+    labels: Callable[[int], np.ndarray | None] = lambda n: None
+
+    @classmethod
+    def of_set(cls, images: ImageSet) -> Images:
+        """Images at hand; n < all takes a seeded subset."""
+
+        def draw(n: int, seed: int) -> Iterator[np.ndarray]:
+            for rows in subset(len(images), n, seed):
+                yield np.asarray(images.images[rows])
+
+        return cls(images.name, len(images), draw, images.digest)
+
+    @classmethod
+    def of_callable(cls, function: Callable[[int, int], Any]) -> Images:
+        """A generator of the user's: function(n, seed) gives n images as a uint8 array."""
+        name = getattr(function, "__name__", type(function).__name__)
+
+        def draw(n: int, seed: int) -> Iterator[np.ndarray]:
+            images = datasets.load(function(n, seed)).images
+            if len(images) != n:
+                raise InputError(f"{name}({n}, {seed}) gave {len(images)} images; it must give {n}")
+            for start in range(0, n, BATCH):
+                yield images[start : start + BATCH]
+
+        return cls(name, None, draw)
+
+    @classmethod
+    def of(cls, source: Any, like: ImageSet, skip_bad: bool = False) -> Images:
+        """A folder, .npz file, array or callable; a folder's images are brought to the size of the real ones.
+
+        Raises DataError or InputError where they cannot be read or do not fit the real images.
+        """
+        if callable(source):
+            return cls.of_callable(source)
+        if isinstance(source, (str, Path)) and Path(source).is_dir():
+            images = datasets.load(Path(source), size=square(like), skip_bad=skip_bad)
+        else:
+            images = datasets.load(source)
+        if images.shape != like.shape:
+            raise InputError(
+                f"{images.name} has images of {in_words(images)} and the real ones, {like.name}, are {in_words(like)}: "
+                "score them against real images of the same form"
+            )
+        return cls.of_set(images)
+
+
+def subset(total: int, n: int, seed: int) -> Iterator[np.ndarray]:
+    """Row numbers of n of `total` images in ascending batches: all of them, or a seeded choice."""
+    rows = np.arange(total) if n >= total else np.sort(np.random.default_rng(seed).permutation(total)[:n])
+    for start in range(0, len(rows), BATCH):
+        yield rows[start : start + BATCH]
+
+
+def square(images: ImageSet) -> int:
+    """The side of square images."""
+    _, h, w = images.shape
+    if h != w:
+        raise InputError(f"{images.name} has images of {h}x{w}; a folder can be compared with square ones only")
+    return h
+
+
+def in_words(images: ImageSet) -> str:
+    """`28x28 grey`."""
+    c, h, w = images.shape
+    return f"{h}x{w} {'grey' if c == 1 else 'RGB'}"

@@ -1,0 +1,108 @@
+"""From what a user names to a score: which real images, which detector, which metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from counterfeit import data as datasets
+from counterfeit import detectors
+from counterfeit.config import Config, ScoreConfig
+from counterfeit.console import say
+from counterfeit.data import DATASETS, ImageSet
+from counterfeit.detectors import DETECTORS, Detector
+from counterfeit.errors import InputError
+from counterfeit.metrics import METRICS
+from counterfeit.scoring.images import Images
+from counterfeit.scoring.score import Score
+from counterfeit.scoring.scorer import Scorer
+
+SMALL = 1000  # features: a detector with fewer is quick enough to look at a whole training set
+
+
+def score(source: Any, config: ScoreConfig, trained: Config | None = None) -> Score:
+    """Score a folder, .npz file, array, callable or `Images`.
+
+    Args:
+        trained: settings of the run that made the images, where it was one: they say what it was trained on.
+
+    Raises:
+        InputError: something named is wrong, missing, or does not fit.
+    """
+    wanted = trained.data if config.real is None and trained else config.real
+    if wanted is None:
+        raise InputError("--real is missing: name the real images to compare with, such as mnist or mnist:train")
+    real, other, train = real_images(wanted, config, trained)
+    fakes = source if isinstance(source, Images) else Images.of(source, real, config.skip_bad)
+    detector = load_detector(config, real)
+    if config.metrics is None:
+        names = default_metrics(detector, train, fakes.labels(1) is not None)
+    else:
+        names = config.metrics.split(",") if isinstance(config.metrics, str) else list(config.metrics)
+    return Scorer(detector, real, other, train).score(fakes, names, config.n, config.seed, config.repeats)
+
+
+def load_detector(config: ScoreConfig, real: ImageSet) -> Detector:
+    """The detector that was asked for; `auto` says which it is, and why."""
+    wanted = config.detector
+    if isinstance(wanted, str) and wanted == "auto":
+        wanted, reason = detectors.auto(real.name, real.shape, weights=config.weights)
+        say(f"detector {wanted}: {reason}")
+    return detectors.load(
+        wanted,
+        weights=config.weights,
+        protocol=config.protocol,
+        any_weights=config.any_weights,
+        device=config.device,
+        compile=config.compile,
+    )
+
+
+def small_scorer(real: ImageSet, device: str) -> Scorer:
+    """A scorer with the shipped detector that suits the images, for curves while training."""
+    for name, entry in DETECTORS.items():
+        if real.name in entry.data:
+            return Scorer(detectors.load(name, device=device), real, quiet=True)
+    return Scorer(
+        detectors.load("fashion-cnn" if real.shape[0] == 1 else "cifar10-cnn", device=device), real, quiet=True
+    )
+
+
+def default_metrics(detector: Detector, train: ImageSet | None, labelled: bool) -> list[str]:
+    """All, but those that need what is not there; memorisation only where looking at the training set is quick."""
+    memorisation = train is not None and detector.dim is not None and detector.dim < SMALL
+    classifier = any(detector.name.startswith(name) for name in DETECTORS)
+    return [
+        name
+        for name, metric in METRICS.items()
+        if ("train" not in metric.needs or memorisation)
+        and ("probabilities" not in metric.needs or classifier)
+        and ("labels" not in metric.needs or labelled)
+    ]
+
+
+def real_images(
+    wanted: Any, config: ScoreConfig, trained: Config | None
+) -> tuple[ImageSet, ImageSet | None, ImageSet | None]:
+    """The real images, those that the floor is drawn from, and those that the model was trained on (or None)."""
+    name, split = split_of(wanted)
+    splits = datasets.splits(name)
+    split = split or ("test" if "test" in splits else "train")
+    chosen = datasets.load(name, split, **folder_options(name, config, trained))
+    other = next((datasets.load(name, s) for s in splits if s != split), None)
+    # Memorisation is asked beside a test set: where the real images are the training images there is nothing to ask.
+    return chosen, other, other if split == "test" else None
+
+
+def split_of(wanted: Any) -> tuple[Any, str]:
+    """`mnist:train` -> ("mnist", "train"); without a split, or for anything but a name, (wanted, "")."""
+    name, _, split = wanted.rpartition(":") if isinstance(wanted, str) else ("", "", "")
+    return (name, split) if name in DATASETS else (wanted, "")
+
+
+def folder_options(name: Any, config: ScoreConfig, trained: Config | None) -> dict[str, Any]:
+    """How a folder is read: for a run, as it was for training; nothing else takes options."""
+    if not isinstance(name, (str, Path)) or name in DATASETS or not Path(name).is_dir():
+        return {}
+    size = trained.size if trained and trained.data == str(name) else None
+    return {"size": size, "skip_bad": config.skip_bad or bool(trained and trained.skip_bad)}

@@ -1,0 +1,241 @@
+"""Scores: what is measured, kept and said; the cache; bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import counterfeit as cf
+from counterfeit import detectors
+from counterfeit.data import ImageSet, cache_dir
+from counterfeit.metrics import METRICS
+from counterfeit.scoring import Images, Scorer
+
+QUICK = ["fid", "kid", "is", "prdc"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, test_cache) -> cf.Run:
+    """A VAE after an epoch on 5,000 digits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
+        return cf.train("vae", "mnist5k", out=tmp_path_factory.mktemp("score") / "run", epochs=1, quiet=True)
+
+
+@pytest.fixture
+def fakes(digits, tmp_path: Path) -> Path:
+    """1,000 real digits as an .npz file: the best counterfeit there is."""
+    np.savez(tmp_path / "fakes.npz", images=digits[0])
+    return tmp_path / "fakes.npz"
+
+
+def test_a_run_is_scored_and_keeps_its_score(run: cf.Run, command) -> None:
+    outcome = command("score", run.path, "-n", 500, "--metrics", "fid,is", "--json")
+    assert outcome.code == 0, outcome.err
+    printed = json.loads(outcome.out)
+    assert set(printed["metrics"]) == {"FID[mnist-cnn]", "IS[mnist-cnn]"}
+    assert set(printed) == {"metrics", "receipt"}
+    (kept,) = (run.path / "scores").glob("mnist-cnn-*.json")
+    assert json.loads(kept.read_text()) == printed
+    again = run.score(n=500, metrics=["fid", "is"])
+    assert again["FID[mnist-cnn]"].value == printed["metrics"]["FID[mnist-cnn]"]["value"]
+
+
+def test_the_receipt_says_how_it_was_measured(fakes: Path) -> None:
+    score = cf.score(fakes, "mnist5k", metrics=["fid"], n=300, seed=4)
+    receipt = score.receipt
+    assert receipt["generated"] | {"digest": ""} == {
+        "name": str(fakes),
+        "n": 300,
+        "seed": 4,
+        "repeats": 1,
+        "digest": "",
+    }
+    assert receipt["real"]["n"] == 5000 and len(receipt["real"]["digest"]) == 64
+    assert receipt["detector"]["name"] == "mnist-cnn" and len(receipt["detector"]["weights_sha256"]) == 64
+    assert receipt["floor"] is None, "mnist5k has no other split"
+    assert receipt["versions"]["counterfeit"] == cf.__version__
+    json.dumps(score.to_dict(), allow_nan=False)
+
+
+def test_the_table_names_the_detector_and_says_when_there_are_few_images(fakes: Path, command) -> None:
+    outcome = command("score", fakes, "--real", "mnist5k", "--metrics", "fid,kid", "-n", 300)
+    assert outcome.code == 0, outcome.err
+    assert "FID[mnist-cnn]" in outcome.out and "KID[mnist-cnn]" in outcome.out
+    assert "300 images are few" in outcome.out and "subset(s) of 300 images, not 1000" in outcome.out
+    assert "detector mnist-cnn: it was trained on mnist" in outcome.err
+
+
+@pytest.fixture(scope="module")
+def parts(test_cache) -> tuple[ImageSet, ImageSet]:
+    """mnist5k cut into 3,000 images to train on and 1,000 to test on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
+        data = cf.load_data("mnist5k")
+    order = np.random.default_rng(1).permutation(5000)
+    return tuple(
+        replace(data, split=split, images=data.images[rows], labels=data.labels[rows], digest=f"{split} of a test")
+        for split, rows in (("train", order[:3000]), ("test", order[3000:4000]))
+    )
+
+
+def test_every_metric_of_the_registry_can_be_asked_for(parts) -> None:
+    """Of a copier: half of its images are training images. Each value is finite and has its floor or none."""
+    train, test = parts
+    other = cf.load_data("mnist5k").images[:400]
+    copier = np.concatenate([train.images[:400], other])
+    metrics = {name: metric for name, metric in METRICS.items() if "labels" not in metric.needs}
+    scorer = Scorer(detectors.load("mnist-cnn"), test, other=train, train=train)
+    score = scorer.score(Images.of(copier, test), list(metrics), 800)
+    assert list(score) == [f"{label}[mnist-cnn]" for metric in metrics.values() for label in metric.labels]
+    for metric in metrics.values():
+        for label in metric.labels:
+            scored = score[f"{label}[mnist-cnn]"]
+            assert np.isfinite(scored.value) and scored.better == metric.better
+            assert (scored.floor is None) == ("train" in metric.needs)
+    assert score["Near-copies[mnist-cnn]"].extras["flagged"] == 1
+    assert score["Near-copies (test)[mnist-cnn]"].extras["flagged"] == 0
+
+
+def test_a_collapsed_generator_gets_finite_numbers(parts) -> None:
+    train, test = parts
+    same = np.repeat(test.images[:1], 500, axis=0)
+    metrics = [name for name, metric in METRICS.items() if "labels" not in metric.needs]
+    scorer = Scorer(detectors.load("mnist-cnn"), test, train=train)
+    score = scorer.score(Images.of(same, test), metrics, 500)
+    assert all(np.isfinite(scored.value) for scored in score.values())
+    assert score["Recall[mnist-cnn]"].value < 0.05
+
+
+def test_real_images_score_better_than_noise_and_the_order_of_a_set_is_nothing(digits) -> None:
+    images, _ = digits
+    noise = np.random.default_rng(0).integers(0, 256, images.shape, dtype=np.uint8)
+    good = cf.score(images, "mnist5k", metrics=QUICK)
+    bad = cf.score(noise, "mnist5k", metrics=QUICK)
+    assert good["FID[mnist-cnn]"].value < bad["FID[mnist-cnn]"].value / 10
+    assert good["KID[mnist-cnn]"].value < bad["KID[mnist-cnn]"].value / 10
+    assert good["PRDC-precision[mnist-cnn]"].value > 0.8 > 0.2 > bad["PRDC-precision[mnist-cnn]"].value
+    shuffled = cf.score(images[::-1].copy(), "mnist5k", metrics=["fid"])
+    assert shuffled["FID[mnist-cnn]"].value == pytest.approx(good["FID[mnist-cnn]"].value, rel=1e-9)
+
+
+def test_a_conditional_run_is_asked_whether_it_draws_what_was_asked_for(tmp_path: Path) -> None:
+    run = cf.train("cvae", "mnist5k", out=tmp_path / "run", epochs=12, quiet=True)
+    score = run.score("mnist", n=500, metrics=["label-accuracy"])["Label-accuracy[mnist-cnn]"]
+    assert score.value > 0.5, "chance is 0.1"
+    assert set(score.extras) == {f"class_{c}" for c in range(10)}
+    assert score.floor is not None and score.floor > 0.98
+    with pytest.raises(cf.InputError, match="needs the labels"):
+        cf.score(np.zeros((10, 28, 28), np.uint8), "mnist", metrics=["label-accuracy"])
+
+
+def test_repeats_are_independent_draws(run: cf.Run, fakes: Path) -> None:
+    score = run.score(n=200, metrics=["fid"], repeats=3)
+    fid = score["FID[mnist-cnn]"]
+    single = [run.score(n=200, metrics=["fid"], seed=s)["FID[mnist-cnn]"].value for s in range(3)]
+    assert fid.value == pytest.approx(np.mean(single)) and fid.uncertainty == pytest.approx(np.std(single, ddof=1))
+    with pytest.raises(cf.InputError, match="--repeats needs a generator"):
+        cf.score(fakes, "mnist5k", repeats=2)
+
+
+def test_a_folder_an_array_and_a_callable_score_like_the_file(fakes: Path, digits, tmp_path: Path) -> None:
+    images, _ = digits
+    (tmp_path / "pngs").mkdir()
+    for i, image in enumerate(images):
+        Image.fromarray(image[0]).save(tmp_path / "pngs" / f"{i:04d}.png")
+    values = [
+        cf.score(source, "mnist5k", metrics=["fid"], n=1000)["FID[mnist-cnn]"].value
+        for source in (fakes, tmp_path / "pngs", images, lambda n, seed: images[:n])
+    ]
+    assert values == pytest.approx([values[0]] * 4, rel=1e-12)
+
+
+def test_a_detector_of_ones_own(digits) -> None:
+    def pixels(images: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.avg_pool2d(images.float(), 7).flatten(1)
+
+    score = cf.score(digits[0], "mnist5k", detector=pixels, metrics=["fid"])
+    assert list(score) == ["FID[pixels()]"] and score.receipt["detector"]["weights_sha256"] is None
+    for wrong, says in ((lambda x: x.float(), "returns"), (lambda x: torch.full((len(x), 3), float("nan")), "NaN")):
+        with pytest.raises(cf.InputError, match=says):
+            cf.score(digits[0], "mnist5k", detector=wrong, metrics=["fid"])
+
+
+def test_stale_features_are_never_met(digits, tmp_path: Path, monkeypatch) -> None:
+    """The same folder with other images: the cache knows by the digest."""
+    monkeypatch.setenv("COUNTERFEIT_CACHE", str(tmp_path / "cache"))
+    images, _ = digits
+    for part in (images[:400], images[400:800]):
+        np.savez(tmp_path / "real.npz", images=part)
+        cached = cf.score(images[800:], tmp_path / "real.npz", detector="mnist-cnn", metrics=["fid"])
+        fresh = cf.score(images[800:], part, detector="mnist-cnn", metrics=["fid"])
+        assert cached["FID[mnist-cnn]"].value == fresh["FID[mnist-cnn]"].value
+    files = list((cache_dir() / "features").glob("*.npz"))
+    assert len(files) == 2
+    files[0].write_bytes(files[0].read_bytes()[:1000])  # cut short by a full disk, say: made again
+    np.savez(tmp_path / "real.npz", images=images[:400])
+    cf.score(images[800:], tmp_path / "real.npz", detector="mnist-cnn", metrics=["fid"])
+
+
+def test_two_processes_score_into_the_same_cache(fakes: Path, tmp_path: Path, test_cache: Path, monkeypatch) -> None:
+    words = ["score", str(fakes), "--real", "mnist5k", "--metrics", "fid", "-n", "200", "--json"]
+    cf.load_data("mnist5k")
+    monkeypatch.setenv("COUNTERFEIT_CACHE", str(tmp_path / "cache"))
+    both = [
+        subprocess.Popen([sys.executable, "-m", "counterfeit", *words], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    values = [json.loads(process.communicate(timeout=120)[0])["metrics"] for process in both]
+    assert values[0] == values[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["fakes.npz"], ["--real is missing"]),
+        (["nowhere.npz", "--real", "mnist5k"], ["nowhere.npz"]),
+        (["fakes.npz", "--real", "mnits"], ["did you mean 'mnist'?"]),
+        (["fakes.npz", "--real", "mnist5k:test"], ["mnist5k", "test"]),
+        (["fakes.npz", "--real", "mnist5k", "--metrics", "fjd"], ["no metric named 'fjd'", "did you mean 'fid'?"]),
+        (["fakes.npz", "--real", "mnist5k", "--metrics", "ct"], ["C_T needs the features of the images that"]),
+        (["fakes.npz", "--real", "mnist5k", "--detector", "mnist-cn"], ["did you mean 'mnist-cnn'?"]),
+        (["fakes.npz", "--real", "mnist5k", "-n", 1], ["2 or more images"]),
+        (["one.npz", "--real", "mnist5k"], ["1 image"]),
+        (["small.npz", "--real", "mnist5k"], ["20x20 grey", "28x28 grey"]),
+        (["colour.npz", "--real", "mnist5k"], ["28x28 RGB", "28x28 grey"]),
+        (["empty", "--real", "mnist5k"], ["empty", "no images"]),
+        (["broken", "--real", "mnist5k"], ["0005.png", "skip"]),
+        (["fakes.npz", "--real", "mnist5k", "--detector", "inception", "--weights", "nowhere.pth"], ["nowhere.pth"]),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else None,
+)
+def test_bad_input(words, says, fakes: Path, digits, tmp_path: Path, command) -> None:
+    images, _ = digits
+    np.savez(tmp_path / "one.npz", images=images[:1])
+    np.savez(tmp_path / "small.npz", images=images[:, :, :20, :20])
+    np.savez(tmp_path / "colour.npz", images=images.repeat(3, axis=1))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    for i in range(10):
+        Image.fromarray(images[i, 0]).save(tmp_path / "broken" / f"{i:04d}.png")
+    (tmp_path / "broken" / "0005.png").write_bytes(b"no picture")
+    outcome = command("score", *words)
+    last = outcome.err.strip().splitlines()[-1]
+    assert outcome.code == 2 and outcome.out == "" and last.startswith("counterfeit: ")
+    assert all(word in last for word in says), last
+
+
+def test_scores_while_training_mark_best_and_final(tmp_path: Path) -> None:
+    run = cf.train("vae", "mnist5k", out=tmp_path / "run", epochs=3, score_every=2, quiet=True)
+    curve = [(row["epoch"], row["FID[mnist-cnn]"]) for row in run.log if "FID[mnist-cnn]" in row]
+    assert [epoch for epoch, _ in curve] == [2, 3]
+    final = run.score("mnist5k", n=2000, metrics=["fid"], seed=0)["FID[mnist-cnn]"].value
+    assert curve[-1][1] == pytest.approx(final, rel=1e-6), "the last row is the score of the finished run"
