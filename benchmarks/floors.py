@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def floor(data: str, n: int) -> Score:
     chosen[np.concatenate(list(subset(len(train), n, SEED)))] = True
     played = from_array(train.images[chosen], name=f"{n:,} of {data}:train")
     others = from_array(train.images[~chosen], name=f"the other images of {data}:train")
-    return Scorer(detectors.load(name), test, train=others).score(Images.of_set(played), list(METRICS), n, SEED)
+    fakes = replace(Images.of_set(played), labels=lambda n: train.labels[chosen])
+    return Scorer(detectors.load(name), test, train=others).score(fakes, list(METRICS), n, SEED)
 
 
 def markdown(data: str, scores: Mapping[str, Mapping[str, Any]]) -> str:

@@ -1,6 +1,6 @@
 """Inception features per second against torch-fidelity's extractor on the same weights, interleaved in one run.
 
-    python benchmarks/inception_speed.py [--pairs 5] [--images 64] [--threads N] [--compile]
+    python benchmarks/inception_speed.py [--pairs 5] [--images 64] [--batch 64] [--threads N] [--compile]
 
 It needs torch-fidelity 0.4.0 beside counterfeit, and what benchmarks/parity/inception.py needs. A pair is one stretch
 of each, the order alternating; the figure is the median of the pairs' ratios, with their range. Each side is called as
@@ -58,6 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--images", type=int, default=64, help="in a stretch, of 3x32x32")
+    parser.add_argument("--batch", type=int, default=64, help="of torch-fidelity")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--compile", action="store_true", help="ours with torch.compile; its time is the warm-up's")
     args = parser.parse_args()
@@ -73,15 +74,15 @@ def main() -> None:
 
     @torch.no_grad()
     def theirs() -> torch.Tensor:
-        return torch.cat([extractor(batch)[0] for batch in torch.from_numpy(images).split(64)])
+        return torch.cat([extractor(batch)[0] for batch in torch.from_numpy(images).split(args.batch)])
 
-    row = {"compile": args.compile, "threads": args.threads, "loading_s": loading}
+    row = {"compile": args.compile, "threads": args.threads, "their_batch": args.batch, "loading_s": loading}
     row |= compare({"ours": lambda: ours(images), "torch-fidelity": theirs}, len(images), args.pairs)
     apart = np.abs(ours(images).features - theirs().numpy()).max()
     row |= {"largest_difference": float(apart), "versions": {"torch-fidelity": version("torch-fidelity")}}
     print(row)
-    name = "inception-speed-compile" if args.compile else "inception-speed"
-    write_json(HERE / "results" / f"{name}.json", {**row, "made_by": provenance(torch.device("cpu"))})
+    name = f"inception-speed-batch{args.batch}{'-compile' if args.compile else ''}.json"
+    write_json(HERE / "results" / name, {**row, "made_by": provenance(torch.device("cpu"))})
 
 
 if __name__ == "__main__":

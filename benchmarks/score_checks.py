@@ -32,7 +32,7 @@ from counterfeit.scoring.images import subset
 from counterfeit.scoring.scorer import Scorer
 
 ROOT = Path(__file__).parent.parent
-QUALITY = [name for name, metric in METRICS.items() if "train" not in metric.needs]
+QUALITY = [name for name, metric in METRICS.items() if not {"train", "labels"} & set(metric.needs)]
 MEMORISATION = [name for name, metric in METRICS.items() if "train" in metric.needs]
 SEED = 0
 

@@ -186,6 +186,7 @@ def test_every_named_data_set_has_a_detector() -> None:
 
 
 @pytest.mark.full
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch.compile imports what torch deprecates
 def test_compiled_features_are_the_same() -> None:
     """torch.compile fuses and reorders float32 sums; the C++ compiler takes its time."""
     images = noise(20, (3, 32, 32))
