@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -265,20 +265,22 @@ def picture(train: cf.ImageSet, found: Mapping[str, Any], detector: str, path: P
     pyplot.close(figure)
 
 
-def check(data: str, n: int, pictures: Path) -> dict[str, Any]:
-    """Everything for one data set."""
+def check(data: str, n: int, pictures: Path) -> Iterator[dict[str, Any]]:
+    """Everything for one data set; yields what there is after each part, so that a stop loses little."""
     train, test = cf.load_data(data, "train"), cf.load_data(data, "test")
     name, _ = detectors.auto(data, train.shape)
     detector = detectors.load(name)
     scorer = Scorer(detector, test)
-    series = {one: check_series(scorer, train, n, one) for one in SERIES}
-    picture(train, series, name, pictures / f"score-checks-{data}.png")
-    return {
+    found: dict[str, Any] = {
         "detector": {"name": name, "weights_sha256": detector.weights_sha256},
-        "series": series,
-        "memorisation": check_memorisation(detector, test, train, n),
         "made_by": provenance(detector.device),
+        "series": {},
     }
+    for one in SERIES:
+        found["series"][one] = check_series(scorer, train, n, one)
+        yield found
+    picture(train, found["series"], name, pictures / f"score-checks-{data}.png")
+    yield {**found, "memorisation": check_memorisation(detector, test, train, n)}
 
 
 def main() -> None:
@@ -289,9 +291,9 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, default=ROOT / "docs/images")
     args = parser.parse_args()
     for data in args.data:
-        found = check(data, args.n, args.pictures)
-        known = json.loads(args.out.read_text()) if args.out.exists() else {}
-        write_json(args.out, {**known, data: found})
+        for found in check(data, args.n, args.pictures):
+            known = json.loads(args.out.read_text()) if args.out.exists() else {}
+            write_json(args.out, {**known, data: found})
 
 
 if __name__ == "__main__":
