@@ -14,15 +14,15 @@ from counterfeit.verbs.sample import sample
 
 
 def main() -> None:
-    data = "mnist"
+    data, epochs = "mnist", 10
     try:
         cf.load_data(data)
     except cf.InputError as error:
-        data = "mnist5k"
+        data, epochs = "mnist5k", 100  # about as many steps as 10 epochs of MNIST
         print(f"{error}\nMNIST cannot be had here, so the demo takes {data}: 5,000 of its digits, with no test set.\n")
     out = Path("runs") / f"demo-{data}"
     begun = time.perf_counter()
-    run = cf.train("vae", data, out=out, resume=RunFolder(out).holds_run())
+    run = cf.train("vae", data, out=out, epochs=epochs, resume=RunFolder(out).holds_run())
     grid = sample(run, 64)
     last = run.log[-1]
     terms = {name.removeprefix("test_"): value for name, value in last.items() if name.startswith("test_")}
