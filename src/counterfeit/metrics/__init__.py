@@ -41,13 +41,20 @@ class Inputs:
     """Labels that the images were generated for, integers (M,)."""
     train: Any = None
     """Features (T, D) of the images that the model was trained on."""
+    reference: memorisation.Reference | None = None
+    """`memorisation.reference(train, real)` where it is known already; it saves most of memorisation's time."""
     seed: int = PROTOCOL_SEED
     """Of subsets, shuffles and halves; the default draws what torch-fidelity draws."""
 
     @cached_property
     def neighbours(self) -> memorisation.Neighbours:
         """The nearest training images, found once for every metric of memorisation."""
-        return memorisation.neighbours(self.train, self.real, self.fake, seed=self.seed)
+        return memorisation.neighbours(self.train, self.real, self.fake, seed=self.seed, known=self.reference)
+
+    @cached_property
+    def balls(self) -> list[prdc.Balls]:
+        """Those of both protocols of precision and recall, filled in one pass."""
+        return prdc.fill(self.real, self.fake, prdc.KYNKAANNIEMI, prdc.NAEEM)
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ METRICS.add(
         "higher",
         ("real", "fake"),
         "share of generated images among the real ones, and the reverse (Kynkäänniemi, k = 3)",
-        lambda i: prdc.precision_recall(i.real, i.fake),
+        lambda i: prdc.precision_recall_of(i.balls[0]),
     ),
 )
 METRICS.add(
@@ -140,7 +147,7 @@ METRICS.add(
         "higher",
         ("real", "fake"),
         "precision, recall, density and coverage with open balls (Naeem, k = 5)",
-        lambda i: prdc.prdc(i.real, i.fake),
+        lambda i: prdc.prdc_of(i.balls[1]),
     ),
 )
 METRICS.add(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterfeit.metrics.distances import nearest, nearest_other
+from counterfeit.metrics.distances import nearest
 from counterfeit.metrics.value import PROTOCOL_SEED, Floats, Value, as_pair
 
 FLAG_Z = 3.0
@@ -51,6 +51,18 @@ class Nearest:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """What training and test images say before any fake is seen: worth keeping, since it is most of the work."""
+
+    local: Floats
+    """(T,) distance of every training image to the nearest other one."""
+    distance: Floats
+    """(N,) distance of every test image to the nearest training image."""
+    index: NDArray[np.intp]
+    """(N,) which one that is."""
+
+
+@dataclass(frozen=True)
 class Neighbours:
     """The nearest training images of the fakes and of the real test set, and the halves of the latter."""
 
@@ -68,25 +80,34 @@ class Neighbours:
         return self.test[self.halves[1]]
 
 
-def neighbours(train: ArrayLike, test: ArrayLike, fake: ArrayLike, *, seed: int = PROTOCOL_SEED) -> Neighbours:
+def reference(train: ArrayLike, test: ArrayLike) -> Reference:
+    """Of training (T, D) and test (N, D) features: (T + N) T distances. Raises InputError as `neighbours` does."""
+    train, test = as_pair(train, test, ("training", "real test"))
+    local, _ = nearest(train, train, but=np.arange(len(train)))
+    return Reference(local, *nearest(test, train))
+
+
+def neighbours(
+    train: ArrayLike, test: ArrayLike, fake: ArrayLike, *, seed: int = PROTOCOL_SEED, known: Reference | None = None
+) -> Neighbours:
     """Find the nearest of train (T, D) for every row of test (N, D) and fake (M, D): what each function here takes.
 
-    Two passes of (N + M) T distances. `seed` halves the test set and starts the cells.
+    `seed` halves the test set and starts the cells. `known` is `reference(train, test)` from before: without the test
+    set's part there are M T distances to look at.
     Raises InputError (fewer than 2 images, numbers that are not finite, columns that differ).
     """
     train, test = as_pair(train, test, ("training", "real test"))
     train, fake = as_pair(train, fake, ("training", "fake"))
+    known = known or reference(train, test)
     rng = np.random.RandomState(seed)
     shuffled = rng.permutation(len(test))
     cells = _cells(train, min(MOST_CELLS, min(len(test) // 2, len(fake)) // IMAGES_PER_CELL), rng)
     halves = shuffled[len(test) // 2 :], shuffled[: len(test) // 2]
-    return Neighbours(_nearest(fake, train, cells), _nearest(test, train, cells), halves)
 
+    def near(distance: Floats, index: NDArray[np.intp]) -> Nearest:
+        return Nearest(distance, known.local[index], cells[index])
 
-def _nearest(x: Floats, train: Floats, cells: NDArray[np.intp]) -> Nearest:
-    distance, index = nearest(x, train)
-    chosen, back = np.unique(index, return_inverse=True)
-    return Nearest(distance, nearest_other(train, chosen)[back], cells[index])
+    return Neighbours(near(*nearest(fake, train)), near(known.distance, known.index), halves)
 
 
 def _cells(train: Floats, count: int, rng: np.random.RandomState, rounds: int = 10) -> NDArray[np.intp]:
@@ -94,10 +115,11 @@ def _cells(train: Floats, count: int, rng: np.random.RandomState, rounds: int = 
     labels = np.zeros(len(train), dtype=np.intp)
     if count < 2:
         return labels
-    centres = train[rng.choice(len(train), min(count, len(train)), replace=False)]
+    rows = train - train.mean(axis=0)
+    centres = rows[rng.choice(len(rows), min(count, len(rows)), replace=False)]
     for _ in range(rounds):
-        labels = nearest(train, centres)[1]
-        centres = np.stack([train[labels == cell].mean(axis=0) for cell in np.unique(labels)])
+        labels = (np.square(centres).sum(axis=1) - 2 * rows @ centres.T).argmin(axis=1)
+        centres = np.stack([rows[labels == cell].mean(axis=0) for cell in np.unique(labels)])
     return labels
 
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import asdict, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from counterfeit.console import say
-from counterfeit.data import ImageSet, cache_dir
+from counterfeit.data import ImageSet
 from counterfeit.detectors import Detector, Features
 from counterfeit.errors import InputError
-from counterfeit.files import write_json
 from counterfeit.metrics import METRICS, Inputs, Metric, Value
+from counterfeit.metrics.memorisation import Reference, reference
 from counterfeit.runs.provenance import provenance
 from counterfeit.scoring import features
 from counterfeit.scoring.images import Images, subset
+from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Score, Scored
-from counterfeit.version import __version__
 
 FEW_FOR_FID = 2000  # below this many images FID's upward bias is larger than most differences that one wants to see
 
@@ -81,45 +80,59 @@ class Scorer:
         return self._found[images.digest].features
 
     def _values(self, wanted: Mapping[str, Metric], found: Features, labels: np.ndarray | None) -> dict[str, Value]:
-        needs_train = any("train" in metric.needs for metric in wanted.values())
-        train = self._real_features(self.train) if needs_train and self.train is not None else None
-        inputs = Inputs(self._real_features(self.real), found.features, found.probabilities, labels, train)
+        inputs = Inputs(self._real_features(self.real), found.features, found.probabilities, labels)
+        if self.train is not None and any("train" in metric.needs for metric in wanted.values()):
+            inputs = replace(inputs, train=self._real_features(self.train), reference=self._reference)
         return {label: value for metric in wanted.values() for label, value in metric.compute(inputs).items()}
+
+    @cached_property
+    def _reference(self) -> Reference:
+        """What training and test images say of memorisation; a minute's work, kept in the cache."""
+        assert self.train is not None
+        keys = [features.key(self.detector, images, len(images), 0) for images in (self.train, self.real)]
+        key = None if None in keys else key_of(keys, "metrics")
+        train, test = self._real_features(self.train), self._real_features(self.real)
+        what = f"nearest neighbours among {len(train):,} training images of {self.train.name}"
+
+        def make() -> Arrays:
+            say(f"{self.detector.name}: {what}")
+            return asdict(reference(train, test))
+
+        return Reference(**kept("neighbours", key, what, make))
 
     def _floors(self, wanted: Mapping[str, Metric], n: int, seed: int) -> dict[str, float]:
         """Each label's value for n real images of the other split, as if a generator had made them; cached.
 
         The metrics of memorisation carry the test set's own value instead.
         """
-        plain = {name: metric for name, metric in wanted.items() if "train" not in metric.needs}
         if self.other is None:
             return {}
         n = min(n, len(self.other))
-        floors: dict[str, float] = {}
-        for name, metric in plain.items():
-            path = self._floor_file(name, n, seed)
-            known = _read(path) if path else None
-            if known is None:
-                found = features.of_real(self.detector, self.other, n, seed)
-                rows = np.concatenate(list(subset(len(self.other), n, seed)))
-                labels = None if self.other.labels is None else self.other.labels[rows]
-                known = {label: value.value for label, value in self._values({name: metric}, found, labels).items()}
-                if path:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    write_json(path, known)
-            floors |= known
-        return floors
-
-    def _floor_file(self, metric: str, n: int, seed: int) -> Path | None:
-        """Where a floor is kept: its name covers both sets of features, the metric, and the version of its code."""
-        if self.detector.weights_sha256 is None or self.other is None:
-            return None
         keys = [
             features.key(self.detector, self.real, len(self.real), 0),
             features.key(self.detector, self.other, n, seed),
         ]
-        facts = json.dumps([metric, __version__, *keys])
-        return cache_dir() / "floors" / f"{hashlib.sha256(facts.encode()).hexdigest()[:32]}.json"
+        missing: dict[str, float] = {}
+        floors: dict[str, float] = {}
+        plain = {name: metric for name, metric in wanted.items() if "train" not in metric.needs}
+
+        def make(name: str) -> Arrays:
+            if not missing:  # the first that is not kept: all are computed in one go, which shares their distances
+                missing.update(self._floor_values(plain, n, seed))
+            return {label: np.array(missing[label]) for label in plain[name].labels}
+
+        for name in plain:
+            key = None if None in keys else key_of([name, *keys], "metrics")
+            found = kept("floors", key, f"floor of {name}", partial(make, name))
+            floors |= {label: float(value) for label, value in found.items()}
+        return floors
+
+    def _floor_values(self, wanted: Mapping[str, Metric], n: int, seed: int) -> dict[str, float]:
+        assert self.other is not None
+        found = features.of_real(self.detector, self.other, n, seed)
+        rows = np.concatenate(list(subset(len(self.other), n, seed)))
+        labels = None if self.other.labels is None else self.other.labels[rows]
+        return {label: value.value for label, value in self._values(wanted, found, labels).items()}
 
     def _receipt(self, fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
         here = provenance(self.detector.device)
@@ -174,10 +187,3 @@ def _of_set(images: ImageSet | None) -> dict[str, Any] | None:
     if images is None:
         return None
     return {"name": images.name, "split": images.split, "n": len(images), "digest": images.digest}
-
-
-def _read(path: Path) -> dict[str, float] | None:
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
