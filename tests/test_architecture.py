@@ -20,7 +20,7 @@ LAYERS = [
     ["scoring"],
     ["likelihood"],
     ["run", "training"],
-    ["display"],
+    ["display", "comparison"],
     ["verbs"],
     ["cli"],
     ["__main__"],

@@ -90,6 +90,20 @@ class Likelihood:
 
 
 @dataclass(frozen=True)
+class Compare:
+    """Compare runs over seeds: a table with uncertainty and ranks, and a report. What a grid file lacks is trained."""
+
+    sources: Positional[Annotated[tuple[str, ...], arg(metavar="RUN…|GRID.toml")]]
+    """Finished runs, or a folder of runs; or one grid file, which names models, data sets, seeds and settings."""
+    out: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    """Folder for comparison.json, table.md, table.csv and report.html; by default the grid's own folder of runs, or
+    `comparison`."""
+    rank_by: Annotated[str | None, arg(metavar="LABEL", help_behavior_hint="")] = None
+    """Score that ranks, as `counterfeit list metrics` prints it; by default FID."""
+    config: OmitArgPrefixes[ScoreConfig] = field(default_factory=ScoreConfig)
+
+
+@dataclass(frozen=True)
 class List:
     """List what there is, by name."""
 
@@ -162,6 +176,31 @@ def likelihood(argv: list[str]) -> int:
     found = bound(asked.run, asked.k, asked.n, asked.split, seed=asked.seed, device=asked.device)
     print(json.dumps(found.to_dict(), indent=2) if asked.json else found.table())
     return 0
+
+
+@VERBS.register("compare")
+def compare(argv: list[str]) -> int:
+    """compare runs, or a whole grid of models, data sets and seeds"""
+    asked = parse(Compare, argv)
+
+    from counterfeit.comparison.render import terminal
+    from counterfeit.verbs.compare import compare as contrast
+    from counterfeit.verbs.compare import described
+    from counterfeit.verbs.train import Interrupted
+
+    # The grid file's own settings are the defaults; what was typed goes on top.
+    grid = described(asked.sources)
+    asked = parse(Compare, argv, Compare(tyro.MISSING, config=grid.score))
+    settings = {field.name: getattr(asked.config, field.name) for field in fields(asked.config)}
+    try:
+        found = contrast(asked.sources, out=asked.out, rank_by=asked.rank_by, **settings)
+    except Interrupted:
+        say("stopped with a checkpoint; the same command goes on")
+        return 130
+    print(terminal(found))
+    for failure in found["failures"]:
+        say(f"{PROG}: {failure['run']}: {failure['error']}")
+    return 1 if found["failures"] else 0
 
 
 @VERBS.register("list")

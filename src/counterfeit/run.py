@@ -21,7 +21,8 @@ from counterfeit.likelihood import Likelihood, bounded, likelihood
 from counterfeit.models import Autoencoder, Family, build
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import DataRecord, RunFolder, load_checkpoint, provenance
-from counterfeit.scoring import Images, Score, judge
+from counterfeit.runs.checkpoint import read_index
+from counterfeit.scoring import Images, Score, Scorer, judge
 from counterfeit.scoring.images import subset
 
 Labels = int | Sequence[int] | np.ndarray | None
@@ -35,17 +36,17 @@ class Run:
 
     Attributes:
         path: the folder.
-        model_name, config, data: as in run.json.
+        record: run.json; its model_name, config and data are at hand by themselves.
     """
 
     def __init__(self, path: str | Path, device: str = "auto") -> None:
         """Raises RunError when there is no run or it is damaged; the weights are read on first use."""
         self.folder = RunFolder(path)
-        record = self.folder.read_record()
+        self.record = self.folder.read_record()
         self.path = self.folder.path
-        self.model_name: str = record.model
-        self.config: Config = record.config
-        self.data: DataRecord = record.data
+        self.model_name: str = self.record.model
+        self.config: Config = self.record.config
+        self.data: DataRecord = self.record.data
         self._device = device
 
     def __repr__(self) -> str:
@@ -62,6 +63,14 @@ class Run:
             reason = " ".join(str(error).split())[:160]
             raise RunError(f"the weights in {self.folder.checkpoint} do not fit run.json: {reason}") from None
         return model.to(pick_device(self._device)).eval()
+
+    @property
+    def weights_sha256(self) -> str:
+        """Of the file of weights that samples are drawn with. Raises RunError where there is no checkpoint."""
+        index = read_index(self.folder.checkpoint)
+        if index is None:
+            raise RunError(f"{self.path} holds no checkpoint yet: train it with --resume")
+        return index.files["ema" if "ema" in index.files else "model"]["sha256"]
 
     @property
     def log(self) -> list[dict[str, Any]]:
@@ -122,14 +131,18 @@ class Run:
         images = self.decode(z.reshape(-1, z.shape[-1]), None if of_lines is None else of_lines.repeat(steps))
         return images.reshape(len(z), steps, *images.shape[1:])
 
-    def score(self, real: Any = None, **settings: Any) -> Score:
-        """Score samples of this run, and keep the score in its scores folder; see `counterfeit.score`."""
+    def score(self, real: Any = None, *, scorer: Scorer | None = None, **settings: Any) -> Score:
+        """Score samples of this run, and keep the score in its scores folder; see `counterfeit.score`.
+
+        `scorer`, from `judge.prepared`, saves reading the real images' features again for every run.
+        """
         config = ScoreConfig.of({"real": real, **settings})
 
         def draw(n: int, seed: int) -> Iterator[np.ndarray]:
             return self.sample_batches(n, seed=seed)
 
-        result = judge.score(Images(str(self.path), None, draw, labels=self.labels), config, self.config)
+        images = Images(str(self.path), None, draw, self.weights_sha256, self.labels)
+        result = judge.score(images, config, self.config, scorer)
         of = result.receipt["real"]
         what = f"{Path(of['name']).name}-{of['split']}-n{config.n}-seed{config.seed}"
         self.folder.write_score(f"{result.receipt['detector']['name']}-{what}", result.to_dict())

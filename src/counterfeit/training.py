@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any, cast
 
 import numpy as np
@@ -135,7 +136,9 @@ class Training:
             state.load(load_checkpoint(self.folder.checkpoint, GROUPS), index.step)
         self.folder.cut_log(state.step)
         resumed_by = [*self.earlier.resumed_by, {"from_step": state.step, **here}]
-        self.folder.write_record(dataclasses.replace(self.earlier, config=self.config, resumed_by=resumed_by))
+        self.folder.write_record(
+            dataclasses.replace(self.earlier, config=self.config, resumed_by=resumed_by, finished=None)
+        )
         yield Resumed(state.step)
 
     def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | ScoredEpoch | Tested]:
@@ -176,6 +179,8 @@ class Training:
             self.folder.append_log({"epoch": self.config.epochs, "step": state.step, **row})
             yield Tested(losses)
         self._draw_curves()
+        ended = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self.folder.write_record(dataclasses.replace(self.folder.read_record(), finished=ended))
 
     def _score(self, state: State, epoch: int) -> list[ScoredEpoch]:
         """FID of samples with the noise of the run's seed, the same every time, logged as a row of its own."""

@@ -5,7 +5,7 @@ log.jsonl         one row a log event
 checkpoint/       safetensors + checkpoint.json
 samples/*.png     pictures, one an epoch
 curves.png        losses over the steps
-    scores/*.json     what `counterfeit score` and `counterfeit likelihood` found
+scores/*.json     what `counterfeit score` and `counterfeit likelihood` found
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ class RunRecord:
     """Provenance of the process that started the run."""
     resumed_by: list[dict[str, Any]]
     """Provenance of those that continued it, each with the step it continued from."""
+    finished: str | None = None
+    """When training came to the end of config.epochs, UTC; None while it has not."""
 
 
 class RunFolder:
@@ -64,6 +66,10 @@ class RunFolder:
 
     def __str__(self) -> str:
         return str(self.path)
+
+    def finished(self) -> bool:
+        """Whether the run has come to the end of its epochs; RunError when there is none."""
+        return self.read_record().finished is not None
 
     def holds_run(self) -> bool:
         return self.record_file.exists()

@@ -25,7 +25,7 @@ class Images:
         most: how many there are; None where as many as one likes can be drawn.
         draw: (n, seed) -> batches of uint8 (≤ BATCH, C, H, W), n images in all; another seed is an independent draw of
             a generator, and another subset of images at hand.
-        digest: SHA-256 of images at hand, None for a generator.
+        digest: SHA-256 of images at hand, of a run that of its weights, None for another generator.
         labels: n -> the labels (n,) that `draw(n, …)` generates for, or None.
     """
 

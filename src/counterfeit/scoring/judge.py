@@ -20,26 +20,44 @@ from counterfeit.scoring.scorer import Scorer
 SMALL = 1000  # features: a detector with fewer is quick enough to look at a whole training set
 
 
-def score(source: Any, config: ScoreConfig, trained: Config | None = None) -> Score:
+def score(source: Any, config: ScoreConfig, trained: Config | None = None, scorer: Scorer | None = None) -> Score:
     """Score a folder, .npz file, array, callable or `Images`.
 
     Args:
         trained: settings of the run that made the images, where it was one: they say what it was trained on.
+        scorer: what `prepared` gave for these settings, for scoring several runs.
 
     Raises:
         InputError: something named is wrong, missing, or does not fit.
     """
+    scorer = scorer or prepared(config, trained)
+    fakes = source if isinstance(source, Images) else Images.of(source, scorer.real, config.skip_bad)
+    names = metric_names(config, scorer, fakes.labels(1) is not None)
+    return scorer.score(fakes, names, config.n, config.seed, config.repeats)
+
+
+def prepared(config: ScoreConfig, trained: Config | None = None) -> Scorer:
+    """The real images and the detector that are asked for. Raises InputError as `score` does."""
     wanted = trained.data if config.real is None and trained else config.real
     if wanted is None:
         raise InputError("--real is missing: name the real images to compare with, such as mnist or mnist:train")
     real, other, train = real_images(wanted, config, trained)
-    fakes = source if isinstance(source, Images) else Images.of(source, real, config.skip_bad)
-    detector = load_detector(config, real)
+    return Scorer(load_detector(config, real), real, other, train)
+
+
+def metric_names(config: ScoreConfig, scorer: Scorer, labelled: bool) -> list[str]:
+    """The metrics that are asked for; by default those that fit."""
+    return asked_metrics(config) or default_metrics(scorer.detector, scorer.train, labelled)
+
+
+def asked_metrics(config: ScoreConfig) -> list[str] | None:
+    """The metrics by name, None where it is left to the images which fit. InputError for one that there is not."""
     if config.metrics is None:
-        names = default_metrics(detector, train, fakes.labels(1) is not None)
-    else:
-        names = config.metrics.split(",") if isinstance(config.metrics, str) else list(config.metrics)
-    return Scorer(detector, real, other, train).score(fakes, names, config.n, config.seed, config.repeats)
+        return None
+    names = config.metrics.split(",") if isinstance(config.metrics, str) else list(config.metrics)
+    for name in names:
+        METRICS[name]
+    return names
 
 
 def load_detector(config: ScoreConfig, real: ImageSet) -> Detector:

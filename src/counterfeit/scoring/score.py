@@ -80,5 +80,5 @@ class Score(Mapping[str, Scored]):
 
 
 def digits(value: float, significant: int = 4) -> str:
-    """A number with as many digits as mean something."""
-    return f"{value:.{significant}g}"
+    """A number with as many digits as mean something; whole ones in full."""
+    return f"{value:.0f}" if 10**significant <= abs(value) < 1e7 else f"{value:.{significant}g}"

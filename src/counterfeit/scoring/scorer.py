@@ -134,11 +134,10 @@ class Scorer:
         labels = None if self.other.labels is None else self.other.labels[rows]
         return {label: value.value for label, value in self._values(wanted, found, labels).items()}
 
-    def _receipt(self, fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
-        here = provenance(self.detector.device)
+    def against(self, n: int, seed: int) -> dict[str, Any]:
+        """What n generated images are measured against and by what: a part of the receipt."""
         floor = _of_set(self.other)
         return {
-            "generated": {"name": fakes.name, "n": n, "seed": seed, "repeats": repeats, "digest": fakes.digest},
             "real": _of_set(self.real),
             "floor": floor and {**floor, "n": min(n, floor["n"]), "seed": seed},
             "train": _of_set(self.train),
@@ -147,6 +146,13 @@ class Scorer:
                 "protocol": self.detector.protocol,
                 "weights_sha256": self.detector.weights_sha256,
             },
+        }
+
+    def _receipt(self, fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
+        here = provenance(self.detector.device)
+        return {
+            "generated": {"name": fakes.name, "n": n, "seed": seed, "repeats": repeats, "digest": fakes.digest},
+            **self.against(n, seed),
             **{name: here[name] for name in ("versions", "machine", "time", "command", "code_revision")},
         }
 

@@ -1,0 +1,63 @@
+"""From a grid to the comparison: a dict of plain JSON types that tables and the report are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from counterfeit.comparison import render
+from counterfeit.comparison.grid import Grid, Member
+from counterfeit.comparison.table import tables
+from counterfeit.comparison.work import Done, Failure, bring
+from counterfeit.errors import InputError, RunError
+from counterfeit.files import write_atomic, write_json
+from counterfeit.metrics import METRICS
+from counterfeit.runs import provenance
+from counterfeit.scoring import judge
+
+Json = dict[str, Any]
+
+
+def comparison_of(grid: Grid, train: Callable[[Member, bool], object] | None, ranked_by: str | None = None) -> Json:
+    """Bring the grid's members to the end (see `work.bring`) and put them into tables.
+
+    Returns:
+        {"title", "made_by", "tables": see `table.tables`, "runs": see `collect.record`, "failures": [{"run", "error"}],
+        "notes": [sentence]}.
+    """
+    check_ranked_by(grid, ranked_by)
+    found = list(bring(grid, train))
+    runs = [one.record for one in found if isinstance(one, Done)]
+    made, notes = tables(runs, ranked_by)
+    labels = {path: row["label"] for table in made for row in table["rows"] for path in row["runs"]}
+    here = provenance(torch.device("cpu"))
+    return {
+        "title": grid.title,
+        "made_by": here,
+        "tables": made,
+        "runs": [{**run, "label": labels[run["path"]]} for run in runs],
+        "failures": [{"run": one.run, "error": one.error} for one in found if isinstance(one, Failure)],
+        "notes": notes,
+    }
+
+
+def check_ranked_by(grid: Grid, ranked_by: str | None) -> None:
+    """InputError where the label that is to rank is none of the scores that are asked for."""
+    names = judge.asked_metrics(grid.score)
+    labels = [label for name in names or METRICS for label in METRICS[name].labels]
+    if ranked_by is not None and ranked_by not in labels:
+        raise InputError(f"--rank-by is {ranked_by!r}, which is none of the scores: {', '.join(labels)}")
+
+
+def write(comparison: Json, folder: Path) -> None:
+    """comparison.json, table.md and table.csv in `folder`. Raises RunError where they cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "comparison.json", comparison)
+        write_atomic(folder / "table.md", render.markdown(comparison).encode())
+        write_atomic(folder / "table.csv", render.to_csv(comparison).encode())
+    except OSError as error:
+        raise RunError(f"cannot write to {folder} ({error.strerror or error}): pass another --out") from None

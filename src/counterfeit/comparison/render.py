@@ -1,0 +1,118 @@
+"""A comparison's tables for people and for programs: terminal, Markdown, CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from counterfeit.scoring.score import digits
+
+Json = dict[str, Any]
+
+
+def plus_minus(spread: Json | None) -> str:
+    """`12.34 ± 0.56`: two digits of the standard deviation and the mean to the same place; of one seed, four digits."""
+    if spread is None:
+        return ""
+    if not spread["std"]:
+        return digits(spread["mean"])
+    places = max(0, 1 - math.floor(math.log10(spread["std"])))
+    return f"{spread['mean']:.{places}f} ± {spread['std']:.{places}f}"
+
+
+def header(table: Json) -> list[str]:
+    """Column titles of `rows`."""
+    curve = next((row["curve"] for row in table["rows"] if row["curve"]), None)
+    of_curve = [] if curve is None else [f"best {curve['name']} (n {curve['n']:,})", "at epoch", "final"]
+    return ["rank", "model", "seeds", *table["columns"], *of_curve, "train s", "images/s", "parameters"]
+
+
+def rows(table: Json) -> list[list[str]]:
+    """The cells of every row, and the floors as a last row."""
+    with_curve = any(row["curve"] for row in table["rows"])
+    cells = []
+    for row in table["rows"]:
+        curve = row["curve"] or {}
+        of_curve = [plus_minus(curve.get(name)) for name in ("best", "best_epoch", "final")] if with_curve else []
+        cells.append(
+            [
+                "" if row["rank"] is None else str(row["rank"]),
+                row["label"],
+                str(len(row["seeds"])),
+                *(plus_minus(row["metrics"].get(name)) for name in table["columns"]),
+                *of_curve,
+                f"{row['train_seconds']['mean']:,.0f}",
+                f"{row['images_per_s']['mean']:,.0f}",
+                f"{row['parameters']:,}",
+            ]
+        )
+    floors = ["" if table["floors"][name] is None else digits(table["floors"][name]) for name in table["columns"]]
+    return [*cells, ["", "real images", "", *floors, *[""] * (6 if with_curve else 3)]]
+
+
+def under(table: Json) -> str:
+    """What a reader of a table has to know."""
+    p = table["protocol"]
+    shared = ", ".join(f"{key} {value}" for key, value in table["shared_settings"].items())
+    more = f" All with {shared}." if shared else ""
+    return (
+        f"{p['n']:,} samples against {p['real']['n']:,} images of {p['real']['name']}:{p['real']['split']}, detector "
+        f"{p['detector']['name']} ({p['detector']['protocol']}); mean ± standard deviation over seeds.{more} "
+        f"Ranked by {table['ranked_by']}: {table['test']}."
+    )
+
+
+def markdown(comparison: Json) -> str:
+    """All tables, the notes and the failures as Markdown."""
+    parts = [f"# {comparison['title']}"]
+    for table in comparison["tables"]:
+        lines = [header(table), ["---"] * len(header(table)), *rows(table)]
+        parts += [f"## {table['data']}", "\n".join(f"| {' | '.join(line)} |" for line in lines), under(table)]
+    parts += _told(comparison)
+    return "\n\n".join(parts) + "\n"
+
+
+def terminal(comparison: Json) -> str:
+    """All tables as text, a metric a line and a model a column, which fits where there are many metrics."""
+    return "\n\n".join([*(_sheet(table) for table in comparison["tables"]), *_told(comparison)])
+
+
+def _sheet(table: Json) -> str:
+    titles, lines = header(table), rows(table)
+    sheet = Table(title=table["data"], title_justify="left", title_style="bold", box=None, pad_edge=False)
+    sheet.add_column("")
+    for line in lines:
+        sheet.add_column(line[1].replace("[", "\\["), justify="right")
+    for i, title in enumerate(titles):
+        if i != 1 and any(line[i] for line in lines):
+            sheet.add_row(title.replace("[", "\\["), *(line[i] for line in lines))
+    page = Console(file=io.StringIO(), width=40 + 24 * len(lines), highlight=False)
+    page.print(sheet)
+    text = page.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join([*(line.rstrip() for line in text.rstrip().splitlines()), under(table)])
+
+
+def _told(comparison: Json) -> list[str]:
+    failed = [f"failed: {failure['run']}: {failure['error']}" for failure in comparison["failures"]]
+    return ["\n".join([*comparison["notes"], *failed])] if comparison["notes"] or failed else []
+
+
+def to_csv(comparison: Json) -> str:
+    """A line a run: model, data, seed, every score, seconds; numbers in full."""
+    names = list(dict.fromkeys(name for run in comparison["runs"] for name in run["score"]["metrics"]))
+    columns: Sequence[tuple[str, Callable[[Json], Any]]] = [
+        *((key, lambda run, key=key: run[key]) for key in ("label", "model", "data", "seed", "epochs", "path")),
+        *((name, lambda run, name=name: run["score"]["metrics"].get(name, {}).get("value")) for name in names),
+        *((key, lambda run, key=key: run[key]) for key in ("train_seconds", "images_per_s", "parameters")),
+    ]
+    sheet = io.StringIO()
+    writer = csv.writer(sheet, lineterminator="\n")
+    writer.writerow([title for title, _ in columns])
+    writer.writerows([[value(run) for _, value in columns] for run in comparison["runs"]])
+    return sheet.getvalue()

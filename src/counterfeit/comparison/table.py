@@ -1,0 +1,182 @@
+"""From the records of runs to tables over seeds. Plain JSON types in, plain JSON types out.
+
+A table is for one data set and one protocol: scores whose receipts differ in how they were measured never meet in a
+column. Ranks are given where there is evidence for them: a row's rank is one more than the number of rows that are
+significantly better, so that rows between which the seeds cannot decide share a rank.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from counterfeit.recipes import RECIPES
+
+LEVEL = 0.05
+TEST = (
+    f"a row ranks below another where Welch's two-sided t-test over the seeds has p < {LEVEL} after Holm's correction "
+    "for all pairs of the table; rows that no test parts share a rank"
+)
+NOT_OF_A_ROW = ("data", "seed", "device", "log_every", "score_every", "skip_bad")
+
+Json = dict[str, Any]
+
+
+def tables(records: Sequence[Json], ranked_by: str | None = None) -> tuple[list[Json], list[str]]:
+    """Tables by data set and protocol, and a sentence on every split that is not by data set.
+
+    Args:
+        records: as `collect.record` gives them.
+        ranked_by: label of the score that ranks, without its detector; None for FID, or the first where there is none.
+    """
+    settings_of = _settings(records)
+    found, notes = [], []
+    for data in dict.fromkeys(r["data"] for r in records):
+        of_data = [(r, s) for r, s in zip(records, settings_of, strict=True) if r["data"] == data]
+        by_protocol: dict[str, list[tuple[Json, Json]]] = {}
+        for one in of_data:
+            by_protocol.setdefault(json.dumps(protocol(one[0]["score"]["receipt"]), sort_keys=True), []).append(one)
+        protocols = [json.loads(key) for key in by_protocol]
+        if len(protocols) > 1:
+            notes.append(
+                f"{data}: scores are in {len(protocols)} tables, since they were measured differently "
+                f"({', '.join(_differing(protocols))}); numbers of different protocols do not compare"
+            )
+        found += [_table(data, p, rows, ranked_by) for p, rows in zip(protocols, by_protocol.values(), strict=True)]
+    return found, notes
+
+
+def protocol(receipt: Json) -> Json:
+    """What two scores must have in common to stand in one column."""
+    generated, real = receipt["generated"], receipt["real"]
+    return {
+        "real": {key: real[key] for key in ("name", "split", "n", "digest")},
+        "detector": receipt["detector"],
+        "n": generated["n"],
+        "repeats": generated["repeats"],
+        "version": receipt["versions"]["counterfeit"],
+    }
+
+
+def _differing(protocols: Sequence[Json]) -> list[str]:
+    return [key for key in protocols[0] if any(p[key] != protocols[0][key] for p in protocols)]
+
+
+def _settings(records: Sequence[Json]) -> list[Json]:
+    """Of every record, the settings in which it differs from its model's recipe."""
+    differing = []
+    for r in records:
+        own = RECIPES[r["model"]].config.to_dict()
+        changed = {key: value for key, value in r["config"].items() if key not in NOT_OF_A_ROW and value != own[key]}
+        differing.append(changed)
+    return differing
+
+
+def _table(data: str, how: Json, rows: list[tuple[Json, Json]], ranked_by: str | None) -> Json:
+    groups: dict[str, list[Json]] = {}
+    settings: dict[str, Json] = {}
+    for r, changed in rows:
+        key = json.dumps([r["model"], changed], sort_keys=True)
+        groups.setdefault(key, []).append(r)
+        settings[key] = changed
+    shared = {k: v for k, v in rows[0][1].items() if all(changed.get(k) == v for _, changed in rows)}
+    columns = list(dict.fromkeys(name for r, _ in rows for name in r["score"]["metrics"]))
+    made = [_row(group, settings[key], shared, columns) for key, group in groups.items()]
+    by = next((name for name in columns if name.partition("[")[0] == (ranked_by or "FID")), columns[0])
+    metrics = {name: one for r, _ in rows for name, one in r["score"]["metrics"].items()}
+    worst = 1 if metrics[by]["better"] == "lower" else -1
+    made.sort(key=lambda row: worst * row["metrics"][by]["mean"] if by in row["metrics"] else np.inf)
+    for row, rank in zip(made, _ranks(made, by, worst), strict=True):
+        row["rank"] = rank
+    return {
+        "data": data,
+        "protocol": how,
+        "shared_settings": shared,
+        "columns": columns,
+        "better": {name: metrics[name]["better"] for name in columns},
+        "floors": {name: metrics[name]["floor"] for name in columns},
+        "ranked_by": by,
+        "test": TEST,
+        "rows": made,
+    }
+
+
+def _row(group: list[Json], settings: Json, shared: Json, columns: Sequence[str]) -> Json:
+    group = sorted(group, key=lambda r: r["seed"])
+    first = group[0]
+    own = [f"{key} {value}" for key, value in settings.items() if key not in shared]
+    curves = [r["curve"] for r in group]
+    return {
+        "label": ", ".join([first["model"], *own]),
+        "model": first["model"],
+        "settings": settings,
+        "seeds": [r["seed"] for r in group],
+        "rank": None,
+        "parameters": first["parameters"],
+        "epochs": first["epochs"],
+        "metrics": {
+            name: spread([r["score"]["metrics"][name]["value"] for r in group])
+            for name in columns
+            if all(name in r["score"]["metrics"] for r in group)
+        },
+        "train_seconds": spread([r["train_seconds"] for r in group]),
+        "images_per_s": spread([r["images_per_s"] for r in group]),
+        "curve": _curve(curves) if all(curves) else None,
+        "runs": [r["path"] for r in group],
+    }
+
+
+def _curve(curves: Sequence[Json]) -> Json:
+    """Best and final values of the score curves, and the epochs of the best."""
+    best = [min(one["points"], key=lambda point: point[1]) for one in curves]
+    return {
+        "name": curves[0]["name"],
+        "n": curves[0]["n"],
+        "best": spread([value for _, value in best]),
+        "best_epoch": spread([epoch for epoch, _ in best]),
+        "final": spread([one["points"][-1][1] for one in curves]),
+    }
+
+
+def spread(values: Sequence[float]) -> Json:
+    """Mean, standard deviation (ddof 1; None for a single value) and the values."""
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {"mean": float(np.mean(values)), "std": std, "values": list(values)}
+
+
+def _ranks(rows: Sequence[Json], by: str, worst: int) -> list[int | None]:
+    """Ranks of rows; None for one seed, of which no test can be made."""
+    values = [row["metrics"].get(by, {"values": []})["values"] for row in rows]
+    pairs = list(itertools.combinations(range(len(rows)), 2))
+    p = holm([welch(values[i], values[j]) for i, j in pairs])
+    ranks = [1] * len(rows)
+    for (i, j), chance in zip(pairs, p, strict=True):
+        if chance < LEVEL:
+            loser = i if worst * (np.mean(values[i]) - np.mean(values[j])) > 0 else j
+            ranks[loser] += 1
+    return [rank if len(v) > 1 else None for rank, v in zip(ranks, values, strict=True)]
+
+
+def welch(a: Sequence[float], b: Sequence[float]) -> float:
+    """The two-sided p value of Welch's t-test; 1 where there are fewer than two values on a side."""
+    from scipy import stats  # takes half a second, which help and training need not pay
+
+    if min(len(a), len(b)) < 2:
+        return 1.0
+    if np.ptp(a) == 0 and np.ptp(b) == 0:
+        return 1.0 if a[0] == b[0] else 0.0
+    return float(stats.ttest_ind(a, b, equal_var=False).pvalue)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment of p values (Holm 1979, Scandinavian Journal of Statistics 6), each at most 1."""
+    adjusted = [0.0] * len(p)
+    highest = 0.0
+    for rank, i in enumerate(np.argsort(p, kind="stable")):
+        highest = max(highest, min(1.0, (len(p) - rank) * p[i]))
+        adjusted[i] = highest
+    return adjusted

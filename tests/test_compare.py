@@ -1,0 +1,270 @@
+"""Grids: what is trained, taken, continued and told; tables from records; kill -9."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import counterfeit as cf
+from counterfeit.comparison.grid import read_grid
+from counterfeit.comparison.render import plus_minus, to_csv
+from counterfeit.comparison.table import holm, spread, tables, welch
+
+GRID = """
+models = ["vae", "gan"]
+data = ["mnist5k"]
+seeds = [0, 1]
+out = "runs/small"
+[train]
+epochs = 2
+score_every = 1
+[train.gan]
+lr = 2e-4
+[score]
+n = 500
+metrics = ["fid", "kid"]
+"""
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, test_cache) -> tuple[Path, dict[str, Any]]:
+    """The folder of the small grid, trained without disturbance, and its comparison."""
+    home = tmp_path_factory.mktemp("grid")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
+        patch.chdir(home)
+        Path("small.toml").write_text(GRID)
+        return home, cf.compare("small.toml")
+
+
+def numbers(comparison: dict[str, Any]) -> list[Any]:
+    """All that does not depend on the clock."""
+    rows = [row for table in comparison["tables"] for row in table["rows"]]
+    return [
+        [{k: row[k] for k in ("label", "seeds", "rank", "metrics", "curve", "parameters", "runs")} for row in rows],
+        [{k: run[k] for k in ("path", "losses", "test_losses", "curve")} for run in comparison["runs"]],
+        comparison["failures"],
+    ]
+
+
+def test_a_grid_becomes_a_table_over_seeds(done) -> None:
+    home, comparison = done
+    (table,) = comparison["tables"]
+    assert comparison["failures"] == [] and table["columns"] == ["FID[mnist-cnn]", "KID[mnist-cnn]"]
+    rows = {row["label"]: row for row in table["rows"]}
+    assert set(rows) == {"vae", "gan, lr 0.0002"}, "epochs, which all share, are not in the labels"
+    for row in rows.values():
+        values = row["metrics"]["FID[mnist-cnn]"]["values"]
+        own = [cf.load(home / path).score(n=500, metrics=["fid", "kid"]) for path in row["runs"]]
+        assert values == [score["FID[mnist-cnn]"].value for score in own]
+        assert row["metrics"]["FID[mnist-cnn]"]["std"] == pytest.approx(np.std(values, ddof=1))
+        assert row["seeds"] == [0, 1] and row["curve"]["best_epoch"]["values"] == [2, 2]
+    written = json.loads((home / "runs/small/comparison.json").read_text())
+    assert written == json.loads(json.dumps(comparison))
+    assert "| vae | 2 |" in (home / "runs/small/table.md").read_text()
+    lines = (home / "runs/small/table.csv").read_text().splitlines()
+    assert len(lines) == 5 and lines[0].startswith("label,model,data,seed,epochs,path,FID[mnist-cnn]")
+
+
+def test_what_is_done_is_taken(done, monkeypatch) -> None:
+    home, comparison = done
+    monkeypatch.chdir(home)
+    files = [path for path in Path("runs").rglob("*") if path.is_file() and path.parent.name != "small"]
+    before = {path: path.stat().st_mtime_ns for path in files}
+    assert numbers(cf.compare("small.toml")) == numbers(comparison)
+    assert before == {path: path.stat().st_mtime_ns for path in files}, "nothing was trained or scored again"
+    of_runs = cf.compare("runs/small", out="other", n=500, metrics="fid,kid")
+    assert {row["label"] for row in of_runs["tables"][0]["rows"]} == {"vae", "gan, lr 0.0002"}
+    assert before == {path: path.stat().st_mtime_ns for path in files}
+
+
+def test_other_weights_are_scored_anew(done, monkeypatch, tmp_path: Path) -> None:
+    home, comparison = done
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["cp", "-r", str(home / "runs/small/vae-mnist5k-s0"), "run"], check=True)
+    before = cf.compare("run", n=500, metrics="fid")["runs"][0]["score"]["metrics"]["FID[mnist-cnn]"]["value"]
+    cf.train("vae", out="run", epochs=3, resume=True, quiet=True)
+    after = cf.compare("run", n=500, metrics="fid")["runs"][0]["score"]["metrics"]["FID[mnist-cnn]"]["value"]
+    assert after < before
+
+
+def test_a_member_that_fails_is_named_and_the_others_go_on(tmp_path: Path, digits, command) -> None:
+    """cvae needs labels, which this file has not; and a folder in the way holds another run."""
+    np.savez("plain.npz", images=digits[0])
+    grid = (
+        'models = ["cvae", "vae"]\ndata = ["plain.npz"]\nout = "r"\ntrain.epochs = 1\nscore = {n = 100, metrics="fid"}'
+    )
+    Path("grid.toml").write_text(grid)
+    outcome = command("compare", "grid.toml")
+    assert outcome.code == 1 and "vae" in outcome.out
+    last = outcome.err.strip().splitlines()[-1]
+    assert last.startswith("counterfeit: r/cvae-plain-s0: ") and "labels" in last
+    Path("grid.toml").write_text(grid.replace("epochs = 1", "epochs = 2"))
+    outcome = command("compare", "grid.toml")
+    assert outcome.code == 1 and "epochs 1, and the grid asks for 2" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("models =", "modles ="), "modles"),
+        (('"gan"]', '"gna"]'), "did you mean 'gan'?"),
+        (('["mnist5k"]', '["mnist6k"]'), "did you mean 'mnist5k'?"),
+        (("seeds = [0, 1]", "seeds = []"), "seeds is []"),
+        (("seeds = [0, 1]", "seeds = [1, 1]"), "seeds is [1, 1]"),
+        (("epochs = 2", "epochs = 0"), "--epochs is 0"),
+        (("epochs = 2", "epoch = 2"), "no setting named 'epoch'"),
+        (("epochs = 2", "seed = 2"), "seed stands in [train]"),
+        (("[train.gan]", "[train.lsgan]"), "[train.lsgan] is for no model of this grid"),
+        (("lr = 2e-4", 'lr = "fast"'), "lr"),
+        (('"kid"]', '"kdi"]'), "did you mean 'kid'?"),
+        (("n = 500", "n = 1"), "2 or more images"),
+        (("[score]", "[score"), "small.toml"),
+    ],
+    ids=lambda value: value[1] if isinstance(value, tuple) else "",
+)
+def test_bad_grids(change, says, command) -> None:
+    assert change[0] in GRID
+    Path("small.toml").write_text(GRID.replace(*change))
+    outcome = command("compare", "small.toml")
+    line = outcome.err.strip().splitlines()[-1]
+    assert outcome.code == 2 and outcome.out == "" and says in line and line.startswith("counterfeit: "), line
+    assert not Path("runs").exists(), "nothing was trained"
+
+
+def test_bad_sources(done, command, tmp_path: Path) -> None:
+    home, _ = done
+    Path("small.toml").write_text(GRID)
+    unfinished = tmp_path / "unfinished"
+    subprocess.run(["cp", "-r", str(home / "runs/small/vae-mnist5k-s0"), str(unfinished)], check=True)
+    record = json.loads((unfinished / "run.json").read_text())
+    (unfinished / "run.json").write_text(json.dumps(record | {"finished": None}))
+    for words, code, says in (
+        (["nowhere.toml"], 2, "nowhere.toml cannot be read"),
+        (["nowhere"], 2, "nowhere holds no run"),
+        (["small.toml", "x"], 2, "stands alone"),
+        (["small.toml", "--rank-by", "FDI"], 2, "--rank-by is 'FDI'"),
+        ([home / "runs/small", "--rank-by", "IS", "--metrics", "fid"], 2, "none of the scores: FID"),
+        ([unfinished, "-n", 100, "--metrics", "fid"], 1, f"counterfeit train vae --out {unfinished} --resume"),
+    ):
+        outcome = command("compare", *words)
+        assert outcome.code == code and says in outcome.err.strip().splitlines()[-1], outcome.err
+
+
+def test_killed_three_times_the_table_is_the_same(done, tmp_path: Path, test_cache: Path) -> None:
+    """kill -9 after a random time; what was finished before a kill keeps its weights and is never trained again."""
+    _, undisturbed = done
+    (tmp_path / "small.toml").write_text(GRID)
+    words = [sys.executable, "-m", "counterfeit", "compare", "small.toml"]
+    environment = {**os.environ, "COUNTERFEIT_CACHE": str(test_cache)}
+    runs = tmp_path / "runs/small"
+    finished: dict[Path, bytes] = {}
+    kills = 0
+    rng = random.Random()
+    while kills < 3:
+        process = subprocess.Popen(words, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+        begun = len(list(runs.glob("*/run.json")))
+        while process.poll() is None and len(list(runs.glob("*/run.json"))) == begun:
+            time.sleep(0.02)  # until it has begun the next run
+        time.sleep(rng.uniform(0, 1.5))
+        assert process.poll() is None, "it ended before it could be killed: kill earlier"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+        for record in runs.glob("*/run.json"):
+            if json.loads(record.read_bytes())["finished"]:
+                finished.setdefault(record, record.read_bytes())
+    subprocess.run(words, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert numbers(json.loads((runs / "comparison.json").read_text())) == numbers(json.loads(json.dumps(undisturbed)))
+    assert all(record.read_bytes() == content for record, content in finished.items())
+
+
+def fake_record(model: str, seed: int, value: float, **receipt: Any) -> dict[str, Any]:
+    """A run as `collect.record` gives it, with one score."""
+    real = {"name": "mnist", "split": "test", "n": 10_000, "digest": "d"}
+    whole = {
+        "generated": {"n": 10_000, "repeats": 1},
+        "real": real,
+        "detector": {"name": "mnist-cnn", "protocol": "p", "weights_sha256": "w"},
+        "versions": {"counterfeit": "0.1.0"},
+        **receipt,
+    }
+    config = {**cf.train.__globals__["RECIPES"][model].config.to_dict(), "seed": seed}
+    metrics = {"FID[mnist-cnn]": {"value": value, "better": "lower", "floor": 0.9}}
+    return {
+        **{"path": f"runs/{model}-{seed}-{value}", "model": model, "data": "mnist", "seed": seed, "config": config},
+        **{"epochs": 10, "parameters": 1, "train_seconds": 1.0, "images_per_s": 1.0, "curve": None},
+        "score": {"metrics": metrics, "receipt": whole},
+    }
+
+
+@pytest.mark.parametrize(
+    "receipt",
+    [
+        {"generated": {"n": 2000, "repeats": 1}},
+        {"real": {"name": "mnist", "split": "train", "n": 60_000, "digest": "e"}},
+        {"detector": {"name": "mnist-cnn", "protocol": "p", "weights_sha256": "other"}},
+        {"versions": {"counterfeit": "0.2.0"}},
+    ],
+    ids=lambda receipt: next(iter(receipt)),
+)
+def test_scores_with_different_receipts_are_never_in_one_column(receipt) -> None:
+    records = [fake_record("vae", 0, 100.0), fake_record("vae", 1, 50.0, **receipt)]
+    found, notes = tables(records)
+    assert len(found) == 2 and all(len(table["rows"][0]["seeds"]) == 1 for table in found)
+    assert len(notes) == 1 and "measured differently" in notes[0]
+
+
+def test_ranks_say_no_more_than_the_seeds_do() -> None:
+    """gan and lsgan overlap, dcgan is far ahead of both; of vae there is one seed."""
+    values = {"dcgan": [16, 17, 18], "gan": [130, 140, 150], "lsgan": [125, 138, 149], "vae": [200]}
+    records = [fake_record(model, i, v) for model, vs in values.items() for i, v in enumerate(vs)]
+    (table,), notes = tables(records)
+    assert [row["model"] for row in table["rows"]] == ["dcgan", "lsgan", "gan", "vae"] and not notes
+    assert [row["rank"] for row in table["rows"]] == [1, 2, 2, None]
+    assert table["floors"] == {"FID[mnist-cnn]": 0.9}
+
+
+def test_a_setting_that_differs_makes_a_row_of_its_own() -> None:
+    records = [fake_record("gan", 0, 100.0), fake_record("gan", 0, 50.0)]
+    records[1]["config"]["lr"] = 2e-4
+    (table,), _ = tables(records)
+    assert [row["label"] for row in table["rows"]] == ["gan, lr 0.0002", "gan"]
+
+
+def test_welch_and_holm_against_figures_of_others() -> None:
+    # Welch 1947's statistic by hand: means 2 and 5, variances 1 and 4, n = 3: t = 3/sqrt(5/3), df = 25/9/(17/18)=2.94;
+    # p from tables of Student's t between df 2 and 3 (0.1459 and 0.1027).
+    assert 0.1027 < welch([1, 2, 3], [3, 5, 7]) < 0.1459
+    assert welch([1.0], [2.0, 3.0]) == 1 and welch([2, 2], [2, 2]) == 1 and welch([2, 2], [3, 3]) == 0
+    # Holm 1979: the smallest of m times m, the next times m - 1, never falling.
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.5]) == [1.0, 1.0] and holm([]) == []
+
+
+def test_means_are_printed_to_the_place_of_their_spread() -> None:
+    assert plus_minus(spread([1742, 1460])) == "1601 ± 199"
+    assert plus_minus(spread([0.00231, 0.00245])) == "0.002380 ± 0.000099"
+    assert plus_minus(spread([12.344])) == "12.34" and plus_minus(None) == ""
+
+
+def test_csv_has_a_line_a_run_and_numbers_in_full() -> None:
+    run = {**fake_record("vae", 0, 1 / 3), "label": "vae, lr 1, x"}
+    assert to_csv({"runs": [run]}).splitlines()[1] == f'"vae, lr 1, x",vae,mnist,0,10,{run["path"]},{1 / 3},1.0,1.0,1'
+
+
+def test_members_go_seed_by_seed(tmp_path: Path) -> None:
+    Path("small.toml").write_text(GRID)
+    grid = read_grid("small.toml")
+    assert [(m.model, m.config.seed) for m in grid.members] == [("vae", 0), ("gan", 0), ("vae", 1), ("gan", 1)]
+    assert grid.members[1].config.lr == 2e-4 and grid.members[0].config.lr == 1e-3
