@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint format bench pairs torture detectors checks parity full clean
+.PHONY: help demo test browser lint format bench pairs torture detectors checks parity full clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -19,6 +19,14 @@ demo: $(STAMP)  ## train a VAE on MNIST for 10 epochs, sample it, and say where 
 
 test: $(STAMP)  ## the whole test suite, under 8 minutes on 2 cores
 	$(BIN)/pytest
+
+BROWSER := $(VENV)/.browser
+$(BROWSER): $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[browser]'
+	@touch $@
+
+browser: $(BROWSER)  ## a report in an installed Chromium: phone and desk, light and dark; screenshots in build/browser
+	$(BIN)/pytest tests/test_browser.py -m browser
 
 lint: $(STAMP)  ## formatting, lint rules and types
 	$(BIN)/ruff format --check .

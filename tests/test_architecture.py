@@ -20,7 +20,7 @@ LAYERS = [
     ["scoring"],
     ["likelihood"],
     ["run", "training"],
-    ["display", "comparison"],
+    ["display", "comparison", "report"],
     ["verbs"],
     ["cli"],
     ["__main__"],

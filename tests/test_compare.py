@@ -72,6 +72,8 @@ def test_a_grid_becomes_a_table_over_seeds(done) -> None:
     written = json.loads((home / "runs/small/comparison.json").read_text())
     assert written == json.loads(json.dumps(comparison))
     assert "| vae | 2 |" in (home / "runs/small/table.md").read_text()
+    page = (home / "runs/small/report.html").read_text()
+    assert "gan, lr 0.0002" in page and page.count("<img") > 4
     lines = (home / "runs/small/table.csv").read_text().splitlines()
     assert len(lines) == 5 and lines[0].startswith("label,model,data,seed,epochs,path,FID[mnist-cnn]")
 

@@ -20,17 +20,31 @@ if TYPE_CHECKING:
     from counterfeit.errors import InputError
     from counterfeit.run import Run, load
     from counterfeit.scoring import Score
+    from counterfeit.verbs.cas import cas
     from counterfeit.verbs.compare import compare
     from counterfeit.verbs.score import score
     from counterfeit.verbs.train import train
 
-__all__ = ["ImageSet", "InputError", "Run", "Score", "__version__", "compare", "load", "load_data", "score", "train"]
+__all__ = [
+    "ImageSet",
+    "InputError",
+    "Run",
+    "Score",
+    "__version__",
+    "cas",
+    "compare",
+    "load",
+    "load_data",
+    "score",
+    "train",
+]
 
 _HOMES = {
     "ImageSet": ("counterfeit.data", "ImageSet"),
     "InputError": ("counterfeit.errors", "InputError"),
     "Run": ("counterfeit.run", "Run"),
     "Score": ("counterfeit.scoring", "Score"),
+    "cas": ("counterfeit.verbs.cas", "cas"),
     "compare": ("counterfeit.verbs.compare", "compare"),
     "load": ("counterfeit.run", "load"),
     "load_data": ("counterfeit.data", "load"),

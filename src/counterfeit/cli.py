@@ -70,6 +70,30 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Cas:
+    """Train a classifier on labelled generated images only, and test it on real ones: Classification Accuracy Score."""
+
+    source: Positional[Annotated[str, arg(metavar="RUN|FOLDER|FILE.npz")]]
+    """What to learn from: a run of a conditional model, a folder with a subfolder a class, or an .npz file with
+    `images` and `labels`."""
+    real: Annotated[str | None, arg(metavar="NAME[:SPLIT]|PATH", help_behavior_hint="")] = None
+    """Real images to test on, with labels: a data set, of which it is the test split where there is one unless
+    NAME:train is named; or a folder or .npz file. By default, for a run, the data that it was trained on."""
+    n: Annotated[int, arg(aliases=["-n"])] = 10_000
+    """Number of generated images, and of real ones for the classifier beside it; the time is in proportion to it."""
+    seed: int = 0
+    """Seed of the draw and of the classifier."""
+    repeats: int = 1
+    """Independent draws, each with a classifier of its own; with more than one their mean and standard deviation."""
+    json: bool = False
+    """Print one JSON object with the receipt instead of a table."""
+    skip_bad: bool = False
+    """Leave out the images of a folder that cannot be used, instead of stopping at the first."""
+    device: str = "auto"
+    """Where to compute: `cpu`, `cuda`, `mps`, or `auto` for the best there is."""
+
+
+@dataclass(frozen=True)
 class Likelihood:
     """Bound the likelihood of real images under a vae or cvae, in nats: ELBO, rate, distortion, IWAE; active units."""
 
@@ -98,6 +122,19 @@ class Compare:
     out: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder for comparison.json, table.md, table.csv and report.html; by default the grid's own folder of runs, or
     `comparison`."""
+    rank_by: Annotated[str | None, arg(metavar="LABEL", help_behavior_hint="")] = None
+    """Score that ranks, as `counterfeit list metrics` prints it; by default FID."""
+    config: OmitArgPrefixes[ScoreConfig] = field(default_factory=ScoreConfig)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write one HTML page of finished runs: tables, charts, samples side by side, receipts. Nothing is trained."""
+
+    runs: Positional[Annotated[tuple[str, ...], arg(metavar="RUN…")]]
+    """Finished runs, or a folder of runs; those without a score of the kind below are scored."""
+    out: Annotated[str, arg(metavar="FILE.html")] = "report.html"
+    """The page: one file that needs nothing beside it."""
     rank_by: Annotated[str | None, arg(metavar="LABEL", help_behavior_hint="")] = None
     """Score that ranks, as `counterfeit list metrics` prints it; by default FID."""
     config: OmitArgPrefixes[ScoreConfig] = field(default_factory=ScoreConfig)
@@ -166,6 +203,19 @@ def score(argv: list[str]) -> int:
     return 0
 
 
+@VERBS.register("cas")
+def cas(argv: list[str]) -> int:
+    """how well a classifier learns real classes from labelled generated images"""
+    asked = parse(Cas, argv)
+
+    from counterfeit.verbs.cas import cas as learn
+
+    settings = {field.name: getattr(asked, field.name) for field in fields(asked) if field.name != "json"}
+    result = learn(**settings)
+    print(json.dumps(result.to_dict(), indent=2) if asked.json else result.table())
+    return 0
+
+
 @VERBS.register("likelihood")
 def likelihood(argv: list[str]) -> int:
     """bound the likelihood of real images under a vae or cvae, in nats"""
@@ -201,6 +251,18 @@ def compare(argv: list[str]) -> int:
     for failure in found["failures"]:
         say(f"{PROG}: {failure['run']}: {failure['error']}")
     return 1 if found["failures"] else 0
+
+
+@VERBS.register("report")
+def report(argv: list[str]) -> int:
+    """write one HTML page of finished runs"""
+    asked = parse(Report, argv)
+
+    from counterfeit.verbs.report import report as make
+
+    settings = {field.name: getattr(asked.config, field.name) for field in fields(asked.config)}
+    print(make(asked.runs, asked.out, rank_by=asked.rank_by, **settings))
+    return 0
 
 
 @VERBS.register("list")

@@ -27,14 +27,15 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.mul(255).round_().clamp_(0, 255).to(torch.uint8)
 
 
-def grid(images: np.ndarray, columns: int | None = None, gap: int = 2, scale: int = 1) -> np.ndarray:
+def grid(images: np.ndarray, columns: int | None = None, gap: int = 2, scale: int = 1, paper: int = 255) -> np.ndarray:
     """Lay images out row by row.
 
     Args:
         images: uint8 (N, C, H, W), N >= 1.
         columns: images a row; by default as square a grid as N allows.
-        gap: white pixels between neighbours and around the whole.
+        gap: pixels between neighbours and around the whole.
         scale: each pixel becomes scale x scale, so that small images can be looked at.
+        paper: grey value, 0 to 255, of what is between and around the images.
 
     Returns:
         uint8 (H', W', C).
@@ -44,7 +45,7 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 2, scale: in
     rows = math.ceil(n / columns)
     images = images.repeat(scale, axis=2).repeat(scale, axis=3)
     h, w = h * scale, w * scale
-    sheet = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, c), 255, np.uint8)
+    sheet = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, c), paper, np.uint8)
     for i, image in enumerate(images):
         top, left = gap + (i // columns) * (h + gap), gap + (i % columns) * (w + gap)
         sheet[top : top + h, left : left + w] = image.transpose(1, 2, 0)

@@ -20,10 +20,12 @@ from counterfeit.errors import InputError, RunError
 from counterfeit.likelihood import Likelihood, bounded, likelihood
 from counterfeit.models import Autoencoder, Family, build
 from counterfeit.recipes import RECIPES
-from counterfeit.runs import DataRecord, RunFolder, load_checkpoint, provenance
+from counterfeit.runs import DataRecord, RunFolder, load_checkpoint
 from counterfeit.runs.checkpoint import read_index
 from counterfeit.scoring import Images, Score, Scorer, judge
+from counterfeit.scoring.cas import Labelled, cas
 from counterfeit.scoring.images import subset
+from counterfeit.scoring.receipt import made_here, of_set
 
 Labels = int | Sequence[int] | np.ndarray | None
 
@@ -137,16 +139,32 @@ class Run:
         `scorer`, from `judge.prepared`, saves reading the real images' features again for every run.
         """
         config = ScoreConfig.of({"real": real, **settings})
+        result = judge.score(self._drawn(), config, self.config, scorer)
+        return self._keep(result, result.receipt["detector"]["name"], config)
+
+    def cas(self, real: Any = None, n: int = 10_000, **settings: Any) -> Score:
+        """Classification Accuracy Score of this run, kept in its scores folder; see `counterfeit.cas`."""
+        config = ScoreConfig.of({"device": self._device, "real": real, "n": n, **settings})
+        if not self.model.classes:
+            raise InputError(f"{self.path} is a run of {self.model_name}, whose images have no labels: train a cvae")
+        test, train, _ = judge.real_images(config, self.config)
+        of = self.data
+        fakes = Labelled(self._drawn(), lambda n, seed: np.asarray(self.labels(n)), of.classes, of.shape, of.digest)
+        return self._keep(cas(fakes, test, train, config), "cas", config)
+
+    def _drawn(self) -> Images:
+        """This run as something to score."""
 
         def draw(n: int, seed: int) -> Iterator[np.ndarray]:
             return self.sample_batches(n, seed=seed)
 
-        images = Images(str(self.path), None, draw, self.weights_sha256, self.labels)
-        result = judge.score(images, config, self.config, scorer)
-        of = result.receipt["real"]
+        return Images(str(self.path), None, draw, self.weights_sha256, self.labels)
+
+    def _keep(self, score: Score, by: str, config: ScoreConfig) -> Score:
+        of = score.receipt["real"]
         what = f"{Path(of['name']).name}-{of['split']}-n{config.n}-seed{config.seed}"
-        self.folder.write_score(f"{result.receipt['detector']['name']}-{what}", result.to_dict())
-        return result
+        self.folder.write_score(f"{by}-{what}", score.to_dict())
+        return score
 
     def likelihood(
         self,
@@ -182,16 +200,15 @@ class Run:
         pixels = data.images if self.config.binarise == "none" else binarise.fixed(data.images, data.split)
         y = self._given(n, None if data.labels is None or not model.classes else data.labels[rows])
         found = likelihood(model, self._checked(pixels[rows]), y, k, seed)
-        here = provenance(next(model.parameters()).device)
         receipt = {
             "run": str(self.path),
             "model": self.model_name,
-            "real": {"name": data.name, "split": data.split, "n": len(data), "digest": data.digest},
+            "real": of_set(data),
             "pixels": "black and white" if found.binarised else "grey",
             "trained_with_binarise": self.config.binarise,
             "given_labels": bool(model.classes),
             **{"k": k, "n": n, "seed": seed, "seconds": round(time.perf_counter() - begun, 2)},
-            **{name: here[name] for name in ("versions", "machine", "time", "command", "code_revision")},
+            **made_here(next(model.parameters()).device),
         }
         found = replace(found, receipt=receipt)
         name = f"likelihood-{Path(data.name).name}-{data.split}-k{k}-n{n}-seed{seed}"

@@ -136,7 +136,7 @@ class Card:
     """Data set whose training split it was trained on."""
     architecture: Architecture
     recipe: dict[str, Any]
-    """Settings of benchmarks/train_detectors.py."""
+    """Settings of its training, see `counterfeit.detectors.training`."""
     test_accuracy: float
     """Share of the test split's images classified rightly, one view each, by the shipped file."""
     sha256: str

@@ -5,7 +5,7 @@ log.jsonl         one row a log event
 checkpoint/       safetensors + checkpoint.json
 samples/*.png     pictures, one an epoch
 curves.png        losses over the steps
-scores/*.json     what `counterfeit score` and `counterfeit likelihood` found
+scores/*.json     what `counterfeit score`, `cas` and `likelihood` found
 """
 
 from __future__ import annotations

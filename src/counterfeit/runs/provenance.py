@@ -44,7 +44,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 def code_revision() -> str | None:
     """The git revision of a source checkout of this package, "+" when it has changes; None for an installed one."""
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]  # the package
     git = ["git", "-C", str(here)]
     try:
         subprocess.run([*git, "ls-files", "--error-unmatch", __file__], check=True, capture_output=True, timeout=10)

@@ -65,18 +65,26 @@ class Images:
 
         Raises DataError or InputError where they cannot be read or do not fit the real images.
         """
-        if callable(source):
-            return cls.of_callable(source)
-        if isinstance(source, (str, Path)) and Path(source).is_dir():
-            images = datasets.load(Path(source), size=square(like), skip_bad=skip_bad)
-        else:
-            images = datasets.load(source)
-        if images.shape != like.shape:
-            raise InputError(
-                f"{images.name} has images of {in_words(images)} and the real ones, {like.name}, are {in_words(like)}: "
-                "score them against real images of the same form"
-            )
-        return cls.of_set(images)
+        return cls.of_callable(source) if callable(source) else cls.of_set(fitting(source, like, skip_bad))
+
+
+def fitting(source: Any, like: ImageSet, skip_bad: bool = False, labels: Any = None) -> ImageSet:
+    """A folder, .npz file or array of generated images; `labels` are an array's. Raises as `Images.of` does."""
+    if isinstance(source, (str, Path)) and Path(source).is_dir():
+        images = datasets.load(Path(source), labels=labels, size=square(like), skip_bad=skip_bad)
+    else:
+        images = datasets.load(source, labels=labels)
+    check_form(images.name, images.shape, like)
+    return images
+
+
+def check_form(name: str, shape: tuple[int, int, int], like: ImageSet) -> None:
+    """InputError where generated images (C, H, W) are not of the real ones' form."""
+    if shape != like.shape:
+        raise InputError(
+            f"{name} has images of {in_words(shape)} and the real ones, {like.name}, are {in_words(like.shape)}: "
+            "score them against real images of the same form"
+        )
 
 
 def subset(total: int, n: int, seed: int) -> Iterator[np.ndarray]:
@@ -94,7 +102,7 @@ def square(images: ImageSet) -> int:
     return h
 
 
-def in_words(images: ImageSet) -> str:
+def in_words(shape: tuple[int, int, int]) -> str:
     """`28x28 grey`."""
-    c, h, w = images.shape
+    c, h, w = shape
     return f"{h}x{w} {'grey' if c == 1 else 'RGB'}"

@@ -38,10 +38,7 @@ def score(source: Any, config: ScoreConfig, trained: Config | None = None, score
 
 def prepared(config: ScoreConfig, trained: Config | None = None) -> Scorer:
     """The real images and the detector that are asked for. Raises InputError as `score` does."""
-    wanted = trained.data if config.real is None and trained else config.real
-    if wanted is None:
-        raise InputError("--real is missing: name the real images to compare with, such as mnist or mnist:train")
-    real, other, train = real_images(wanted, config, trained)
+    real, other, train = real_images(config, trained)
     return Scorer(load_detector(config, real), real, other, train)
 
 
@@ -99,10 +96,13 @@ def default_metrics(detector: Detector, train: ImageSet | None, labelled: bool) 
     ]
 
 
-def real_images(
-    wanted: Any, config: ScoreConfig, trained: Config | None
-) -> tuple[ImageSet, ImageSet | None, ImageSet | None]:
+def real_images(config: ScoreConfig, trained: Config | None) -> tuple[ImageSet, ImageSet | None, ImageSet | None]:
     """The real images, those that the floor is drawn from, and those that the model was trained on (or None)."""
+    wanted = trained.data if config.real is None and trained else config.real
+    if wanted is None:
+        raise InputError("--real is missing: name the real images to compare with, such as mnist or mnist:train")
+    if config.real is None and wanted == "array":
+        raise InputError("--real is missing: a run does not keep the array that it was trained on; name real images")
     name, split = split_of(wanted)
     splits = datasets.splits(name)
     split = split or ("test" if "test" in splits else "train")

@@ -16,8 +16,7 @@ from counterfeit.detectors import Detector, Features
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS, Inputs, Metric, Value
 from counterfeit.metrics.memorisation import Reference, reference
-from counterfeit.runs.provenance import provenance
-from counterfeit.scoring import features
+from counterfeit.scoring import features, receipt
 from counterfeit.scoring.images import Images, subset
 from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Score, Scored
@@ -70,8 +69,8 @@ class Scorer:
             for metric in wanted.values()
             for label in metric.labels
         }
-        receipt = self._receipt(fakes, n, seed, repeats)
-        return Score(scored, {**receipt, "seconds": round(time.perf_counter() - begun, 2)})
+        made = self._receipt(fakes, n, seed, repeats)
+        return Score(scored, {**made, "seconds": round(time.perf_counter() - begun, 2)})
 
     def _real_features(self, images: ImageSet) -> np.ndarray:
         """Of all images of a real set, computed or read from the cache once."""
@@ -136,11 +135,10 @@ class Scorer:
 
     def against(self, n: int, seed: int) -> dict[str, Any]:
         """What n generated images are measured against and by what: a part of the receipt."""
-        floor = _of_set(self.other)
         return {
-            "real": _of_set(self.real),
-            "floor": floor and {**floor, "n": min(n, floor["n"]), "seed": seed},
-            "train": _of_set(self.train),
+            "real": receipt.of_set(self.real),
+            "floor": receipt.of_floor(self.other, n, seed),
+            "train": receipt.of_set(self.train),
             "detector": {
                 "name": self.detector.name,
                 "protocol": self.detector.protocol,
@@ -149,11 +147,10 @@ class Scorer:
         }
 
     def _receipt(self, fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
-        here = provenance(self.detector.device)
         return {
-            "generated": {"name": fakes.name, "n": n, "seed": seed, "repeats": repeats, "digest": fakes.digest},
+            "generated": receipt.of_images(fakes, n, seed, repeats),
             **self.against(n, seed),
-            **{name: here[name] for name in ("versions", "machine", "time", "command", "code_revision")},
+            **receipt.made_here(self.detector.device),
         }
 
 
@@ -187,9 +184,3 @@ def _scored(metric: Metric, value: Value, floor: float | None, label: str, n: in
         notes += (f"{n:,} images are few, and FID is biased upward: compare at equal n only, or read FID-infinity",)
     extras = dict(value.extras)
     return Scored(value.value, value.uncertainty, value.uncertainty_kind, floor, metric.better, extras, notes)
-
-
-def _of_set(images: ImageSet | None) -> dict[str, Any] | None:
-    if images is None:
-        return None
-    return {"name": images.name, "split": images.split, "n": len(images), "digest": images.digest}

@@ -11,6 +11,7 @@ from counterfeit.comparison.compare import comparison_of, write
 from counterfeit.comparison.grid import Grid, Member, of_runs, read_grid
 from counterfeit.config import ScoreConfig
 from counterfeit.errors import InputError
+from counterfeit.verbs.report import write_report
 from counterfeit.verbs.train import fit
 
 
@@ -26,7 +27,8 @@ def compare(
     Args:
         sources: a grid file (.toml, see `comparison.grid.read_grid`), or run folders, or a folder of runs. A grid's
             missing runs are trained and its unfinished ones continued; of runs that are named all must be finished.
-        out: folder for comparison.json, table.md and table.csv; by default the grid's own, or `comparison`.
+        out: folder for comparison.json, table.md, table.csv and report.html; by default the
+            grid's own, or `comparison`.
         rank_by: label of the score that ranks; by default FID, or the first where that is not asked for.
         **settings: fields of `ScoreConfig`, on top of the grid's own.
 
@@ -40,7 +42,9 @@ def compare(
     grid = described(sources)
     score = ScoreConfig.of({**vars(grid.score), **settings})
     comparison = comparison_of(replace(grid, score=score), _train if grid.trains else None, rank_by)
-    write(comparison, Path(out) if out else grid.home)
+    home = Path(out) if out else grid.home
+    write(comparison, home)
+    write_report(comparison, home / "report.html", score.device)
     return comparison
 
 

@@ -1,0 +1,147 @@
+"""The images of a run that are worth looking at: of one seed, the same real images and the same layout for all runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+
+from counterfeit import binarise
+from counterfeit import data as datasets
+from counterfeit.data import ImageSet
+from counterfeit.errors import DataError
+from counterfeit.generate import labels_for
+from counterfeit.metrics.distances import nearest
+from counterfeit.metrics.value import as_pair
+from counterfeit.models import Autoencoder
+from counterfeit.run import Run
+from counterfeit.scoring import features, judge
+
+SEED = 0
+COLUMNS, ROWS = 10, 5
+LOOKED_AT = 1000  # samples, of which those nearest to training images are shown
+MOST_CLASSES = 20
+
+Grid = np.ndarray  # uint8 (N, C, H, W), laid out in rows
+
+
+class Sheets:
+    """The images of each kind of picture and how many stand in a row; DataError where real images cannot be had."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def kinds(self) -> dict[str, Callable[[], tuple[Grid, int]]]:
+        kinds: dict[str, Callable[[], tuple[Grid, int]]] = {
+            "samples": lambda: (self.samples[: COLUMNS * ROWS], COLUMNS),
+            "interpolation": self.between_noise,
+        }
+        if isinstance(self.run.model, Autoencoder):
+            kinds |= {"interpolation": self.between_images, "reconstructions": self.reconstructions}
+        if self.run.model.classes:
+            kinds["classes"] = self.classes
+        return kinds | {"nearest": self.nearest, "random": self.random, "real": self.real}
+
+    @cached_property
+    def samples(self) -> Grid:
+        return self.run.sample(LOOKED_AT, seed=SEED)
+
+    @cached_property
+    def shown(self) -> tuple[Grid, np.ndarray | None]:
+        """Real images to encode: two rows spread over the test set, and their labels for a conditional model.
+
+        Neighbours in the list are of one class where the model is conditional, and mostly of two where it is not.
+        """
+        data = _real(self.run, "test" if "test" in _splits(self.run) else "train")
+        rows = np.linspace(0, len(data) - 1, 2 * COLUMNS).astype(int)
+        if self.run.model.classes and data.labels is not None:
+            of_class = [np.flatnonzero(data.labels == c)[:2] for c in range(self.run.model.classes)]
+            pairs = [pair for pair in of_class if len(pair) == 2][:COLUMNS]
+            rows = np.concatenate(pairs) if pairs else rows
+        pixels = np.asarray(data.images[rows])
+        if self.run.config.binarise != "none":
+            pixels = binarise.fixed(data.images, data.split)[rows]
+        return pixels, data.labels[rows] if self.run.model.classes and data.labels is not None else None
+
+    def between_noise(self) -> tuple[Grid, int]:
+        z = self.run.noise(2 * ROWS, seed=SEED)
+        lines = self.run.interpolate(z[:ROWS], z[ROWS:], COLUMNS, labels_for(self.run.model, ROWS, None))
+        return lines.reshape(-1, *lines.shape[2:]), COLUMNS
+
+    def between_images(self) -> tuple[Grid, int]:
+        """A real image, the way from its encoding to that of another, and that other image."""
+        pixels, labels = self.shown
+        z = self.run.encode(pixels, labels)
+        of_lines = None if labels is None else labels[::2]
+        lines = self.run.interpolate(z[::2], z[1::2], COLUMNS - 2, of_lines)
+        lines = np.concatenate([pixels[::2, None], lines, pixels[1::2, None]], axis=1)
+        lines = lines[:: max(1, len(lines) // ROWS)][:ROWS]
+        return lines.reshape(-1, *lines.shape[2:]), COLUMNS
+
+    def reconstructions(self) -> tuple[Grid, int]:
+        pixels, labels = self.shown
+        return _in_pairs(pixels, self.run.reconstruct(pixels, labels))
+
+    def classes(self) -> tuple[Grid, int]:
+        k = min(self.run.model.classes, MOST_CLASSES)
+        z = self.run.noise(ROWS, seed=SEED)
+        return self.run.decode(z.repeat(k, axis=0), np.tile(np.arange(k), ROWS)), k
+
+    @cached_property
+    def neighbours(self) -> tuple[np.ndarray, np.ndarray, Grid]:
+        """Of every sample how near its nearest training image is, that one's row in the training set, and that image.
+
+        Nearness as `metrics.memorisation.near_copies` has it: the distance over that from the training image to the
+        nearest other one, since simple images are near to each other, and a copy is nearer than that.
+        """
+        train = _real(self.run, "train")
+        detector = judge.small_scorer(train, self.run.config.device).detector
+        of_train = features.of_real(detector, train, len(train), 0).features
+        of_samples, of_train = as_pair(detector(self.samples).features, of_train)
+        distance, index = nearest(of_samples, of_train)
+        rows, place = np.unique(index, return_inverse=True)
+        local, _ = nearest(of_train[rows], of_train, but=rows)
+        ratio = distance / np.maximum(local[place], np.finfo(np.float64).tiny)  # beside a duplicate: far, or a copy
+        return ratio, index, np.asarray(train.images[index])
+
+    def nearest(self) -> tuple[Grid, int]:
+        ratio, index, train = self.neighbours
+        order = np.argsort(ratio, kind="stable")
+        _, first = np.unique(index[order], return_index=True)  # of a training image its nearest sample
+        others = np.setdiff1d(np.arange(len(order)), first)  # a collapsed model comes near to few training images
+        chosen = order[np.concatenate([np.sort(first), others])][:COLUMNS]
+        return _in_pairs(self.samples[chosen], train[chosen])
+
+    def real(self) -> tuple[Grid, int]:
+        """Real images, spread over the test set where there is one."""
+        data = _real(self.run, "test" if "test" in _splits(self.run) else "train")
+        rows = np.linspace(0, len(data) - 1, COLUMNS * ROWS).astype(int)
+        return np.asarray(data.images[rows]), COLUMNS
+
+    def random(self) -> tuple[Grid, int]:
+        _, _, train = self.neighbours
+        return _in_pairs(self.samples[:COLUMNS], train[:COLUMNS])
+
+
+def _in_pairs(upper: Grid, lower: Grid) -> tuple[Grid, int]:
+    """Rows of `upper` with the same rows of `lower` under them, and their length; of what is left over, nothing."""
+    columns = min(COLUMNS, len(upper))
+    starts = range(0, len(upper) - columns + 1, columns)
+    return np.concatenate([part[i : i + columns] for i in starts for part in (upper, lower)]), columns
+
+
+def _splits(run: Run) -> tuple[str, ...]:
+    if run.config.data == "array":
+        raise DataError("it was trained on an array, which a run does not keep")
+    return datasets.splits(run.config.data)
+
+
+def _real(run: Run, split: str) -> ImageSet:
+    """A split of what the run was trained on; DataError where it cannot be read again, or is another by now."""
+    config = run.config
+    _splits(run)
+    data = datasets.load(config.data, split, size=config.size, skip_bad=config.skip_bad)
+    if split == run.data.split and data.digest != run.data.digest:
+        raise DataError(f"{config.data} has changed since the run was trained on it")
+    return data

@@ -1,0 +1,8 @@
+"""The report: one HTML file from a comparison's JSON and PNG files. No tensor reaches it.
+
+It opens from the disk, asks the network for nothing, needs no JavaScript, and stays under 5 MB.
+"""
+
+from counterfeit.report.render import render
+
+__all__ = ["render"]

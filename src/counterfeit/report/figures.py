@@ -1,0 +1,168 @@
+"""Which charts a comparison asks for, and the words that stand in for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from counterfeit.report import charts, words
+from counterfeit.report.charts import Line, Series
+from counterfeit.report.svg import Style, line_swatch
+from counterfeit.report.words import label_and_detector
+
+Json = Mapping[str, Any]
+Styles = Mapping[str, Style]
+
+STRIPS = ("FID", "KID", "IS")
+PLANES = (("Recall", "Precision"), ("Coverage", "Density"))
+BETTER = {"lower": "lower is better", "higher": "higher is better"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart.
+
+    Attributes:
+        title: above it.
+        svg: the chart.
+        alt: its numbers in words.
+        caption: beneath it: how to read it.
+        legend: swatches and what they stand for, for a chart with its own.
+    """
+
+    title: str
+    svg: Markup
+    alt: str
+    caption: str
+    legend: tuple[tuple[Markup, str], ...] = ()
+
+
+def of_scores(table: Json, runs: Mapping[str, Json], styles: Styles, name: str) -> list[Figure]:
+    """FID, KID and IS by model, the curve over epochs, precision against recall, density against coverage.
+
+    Args:
+        styles: by a row's label.
+        name: of the section, for ids.
+    """
+    figures = [_strip(table, column, styles, f"{name}-{label}") for label in STRIPS for column in _named(table, label)]
+    figures += _curves(table, runs, styles, f"{name}-curves")
+    for x, y in PLANES:
+        for across, up in zip(_named(table, x), _named(table, y), strict=False):
+            figures.append(_plane(table, across, up, styles, f"{name}-{x}"))
+    return figures
+
+
+def of_losses(table: Json, runs: Mapping[str, Json], name: str) -> list[Figure]:
+    """The losses of every row over the epochs, a line a seed and term."""
+    figures = []
+    for i, row in enumerate(table["rows"]):
+        of_row = [runs[path] for path in row["runs"] if runs.get(path, {}).get("losses", {}).get("epoch")]
+        terms = list(dict.fromkeys(t for run in of_row for t in run["losses"] if t != "epoch"))
+        if terms:
+            figures.append(_losses(row["label"], of_row, terms, f"{name}-losses-{i}"))
+    return figures
+
+
+def _named(table: Json, label: str) -> list[str]:
+    return [column for column in table["columns"] if label_and_detector(column)[0] == label]
+
+
+def _strip(table: Json, column: str, styles: Styles, name: str) -> Figure:
+    rows = [
+        Series(row["label"], styles[row["label"]], row["metrics"][column]["values"])
+        for row in table["rows"]
+        if column in row["metrics"]
+    ]
+    floor = table["floors"].get(column)
+    better = BETTER.get(table["better"][column], table["better"][column])
+    values = "; ".join(
+        f"{row['label']} {words.plus_minus(row['metrics'][column])}"
+        for row in table["rows"]
+        if column in row["metrics"]
+    )
+    far = floor is not None and charts.out_of_sight(floor, rows)
+    of_floor = (
+        "" if floor is None else f" Real images{', far to the left' if far else ', dashed'}: {words.number(floor)}."
+    )
+    return Figure(
+        column,
+        charts.strip(name, rows, floor),
+        f"{column} by model, {better}: {values}.{of_floor}",
+        f"A point a seed, {better}; the tick and the number are the mean over seeds.{of_floor}",
+    )
+
+
+def _plane(table: Json, x: str, y: str, styles: Styles, name: str) -> Figure:
+    rows = [row for row in table["rows"] if x in row["metrics"] and y in row["metrics"]]
+    pairs = []
+    for row in rows:
+        across, up = (Series(row["label"], styles[row["label"]], row["metrics"][c]["values"]) for c in (x, y))
+        pairs.append((across, up))
+    floors = table["floors"].get(x), table["floors"].get(y)
+    floor = None if floors[0] is None or floors[1] is None else floors
+    values = "; ".join(
+        f"{row['label']} {words.plus_minus(row['metrics'][x])}, {words.plus_minus(row['metrics'][y])}" for row in rows
+    )
+    of_floor = "" if floor is None else f" Real images, dashed: {words.number(floor[0])}, {words.number(floor[1])}."
+    return Figure(
+        f"{label_and_detector(y)[0]} against {label_and_detector(x)[0].lower()}",
+        charts.plane(name, pairs, floor, x, y),
+        f"{x} and {y} by model: {values}.{of_floor}",
+        f"A point a seed; up and to the right is better.{of_floor}",
+    )
+
+
+def _curves(table: Json, runs: Mapping[str, Json], styles: Styles, name: str) -> list[Figure]:
+    """One figure of all rows that were scored by the same detector on as many samples while they were trained."""
+    lines, told, of = [], [], None
+    for row in table["rows"]:
+        style = styles[row["label"]]
+        scored = [runs[path]["curve"] for path in row["runs"] if runs.get(path, {}).get("curve")]
+        for i, curve in enumerate(scored):
+            of = of or (curve["name"], curve["n"])
+            if (curve["name"], curve["n"]) == of:
+                epochs, values = zip(*curve["points"], strict=True)
+                lines.append(Line(epochs, values, style.colour, faint=i > 0, marker=style.marker))
+        if scored and row["curve"]:
+            best, final = (words.plus_minus(row["curve"][key]) for key in ("best", "final"))
+            told.append(
+                f"{row['label']} best {best} at epoch {words.plus_minus(row['curve']['best_epoch'])}, final {final}"
+            )
+    if of is None:
+        return []
+    caption = f"{of[1]:,} samples an epoch, a line a seed. Hollow markers: the best epoch; filled: the last."
+    return [
+        Figure(
+            f"{of[0]} while training",
+            charts.curves(name, [lines], of[0], 300),
+            f"{of[0]} of {of[1]:,} samples over the epochs: {'; '.join(told)}.",
+            caption,
+        )
+    ]
+
+
+def _losses(label: str, of_row: Sequence[Json], terms: Sequence[str], name: str) -> Figure:
+    looks = {term: charts.term_style(i) for i, term in enumerate(terms)}
+    lines = [
+        Line(run["losses"]["epoch"], run["losses"][term], *looks[term], faint=i > 0, dot=run["test_losses"].get(term))
+        for i, run in enumerate(of_row)
+        for term in terms
+        if term in run["losses"]
+    ]
+    in_nats = any(run["config"].get("loss") == "bernoulli" for run in of_row)
+    ends = ", ".join(
+        f"{term} {words.number(of_row[0]['losses'][term][-1])}" for term in terms if term in of_row[0]["losses"]
+    )
+    seeds = words.seeds([run["seed"] for run in of_row])
+    tested = any(run["test_losses"] for run in of_row)
+    return Figure(
+        label,
+        charts.curves(name, charts.panels_of(lines), "nats an image" if in_nats else "loss", 220),
+        f"Training losses of {label} over {of_row[0]['epochs']} epochs, seeds {seeds}; "
+        f"at the end of {of_row[0]['path']}: {ends}.",
+        f"{words.listed(run['path'] for run in of_row)}." + (" Dots: on the test set." if tested else ""),
+        tuple((line_swatch(*looks[term]), term) for term in terms),
+    )

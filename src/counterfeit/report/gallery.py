@@ -1,0 +1,168 @@
+"""The pictures of a report: one kind beside another model's, each with where it came from."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from counterfeit.report import words
+from counterfeit.report.embed import Embedded
+
+Json = Mapping[str, Any]
+Pictures = Mapping[str, Mapping[str, Path]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of picture: its title, what a reader looks at, and the same for who cannot see it."""
+
+    title: str
+    lead: str
+    alt: str
+
+
+KINDS = {
+    "samples": Kind(
+        "Samples",
+        "The same seed and layout for every model; nobody chose them. A conditional model is asked for a class a "
+        "column.",
+        "grid of generated images",
+    ),
+    "interpolation": Kind(
+        "Interpolations",
+        "Each row walks along a straight line in latent space: for models with an encoder from one real image (the "
+        "first) to another (the last), for the others from one noise vector to another.",
+        "rows of images that change step by step from left to right",
+    ),
+    "classes": Kind(
+        "Classes",
+        "A column is a class, and a row one and the same noise: a good model keeps the handwriting and changes the "
+        "digit, or keeps the scene and changes the thing.",
+        "grid of generated images, a class a column and the same noise in a row",
+    ),
+    "reconstructions": Kind(
+        "Reconstructions",
+        "Rows in pairs: real images, of the test set where there is one, over what comes back when they are encoded "
+        "and decoded.",
+        "rows in pairs, real images over their reconstructions",
+    ),
+    "nearest": Kind(
+        "nearest",
+        "",
+        "upper row the samples that come nearest to training images, lower row those training images",
+    ),
+    "random": Kind("first ten", "", "upper row the first ten samples, lower row the training image nearest to each"),
+}
+
+NEIGHBOURS = ("nearest", "random")
+
+
+@dataclass(frozen=True)
+class Card:
+    """A picture with its caption.
+
+    Attributes:
+        label: of the table's row; of the real images, their name.
+        picture: the image itself.
+        alt: what it shows, with the number that ranks.
+        fact: that number, or nothing.
+        command: makes the picture again.
+        file: where it lies on the disk.
+    """
+
+    label: str
+    picture: Embedded
+    alt: str
+    fact: str
+    command: str
+    file: str
+    real: bool = False
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures of one kind."""
+
+    kind: str
+    title: str
+    lead: str
+    cards: tuple[Card, ...]
+
+
+def galleries(table: Json, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Gallery]:
+    """Every kind that at least one model has, of each row's first run with pictures; memorisation is apart."""
+    found = []
+    for kind, about in KINDS.items():
+        if kind in NEIGHBOURS:
+            continue
+        cards = [card for row in table["rows"] for card in _card(row, kind, table, pictures, embedded)]
+        if kind == "samples" and cards:
+            cards += _real(table, pictures, embedded)
+        if cards:
+            found.append(Gallery(kind, about.title, about.lead, tuple(cards)))
+    return found
+
+
+def neighbours(table: Json, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Card]:
+    """Of every model the samples that come nearest to training images, and the first ones, beside each other."""
+    return [
+        replace(card, fact=KINDS[kind].title)
+        for row in table["rows"]
+        for kind in NEIGHBOURS
+        for card in _card(row, kind, table, pictures, embedded)
+    ]
+
+
+def used(tables: Sequence[Json], pictures: Pictures) -> list[Path]:
+    """The files that the report shows, samples first: they are the last to be left out."""
+    firsts = [path for table in tables for row in table["rows"] for path in _first(row, pictures)]
+    kinds = [*list(KINDS)[:1], "real", *list(KINDS)[1:]]
+    return [pictures[path][kind] for kind in kinds for path in firsts if kind in pictures[path]]
+
+
+def _first(row: Json, pictures: Pictures) -> list[str]:
+    return [path for path in row["runs"] if pictures.get(path)][:1]
+
+
+def _card(row: Json, kind: str, table: Json, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Card]:
+    """The row's picture of that kind, or none."""
+    for path in _first(row, pictures):
+        file = pictures[path].get(kind)
+        if file is not None and file in embedded:
+            by = table["ranked_by"]
+            fact = f"{by} {words.plus_minus(row['metrics'][by])}" if by in row["metrics"] else ""
+            alt = f"{row['label']}, run {path}: {KINDS[kind].alt}" + (f"; {fact}" if fact else "")
+            command = (
+                f"sample {shlex.quote(path)} -n 50 --seed 0" if kind == "samples" else f"report {shlex.quote(path)}"
+            )
+            return [Card(row["label"], embedded[file], alt, fact, f"counterfeit {command}", str(file))]
+    return []
+
+
+def _real(table: Json, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Card]:
+    """Real images to look at beside the samples, from the first run that has them."""
+    real = table["protocol"]["real"]
+    for row in table["rows"]:
+        for path in _first(row, pictures):
+            file = pictures[path].get("real")
+            if file is not None and file in embedded:
+                name = f"{real['name']}:{real['split']}"
+                alt = f"Real images of {table['data']} in the same layout"
+                by = table["ranked_by"]
+                floor = table["floors"].get(by) if by else None
+                fact = f"{by} of {name} against other real images {words.number(floor)}" if floor is not None else ""
+                return [
+                    Card(
+                        "real images",
+                        embedded[file],
+                        alt,
+                        fact,
+                        f"counterfeit report {shlex.quote(path)}",
+                        str(file),
+                        True,
+                    )
+                ]
+    return []

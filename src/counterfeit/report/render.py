@@ -1,0 +1,150 @@
+"""The page: what a comparison says, in the order in which it is read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from counterfeit.report import figures, sheet, words
+from counterfeit.report.embed import embed
+from counterfeit.report.gallery import Pictures, galleries, neighbours, used
+from counterfeit.report.svg import Style
+
+Json = Mapping[str, Any]
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(comparison: Json, pictures: Pictures) -> str:
+    """The report as one HTML page without scripts and requests.
+
+    Args:
+        comparison: what comparison.json holds.
+        pictures: run path -> kind -> PNG file, as `comparison.pictures` draws them; what is missing is left out. Of the
+            runs of a row the first that has pictures is shown.
+    """
+    tables: Sequence[Json] = comparison["tables"]
+    runs = {run["path"]: run for run in comparison["runs"]}
+    labels = dict.fromkeys(row["label"] for table in tables for row in table["rows"])
+    styles = {label: Style.of(i) for i, label in enumerate(labels)}
+    embedded, faults = embed(used(tables, pictures))
+    sections = []
+    for i, table in enumerate(tables):
+        name = _anchor(table["data"], i)
+        shown = {
+            "galleries": galleries(table, pictures, embedded),
+            "neighbours": neighbours(table, pictures, embedded),
+        }
+        sections.append({"id": name, "title": _title(table, tables), **_section(table, runs, styles, name), **shown})
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            comparison=comparison,
+            summary=summary(comparison),
+            models={run["model"]: run["title"] for run in comparison["runs"]},
+            styles=styles,
+            sections=sections,
+            notes=[*comparison["notes"], *faults],
+            made_by=comparison["made_by"],
+        )
+    )
+
+
+def _section(table: Json, runs: Mapping[str, Json], styles: Mapping[str, Style], name: str) -> dict[str, Any]:
+    """What the template needs of a table, pictures apart."""
+    return {
+        "table": table,
+        "scores": sheet.scores(table),
+        "charts": figures.of_scores(table, runs, styles, name),
+        "losses": figures.of_losses(table, runs, name),
+        "memorisation": sheet.memorisation(table, runs),
+        "flags": sheet.flags(table, runs),
+        "classes": sheet.classes(table, runs),
+        "notes": _notes(table, runs),
+        "runs": [runs[path] for row in table["rows"] for path in row["runs"] if path in runs],
+    }
+
+
+def summary(comparison: Json) -> list[str]:
+    """What was compared and how, in sentences, and who leads by how much."""
+    tables, runs = comparison["tables"], comparison["runs"]
+    labels = dict.fromkeys(row["label"] for table in tables for row in table["rows"])
+    data = words.listed(dict.fromkeys(table["data"] for table in tables))
+    seeds = sorted({run["seed"] for run in runs})
+    told = []
+    if runs:
+        told.append(
+            f"{words.count(len(labels), 'model').capitalize()} on {data}, {words.count(len(seeds), 'seed')} "
+            f"({words.seeds(seeds)}): {words.count(len(runs), 'run')}, each sampled and scored in the same way."
+        )
+    for table in tables:
+        told += _leader(table)
+    if comparison["failures"]:
+        told.append(f"{words.count(len(comparison['failures']), 'run')} failed, see below.")
+    return told or ["There is nothing to compare: no run was brought to its end."]
+
+
+def _leader(table: Json) -> list[str]:
+    by = table["ranked_by"]
+    rows = [row for row in table["rows"] if by in row["metrics"]]
+    if by is None or len(rows) < 2:
+        return []
+    first = rows[0]
+    tied = [row["label"] for row in rows if row["rank"] == 1]
+    floor = table["floors"].get(by)
+    beside = "" if floor is None else f"; real images get {words.number(floor)}"
+    value = words.plus_minus(first["metrics"][by])
+    if len(tied) > 1:
+        lead = f"{words.listed(tied)} share the lead, with {value} for {first['label']}"
+    elif tied:
+        lead = f"{first['label']} leads with {value}"
+    else:
+        lead = f"{first['label']} has the best value, {value}, of one seed, which decides nothing"
+    return [f"By {by} on {table['data']}, {lead}{beside}."]
+
+
+def _title(table: Json, tables: Sequence[Json]) -> str:
+    """The data set; with the detector and number of samples where it has several tables."""
+    if sum(other["data"] == table["data"] for other in tables) == 1:
+        return str(table["data"])
+    how = table["protocol"]
+    return f"{table['data']}, {how['n']:,} samples by {how['detector']['name']} against {how['real']['name']}"
+
+
+def _anchor(data: str, place: int) -> str:
+    return f"{re.sub('[^a-z0-9]+', '-', data.lower()).strip('-') or 'data'}-{place}"
+
+
+def _notes(table: Json, runs: Mapping[str, Json]) -> list[str]:
+    """What the scores say of themselves, each sentence once, with the runs that it is about."""
+    about: dict[str, list[str]] = {}
+    for row in table["rows"]:
+        for path in row["runs"]:
+            for name, one in runs.get(path, {"score": {"metrics": {}}})["score"]["metrics"].items():
+                for note in one.get("notes", ()):
+                    about.setdefault(f"{name}: {note}", []).append(path)
+    return [f"{note} ({words.listed(paths)})" for note, paths in about.items()]
+
+
+def _environment() -> Environment:
+    """Everything that is not a chart of ours is escaped; a name that a template misspells is a fault."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": words.number,
+        "listed": words.listed,
+        "command": words.command,
+        "plus_minus": words.plus_minus,
+        "pretty": lambda value: json.dumps(value, indent=1, ensure_ascii=False),
+    }
+    return environment

@@ -1,0 +1,162 @@
+"""The tables of a report, as rows of cells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from counterfeit.report import words
+from counterfeit.report.words import label_and_detector
+
+Json = Mapping[str, Any]
+ARROWS = {"lower": "↓", "higher": "↑"}
+LIKE_TEST = "like the test set"
+OF_TEST = " (test)"
+
+
+@dataclass(frozen=True)
+class Head:
+    """A column's title: its label, what stands small beneath, an arrow to where better is."""
+
+    label: str
+    detail: str = ""
+    arrow: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a cell says; `best` of its column; `shade`, 0 to 1, is how strongly it is coloured, None for not at all."""
+
+    text: str
+    best: bool = False
+    shade: float | None = None
+    flag: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row: `label` names a model, or is the title of a row of floors."""
+
+    label: str
+    cells: tuple[Cell, ...]
+    floor: bool = False
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table."""
+
+    heads: tuple[Head, ...]
+    lines: tuple[Line, ...]
+
+
+def scores(table: Json) -> Sheet:
+    """Ranks, mean ± std over the seeds of every score, curve, time and size; the floors as the last row."""
+    rows, names = table["rows"], [c for c in table["columns"] if table["better"][c] != LIKE_TEST]
+    heads = [Head("Rank"), Head("Seeds"), *(_head(name, table["better"][name]) for name in names)]
+    of_names = [_of_column(rows, name, table["better"][name]) for name in names]
+    columns = [_ranks(rows), [Cell(words.seeds(row["seeds"])) for row in rows], *of_names]
+    curve = next((row["curve"] for row in rows if row["curve"]), None)
+    if curve is not None:
+        label, detector = label_and_detector(curve["name"])
+        of = f"{detector}, n {curve['n']:,}"
+        heads += [Head(f"Best {label}", of, "↓"), Head("at epoch"), Head(f"Final {label}", of, "↓")]
+        for name in ("best", "best_epoch", "final"):
+            columns.append([Cell(words.plus_minus(row["curve"] and row["curve"][name])) for row in rows])
+    heads += [Head("Training"), Head("Images/s"), Head("Parameters")]
+    columns.append([Cell(words.duration(row["train_seconds"])) for row in rows])
+    columns.append([Cell(words.whole(row["images_per_s"])) for row in rows])
+    columns.append([Cell(f"{row['parameters']:,}") for row in rows])
+    lines = [Line(row["label"], tuple(column[i] for column in columns)) for i, row in enumerate(rows)]
+    floors = [Cell(words.number(table["floors"].get(name))) for name in names]
+    if any(table["floors"].get(name) is not None for name in names):
+        rest = [Cell("")] * (len(heads) - 2 - len(names))
+        lines.append(Line("real images", (Cell(""), Cell(""), *floors, *rest), floor=True))
+    return Sheet(tuple(heads), tuple(lines))
+
+
+def memorisation(table: Json, runs: Mapping[str, Json]) -> Sheet | None:
+    """The scores that are right where they are like the test set's own, which is the last row; None without any."""
+    names = [c for c in table["columns"] if table["better"][c] == LIKE_TEST and OF_TEST not in c]
+    if not names:
+        return None
+    lines = []
+    for row in table["rows"]:
+        flagged = {name: _flagged(row, name, runs) for name in names}
+        cells = (Cell(words.plus_minus(row["metrics"].get(name)), flag=flagged[name]) for name in names)
+        lines.append(Line(row["label"], tuple(cells)))
+    tests = [_test_value(table, name) for name in names]
+    lines.append(Line("real test images", tuple(Cell(words.plus_minus(value)) for value in tests), floor=True))
+    return Sheet(tuple(_head(name, LIKE_TEST) for name in names), tuple(lines))
+
+
+def flags(table: Json, runs: Mapping[str, Json]) -> list[str]:
+    """A clause on every row that a score of memorisation flags: `gan (Near-copies, 2 of 3 seeds)`."""
+    found = []
+    for row in table["rows"]:
+        of_row = {name: _flagged(row, name, runs) for name in table["columns"] if OF_TEST not in name}
+        found += [f"{row['label']} ({label_and_detector(name)[0]}, {flag})" for name, flag in of_row.items() if flag]
+    return found
+
+
+def classes(table: Json, runs: Mapping[str, Json]) -> list[tuple[str, Sheet]]:
+    """Of every score with a value a class: its name, and a row a model with the means over its seeds."""
+    sheets = []
+    for name in table["columns"]:
+        of_rows = {row["label"]: _class_means(row, name, runs) for row in table["rows"]}
+        known = list(dict.fromkeys(c for means in of_rows.values() for c in means))
+        if known:
+            lines = [
+                Line(label, tuple(Cell(f"{means[c]:.3f}", shade=means[c]) if c in means else Cell("") for c in known))
+                for label, means in of_rows.items()
+                if means
+            ]
+            sheets.append((name, Sheet(tuple(Head(f"class {c}") for c in known), tuple(lines))))
+    return sheets
+
+
+def _head(name: str, better: str) -> Head:
+    label, detector = label_and_detector(name)
+    return Head(label, detector, ARROWS.get(better, ""))
+
+
+def _of_column(rows: Sequence[Json], name: str, better: str) -> list[Cell]:
+    means = [row["metrics"][name]["mean"] if name in row["metrics"] else None for row in rows]
+    known = [mean for mean in means if mean is not None]
+    best = (min(known) if better == "lower" else max(known)) if len(set(known)) > 1 else None
+    return [
+        Cell(words.plus_minus(row["metrics"].get(name)), best=mean is not None and mean == best)
+        for row, mean in zip(rows, means, strict=True)
+    ]
+
+
+def _ranks(rows: Sequence[Json]) -> list[Cell]:
+    shared = Counter(row["rank"] for row in rows)
+    return [Cell(words.DASH if (r := row["rank"]) is None else f"{r}{'=' if shared[r] > 1 else ''}") for row in rows]
+
+
+def _test_value(table: Json, name: str) -> Json | None:
+    """What the test set gets, which is the same beside every model: `C_T (test)[…]` beside `C_T[…]`."""
+    label, detector = label_and_detector(name)
+    beside = f"{label}{OF_TEST}[{detector}]"
+    return next((row["metrics"][beside] for row in table["rows"] if beside in row["metrics"]), None)
+
+
+def _flagged(row: Json, name: str, runs: Mapping[str, Json]) -> str:
+    """`2 of 3 seeds` where a score flags runs of the row, else nothing."""
+    of = [runs[path]["score"]["metrics"].get(name, {}) for path in row["runs"] if path in runs]
+    hits = sum(bool(one.get("extras", {}).get("flagged")) for one in of)
+    return f"{hits} of {words.count(len(of), 'seed')}" if hits else ""
+
+
+def _class_means(row: Json, name: str, runs: Mapping[str, Json]) -> dict[str, float]:
+    """Class -> mean over the seeds, from the extras class_0, class_1, …"""
+    values: dict[str, list[float]] = {}
+    for path in row["runs"]:
+        extras = runs.get(path, {"score": {"metrics": {}}})["score"]["metrics"].get(name, {}).get("extras", {})
+        for key, value in extras.items():
+            if key.startswith("class_"):
+                values.setdefault(key.removeprefix("class_"), []).append(value)
+    return {c: sum(v) / len(v) for c, v in sorted(values.items(), key=lambda kv: (len(kv[0]), kv[0]))}

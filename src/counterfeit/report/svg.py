@@ -1,0 +1,138 @@
+"""Charts as SVG that lives inside an HTML page: its colours and letters are the page's, light or dark."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.markers import MarkerStyle
+from matplotlib.path import Path
+
+WIDTH = 360  # in the page's pixels: as wide as a small phone, so that letters keep their size there
+DOTS = 72  # SVG units an inch, in matplotlib
+
+# Stand-ins that no chart uses otherwise: in the page they become variables of its style sheet.
+INK, QUIET, RULE, PAPER = "#010101", "#010102", "#010103", "#010104"
+COLOURS = [f"#0102{i:02x}" for i in range(7)]  # Okabe and Ito's, without yellow, which white paper swallows
+_VARIABLES = {INK: "ink", QUIET: "quiet", RULE: "rule", PAPER: "paper"} | {c: f"c{i}" for i, c in enumerate(COLOURS)}
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+_NUMBER = re.compile(r"(\d+\.\d\d)\d+")  # more decimals than a screen shows
+DASHES = ("-", "--", ":", "-.")
+
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",  # letters stay letters
+    "text.parse_math": False,  # a name may hold a $
+    "font.size": 11,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": QUIET,
+    "axes.linewidth": 1,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.7,
+    "text.color": INK,
+    "xtick.color": RULE,
+    "xtick.labelcolor": QUIET,
+    "ytick.color": RULE,
+    "ytick.labelcolor": INK,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 7,
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a model looks in every chart; no two of the first 56 share colour and marker.
+
+    Attributes:
+        colour: a stand-in for the page's variable.
+        marker: as matplotlib calls it.
+    """
+
+    colour: str
+    marker: str
+
+    @classmethod
+    def of(cls, place: int) -> Style:
+        return cls(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)])
+
+    def swatch(self) -> Markup:
+        """The marker as a small picture for a legend."""
+        shape = _path_data(self.marker)
+        return Markup(
+            '<svg class="swatch" viewBox="-9 -9 18 18" aria-hidden="true">'
+            f'<path d="{shape}" fill="var(--{_VARIABLES[self.colour]})"/></svg>'
+        )
+
+
+def line_swatch(colour: str, dash: str) -> Markup:
+    """A stretch of a line for a legend."""
+    dashes = {"-": "none", "--": "6 3", ":": "2 3", "-.": "6 3 2 3"}[dash]
+    return Markup(
+        '<svg class="swatch wide" viewBox="0 0 28 18" aria-hidden="true"><path d="M0 9H28" fill="none" '
+        f'stroke="var(--{_VARIABLES[colour]})" stroke-width="2.5" stroke-dasharray="{dashes}"/></svg>'
+    )
+
+
+@contextmanager
+def chart(name: str, *heights: float) -> Iterator[tuple[list[Axes], list[Markup]]]:
+    """Axes to draw on, one above the other, and a list in which the finished SVG is when the block ends.
+
+    Args:
+        name: the page's only chart of that name: it keeps the ids of markers apart.
+        heights: of the axes, in the page's pixels; the width is WIDTH.
+    """
+    done: list[Markup] = []
+    with matplotlib.rc_context({**_SETTINGS, "svg.hashsalt": name}), warnings.catch_warnings():
+        # The page's fonts draw the letters, not the font that matplotlib measures with.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure = Figure(figsize=(WIDTH / DOTS, sum(heights) / DOTS), layout="constrained")
+        axes = list(figure.subplots(len(heights), 1, height_ratios=heights, sharex=True, squeeze=False)[:, 0])
+        for one in axes:
+            one.set_axisbelow(True)
+        yield axes, done
+        done.append(_svg(figure))
+
+
+def _svg(figure: Figure) -> Markup:
+    """The figure as an <svg> element without width, height, ids of its own, fonts, colours and addresses."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<g id=\"[^\"]*\"/>", "", text)
+    text = re.sub(r"<g id=\"[^\"]*\">", "<g>", text)  # figures in one page would share them; nothing refers to them
+    text = re.sub(r" xmlns(:\w+)?=\"[^\"]*\"| version=\"1.1\"", "", text).replace("xlink:href", "href")
+    text = re.sub(r"<svg width=\"[^\"]*\" height=\"[^\"]*\"", '<svg aria-hidden="true"', text)
+    text = re.sub(r" ?font-family: [^;\"]*;?", "", text)
+    text = re.sub(r" (d|x|y|transform)=\"[^\"]*\"", lambda found: _NUMBER.sub(r"\1", found[0]), text)
+    for stand_in, name in _VARIABLES.items():
+        text = text.replace(stand_in, f"var(--{name})")
+    return Markup(re.sub(r"\s*\n\s*", "\n", text))
+
+
+def _path_data(marker: str) -> str:
+    """A marker's outline as SVG path data, about 14 units wide."""
+    style = MarkerStyle(marker)
+    path = style.get_path().transformed(style.get_transform())
+    letters = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "Z"}
+    parts = []
+    for points, code in path.iter_segments():
+        numbers = (
+            ""
+            if code == Path.CLOSEPOLY
+            else " ".join(f"{v * s * 13:.1f}" for v, s in zip(points, (1, -1) * 3, strict=False))
+        )
+        parts.append(f"{letters[code]}{numbers}")
+    return "".join(parts)

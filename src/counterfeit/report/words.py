@@ -1,0 +1,89 @@
+"""Numbers, commands and lists as a person reads them."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Json = Mapping[str, Any]
+
+DASH = "–"
+CANNOT_BE_TOLD = "not known"
+
+
+def number(value: float | None, significant: int = 4) -> str:
+    """`0.02391`, `131.3`, `13,207`, `0.000041`: four digits, or two of a tiny number; a dash for None."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    if abs(value) >= 10**significant:
+        return f"{value:,.0f}"
+    if 1e-8 < abs(value) < 1e-4:
+        return f"{value:.{1 - math.floor(math.log10(abs(value)))}f}"
+    return f"{value:.{significant}g}"
+
+
+def plus_minus(spread: Json | None) -> str:
+    """`131.3 ± 1.8` of {"mean", "std"}: the mean to the place of the second digit of the std; a dash for None."""
+    if spread is None or spread["mean"] is None:
+        return DASH
+    mean, std = spread["mean"], spread["std"]
+    if not std or not math.isfinite(std):
+        return number(mean)
+    places = max(0, 1 - math.floor(math.log10(std)))
+    if places > 6:
+        return f"{number(mean)} ± {number(std, 2)}"
+    return f"{mean:,.{places}f} ± {std:,.{places}f}"
+
+
+def whole(spread: Json | None) -> str:
+    """`1,322`: the mean of {"mean"} without decimals."""
+    return DASH if spread is None or spread["mean"] is None else f"{spread['mean']:,.0f}"
+
+
+def duration(spread: Json | None) -> str:
+    """Seconds as `48 s`, `3.6 min`, `2.1 h`."""
+    if spread is None or spread["mean"] is None:
+        return DASH
+    seconds = spread["mean"]
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def listed(words: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *first, last = list(words) or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def count(n: int, word: str) -> str:
+    """`1 run`, `36 runs`."""
+    return f"{n:,} {word}{'' if n == 1 else 's'}"
+
+
+def seeds(numbers: Sequence[int]) -> str:
+    """`0, 1, 2`, or `0 … 9` for more than four."""
+    if len(numbers) > 4:
+        return f"{numbers[0]} … {numbers[-1]}"
+    return ", ".join(map(str, numbers))
+
+
+def command(words: Sequence[str]) -> str:
+    """As it is typed; `python -m counterfeit` is known by its file's name only, and is the same command."""
+    if not words:
+        return CANNOT_BE_TOLD
+    first = "counterfeit" if words[0] == "__main__.py" else words[0]
+    return shlex.join([first, *words[1:]])
+
+
+def label_and_detector(column: str) -> tuple[str, str]:
+    """`FID[mnist-cnn]` -> (`FID`, `mnist-cnn`)."""
+    label, _, rest = column.partition("[")
+    return label, rest.removesuffix("]")
+
+
+def shortened(text: str, most: int = 22) -> str:
+    """Text for a chart's axis, where there is room for so many letters."""
+    return text if len(text) <= most else text[: most - 1].rstrip(" ,") + "…"

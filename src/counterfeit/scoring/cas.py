@@ -1,0 +1,194 @@
+"""Classification Accuracy Score: what a classifier learns from generated images, measured on real ones.
+
+Ravuri & Vinyals 2019 (arXiv:1905.10887). A classifier is trained on a conditional model's images and the labels that
+they were generated for, and on nothing else; the score is the share of real test images that it classifies rightly.
+Beside it stands the same classifier trained on as many real images.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from counterfeit.config import ScoreConfig
+from counterfeit.data import DATASETS, ImageSet
+from counterfeit.detectors.small_cnn import SmallCNN
+from counterfeit.detectors.training import Recipe, accuracy, fit, predicted, recipe_for, sized
+from counterfeit.device import pick_device
+from counterfeit.errors import InputError
+from counterfeit.metrics import Value
+from counterfeit.metrics.label_accuracy import label_accuracy
+from counterfeit.scoring import receipt
+from counterfeit.scoring.images import Images, check_form, subset
+from counterfeit.scoring.kept import Arrays, kept, key_of
+from counterfeit.scoring.score import Score, Scored
+from counterfeit.scoring.scorer import over_repeats, usable
+
+CLASSIFIER = "small-cnn"
+NAME = f"CAS[{CLASSIFIER}]"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Generated images and the labels that they were generated for.
+
+    Attributes:
+        images: where they come from.
+        labels: (n, seed) -> integers (n,), one for each image of `images.draw(n, seed)`.
+        classes: the labels' names.
+        shape: (C, H, W) of an image.
+        trained_on: digest of the images that the generator was trained on, None where that is not known.
+    """
+
+    images: Images
+    labels: Callable[[int, int], np.ndarray]
+    classes: Sequence[str]
+    shape: tuple[int, int, int]
+    trained_on: str | None = None
+
+    @classmethod
+    def of_set(cls, images: ImageSet) -> Labelled:
+        """Images at hand. Raises InputError where they have no labels."""
+        known = images.labels
+        if known is None:
+            raise InputError(
+                f"{images.name} has no labels to train a classifier with: of an .npz file they are the array 'labels', "
+                "in a folder each class has a subfolder, and an array takes labels="
+            )
+        return cls(
+            Images.of_set(images),
+            lambda n, seed: known[np.concatenate(list(subset(len(images), n, seed)))],
+            images.classes,
+            images.shape,
+        )
+
+
+def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreConfig) -> Score:
+    """Train a classifier on n generated images, `config.repeats` times, and test it on all images of `test`.
+
+    With repeats > 1 draw and classifier both go by the seeds `config.seed`, `config.seed` + 1, …
+
+    Args:
+        train: real images for the floor, of which n are taken; None where there are none.
+
+    Raises:
+        InputError: images or labels do not fit the real ones, or these have no labels.
+    """
+    begun = time.perf_counter()
+    if test.labels is None:
+        raise InputError(f"{test.name} has no labels to test a classifier with: name real images that have, by --real")
+    check_form(fakes.images.name, fakes.shape, test)
+    n, seed, device = usable(fakes.images, config.n, config.repeats), config.seed, pick_device(config.device)
+    recipe = replace(recipe_for(test.name, test.shape[0]), seed=seed)
+    draws = [_drawn(fakes, test, n, replace(recipe, seed=s), device) for s in range(seed, seed + config.repeats)]
+    value = _merged([found for found, _ in draws])
+    notes = (*value.notes, *_overlap(fakes, test))
+    floor = None if train is None else _floor(test, train, n, recipe, device)
+    made = {
+        "generated": receipt.of_images(fakes.images, n, seed, config.repeats),
+        "real": receipt.of_set(test),
+        "floor": receipt.of_floor(train, n, seed),
+        "classifier": _classifier(draws[0][1], sized(recipe, n)),
+        **receipt.made_here(device),
+        "seconds": round(time.perf_counter() - begun, 2),
+    }
+    scored = Scored(value.value, value.uncertainty, value.uncertainty_kind, floor, "higher", dict(value.extras), notes)
+    return Score({NAME: scored}, made)
+
+
+def _drawn(fakes: Labelled, test: ImageSet, n: int, recipe: Recipe, device: torch.device) -> tuple[Value, SmallCNN]:
+    """The score of one draw and one classifier, both of the recipe's seed."""
+    labels = in_terms_of(test.classes, fakes.labels(n, recipe.seed), fakes.classes, fakes.images.name)
+    images = np.concatenate(list(fakes.images.draw(n, recipe.seed)))
+    what = f"{CLASSIFIER}: {recipe.epochs} epochs on {n:,} images of {fakes.images.name}"
+    network = fit(images, labels, len(test.classes), sized(recipe, n), device, what)
+    assert test.labels is not None
+    found = label_accuracy(predicted(network, torch.from_numpy(np.array(test.images))).numpy(), test.labels)
+    kind = f"standard error over the {len(test):,} test images, of this one classifier"
+    missing = [name for label, name in enumerate(test.classes) if label not in labels]
+    notes = (f"no generated image has the label {_some(missing)}: the classifier cannot know what it was never shown",)
+    return replace(found, uncertainty_kind=kind, notes=notes if missing else ()), network
+
+
+def _merged(draws: list[Value]) -> Value:
+    """The one draw's value, or mean and standard deviation over several; the classes' accuracies are means as well."""
+    if len(draws) == 1:
+        return draws[0]
+    merged = over_repeats([{NAME: draw} for draw in draws])[NAME]
+    kind = f"standard deviation over {len(draws)} independent draws and classifier seeds, whose mean is the value"
+    classes = {name: float(np.mean([draw.extras[name] for draw in draws])) for name in draws[0].extras}
+    return replace(merged, uncertainty_kind=kind, extras={**merged.extras, **classes})
+
+
+def _floor(test: ImageSet, train: ImageSet, n: int, recipe: Recipe, device: torch.device) -> float:
+    """Accuracy after training on n real images, a choice by the recipe's seed; kept in the cache."""
+    n = min(n, len(train))
+    recipe = sized(recipe, n)
+    what = f"{CLASSIFIER}: {recipe.epochs} epochs on {n:,} real images of {train.name}:{train.split}"
+
+    def make() -> Arrays:
+        rows = np.concatenate(list(subset(len(train), n, recipe.seed)))
+        assert train.labels is not None and test.labels is not None
+        network = fit(train.images[rows], train.labels[rows], len(test.classes), recipe, device, what)
+        right = accuracy(network, torch.from_numpy(np.array(test.images)), torch.from_numpy(test.labels))
+        return {"accuracy": np.array(right)}
+
+    key = key_of(["cas", test.digest, train.digest, n, asdict(recipe)], "detectors")
+    return float(kept("floors", key, what, make)["accuracy"])
+
+
+def _overlap(fakes: Labelled, test: ImageSet) -> tuple[str, ...]:
+    """A note where the generator was, or may have been, trained on the images that the classifier is tested on."""
+    mend = "name a test split by --real"
+    if fakes.trained_on == test.digest:
+        return (f"the generator was trained on the very images of this test, so that copying them pays: {mend}",)
+    if test.split == "train" and test.name in DATASETS:
+        return (f"the test is a training split; had the generator seen it, copying would pay: {mend}",)
+    return ()
+
+
+def in_terms_of(real: Sequence[str], labels: np.ndarray, classes: Sequence[str], where: str) -> np.ndarray:
+    """Labels (n,) as those of the real images, whose classes may be ordered otherwise or be more.
+
+    Classes called 0, 1, 2, … are the real ones by number; others are looked up by name, and where they are not among
+    the real ones but are whole numbers, by number.
+
+    Raises:
+        InputError: a class that the real images do not have.
+    """
+    by_number = list(classes) in (list(real), [str(i) for i in range(len(classes))])
+    if by_number:
+        numbers = np.arange(len(classes))
+    elif set(classes) <= set(real):
+        numbers = np.array([list(real).index(name) for name in classes])
+    elif all(name.isdecimal() for name in classes):
+        numbers = np.array([int(name) for name in classes])
+    else:
+        unknown = next(name for name in classes if name not in real)
+        raise InputError(f"{where} has the class {unknown!r}, which the real images have not: {_some(real)}")
+    found = numbers[labels]
+    if found.max() >= len(real):
+        raise InputError(f"{where} has the label {found.max()}, and the real images have 0 to {len(real) - 1}")
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few names."""
+    return ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+
+
+def _classifier(network: SmallCNN, recipe: Recipe) -> dict[str, Any]:
+    """A part of the receipt. Mean and standard deviation of the pixels are left out: every training set has its own."""
+    of = network.of
+    return {
+        "name": CLASSIFIER,
+        "protocol": of.protocol,
+        "architecture": {"stem": list(of.stem), "widths": list(of.widths), "classes": of.classes},
+        "recipe_of": recipe.name,
+        "recipe": recipe.settings,
+    }

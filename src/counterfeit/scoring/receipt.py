@@ -1,0 +1,35 @@
+"""The parts of a receipt that every score has in the same form: what was scored, against what, and where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from counterfeit.data import ImageSet
+from counterfeit.runs.provenance import provenance
+from counterfeit.scoring.images import Images
+
+
+def of_images(fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
+    """Of generated images."""
+    return {"name": fakes.name, "n": n, "seed": seed, "repeats": repeats, "digest": fakes.digest}
+
+
+def of_set(images: ImageSet | None) -> dict[str, Any] | None:
+    """Of a split of real images, which are all used; None where there is none."""
+    if images is None:
+        return None
+    return {"name": images.name, "split": images.split, "n": len(images), "digest": images.digest}
+
+
+def of_floor(images: ImageSet | None, n: int, seed: int) -> dict[str, Any] | None:
+    """Of the split that n real images stand in for generated ones from, all or a choice by the seed."""
+    floor = of_set(images)
+    return floor and {**floor, "n": min(n, floor["n"]), "seed": seed}
+
+
+def made_here(device: torch.device) -> dict[str, Any]:
+    """Versions, machine, time, command and code revision of this process."""
+    here = provenance(device)
+    return {name: here[name] for name in ("versions", "machine", "time", "command", "code_revision")}

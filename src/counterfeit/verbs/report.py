@@ -1,0 +1,73 @@
+"""The verb `report`: finished runs as one HTML page to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from counterfeit.comparison.compare import comparison_of
+from counterfeit.comparison.grid import of_runs
+from counterfeit.comparison.pictures import of_comparison
+from counterfeit.config import ScoreConfig
+from counterfeit.errors import InputError, RunError
+from counterfeit.files import write_atomic
+from counterfeit.report import render
+
+
+def report(
+    runs: str | Path | Sequence[str | Path],
+    out: str | Path = "report.html",
+    *,
+    rank_by: str | None = None,
+    **settings: Any,
+) -> Path:
+    """Write a report of finished runs; the Python form of `counterfeit report`.
+
+    Args:
+        runs: run folders, or a folder of runs. They are scored where they have no score of that kind yet.
+        out: the HTML file.
+        rank_by: label of the score that ranks; by default FID, or the first where that is not asked for.
+        **settings: fields of `ScoreConfig`.
+
+    Returns:
+        The HTML file.
+
+    Raises:
+        InputError: something given is wrong. What goes wrong in one run is told in the report instead.
+    """
+    paths = [runs] if isinstance(runs, (str, Path)) else runs
+    score = ScoreConfig.of(settings)
+    check_out(Path(out))
+    if not paths:
+        raise InputError("RUN is missing: name run folders, or a folder of runs")
+    comparison = comparison_of(replace(of_runs(paths), score=score), None, rank_by)
+    return write_report(comparison, Path(out), score.device)
+
+
+def write_report(comparison: Mapping[str, Any], out: Path, device: str = "auto") -> Path:
+    """Draw the pictures that a comparison needs, where they are not drawn yet, and write its report.
+
+    Args:
+        comparison: as `comparison.compare.comparison_of` gives it.
+        out: the HTML file; its folder is made.
+        device: where the pictures are computed.
+
+    Raises RunError: the file cannot be written.
+    """
+    check_out(out)
+    drawn, notes = of_comparison(comparison, device)
+    page = render({**comparison, "notes": [*comparison["notes"], *notes]}, drawn)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(out, page.encode())
+    except OSError as error:
+        raise RunError(f"cannot write {out} ({error.strerror or error}): pass another --out") from None
+    return out
+
+
+def check_out(out: Path) -> None:
+    """RunError where `out` is no name for an HTML file: found before minutes of scoring, not after."""
+    if out.is_dir() or out.suffix.lower() not in (".html", ".htm"):
+        raise RunError(f"{out} is {'a folder' if out.is_dir() else 'no .html file'}: pass --out report.html")
