@@ -14,7 +14,7 @@ LAYERS = [
     ["errors", "version"],
     ["registry", "console", "files"],
     ["config", "images", "binarise", "device"],
-    ["recipes", "nets", "losses", "metrics"],
+    ["recipes", "options", "nets", "losses", "metrics"],
     ["models", "data"],
     ["generate", "runs", "loop", "detectors"],
     ["scoring"],
@@ -64,7 +64,7 @@ def test_imports_point_down() -> None:
 def test_models_do_not_see_data_nor_reports_tensors() -> None:
     for path in (PACKAGE / "models").glob("*.py"):
         assert not imports(path) & {"data", "runs"}
-    for name in ("recipes.py", "config.py", "registry.py", "errors.py", "console.py", "cli.py"):
+    for name in ("recipes.py", "config.py", "registry.py", "errors.py", "console.py", "options.py", "cli.py"):
         top = ast.parse((PACKAGE / name).read_text()).body
         loaded = {a.name for n in top if isinstance(n, ast.Import) for a in n.names}
         assert "torch" not in loaded and "numpy" not in loaded, f"{name} is read by --help, which is to be quick"

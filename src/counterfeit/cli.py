@@ -7,15 +7,16 @@ import io
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Annotated, TypeVar, cast
+from dataclasses import fields
+from typing import Any, TypeVar, cast
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
+from tyro.conf import FlagCreatePairsOff
 
-from counterfeit.config import Config, ScoreConfig
+from counterfeit.config import ScoreConfig
 from counterfeit.console import say
 from counterfeit.errors import InputError
+from counterfeit.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Train
 from counterfeit.recipes import RECIPES
 from counterfeit.registry import Registry
 from counterfeit.version import __version__
@@ -23,129 +24,6 @@ from counterfeit.version import __version__
 T = TypeVar("T")
 PROG = "counterfeit"
 VERBS: Registry[Callable[[list[str]], int]] = Registry("verb")
-
-
-@dataclass(frozen=True)
-class Train:
-    """Train a generator and keep it in a run folder."""
-
-    model: Positional[Annotated[str, arg(metavar="MODEL")]]
-    """Name of the model: ae, vae, cvae, gan, lsgan or dcgan. The defaults below are this model's own."""
-    out: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    """Run folder; by default runs/MODEL-DATA-sSEED."""
-    resume: bool = False
-    """Continue the run in that folder exactly where its last checkpoint left it; its settings are taken over, and
-    --epochs may be raised."""
-    config: OmitArgPrefixes[Config] = field(default_factory=Config)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Draw samples from a trained run. The same seed gives the same images, however many are drawn."""
-
-    run: Positional[Annotated[str, arg(metavar="RUN")]]
-    """Run folder, as `counterfeit train` makes it."""
-    n: Annotated[int, arg(aliases=["-n"])] = 64
-    """Number of images."""
-    label: Annotated[int | None, arg(metavar="INT", help_behavior_hint="")] = None
-    """Draw this class only (cvae); by default each class in turn."""
-    seed: int = 0
-    """Seed of the noise."""
-    out: Annotated[str | None, arg(metavar="PATH", help_behavior_hint="")] = None
-    """grid.png for one picture, FILE.npz for arrays, or a new folder for one PNG an image; by default a grid in the
-    run's samples folder."""
-    device: str = "auto"
-    """Where to compute: `cpu`, `cuda`, `mps`, or `auto` for the best there is."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """Score generated images against real ones: FID, KID, Inception Score, precision, recall, memorisation and more."""
-
-    source: Positional[Annotated[str, arg(metavar="RUN|FOLDER|FILE.npz")]]
-    """What to score: a run, a folder of images, or an .npz file with `images`, uint8."""
-    json: bool = False
-    """Print one JSON object with the receipt instead of a table."""
-    config: OmitArgPrefixes[ScoreConfig] = field(default_factory=ScoreConfig)
-
-
-@dataclass(frozen=True)
-class Cas:
-    """Train a classifier on labelled generated images only, and test it on real ones: Classification Accuracy Score."""
-
-    source: Positional[Annotated[str, arg(metavar="RUN|FOLDER|FILE.npz")]]
-    """What to learn from: a run of a conditional model, a folder with a subfolder a class, or an .npz file with
-    `images` and `labels`."""
-    real: Annotated[str | None, arg(metavar="NAME[:SPLIT]|PATH", help_behavior_hint="")] = None
-    """Real images to test on, with labels: a data set, of which it is the test split where there is one unless
-    NAME:train is named; or a folder or .npz file. By default, for a run, the data that it was trained on."""
-    n: Annotated[int, arg(aliases=["-n"])] = 10_000
-    """Number of generated images, and of real ones for the classifier beside it; the time is in proportion to it."""
-    seed: int = 0
-    """Seed of the draw and of the classifier."""
-    repeats: int = 1
-    """Independent draws, each with a classifier of its own; with more than one their mean and standard deviation."""
-    json: bool = False
-    """Print one JSON object with the receipt instead of a table."""
-    skip_bad: bool = False
-    """Leave out the images of a folder that cannot be used, instead of stopping at the first."""
-    device: str = "auto"
-    """Where to compute: `cpu`, `cuda`, `mps`, or `auto` for the best there is."""
-
-
-@dataclass(frozen=True)
-class Likelihood:
-    """Bound the likelihood of real images under a vae or cvae, in nats: ELBO, rate, distortion, IWAE; active units."""
-
-    run: Positional[Annotated[str, arg(metavar="RUN")]]
-    """Run folder, as `counterfeit train` makes it; train with --binarise for nats that compare with published ones."""
-    k: Annotated[int, arg(aliases=["-k"])] = 5000
-    """Importance samples an image; the time is in proportion to it."""
-    n: Annotated[int | None, arg(aliases=["-n"], metavar="INT", help_behavior_hint="(default: all)")] = None
-    """Number of images, a choice by the seed."""
-    split: str = "test"
-    """Split of the data that the run was trained on: `test` or `train`."""
-    seed: int = 0
-    """Seed of the samples and of the choice of images."""
-    json: bool = False
-    """Print one JSON object with the receipt instead of a table."""
-    device: str = "auto"
-    """Where to compute: `cpu`, `cuda`, `mps`, or `auto` for the best there is."""
-
-
-@dataclass(frozen=True)
-class Compare:
-    """Compare runs over seeds: a table with uncertainty and ranks, and a report. What a grid file lacks is trained."""
-
-    sources: Positional[Annotated[tuple[str, ...], arg(metavar="RUN…|GRID.toml")]]
-    """Finished runs, or a folder of runs; or one grid file, which names models, data sets, seeds and settings."""
-    out: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    """Folder for comparison.json, table.md, table.csv and report.html; by default the grid's own folder of runs, or
-    `comparison`."""
-    rank_by: Annotated[str | None, arg(metavar="LABEL", help_behavior_hint="")] = None
-    """Score that ranks, as `counterfeit list metrics` prints it; by default FID."""
-    config: OmitArgPrefixes[ScoreConfig] = field(default_factory=ScoreConfig)
-
-
-@dataclass(frozen=True)
-class Report:
-    """Write one HTML page of finished runs: tables, charts, samples side by side, receipts. Nothing is trained."""
-
-    runs: Positional[Annotated[tuple[str, ...], arg(metavar="RUN…")]]
-    """Finished runs, or a folder of runs; those without a score of the kind below are scored."""
-    out: Annotated[str, arg(metavar="FILE.html")] = "report.html"
-    """The page: one file that needs nothing beside it."""
-    rank_by: Annotated[str | None, arg(metavar="LABEL", help_behavior_hint="")] = None
-    """Score that ranks, as `counterfeit list metrics` prints it; by default FID."""
-    config: OmitArgPrefixes[ScoreConfig] = field(default_factory=ScoreConfig)
-
-
-@dataclass(frozen=True)
-class List:
-    """List what there is, by name."""
-
-    what: Positional[Annotated[str, arg(metavar="models|data|detectors|metrics")]] = "all"
-    """What to list; by default everything."""
 
 
 @VERBS.register("train")
@@ -197,7 +75,7 @@ def score(argv: list[str]) -> int:
 
     from counterfeit.verbs.score import score as judge
 
-    settings = {field.name: getattr(asked.config, field.name) for field in fields(asked.config)}
+    settings = score_settings(asked.config)
     result = judge(asked.source, **settings)
     print(json.dumps(result.to_dict(), indent=2) if asked.json else result.table())
     return 0
@@ -241,7 +119,7 @@ def compare(argv: list[str]) -> int:
     # The grid file's own settings are the defaults; what was typed goes on top.
     grid = described(asked.sources)
     asked = parse(Compare, argv, Compare(tyro.MISSING, config=grid.score))
-    settings = {field.name: getattr(asked.config, field.name) for field in fields(asked.config)}
+    settings = score_settings(asked.config)
     try:
         found = contrast(asked.sources, out=asked.out, rank_by=asked.rank_by, **settings)
     except Interrupted:
@@ -260,7 +138,7 @@ def report(argv: list[str]) -> int:
 
     from counterfeit.verbs.report import report as make
 
-    settings = {field.name: getattr(asked.config, field.name) for field in fields(asked.config)}
+    settings = score_settings(asked.config)
     print(make(asked.runs, asked.out, rank_by=asked.rank_by, **settings))
     return 0
 
@@ -274,6 +152,11 @@ def list_(argv: list[str]) -> int:
     for name in LISTS if asked.what == "all" else [asked.what]:
         print(LISTS[name]())
     return 0
+
+
+def score_settings(config: ScoreConfig) -> dict[str, Any]:
+    """As keywords of the API."""
+    return {field.name: getattr(config, field.name) for field in fields(config)}
 
 
 def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
