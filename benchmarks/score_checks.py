@@ -1,9 +1,11 @@
 """Does each score move the right way? Real training images, made worse step by step, against the test set.
 
     python benchmarks/score_checks.py [--data mnist fashion-mnist cifar10] [--n 10000] [--out FILE] [--pictures FOLDER]
+    python benchmarks/score_checks.py --page
 
 Noise, blur, dropped classes and mode collapse for the scores of quality; planted copiers for those of memorisation;
-each data set with its own small detector. Prints Markdown tables and every step that went the wrong way.
+each data set with its own small detector. Prints Markdown tables and every step that went the wrong way; --page writes
+the tables of what has been measured to docs/score-checks.md.
 """
 
 from __future__ import annotations
@@ -179,18 +181,27 @@ def check_series(scorer: Scorer, train: cf.ImageSet, n: int, name: str) -> dict[
         fakes = as_images(series.make(train, n, step), f"{name} {step:g}")
         score = scorer.score(fakes, QUALITY, n)
         rows.append({"step": step, "n": score.receipt["generated"]["n"], "metrics": plain(score)})
-    wrong = wrong_steps(series, rows)
+    found = {"what": series.what, "rows": rows, "not_monotonic": wrong_steps(series, rows)}
+    print("\n" + series_in_words(train.name, name, scorer.detector.name, found), flush=True)
+    return found
+
+
+def series_in_words(data: str, name: str, detector: str, found: Mapping[str, Any]) -> str:
+    """A heading, a table, and what went the wrong way."""
+    series, rows = SERIES[name], found["rows"]
     claims = {**dict.fromkeys(series.rising, "rises"), **dict.fromkeys(series.falling, "falls")}
     table = [
         [label, *(f"{row['metrics'][label]['value']:.4g}" for row in rows), claims.get(label, "")]
         for label in rows[0]["metrics"]
     ]
-    print(f"\n### {train.name}, {name}: {series.what}, n = {rows[0]['n']:,}\n")
-    print(markdown([scorer.detector.name, *(f"{step:g}" for step in series.steps), "must"], table))
-    print(
-        "\n" + ("\n".join(f"NOT MONOTONIC: {one}" for one in wrong) or "Every claim holds at every step."), flush=True
+    wrong = [f"NOT MONOTONIC: {one}" for one in found["not_monotonic"]]
+    return "\n\n".join(
+        [
+            f"### {data}, {name}: {series.what}, n = {rows[0]['n']:,}",
+            markdown([detector, *(f"{step:g}" for step in series.steps), "must"], table),
+            "  \n".join(wrong) or "Every claim holds at every step.",
+        ]
     )
-    return {"what": series.what, "rows": rows, "not_monotonic": wrong}
 
 
 def copiers(train: cf.ImageSet, held: np.ndarray) -> dict[str, tuple[np.ndarray, bool]]:
@@ -214,32 +225,65 @@ def check_memorisation(detector: detectors.Detector, test: cf.ImageSet, train: c
     chosen[np.concatenate(list(subset(len(train), n, SEED)))] = True
     seen = cf.load_data(train.images[~chosen])
     scorer = Scorer(detector, test, train=seen)
-    rows, table, wrong = [], [], []
+    rows, wrong = [], []
     for name, (images, copier) in copiers(seen, train.images[chosen]).items():
         found = plain(scorer.score(as_images(images, name), MEMORISATION, n))
         rows.append({"fakes": name, "copier": copier, "n": len(images), "metrics": found})
-        cells = [f"{found['Authenticity']['value']:.3f}"]
-        for label in ("Near-copies", "C_T"):
-            one = found[label]
-            cells.append(f"{one['value']:.3g} (z = {one['z']:.1f}){' **flagged**' if one['flagged'] else ''}")
-        table.append([name, *cells, "yes" if copier else "no"])
         if bool(found["Near-copies"]["flagged"]) != copier:
-            wrong.append(f"{name}: near-copies {'flags it' if not copier else 'misses it'}: {cells[1]}")
-        if found["C_T"]["flagged"] and not copier:
-            wrong.append(f"{name}: C_T flags it: {cells[2]}")
-        if copier and not found["C_T"]["flagged"]:
-            wrong.append(f"{name}: C_T misses it: {cells[2]}")
-    own = [rows[0]["metrics"][f"{label} (test)"] for label in ("Authenticity", "Near-copies", "C_T")]
-    wrong += [f"the test set's own half is flagged: z = {one['z']:.1f}" for one in own[1:] if one["flagged"]]
-    table.append(
-        ["the test set's other half", f"{own[0]['value']:.3f}"]
-        + [f"{one['value']:.3g} (z = {one['z']:.1f}){' **flagged**' if one['flagged'] else ''}" for one in own[1:]]
-        + ["no"]
+            wrong.append(f"{name}: near-copies {'misses it' if copier else 'flags it'}: {with_z(found['Near-copies'])}")
+        if bool(found["C_T"]["flagged"]) != copier:
+            wrong.append(f"{name}: C_T {'misses it' if copier else 'flags it'}: {with_z(found['C_T'])}")
+    own = [rows[0]["metrics"][f"{label} (test)"] for label in ("Near-copies", "C_T")]
+    wrong += [f"the test set's own half is flagged: z = {one['z']:.1f}" for one in own if one["flagged"]]
+    result = {"training_images": len(seen), "rows": rows, "not_as_expected": wrong}
+    print("\n" + memorisation_in_words(train.name, detector.name, result), flush=True)
+    return result
+
+
+def with_z(one: Mapping[str, Any]) -> str:
+    return f"{one['value']:.3g} (z = {one['z']:.1f}){' **flagged**' if one['flagged'] else ''}"
+
+
+def memorisation_in_words(data: str, detector: str, found: Mapping[str, Any]) -> str:
+    """A heading, a table, and what was not as expected."""
+    rows = found["rows"]
+
+    def line(name: str, metrics: Mapping[str, Any], suffix: str, copier: bool) -> list[str]:
+        cells = [with_z(metrics[f"{label}{suffix}"]) for label in ("Near-copies", "C_T")]
+        return [name, f"{metrics[f'Authenticity{suffix}']['value']:.3f}", *cells, "yes" if copier else "no"]
+
+    table = [line(row["fakes"], row["metrics"], "", row["copier"]) for row in rows]
+    table.append(line("the test set's other half", rows[0]["metrics"], " (test)", False))
+    wrong = [f"NOT AS EXPECTED: {one}" for one in found["not_as_expected"]]
+    return "\n\n".join(
+        [
+            f"### {data}: memorisation, n = {rows[0]['n']:,}, {found['training_images']:,} training images",
+            markdown([detector, "Authenticity", "Near-copies", "C_T", "copier?"], table),
+            "  \n".join(wrong) or "All as expected.",
+        ]
     )
-    print(f"\n### {train.name}: memorisation, n = {n:,}, {len(seen):,} training images\n")
-    print(markdown([detector.name, "Authenticity", "Near-copies", "C_T", "copier?"], table))
-    print("\n" + ("\n".join(f"NOT AS EXPECTED: {one}" for one in wrong) or "All as expected."), flush=True)
-    return {"training_images": len(seen), "rows": rows, "not_as_expected": wrong}
+
+
+INTRO = """# Do the scores move the right way?
+
+Real training images, made worse step by step, against the test set, each data set by its own small detector. "must" is
+what is claimed; where it is empty, nothing is. Every step that went the other way is named below its table. Made by
+`python benchmarks/score_checks.py` (`make checks`); the figures with their uncertainties and machine are in
+`benchmarks/results/score-checks.json`. What it means: [metrics](metrics.md#do-they-move-the-right-way).
+"""
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """docs/score-checks.md from what has been measured."""
+    parts = [INTRO.rstrip()]
+    for data, found in results.items():
+        detector = found["detector"]["name"]
+        shown = f"![{data} under noise and blur, with FID](images/score-checks-{data}.png)"
+        parts += [f"## {data}", shown]
+        parts += [series_in_words(data, name, detector, one) for name, one in found["series"].items()]
+        if "memorisation" in found:
+            parts.append(memorisation_in_words(data, detector, found["memorisation"]))
+    return "\n\n".join(parts) + "\n"
 
 
 def picture(train: cf.ImageSet, found: Mapping[str, Any], detector: str, path: Path) -> None:
@@ -289,7 +333,11 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=10_000, help="images of a set")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/score-checks.json")
     parser.add_argument("--pictures", type=Path, default=ROOT / "docs/images")
+    parser.add_argument("--page", action="store_true", help="write docs/score-checks.md of what is in --out, and end")
     args = parser.parse_args()
+    if args.page:
+        (ROOT / "docs/score-checks.md").write_text(page(json.loads(args.out.read_text())))
+        return
     for data in args.data:
         for found in check(data, args.n, args.pictures):
             known = json.loads(args.out.read_text()) if args.out.exists() else {}
