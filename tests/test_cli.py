@@ -10,6 +10,7 @@ import pytest
 import counterfeit as cf
 from counterfeit.cli import VERBS
 from counterfeit.config import Config
+from counterfeit.console import say
 from counterfeit.data import DATASETS
 from counterfeit.recipes import RECIPES
 
@@ -85,3 +86,9 @@ def test_a_fault_of_ours_keeps_its_traceback(tmp_path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" in done.stderr
+
+
+def test_messages_are_printed_to_the_letter(capsys) -> None:
+    """A name such as mnist:train:… is no emoji, and [brackets] are no markup."""
+    say("mnist:train:train [bold]x[/bold]")
+    assert capsys.readouterr().err == "mnist:train:train [bold]x[/bold]\n"

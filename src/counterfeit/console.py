@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 
 def stderr() -> Console:
     """A console on the stderr of this moment (tests and notebooks replace it)."""
-    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    return Console(file=sys.stderr, emoji=False, highlight=False, soft_wrap=True)
 
 
 def say(message: str) -> None:

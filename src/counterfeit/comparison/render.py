@@ -92,7 +92,7 @@ def _sheet(table: Json) -> str:
     for i, title in enumerate(titles):
         if i != 1 and any(line[i] for line in lines):
             sheet.add_row(title.replace("[", "\\["), *(line[i] for line in lines))
-    page = Console(file=io.StringIO(), width=40 + 24 * len(lines), highlight=False)
+    page = Console(file=io.StringIO(), emoji=False, width=40 + 24 * len(lines), highlight=False)
     page.print(sheet)
     text = page.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join([*(line.rstrip() for line in text.rstrip().splitlines()), under(table)])

@@ -73,7 +73,7 @@ class Score(Mapping[str, Scored]):
             floor = "" if scored.floor is None else digits(scored.floor)
             spread = "" if scored.uncertainty is None else digits(scored.uncertainty, 2)
             table.add_row(name.replace("[", "\\["), digits(scored.value), spread, floor, scored.better)
-        page = Console(file=io.StringIO(), width=110, highlight=False)
+        page = Console(file=io.StringIO(), emoji=False, width=110, highlight=False)
         page.print(table)
         noted = [f"{name}: {note}" for name, scored in self.metrics.items() for note in scored.notes]
         return "\n".join([page.file.getvalue().rstrip(), *noted])  # type: ignore[attr-defined]

@@ -56,6 +56,6 @@ def _table(title: str, columns: list[str], rows: Sequence[tuple[str, ...]]) -> s
         table.add_column(column, no_wrap=i == 0, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    page = Console(file=io.StringIO(), width=110, highlight=False)
+    page = Console(file=io.StringIO(), emoji=False, width=110, highlight=False)
     page.print(table)
     return page.file.getvalue().rstrip()  # type: ignore[attr-defined]
