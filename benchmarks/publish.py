@@ -18,9 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from counterfeit.comparison.render import plus_minus
 from counterfeit.files import write_json
-from counterfeit.scoring.score import digits
+from counterfeit.words import number, plus_minus
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results/seed"
@@ -47,12 +46,12 @@ def of_data(comparison: Json, data: str) -> str:
     lines = [["rank", "model", "seeds", names[0], *SHOWN[1:], "training, s"]]
     for row in table["rows"]:
         scores = [plus_minus(row["metrics"][name]) for name in names]
-        rank = "" if row["rank"] is None else str(row["rank"])
+        rank = "–" if row["rank"] is None else str(row["rank"])
         seconds = f"{row['train_seconds']['mean']:,.0f}"
         lines.append(
             [rank, f"[`{row['label']}`](docs/models/{row['model']}.md)", str(len(row["seeds"])), *scores, seconds]
         )
-    lines.append(["", "real images", "", *(digits(table["floors"][name]) for name in names), ""])
+    lines.append(["", "real images", "", *(number(table["floors"][name]) for name in names), ""])
     return markdown(lines)
 
 

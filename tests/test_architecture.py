@@ -12,7 +12,7 @@ PACKAGE = Path(counterfeit.__file__).parent
 # From the bottom up: a module or package may import from the lines above its own, and from itself.
 LAYERS = [
     ["errors", "version"],
-    ["registry", "console", "files"],
+    ["registry", "console", "files", "words"],
     ["config", "images", "binarise", "device"],
     ["recipes", "options", "nets", "losses", "metrics"],
     ["models", "data"],

@@ -17,8 +17,8 @@ import pytest
 
 import counterfeit as cf
 from counterfeit.comparison.grid import read_grid
-from counterfeit.comparison.render import plus_minus, to_csv
-from counterfeit.comparison.table import holm, spread, tables, welch
+from counterfeit.comparison.render import to_csv
+from counterfeit.comparison.table import holm, tables, welch
 
 GRID = """
 models = ["vae", "gan"]
@@ -252,12 +252,6 @@ def test_welch_and_holm_against_figures_of_others() -> None:
     # Holm 1979: the smallest of m times m, the next times m - 1, never falling.
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.9, 0.5]) == [1.0, 1.0] and holm([]) == []
-
-
-def test_means_are_printed_to_the_place_of_their_spread() -> None:
-    assert plus_minus(spread([1742, 1460])) == "1601 ± 199"
-    assert plus_minus(spread([0.00231, 0.00245])) == "0.002380 ± 0.000099"
-    assert plus_minus(spread([12.344])) == "12.34" and plus_minus(None) == ""
 
 
 def test_csv_has_a_line_a_run_and_numbers_in_full() -> None:

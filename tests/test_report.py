@@ -16,9 +16,10 @@ import pytest
 from PIL import Image
 
 import counterfeit as cf
+from counterfeit import words
 from counterfeit.comparison.pictures import draw, of_comparison, pictures
 from counterfeit.recipes import RECIPES
-from counterfeit.report import render, words
+from counterfeit.report import render
 from counterfeit.report.embed import embed
 from counterfeit.report.svg import Style
 from report_cases import comparison, draw_pictures

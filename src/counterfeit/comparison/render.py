@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from counterfeit.scoring.score import digits
+from counterfeit.words import number, plus_minus
 
 Json = dict[str, Any]
-
-
-def plus_minus(spread: Json | None) -> str:
-    """`12.34 ± 0.56`: two digits of the standard deviation and the mean to the same place; of one seed, four digits."""
-    if spread is None:
-        return ""
-    if not spread["std"]:
-        return digits(spread["mean"])
-    places = max(0, 1 - math.floor(math.log10(spread["std"])))
-    return f"{spread['mean']:.{places}f} ± {spread['std']:.{places}f}"
 
 
 def header(table: Json) -> list[str]:
@@ -42,7 +31,7 @@ def rows(table: Json) -> list[list[str]]:
         of_curve = [plus_minus(curve.get(name)) for name in ("best", "best_epoch", "final")] if with_curve else []
         cells.append(
             [
-                "" if row["rank"] is None else str(row["rank"]),
+                "–" if row["rank"] is None else str(row["rank"]),
                 row["label"],
                 str(len(row["seeds"])),
                 *(plus_minus(row["metrics"].get(name)) for name in table["columns"]),
@@ -52,7 +41,7 @@ def rows(table: Json) -> list[list[str]]:
                 f"{row['parameters']:,}",
             ]
         )
-    floors = ["" if table["floors"][name] is None else digits(table["floors"][name]) for name in table["columns"]]
+    floors = [number(table["floors"][name]) for name in table["columns"]]
     return [*cells, ["", "real images", "", *floors, *[""] * (6 if with_curve else 3)]]
 
 

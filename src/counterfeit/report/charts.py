@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from counterfeit.report.svg import COLOURS, DASHES, INK, PAPER, QUIET, Style, chart
-from counterfeit.report.words import number, shortened
+from counterfeit.words import number, shortened
 
 WIDE_RANGE = 8  # from this ratio of the largest to the smallest value on, a logarithmic axis shows more
 FAR = 30  # times below the lowest value: a floor out of sight

@@ -8,10 +8,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from counterfeit.report import charts, words
+from counterfeit import words
+from counterfeit.report import charts
 from counterfeit.report.charts import Line, Series
 from counterfeit.report.svg import Style, line_swatch
-from counterfeit.report.words import label_and_detector
+from counterfeit.words import label_and_detector
 
 Json = Mapping[str, Any]
 Styles = Mapping[str, Style]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from counterfeit.report import words
+from counterfeit import words
 from counterfeit.report.embed import Embedded
 
 Json = Mapping[str, Any]

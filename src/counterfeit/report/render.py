@@ -10,7 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from counterfeit.report import figures, sheet, words
+from counterfeit import words
+from counterfeit.report import figures, sheet
 from counterfeit.report.embed import embed
 from counterfeit.report.gallery import Pictures, galleries, neighbours, used
 from counterfeit.report.svg import Style

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from counterfeit.errors import InputError
+from counterfeit.words import number
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,10 @@ class Score(Mapping[str, Scored]):
         for column in ("metric", "value", "±", "real against real", "better"):
             table.add_column(column, justify="left" if column in ("metric", "better") else "right")
         for name, scored in self.metrics.items():
-            floor = "" if scored.floor is None else digits(scored.floor)
-            spread = "" if scored.uncertainty is None else digits(scored.uncertainty, 2)
-            table.add_row(name.replace("[", "\\["), digits(scored.value), spread, floor, scored.better)
+            floor = "" if scored.floor is None else number(scored.floor)
+            spread = "" if scored.uncertainty is None else number(scored.uncertainty, 2)
+            table.add_row(name.replace("[", "\\["), number(scored.value), spread, floor, scored.better)
         page = Console(file=io.StringIO(), emoji=False, width=110, highlight=False)
         page.print(table)
         noted = [f"{name}: {note}" for name, scored in self.metrics.items() for note in scored.notes]
         return "\n".join([page.file.getvalue().rstrip(), *noted])  # type: ignore[attr-defined]
-
-
-def digits(value: float, significant: int = 4) -> str:
-    """A number with as many digits as mean something; whole ones in full."""
-    return f"{value:.0f}" if 10**significant <= abs(value) < 1e7 else f"{value:.{significant}g}"

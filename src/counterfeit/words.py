@@ -1,4 +1,4 @@
-"""Numbers, commands and lists as a person reads them."""
+"""Numbers, commands and lists as a person reads them, in a terminal, a table or a report."""
 
 from __future__ import annotations
 
