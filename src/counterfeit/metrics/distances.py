@@ -79,7 +79,8 @@ def nearest(x: Floats, y: Floats, but: NDArray[np.intp] | None = None) -> tuple[
         reach = np.nextafter((low.min(axis=1) + 2 * error[rows]).astype(np.float32), np.float32(np.inf))
         within = low <= reach[:, None]
         if np.count_nonzero(within) <= MOST_CANDIDATES * len(some):
-            place, candidate = np.nonzero(within)
+            # numpy finds the nonzero of one axis several times as quickly as those of two
+            place, candidate = np.divmod(np.flatnonzero(within.ravel()), len(y))
             square = np.square(some[place] - y[candidate]).sum(axis=1)
             first = np.searchsorted(place, np.arange(len(some)))
             best = np.minimum.reduceat(square, first)
