@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test browser lint format bench pairs torture detectors checks parity full clean
+.PHONY: help demo test browser lint format bench seed pairs torture detectors checks parity full clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -39,6 +39,10 @@ format: $(STAMP)  ## mend what ruff can
 
 bench: $(STAMP)  ## training speed against the loop that courses teach, interleaved in one run
 	$(BIN)/python benchmarks/speed.py
+
+seed: $(STAMP)  ## six models, two data sets, three seeds, scored (hours on a CPU; it goes on where it was), into README and docs
+	$(BIN)/counterfeit compare benchmarks/grids/seed.toml
+	$(BIN)/python benchmarks/publish.py --comparison runs/seed/comparison.json
 
 pairs: $(STAMP)  ## all models on mnist and cifar10, one epoch each: images/s and peak memory
 	$(BIN)/python benchmarks/pairs.py

@@ -3,9 +3,9 @@
     counterfeit compare benchmarks/grids/seed.toml
     python benchmarks/publish.py [--comparison runs/seed/comparison.json]
 
-Copies the comparison (less its loss curves, which are long) and its table to benchmarks/results/seed, and rewrites what
-stands between `<!-- figures: … -->` and `<!-- end -->` in the pages. Without --comparison it takes what is in
-benchmarks/results/seed.
+Copies the comparison (less its loss curves, which are long), its table and the samples of every model's first seed, and
+rewrites what stands between `<!-- figures: … -->` and `<!-- end -->` in the pages. Without --comparison it takes what
+is in benchmarks/results/seed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from counterfeit.words import number, plus_minus
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results/seed"
+PICTURES = ROOT / "docs/images/models"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/models").glob("*.md"))]
 SHOWN = ("FID", "KID", "IS", "Precision", "Recall", "Density", "Coverage")
 BLOCK = re.compile(r"(<!-- figures: (\w+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -87,6 +88,10 @@ def main() -> None:
         runs = [{key: value for key, value in run.items() if key != "losses"} for run in whole["runs"]]
         write_json(RESULTS / "comparison.json", {**whole, "runs": runs})
         shutil.copy(args.comparison.parent / "table.csv", RESULTS / "table.csv")
+        for table in whole["tables"]:
+            for row in table["rows"]:
+                last = max((Path(row["runs"][0]) / "samples").glob("epoch-*.png"))
+                shutil.copy(last, PICTURES / f"{row['model']}-{table['data']}.png")
     comparison = json.loads((RESULTS / "comparison.json").read_text())
     for page in PAGES:
         page.write_text(filled(page.read_text(), comparison))

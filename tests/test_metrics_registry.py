@@ -18,9 +18,13 @@ GOOD = {
 }
 
 
+WHOLE = GOOD | {"real_probabilities": softmax(logits(5, N, 5))}
+
+
 def made(arrays):
-    """Inputs with a label for every row of probabilities; 0 is a class of all of them."""
+    """Inputs with a label for every row of probabilities, 0, a class of all; reals have the fakes' where none are given."""
     p = arrays["probabilities"]
+    arrays = {"real_probabilities": p} | arrays
     return Inputs(**arrays, labels=None if p is None else np.zeros(len(p), dtype=np.int64))
 
 
@@ -88,23 +92,23 @@ def complaint(name, **change):
 @pytest.mark.parametrize(("name", "need"), needs())
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e31])
 def test_numbers_that_are_not_finite(name, need, number):
-    rows = GOOD[need].copy()
+    rows = WHOLE[need].copy()
     rows[3, 1] = rows[3, 2] = rows[7, 0] = number
     message = complaint(name, **{need: rows})
-    called = {"real": "real", "fake": "fake", "train": "training", "probabilities": "class probability"}[need]
+    called = {"real": "real", "fake": "fake", "train": "training"}.get(need, "class probability")
     assert f"2 of {len(rows)} " in message and called in message
 
 
 @pytest.mark.parametrize(("name", "need"), needs())
 def test_inputs_that_cannot_be_used(name, need):
-    assert "of 1 image" in complaint(name, **{need: GOOD[need][:1]})
-    assert "of 0 image" in complaint(name, **{need: GOOD[need][:0]})
-    assert "shape" in complaint(name, **{need: GOOD[need][0]})
-    assert "shape" in complaint(name, **{need: GOOD[need][:, :0]})
-    assert "real numbers" in complaint(name, **{need: GOOD[need].astype(str)})
+    assert "of 1 image" in complaint(name, **{need: WHOLE[need][:1]})
+    assert "of 0 image" in complaint(name, **{need: WHOLE[need][:0]})
+    assert "shape" in complaint(name, **{need: WHOLE[need][0]})
+    assert "shape" in complaint(name, **{need: WHOLE[need][:, :0]})
+    assert "real numbers" in complaint(name, **{need: WHOLE[need].astype(str)})
     assert NEEDS[need] in complaint(name, **{need: None})
-    if need != "probabilities":
-        assert "columns" in complaint(name, **{need: GOOD[need][:, :4]})
+    if "probabilities" not in need:
+        assert "columns" in complaint(name, **{need: WHOLE[need][:, :4]})
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -11,17 +11,18 @@ from functools import cached_property
 from typing import Any, Literal
 
 from counterfeit.errors import InputError
-from counterfeit.metrics import frechet, inception_score, kernel, label_accuracy, memorisation, prdc
+from counterfeit.metrics import class_balance, frechet, inception_score, kernel, label_accuracy, memorisation, prdc
 from counterfeit.metrics.value import PROTOCOL_SEED, Value
 from counterfeit.registry import Registry
 
 __all__ = ["METRICS", "Inputs", "Metric", "Value"]
 
-Need = Literal["real", "fake", "probabilities", "labels", "train"]
+Need = Literal["real", "fake", "probabilities", "real_probabilities", "labels", "train"]
 NEEDS: dict[Need, str] = {
     "real": "features of real images",
     "fake": "features of the generated images",
     "probabilities": "class probabilities of the generated images",
+    "real_probabilities": "class probabilities of real images",
     "labels": "labels that the images were generated for",
     "train": "features of the images that the model was trained on",
 }
@@ -37,6 +38,8 @@ class Inputs:
     """Features (M, D) of the generated images."""
     probabilities: Any = None
     """Class probabilities (M, C) of the generated images."""
+    real_probabilities: Any = None
+    """Class probabilities (N, C) of the real images."""
     labels: Any = None
     """Labels that the images were generated for, integers (M,)."""
     train: Any = None
@@ -118,6 +121,16 @@ METRICS.add(
         ("probabilities",),
         "Inception Score: sure and varied class probabilities, from 1 to the number of classes",
         lambda i: {"IS": inception_score.inception_score(i.probabilities, seed=i.seed)},
+    ),
+)
+METRICS.add(
+    "class-kl",
+    Metric(
+        ("Class-KL",),
+        "lower",
+        ("probabilities", "real_probabilities"),
+        "mode coverage: how far the classes' shares are from those among real images, in nats",
+        lambda i: {"Class-KL": class_balance.class_kl(i.real_probabilities, i.probabilities)},
     ),
 )
 METRICS.add(

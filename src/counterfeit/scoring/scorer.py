@@ -72,16 +72,17 @@ class Scorer:
         made = self._receipt(fakes, n, seed, repeats)
         return Score(scored, {**made, "seconds": round(time.perf_counter() - begun, 2)})
 
-    def _real_features(self, images: ImageSet) -> np.ndarray:
+    def _of_real(self, images: ImageSet) -> Features:
         """Of all images of a real set, computed or read from the cache once."""
         if images.digest not in self._found:
             self._found[images.digest] = features.of_real(self.detector, images, len(images), 0)
-        return self._found[images.digest].features
+        return self._found[images.digest]
 
     def _values(self, wanted: Mapping[str, Metric], found: Features, labels: np.ndarray | None) -> dict[str, Value]:
-        inputs = Inputs(self._real_features(self.real), found.features, found.probabilities, labels)
+        real = self._of_real(self.real)
+        inputs = Inputs(real.features, found.features, found.probabilities, real.probabilities, labels)
         if self.train is not None and any("train" in metric.needs for metric in wanted.values()):
-            inputs = replace(inputs, train=self._real_features(self.train), reference=self._reference)
+            inputs = replace(inputs, train=self._of_real(self.train).features, reference=self._reference)
         return {label: value for metric in wanted.values() for label, value in metric.compute(inputs).items()}
 
     @cached_property
@@ -90,7 +91,7 @@ class Scorer:
         assert self.train is not None
         keys = [features.key(self.detector, images, len(images), 0) for images in (self.train, self.real)]
         key = None if None in keys else key_of(keys, "metrics")
-        train, test = self._real_features(self.train), self._real_features(self.real)
+        train, test = self._of_real(self.train).features, self._of_real(self.real).features
         what = f"nearest neighbours among {len(train):,} training images of {self.train.name}"
 
         def make() -> Arrays:

@@ -1,0 +1,32 @@
+"""The figures in README and docs are those of benchmarks/results, and not typed by hand."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT / "benchmarks"))
+import publish  # noqa: E402
+import score_checks  # noqa: E402
+
+
+@pytest.mark.parametrize("page", publish.PAGES, ids=lambda p: p.name)
+def test_the_seed_grids_figures(page: Path) -> None:
+    comparison = json.loads((publish.RESULTS / "comparison.json").read_text())
+    text = page.read_text()
+    assert text == publish.filled(text, comparison), "run benchmarks/publish.py"
+
+
+def test_every_model_has_its_figures() -> None:
+    blocks = {(m[2], m[3]) for page in publish.PAGES for m in publish.BLOCK.finditer(page.read_text())}
+    models = {("model", page.stem) for page in publish.PAGES[1:] if page.stem != "README"}
+    assert blocks == models | {("data", "mnist"), ("data", "cifar10")}
+
+
+def test_the_score_checks() -> None:
+    results = json.loads((ROOT / "benchmarks/results/score-checks.json").read_text())
+    assert (ROOT / "docs/score-checks.md").read_text() == score_checks.page(results), "run score_checks.py --page"
