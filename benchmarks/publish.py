@@ -84,6 +84,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.comparison:
         RESULTS.mkdir(parents=True, exist_ok=True)
+        PICTURES.mkdir(parents=True, exist_ok=True)
         whole = json.loads(args.comparison.read_text())
         runs = [{key: value for key, value in run.items() if key != "losses"} for run in whole["runs"]]
         write_json(RESULTS / "comparison.json", {**whole, "runs": runs})

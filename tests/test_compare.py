@@ -17,7 +17,7 @@ import pytest
 
 import counterfeit as cf
 from counterfeit.comparison.grid import read_grid
-from counterfeit.comparison.render import to_csv
+from counterfeit.comparison.render import markdown, terminal, to_csv
 from counterfeit.comparison.table import holm, tables, welch
 
 GRID = """
@@ -100,20 +100,28 @@ def test_other_weights_are_scored_anew(done, monkeypatch, tmp_path: Path) -> Non
     assert after < before
 
 
-def test_a_member_that_fails_is_named_and_the_others_go_on(tmp_path: Path, digits, command) -> None:
-    """cvae needs labels, which this file has not; and a folder in the way holds another run."""
+def test_a_member_that_fails_is_named_and_the_others_go_on(digits, command) -> None:
+    """A rate at which the loss is soon no number any more; a folder in the way; a damaged run.json."""
     np.savez("plain.npz", images=digits[0])
-    grid = (
-        'models = ["cvae", "vae"]\ndata = ["plain.npz"]\nout = "r"\ntrain.epochs = 1\nscore = {n = 100, metrics="fid"}'
-    )
+    grid = """
+        models = ["gan", "vae"]
+        data = ["plain.npz"]
+        out = "r"
+        train = {epochs = 1, gan = {lr = 1e30}}
+        score = {n = 100, metrics = "fid"}
+    """
     Path("grid.toml").write_text(grid)
     outcome = command("compare", "grid.toml")
     assert outcome.code == 1 and "vae" in outcome.out
     last = outcome.err.strip().splitlines()[-1]
-    assert last.startswith("counterfeit: r/cvae-plain-s0: ") and "labels" in last
+    assert last.startswith("counterfeit: r/gan-plain-s0: ") and "not finite" in last or "became" in last
+    assert "r/gan-plain-s0" in Path("r/report.html").read_text()
+    Path("r/gan-plain-s0/run.json").write_text("{")
     Path("grid.toml").write_text(grid.replace("epochs = 1", "epochs = 2"))
     outcome = command("compare", "grid.toml")
-    assert outcome.code == 1 and "epochs 1, and the grid asks for 2" in outcome.err
+    told = outcome.err.strip().splitlines()[-2:]
+    assert outcome.code == 1 and "run.json cannot be read" in told[0]
+    assert "epochs 1, and the grid asks for 2" in told[1]
 
 
 @pytest.mark.parametrize(
@@ -132,6 +140,14 @@ def test_a_member_that_fails_is_named_and_the_others_go_on(tmp_path: Path, digit
         (('"kid"]', '"kdi"]'), "did you mean 'kid'?"),
         (("n = 500", "n = 1"), "2 or more images"),
         (("[score]", "[score"), "small.toml"),
+        (("n = 500", 'n = "500"'), "n"),
+        (("n = 500", "n = 5.5"), "n"),
+        (('metrics = ["fid", "kid"]', "metrics = 5"), "--metrics is 5"),
+        (('metrics = ["fid", "kid"]', 'metrics = ["fid", 3]'), "no metric named '3'"),
+        (("n = 500", 'detector = "mnist-cn"'), "did you mean 'mnist-cnn'?"),
+        (("n = 500", 'real = "mnits"'), "did you mean 'mnist'?"),
+        (("lr = 2e-4", 'loss = "bernoulli"'), "bernoulli"),
+        (("epochs = 2", "epochs = 2\nbatch_size = 6000"), "--batch-size 6000 is larger"),
     ],
     ids=lambda value: value[1] if isinstance(value, tuple) else "",
 )
@@ -151,12 +167,17 @@ def test_bad_sources(done, command, tmp_path: Path) -> None:
     subprocess.run(["cp", "-r", str(home / "runs/small/vae-mnist5k-s0"), str(unfinished)], check=True)
     record = json.loads((unfinished / "run.json").read_text())
     (unfinished / "run.json").write_text(json.dumps(record | {"finished": None}))
+    Path("latin.toml").write_bytes("models = ['vä']".encode("latin-1"))
     for words, code, says in (
+        ([], 2, "nothing to compare"),
+        (["latin.toml"], 2, "latin.toml"),
+        (["small.toml", "--out", "small.toml"], 2, "small.toml is a file"),
+        (["small.toml", "--rank-by", "C_T"], 2, "can rank: FID"),
         (["nowhere.toml"], 2, "nowhere.toml cannot be read"),
         (["nowhere"], 2, "nowhere holds no run"),
         (["small.toml", "x"], 2, "stands alone"),
         (["small.toml", "--rank-by", "FDI"], 2, "--rank-by is 'FDI'"),
-        ([home / "runs/small", "--rank-by", "IS", "--metrics", "fid"], 2, "none of the scores: FID"),
+        ([home / "runs/small", "--rank-by", "IS", "--metrics", "fid"], 2, "none of the scores that can rank: FID"),
         ([unfinished, "-n", 100, "--metrics", "fid"], 1, f"counterfeit train vae --out {unfinished} --resume"),
     ):
         outcome = command("compare", *words)
@@ -205,6 +226,7 @@ def fake_record(model: str, seed: int, value: float, **receipt: Any) -> dict[str
     metrics = {"FID[mnist-cnn]": {"value": value, "better": "lower", "floor": 0.9}}
     return {
         **{"path": f"runs/{model}-{seed}-{value}", "model": model, "data": "mnist", "seed": seed, "config": config},
+        "data_digest": "0123456789",
         **{"epochs": 10, "parameters": 1, "train_seconds": 1.0, "images_per_s": 1.0, "curve": None},
         "score": {"metrics": metrics, "receipt": whole},
     }
@@ -235,6 +257,62 @@ def test_ranks_say_no_more_than_the_seeds_do() -> None:
     assert [row["model"] for row in table["rows"]] == ["dcgan", "lsgan", "gan", "vae"] and not notes
     assert [row["rank"] for row in table["rows"]] == [1, 2, 2, None]
     assert table["floors"] == {"FID[mnist-cnn]": 0.9}
+
+
+def test_a_run_that_is_there_twice_is_no_second_seed(done, monkeypatch) -> None:
+    """Neither named twice, nor as a copy: it would be evidence out of nothing."""
+    home, _ = done
+    monkeypatch.chdir(home)
+    if not Path("copy").exists():
+        subprocess.run(["cp", "-r", "runs/small/vae-mnist5k-s0", "copy"], check=True)
+    runs = ["runs/small", "runs/small/vae-mnist5k-s0", "copy"]
+    found = cf.compare(runs, out="twice", n=500, metrics=["fid", "kid"])
+    assert [(row["model"], row["seeds"]) for row in found["tables"][0]["rows"]] == [("vae", [0, 1]), ("gan", [0, 1])]
+    (note,) = found["notes"]
+    assert note.startswith("copy is left out: it is of the same seed and settings as runs/small/vae-mnist5k-s0")
+
+
+def test_runs_on_different_images_are_not_seeds_of_one_row() -> None:
+    records = [fake_record("vae", 0, 100.0), fake_record("vae", 1, 50.0)]
+    records[1]["data_digest"] = "9876543210"
+    (table,), notes = tables(records)
+    assert [row["label"] for row in table["rows"]] == ["vae, images 98765432", "vae, images 01234567"]
+    assert "different images" in notes[0]
+
+
+def test_score_curves_of_other_epochs_make_no_mean() -> None:
+    records = [fake_record("vae", seed, 100.0) for seed in (0, 1)]
+    for record, epochs in zip(records, ([1, 2, 3], [3]), strict=True):
+        record["curve"] = {"name": "FID[mnist-cnn]", "n": 2000, "points": [[epoch, 10.0 - epoch] for epoch in epochs]}
+    assert tables(records)[0][0]["rows"][0]["curve"] is None
+    records[1]["curve"] = {**records[0]["curve"], "points": [[1, 9.0], [2, 5.0], [3, 8.0]]}
+    assert tables(records)[0][0]["rows"][0]["curve"]["best"]["values"] == [7.0, 5.0]
+
+
+def test_a_run_without_its_log_is_still_compared() -> None:
+    record = {**fake_record("vae", 0, 100.0), "images_per_s": None}
+    found, notes = tables([record])
+    made = {"title": "p[/b]", "tables": found, "notes": notes, "failures": [], "runs": []}
+    assert found[0]["rows"][0]["images_per_s"] is None and "| – |" in markdown(made) and "vae" in terminal(made)
+
+
+def test_a_score_that_no_run_has_does_not_rank_in_silence() -> None:
+    (table,), (note,) = tables([fake_record("vae", 0, 100.0)], "Label-accuracy")
+    assert table["ranked_by"] == "FID[mnist-cnn]" and "no run has a Label-accuracy" in note
+
+
+def test_a_detector_of_ones_own_is_asked_every_time(done, monkeypatch) -> None:
+    home, _ = done
+    monkeypatch.chdir(home)
+
+    def value(scale: float) -> float:
+        def own(images):
+            return scale * images.flatten(1)[:, ::50].float()
+
+        found = cf.compare("runs/small/vae-mnist5k-s0", out="own", n=100, metrics="fid", detector=own)
+        return found["runs"][0]["score"]["metrics"]["FID[own()]"]["value"]
+
+    assert value(2.0) == pytest.approx(4 * value(1.0))
 
 
 def test_a_setting_that_differs_makes_a_row_of_its_own() -> None:

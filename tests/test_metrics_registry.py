@@ -22,7 +22,7 @@ WHOLE = GOOD | {"real_probabilities": softmax(logits(5, N, 5))}
 
 
 def made(arrays):
-    """Inputs with a label for every row of probabilities, 0, a class of all; reals have the fakes' where none are given."""
+    """Inputs with label 0, a class of all, for every row of probabilities; reals have the fakes' if none are given."""
     p = arrays["probabilities"]
     arrays = {"real_probabilities": p} | arrays
     return Inputs(**arrays, labels=None if p is None else np.zeros(len(p), dtype=np.int64))

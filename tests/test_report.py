@@ -216,6 +216,7 @@ def test_styles_and_words() -> None:
     ]
     assert [words.number(v) for v in (None, 0.00004144, 0.0, 12345.6, -3.0)] == ["–", "0.000041", "0", "12,346", "-3"]
     assert words.command(["__main__.py", "train", "a b"]) == "counterfeit train 'a b'"
+    assert [words.seeds(s) for s in ([0, 1, 2], range(10), [0, 1, 2, 3, 17])] == ["0, 1, 2", "0 … 9", "0, 1, 2, 3, 17"]
     assert words.listed([]) == "" and words.listed("abc") == "a, b and c"
 
 
@@ -294,7 +295,7 @@ def test_the_verb_scores_what_has_no_score_and_writes_the_page(
     text = Page(out.read_text()).text
     assert "FID" in text and str(trained["vae"].path) in text
     for words_, told in (
-        ([], "RUN"),
+        ([], "nothing to compare"),
         ([tmp_path], "holds no run"),
         ([trained["gan"].path, "--out", tmp_path], "--out"),
     ):

@@ -137,6 +137,19 @@ def test_a_conditional_run_is_asked_whether_it_draws_what_was_asked_for(tmp_path
         cf.score(np.zeros((10, 28, 28), np.uint8), "mnist", metrics=["label-accuracy"])
 
 
+def test_a_run_is_not_scored_against_images_of_another_form(run: cf.Run, digits) -> None:
+    with pytest.raises(cf.InputError, match="28x28 grey.*20x20 RGB"):
+        run.score(digits[0][:, :, :20, :20].repeat(3, axis=1), n=100, metrics=["fid"])
+
+
+def test_labels_are_asked_of_a_detector_that_knows_the_classes_only(digits, tmp_path: Path) -> None:
+    """Three classes of one's own: what the detector calls 0, 1, 2 are others."""
+    images, labels = digits
+    run = cf.train("cvae", images[labels < 3], labels=labels[labels < 3], out=tmp_path / "r", epochs=1, quiet=True)
+    score = run.score(images, n=100, detector="fashion-cnn")
+    assert "FID[fashion-cnn]" in score and "Label-accuracy[fashion-cnn]" not in score
+
+
 def test_repeats_are_independent_draws(run: cf.Run, fakes: Path) -> None:
     score = run.score(n=200, metrics=["fid"], repeats=3)
     fid = score["FID[mnist-cnn]"]

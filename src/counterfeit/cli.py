@@ -126,9 +126,7 @@ def compare(argv: list[str]) -> int:
         say("stopped with a checkpoint; the same command goes on")
         return 130
     print(terminal(found))
-    for failure in found["failures"]:
-        say(f"{PROG}: {failure['run']}: {failure['error']}")
-    return 1 if found["failures"] else 0
+    return told(found["failures"])
 
 
 @VERBS.register("report")
@@ -139,8 +137,9 @@ def report(argv: list[str]) -> int:
     from counterfeit.verbs.report import report as make
 
     settings = score_settings(asked.config)
-    print(make(asked.runs, asked.out, rank_by=asked.rank_by, **settings))
-    return 0
+    found = make(asked.runs, asked.out, rank_by=asked.rank_by, **settings)
+    print(asked.out)
+    return told(found["failures"])
 
 
 @VERBS.register("list")
@@ -152,6 +151,13 @@ def list_(argv: list[str]) -> int:
     for name in LISTS if asked.what == "all" else [asked.what]:
         print(LISTS[name]())
     return 0
+
+
+def told(failures: list[dict[str, str]]) -> int:
+    """Name the members of a comparison that failed; the exit code."""
+    for failure in failures:
+        say(f"{PROG}: {failure['run']}: {failure['error']}")
+    return 1 if failures else 0
 
 
 def score_settings(config: ScoreConfig) -> dict[str, Any]:
@@ -200,7 +206,10 @@ A first run, a minute or so:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a verb and exit: 0 done, 2 wrong input (one line on stderr), 130 stopped by Ctrl-C, 1 a fault of ours."""
+    """Run a verb and exit: 0 done, 2 wrong input (one line on stderr), 130 stopped by Ctrl-C, 1 a fault of ours.
+
+    1 is also a comparison of which a member failed; it is named on stderr.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(overview(), end="")

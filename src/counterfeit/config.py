@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -142,7 +143,9 @@ class ScoreConfig:
         unknown = [name for name in settings if name not in known]
         if unknown:
             raise InputError(f"no setting named {unknown[0]!r}; known: {', '.join(known)}")
-        return cls(**settings)
+        weights = settings.get("weights")
+        plain = {**settings, "weights": str(weights)} if isinstance(weights, os.PathLike) else settings
+        return from_dict(cls, plain, "settings")
 
 
 def option(field: str) -> str:

@@ -38,6 +38,7 @@ class Run:
 
     Attributes:
         path: the folder.
+        device: where it computes, as it was asked for.
         record: run.json; its model_name, config and data are at hand by themselves.
     """
 
@@ -49,7 +50,7 @@ class Run:
         self.model_name: str = self.record.model
         self.config: Config = self.record.config
         self.data: DataRecord = self.record.data
-        self._device = device
+        self.device = device
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}: {self.model_name} on {self.data.name}, seed {self.config.seed})"
@@ -64,7 +65,7 @@ class Run:
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:160]
             raise RunError(f"the weights in {self.folder.checkpoint} do not fit run.json: {reason}") from None
-        return model.to(pick_device(self._device)).eval()
+        return model.to(pick_device(self.device)).eval()
 
     @property
     def weights_sha256(self) -> str:
@@ -144,7 +145,7 @@ class Run:
 
     def cas(self, real: Any = None, n: int = 10_000, **settings: Any) -> Score:
         """Classification Accuracy Score of this run, kept in its scores folder; see `counterfeit.cas`."""
-        config = ScoreConfig.of({"device": self._device, "real": real, "n": n, **settings})
+        config = ScoreConfig.of({"device": self.device, "real": real, "n": n, **settings})
         if not self.model.classes:
             raise InputError(f"{self.path} is a run of {self.model_name}, whose images have no labels: train a cvae")
         test, train, _ = judge.real_images(config, self.config)
@@ -158,7 +159,7 @@ class Run:
         def draw(n: int, seed: int) -> Iterator[np.ndarray]:
             return self.sample_batches(n, seed=seed)
 
-        return Images(str(self.path), None, draw, self.weights_sha256, self.labels)
+        return Images(str(self.path), None, draw, self.weights_sha256, self.labels, self.data.shape)
 
     def _keep(self, score: Score, by: str, config: ScoreConfig) -> Score:
         of = score.receipt["real"]

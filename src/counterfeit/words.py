@@ -64,8 +64,8 @@ def count(n: int, word: str) -> str:
 
 
 def seeds(numbers: Sequence[int]) -> str:
-    """`0, 1, 2`, or `0 … 9` for more than four."""
-    if len(numbers) > 4:
+    """`0, 1, 2, 5`, or `0 … 9` for more than four in a row."""
+    if len(numbers) > 4 and list(numbers) == list(range(numbers[0], numbers[0] + len(numbers))):
         return f"{numbers[0]} … {numbers[-1]}"
     return ", ".join(map(str, numbers))
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from counterfeit.recipes import RECIPES
 from counterfeit.run import Run
+from counterfeit.training import SAMPLES_SCORED
 
 NOT_LOSSES = ("epoch", "step", "images_per_s")
 MOST_POINTS = 200  # of a loss curve: more than a picture can show
-SAMPLES_SCORED = 2000
 
 
 def record(run: Run, score: dict[str, Any]) -> dict[str, Any]:
@@ -21,6 +21,7 @@ def record(run: Run, score: dict[str, Any]) -> dict[str, Any]:
         "model": run.model_name,
         "title": RECIPES[run.model_name].title,
         "data": run.data.name,
+        "data_digest": run.data.digest,
         "seed": run.config.seed,
         "epochs": run.config.epochs,
         "command": run.record.made_by.get("command", []),
@@ -50,7 +51,7 @@ def trained(run: Run) -> tuple[float, int]:
 def losses(log: list[dict[str, Any]], run: Run) -> dict[str, list[float]]:
     """Columns of the training losses over `epoch`, a fraction: {"epoch": […], "d_loss": […], …}."""
     rows = [row for row in log if "images_per_s" in row]
-    rows = rows[:: -(-len(rows) // MOST_POINTS) or 1]
+    rows = rows[:: -(-len(rows) // MOST_POINTS) or 1][:-1] + rows[-1:]  # the last one always
     per_epoch = run.data.n // run.config.batch_size
     columns: dict[str, list[float]] = {"epoch": [round(row["step"] / per_epoch, 4) for row in rows]}
     for name in rows[0] if rows else ():

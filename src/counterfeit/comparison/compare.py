@@ -8,13 +8,17 @@ from typing import Any
 
 import torch
 
+from counterfeit import data as datasets
 from counterfeit.comparison import render
 from counterfeit.comparison.grid import Grid, Member
 from counterfeit.comparison.table import tables
 from counterfeit.comparison.work import Done, Failure, bring
 from counterfeit.errors import InputError, RunError
 from counterfeit.files import write_atomic, write_json
+from counterfeit.loop import steps_per_epoch
 from counterfeit.metrics import METRICS
+from counterfeit.models import build
+from counterfeit.recipes import RECIPES
 from counterfeit.runs import provenance
 from counterfeit.scoring import judge
 
@@ -28,7 +32,7 @@ def comparison_of(grid: Grid, train: Callable[[Member, bool], object] | None, ra
         {"title", "made_by", "tables": see `table.tables`, "runs": see `collect.record`, "failures": [{"run", "error"}],
         "notes": [sentence]}.
     """
-    check_ranked_by(grid, ranked_by)
+    check(grid, ranked_by)
     found = list(bring(grid, train))
     runs = [one.record for one in found if isinstance(one, Done)]
     made, notes = tables(runs, ranked_by)
@@ -38,18 +42,29 @@ def comparison_of(grid: Grid, train: Callable[[Member, bool], object] | None, ra
         "title": grid.title,
         "made_by": here,
         "tables": made,
-        "runs": [{**run, "label": labels[run["path"]]} for run in runs],
+        "runs": [{**run, "label": labels[run["path"]]} for run in runs if run["path"] in labels],
         "failures": [{"run": one.run, "error": one.error} for one in found if isinstance(one, Failure)],
         "notes": notes,
     }
 
 
-def check_ranked_by(grid: Grid, ranked_by: str | None) -> None:
-    """InputError where the label that is to rank is none of the scores that are asked for."""
+def check(grid: Grid, ranked_by: str | None) -> None:
+    """InputError for what is wrong whatever the runs: found before hours of training, not after."""
     names = judge.asked_metrics(grid.score)
-    labels = [label for name in names or METRICS for label in METRICS[name].labels]
-    if ranked_by is not None and ranked_by not in labels:
-        raise InputError(f"--rank-by is {ranked_by!r}, which is none of the scores: {', '.join(labels)}")
+    labels = {label: METRICS[name].better for name in names or METRICS for label in METRICS[name].labels}
+    if ranked_by is not None and labels.get(ranked_by) not in ("lower", "higher"):
+        ranking = [label for label, better in labels.items() if better in ("lower", "higher")]
+        raise InputError(f"--rank-by is {ranked_by!r}, which is none of the scores that can rank: {', '.join(ranking)}")
+    if isinstance(grid.score.detector, str) and grid.score.detector != "auto":
+        judge.named_detector(grid.score, grid.score.detector)
+    if grid.score.real is not None:
+        judge.real_images(grid.score, None)
+    if grid.trains:
+        built = {(member.model, member.config.replace({"seed": 0})): member for member in grid.members}
+        for member in built.values():
+            data = datasets.load(member.config.data, size=member.config.size, skip_bad=member.config.skip_bad)
+            steps_per_epoch(len(data), member.config.batch_size)
+            build(RECIPES[member.model], member.config, data.shape, len(data.classes))
 
 
 def write(comparison: Json, folder: Path) -> None:

@@ -80,7 +80,7 @@ def read_grid(path: str | Path) -> Grid:
         file = msgspec.toml.decode(path.read_bytes(), type=_File)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): name a grid file or run folders") from None
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
         known = ", ".join(_File.__struct_fields__)
         raise InputError(f"{path}: {error}; a grid file has {known}") from None
     for name in ("models", "data", "seeds"):
@@ -124,13 +124,16 @@ def of_runs(paths: Sequence[str | Path]) -> Grid:
 
     Raises InputError: a path holds no run.
     """
+    if not paths:
+        raise InputError("nothing to compare: name run folders, a folder of runs, or a grid file .toml")
     folders: list[RunFolder] = []
     for path in map(Path, paths):
         inside = sorted(p for p in path.iterdir() if RunFolder(p).holds_run()) if path.is_dir() else []
         if not RunFolder(path).holds_run() and not inside:
             raise InputError(f"{path} holds no run, and no folder in it does: name run folders, or a grid file .toml")
         folders += [RunFolder(path)] if RunFolder(path).holds_run() else map(RunFolder, inside)
-    records = [(folder, folder.read_record()) for folder in dict.fromkeys(folders)]
+    once = {folder.path.resolve(): folder for folder in folders}  # a run that is named twice is one run
+    records = [(folder, folder.read_record()) for folder in once.values()]
     members = tuple(Member(record.model, record.config, folder) for folder, record in records)
     title = ", ".join(str(path) for path in paths) if len(paths) < 4 else f"{len(members)} runs"
     return Grid(title, members, Path("comparison"), False)

@@ -15,7 +15,7 @@ import msgspec
 from counterfeit import images
 from counterfeit.comparison.sheets import Sheets
 from counterfeit.console import say
-from counterfeit.errors import DataError, InputError, RunError
+from counterfeit.errors import InputError, RunError
 from counterfeit.files import write_json
 from counterfeit.run import Run
 
@@ -72,7 +72,7 @@ def draw(run: Run) -> Drawn:
         for kind, make in sheets.kinds().items():
             try:
                 batch, columns = make()
-            except DataError as error:
+            except InputError as error:
                 left_out.append(f"{run.path}: no picture of {kind}: {error}")
                 say(left_out[-1])
                 continue

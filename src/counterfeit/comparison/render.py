@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from counterfeit.words import number, plus_minus
+from counterfeit.words import number, plus_minus, whole
 
 Json = dict[str, Any]
 
@@ -36,8 +37,8 @@ def rows(table: Json) -> list[list[str]]:
                 str(len(row["seeds"])),
                 *(plus_minus(row["metrics"].get(name)) for name in table["columns"]),
                 *of_curve,
-                f"{row['train_seconds']['mean']:,.0f}",
-                f"{row['images_per_s']['mean']:,.0f}",
+                whole(row["train_seconds"]),
+                whole(row["images_per_s"]),
                 f"{row['parameters']:,}",
             ]
         )
@@ -74,7 +75,7 @@ def terminal(comparison: Json) -> str:
 
 def _sheet(table: Json) -> str:
     titles, lines = header(table), rows(table)
-    sheet = Table(title=table["data"], title_justify="left", title_style="bold", box=None, pad_edge=False)
+    sheet = Table(title=escape(table["data"]), title_justify="left", title_style="bold", box=None, pad_edge=False)
     sheet.add_column("")
     for line in lines:
         sheet.add_column(line[1].replace("[", "\\["), justify="right")

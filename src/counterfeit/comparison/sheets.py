@@ -96,7 +96,7 @@ class Sheets:
         nearest other one, since simple images are near to each other, and a copy is nearer than that.
         """
         train = _real(self.run, "train")
-        detector = judge.small_scorer(train, self.run.config.device).detector
+        detector = judge.small_scorer(train, self.run.device).detector
         of_train = features.of_real(detector, train, len(train), 0).features
         of_samples, of_train = as_pair(detector(self.samples).features, of_train)
         distance, index = nearest(of_samples, of_train)

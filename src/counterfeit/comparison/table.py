@@ -46,7 +46,10 @@ def tables(records: Sequence[Json], ranked_by: str | None = None) -> tuple[list[
                 f"{data}: scores are in {len(protocols)} tables, since they were measured differently "
                 f"({', '.join(_differing(protocols))}); numbers of different protocols do not compare"
             )
-        found += [_table(data, p, rows, ranked_by) for p, rows in zip(protocols, by_protocol.values(), strict=True)]
+        for how, rows in zip(protocols, by_protocol.values(), strict=True):
+            table, told = _table(data, how, rows, ranked_by)
+            found.append(table)
+            notes += told
     return found, notes
 
 
@@ -76,23 +79,35 @@ def _settings(records: Sequence[Json]) -> list[Json]:
     return differing
 
 
-def _table(data: str, how: Json, rows: list[tuple[Json, Json]], ranked_by: str | None) -> Json:
+def _table(data: str, how: Json, rows: list[tuple[Json, Json]], ranked_by: str | None) -> tuple[Json, list[str]]:
     groups: dict[str, list[Json]] = {}
     settings: dict[str, Json] = {}
+    notes = []
+    several = len({r["data_digest"] for r, _ in rows}) > 1
     for r, changed in rows:
+        changed = {**changed, "images": r["data_digest"][:8]} if several else changed
         key = json.dumps([r["model"], changed], sort_keys=True)
-        groups.setdefault(key, []).append(r)
+        group = groups.setdefault(key, [])
+        twin = next((other for other in group if other["seed"] == r["seed"]), None)
+        if twin:  # of one seed: no new evidence
+            notes.append(f"{r['path']} is left out: it is of the same seed and settings as {twin['path']}")
+            continue
+        group.append(r)
         settings[key] = changed
+    if several:
+        notes.append(f"{data}: the runs were trained on different images of that name, and stand in rows apart")
     shared = {k: v for k, v in rows[0][1].items() if all(changed.get(k) == v for _, changed in rows)}
     columns = list(dict.fromkeys(name for r, _ in rows for name in r["score"]["metrics"]))
     made = [_row(group, settings[key], shared, columns) for key, group in groups.items()]
     by = next((name for name in columns if name.partition("[")[0] == (ranked_by or "FID")), columns[0])
+    if ranked_by and by.partition("[")[0] != ranked_by:
+        notes.append(f"{data}: no run has a {ranked_by}, so that {by} ranks")
     metrics = {name: one for r, _ in rows for name, one in r["score"]["metrics"].items()}
     worst = 1 if metrics[by]["better"] == "lower" else -1
     made.sort(key=lambda row: worst * row["metrics"][by]["mean"] if by in row["metrics"] else np.inf)
     for row, rank in zip(made, _ranks(made, by, worst), strict=True):
         row["rank"] = rank
-    return {
+    table = {
         "data": data,
         "protocol": how,
         "shared_settings": shared,
@@ -103,6 +118,7 @@ def _table(data: str, how: Json, rows: list[tuple[Json, Json]], ranked_by: str |
         "test": TEST,
         "rows": made,
     }
+    return table, notes
 
 
 def _row(group: list[Json], settings: Json, shared: Json, columns: Sequence[str]) -> Json:
@@ -125,9 +141,14 @@ def _row(group: list[Json], settings: Json, shared: Json, columns: Sequence[str]
         },
         "train_seconds": spread([r["train_seconds"] for r in group]),
         "images_per_s": spread([r["images_per_s"] for r in group]),
-        "curve": _curve(curves) if all(curves) else None,
+        "curve": _curve(curves) if len({_epochs(curve) for curve in curves}) == 1 and all(curves) else None,
         "runs": [r["path"] for r in group],
     }
+
+
+def _epochs(curve: Json | None) -> tuple[int, ...]:
+    """At which a curve was measured: the best of more points is lower, so that only equal ones make a mean."""
+    return tuple(epoch for epoch, _ in curve["points"]) if curve else ()
 
 
 def _curve(curves: Sequence[Json]) -> Json:
@@ -142,10 +163,13 @@ def _curve(curves: Sequence[Json]) -> Json:
     }
 
 
-def spread(values: Sequence[float]) -> Json:
-    """Mean, standard deviation (ddof 1; None for a single value) and the values."""
-    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return {"mean": float(np.mean(values)), "std": std, "values": list(values)}
+def spread(values: Sequence[float | None]) -> Json | None:
+    """Mean, standard deviation (ddof 1; None for a single value) and the values; None where none is known."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    std = float(np.std(known, ddof=1)) if len(known) > 1 else None
+    return {"mean": float(np.mean(known)), "std": std, "values": known}
 
 
 def _ranks(rows: Sequence[Json], by: str, worst: int) -> list[int | None]:

@@ -10,7 +10,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from counterfeit.comparison.collect import record, trained
@@ -55,7 +55,7 @@ def bring(grid: Grid, train: Callable[[Member, bool], object] | None) -> Iterato
             _trained(member, train)
             run = Run(member.folder.path, grid.score.device)
             config = run.config
-            of = (grid.score.real or config.data, config.size, config.skip_bad)
+            of = (config.data, config.size, config.skip_bad)
             if of not in scorers:
                 scorers[of] = judge.prepared(grid.score, config)
             score = kept_score(run, grid.score, scorers[of]) or _scored(run, grid.score, scorers[of])
@@ -105,6 +105,8 @@ def kept_score(run: Run, config: ScoreConfig, scorer: Scorer) -> Json | None:
     """A score of the run's present weights by the same protocol that is in its scores folder, or None."""
     names = judge.metric_names(config, scorer, run.labels(1) is not None)
     labels = [f"{label}[{scorer.detector.name}]" for name in names for label in METRICS[name].labels]
+    if scorer.detector.weights_sha256 is None:  # a function of the user's: nobody knows whether it is still the same
+        return None
     drawn = {"n": config.n, "seed": config.seed, "repeats": config.repeats, "digest": run.weights_sha256}
     wanted = {**scorer.against(config.n, config.seed), **drawn}
     for path in sorted((run.path / "scores").glob("*.json")):
@@ -120,7 +122,15 @@ def kept_score(run: Run, config: ScoreConfig, scorer: Scorer) -> Json | None:
 
 
 def _scored(run: Run, config: ScoreConfig, scorer: Scorer) -> Json:
-    return run.score(scorer=scorer, **{**asdict(config), "real": config.real}).to_dict()
+    return run.score(scorer=scorer, **vars(config)).to_dict()
+
+
+def _finished(member: Member) -> bool:
+    """For estimates only: a damaged run is told when its turn comes."""
+    try:
+        return member.folder.holds_run() and member.folder.finished()
+    except InputError:
+        return False
 
 
 class _Pace:
@@ -130,7 +140,7 @@ class _Pace:
         self.members = members
         self.seconds: dict[tuple[str, str], list[float]] = {}
         for member in members:
-            if member.folder.holds_run() and member.folder.finished():
+            if _finished(member):
                 seconds, _ = trained(Run(member.folder.path, "cpu"))
                 self._note(member, seconds)
 
@@ -149,7 +159,7 @@ class _Pace:
             return ""
         everything = [s for known in self.seconds.values() for s in known]
         usual = sum(everything) / len(everything)
-        todo = [m for m in self.members[start:] if not (m.folder.holds_run() and m.folder.finished())]
+        todo = [m for m in self.members[start:] if not _finished(m)]
         rates = [self.seconds.get((m.model, m.config.data), [usual]) for m in todo]
         seconds = sum(m.config.epochs * sum(rate) / len(rate) for m, rate in zip(todo, rates, strict=True))
         return f", about {max(1, round(seconds / 60))} min left" if todo else ""

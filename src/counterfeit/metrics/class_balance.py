@@ -24,7 +24,7 @@ def class_kl(real: ArrayLike, fake: ArrayLike) -> Value:
             class without a real image gives a large number and not infinity.
 
     `extras`: `modes`, how many of the classes that real images have are generated at all; `class_c`, the share of class
-    c among the generated images, of up to 100 classes. The expected value of a perfect model is about (C − 1)/2M.
+    c among the generated images, of up to 100 classes. A perfect model gets about (C − 1)/2 · (1/M + 1/N).
     It says nothing of quality or of variety within a class. Raises InputError as `inception_score` does, and where the
     numbers of classes differ.
     """

@@ -16,7 +16,8 @@ ROUNDING = 1e-13
 """A squared distance below this times the squared norm is the rounding of ‖x‖² + ‖y‖² − 2 x·y: it is zero."""
 
 MOST_CANDIDATES = 32
-"""So many rows of y for a row of x, on average, are looked at in float64; with more, float64 throughout is quicker."""
+"""So many rows of y for a row of x, on average, are looked at in float64, or fewer where they are long and would take
+more than four blocks; with more, float64 throughout is quicker."""
 
 
 def squared_distances(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
@@ -78,7 +79,8 @@ def nearest(x: Floats, y: Floats, but: NDArray[np.intp] | None = None) -> tuple[
             low[np.arange(len(low)), but[rows]] = np.inf
         reach = np.nextafter((low.min(axis=1) + 2 * error[rows]).astype(np.float32), np.float32(np.inf))
         within = low <= reach[:, None]
-        if np.count_nonzero(within) <= MOST_CANDIDATES * len(some):
+        room = max(2 * len(some), min(MOST_CANDIDATES * len(some), 4 * BLOCK_NUMBERS // y.shape[1]))
+        if np.count_nonzero(within) <= room:
             # numpy finds the nonzero of one axis several times as quickly as those of two
             place, candidate = np.divmod(np.flatnonzero(within.ravel()), len(y))
             square = np.square(some[place] - y[candidate]).sum(axis=1)

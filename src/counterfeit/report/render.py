@@ -65,6 +65,7 @@ def _section(table: Json, runs: Mapping[str, Json], styles: Mapping[str, Style],
         "losses": figures.of_losses(table, runs, name),
         "memorisation": sheet.memorisation(table, runs),
         "flags": sheet.flags(table, runs),
+        "tested": any(name.startswith(sheet.FLAGGING) for name in table["columns"]),
         "classes": sheet.classes(table, runs),
         "notes": _notes(table, runs),
         "runs": [runs[path] for row in table["rows"] for path in row["runs"] if path in runs],
@@ -100,12 +101,17 @@ def _leader(table: Json) -> list[str]:
     floor = table["floors"].get(by)
     beside = "" if floor is None else f"; real images get {words.number(floor)}"
     value = words.plus_minus(first["metrics"][by])
-    if len(tied) > 1:
-        lead = f"{words.listed(tied)} share the lead, with {value} for {first['label']}"
-    elif tied:
-        lead = f"{first['label']} leads with {value}"
-    else:
+    untested = [row["label"] for row in rows if row["rank"] is None]
+    if first["rank"] is None:
         lead = f"{first['label']} has the best value, {value}, of one seed, which decides nothing"
+    elif len(tied) > 1:
+        lead = f"{words.listed(tied)} share the lead, with {value} for {first['label']}"
+    elif untested:
+        lead = (
+            f"{first['label']} has the best mean, {value}; of {words.listed(untested)} there is one seed, and no test"
+        )
+    else:
+        lead = f"{first['label']} leads with {value}"
     return [f"By {by} on {table['data']}, {lead}{beside}."]
 
 

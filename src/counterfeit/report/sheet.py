@@ -101,8 +101,15 @@ def flags(table: Json, runs: Mapping[str, Json]) -> list[str]:
     return found
 
 
-def classes(table: Json, runs: Mapping[str, Json]) -> list[tuple[str, Sheet]]:
-    """Of every score with a value a class: its name, and a row a model with the means over its seeds."""
+FLAGGING = ("Near-copies[", "C_T[")  # scores that can flag a model as a copier
+OF_A_CLASS = {
+    "Label-accuracy": "Share of the images asked for as a class that the detector takes for it, mean over seeds.",
+    "Class-KL": "Share of the samples that the detector takes for a class, mean over seeds: the modes it covers.",
+}
+
+
+def classes(table: Json, runs: Mapping[str, Json]) -> list[tuple[str, str, Sheet]]:
+    """Of every score with a value a class: its name, what the values are, a row a model with means over its seeds."""
     sheets = []
     for name in table["columns"]:
         of_rows = {row["label"]: _class_means(row, name, runs) for row in table["rows"]}
@@ -113,7 +120,8 @@ def classes(table: Json, runs: Mapping[str, Json]) -> list[tuple[str, Sheet]]:
                 for label, means in of_rows.items()
                 if means
             ]
-            sheets.append((name, Sheet(tuple(Head(f"class {c}") for c in known), tuple(lines))))
+            caption = OF_A_CLASS.get(label_and_detector(name)[0], "Class by class, mean over seeds.")
+            sheets.append((name, caption, Sheet(tuple(Head(f"class {c}") for c in known), tuple(lines))))
     return sheets
 
 

@@ -139,7 +139,7 @@ def _floor(test: ImageSet, train: ImageSet, n: int, recipe: Recipe, device: torc
         return {"accuracy": np.array(right)}
 
     key = key_of(["cas", test.digest, train.digest, n, asdict(recipe)], "detectors")
-    return float(kept("floors", key, what, make)["accuracy"])
+    return float(kept("floors", key, ["accuracy"], what, make)["accuracy"])
 
 
 def _overlap(fakes: Labelled, test: ImageSet) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def of_real(detector: Detector, images: ImageSet, n: int, seed: int) -> Features
             "probabilities": NONE if found.probabilities is None else found.probabilities,
         }
 
-    arrays = kept("features", key(detector, images, n, seed), what, make)
+    arrays = kept("features", key(detector, images, n, seed), ("features", "probabilities"), what, make)
     probabilities = arrays["probabilities"]
     return Features(arrays["features"], probabilities if probabilities.size else None)
 

@@ -26,6 +26,7 @@ class Images:
         draw: (n, seed) -> batches of uint8 (≤ BATCH, C, H, W), n images in all; another seed is an independent draw of
             a generator, and another subset of images at hand.
         digest: SHA-256 of images at hand, of a run that of its weights, None for another generator.
+        shape: (C, H, W) where it is known before anything is drawn.
         labels: n -> the labels (n,) that `draw(n, …)` generates for, or None.
     """
 
@@ -34,6 +35,7 @@ class Images:
     draw: Callable[[int, int], Iterator[np.ndarray]]
     digest: str | None = None
     labels: Callable[[int], np.ndarray | None] = lambda n: None
+    shape: tuple[int, int, int] | None = None
 
     @classmethod
     def of_set(cls, images: ImageSet) -> Images:

@@ -13,7 +13,7 @@ from counterfeit.data import DATASETS, ImageSet
 from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS
-from counterfeit.scoring.images import Images
+from counterfeit.scoring.images import Images, check_form
 from counterfeit.scoring.score import Score
 from counterfeit.scoring.scorer import Scorer
 
@@ -32,6 +32,8 @@ def score(source: Any, config: ScoreConfig, trained: Config | None = None, score
     """
     scorer = scorer or prepared(config, trained)
     fakes = source if isinstance(source, Images) else Images.of(source, scorer.real, config.skip_bad)
+    if fakes.shape is not None:
+        check_form(fakes.name, fakes.shape, scorer.real)
     names = metric_names(config, scorer, fakes.labels(1) is not None)
     return scorer.score(fakes, names, config.n, config.seed, config.repeats)
 
@@ -44,17 +46,19 @@ def prepared(config: ScoreConfig, trained: Config | None = None) -> Scorer:
 
 def metric_names(config: ScoreConfig, scorer: Scorer, labelled: bool) -> list[str]:
     """The metrics that are asked for; by default those that fit."""
-    return asked_metrics(config) or default_metrics(scorer.detector, scorer.train, labelled)
+    return asked_metrics(config) or default_metrics(scorer, labelled)
 
 
 def asked_metrics(config: ScoreConfig) -> list[str] | None:
     """The metrics by name, None where it is left to the images which fit. InputError for one that there is not."""
     if config.metrics is None:
         return None
-    names = config.metrics.split(",") if isinstance(config.metrics, str) else list(config.metrics)
+    names = config.metrics.split(",") if isinstance(config.metrics, str) else config.metrics
+    if not isinstance(names, (list, tuple)) or not names:
+        raise InputError(f"--metrics is {config.metrics!r}; it must name some of {', '.join(METRICS)}")
     for name in names:
-        METRICS[name]
-    return names
+        METRICS[str(name)]
+    return list(names)
 
 
 def load_detector(config: ScoreConfig, real: ImageSet) -> Detector:
@@ -63,6 +67,11 @@ def load_detector(config: ScoreConfig, real: ImageSet) -> Detector:
     if isinstance(wanted, str) and wanted == "auto":
         wanted, reason = detectors.auto(real.name, real.shape, weights=config.weights)
         say(f"detector {wanted}: {reason}")
+    return named_detector(config, wanted)
+
+
+def named_detector(config: ScoreConfig, wanted: Any) -> Detector:
+    """A detector by name, file or function, with the other settings that it goes by."""
     return detectors.load(
         wanted,
         weights=config.weights,
@@ -83,16 +92,21 @@ def small_scorer(real: ImageSet, device: str) -> Scorer:
     )
 
 
-def default_metrics(detector: Detector, train: ImageSet | None, labelled: bool) -> list[str]:
-    """All, but those that need what is not there; memorisation only where looking at the training set is quick."""
-    memorisation = train is not None and detector.dim is not None and detector.dim < SMALL
+def default_metrics(scorer: Scorer, labelled: bool) -> list[str]:
+    """All, but those that need what is not there; memorisation only where looking at the training set is quick.
+
+    A generated label is asked of the detector only where both speak of the same classes.
+    """
+    detector = scorer.detector
+    memorisation = scorer.train is not None and detector.dim is not None and detector.dim < SMALL
     classifier = any(detector.name.startswith(name) for name in DETECTORS)
+    same_classes = detector.name in DETECTORS and scorer.real.name in DETECTORS[detector.name].data
     return [
         name
         for name, metric in METRICS.items()
         if ("train" not in metric.needs or memorisation)
         and ("probabilities" not in metric.needs or classifier)
-        and ("labels" not in metric.needs or labelled)
+        and ("labels" not in metric.needs or (labelled and same_classes))
     ]
 
 
@@ -108,8 +122,9 @@ def real_images(config: ScoreConfig, trained: Config | None) -> tuple[ImageSet, 
     split = split or ("test" if "test" in splits else "train")
     chosen = datasets.load(name, split, **folder_options(name, config, trained))
     other = next((datasets.load(name, s) for s in splits if s != split), None)
-    # Memorisation is asked beside a test set: where the real images are the training images there is nothing to ask.
-    return chosen, other, other if split == "test" else None
+    # Memorisation is asked beside a test set, and of images that the model has seen.
+    seen = split == "test" and (trained is None or trained.data == name)
+    return chosen, other, other if seen else None
 
 
 def split_of(wanted: Any) -> tuple[Any, str]:

@@ -55,6 +55,9 @@ class Score(Mapping[str, Scored]):
             raise InputError(f"this score has no {name!r}; it has {', '.join(self.metrics)}")
         return self.metrics[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.metrics
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.metrics)
 

@@ -20,6 +20,7 @@ from counterfeit.scoring import features, receipt
 from counterfeit.scoring.images import Images, subset
 from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Score, Scored
+from counterfeit.version import __version__
 
 FEW_FOR_FID = 2000  # below this many images FID's upward bias is larger than most differences that one wants to see
 
@@ -98,7 +99,7 @@ class Scorer:
             say(f"{self.detector.name}: {what}")
             return asdict(reference(train, test))
 
-        return Reference(**kept("neighbours", key, what, make))
+        return Reference(**kept("neighbours", key, ("local", "distance", "index"), what, make))
 
     def _floors(self, wanted: Mapping[str, Metric], n: int, seed: int) -> dict[str, float]:
         """Each label's value for n real images of the other split, as if a generator had made them; cached.
@@ -123,7 +124,7 @@ class Scorer:
 
         for name in plain:
             key = None if None in keys else key_of([name, *keys], "metrics")
-            found = kept("floors", key, f"floor of {name}", partial(make, name))
+            found = kept("floors", key, plain[name].labels, f"floor of {name}", partial(make, name))
             floors |= {label: float(value) for label, value in found.items()}
         return floors
 
@@ -145,6 +146,7 @@ class Scorer:
                 "protocol": self.detector.protocol,
                 "weights_sha256": self.detector.weights_sha256,
             },
+            "code": key_of([__version__], "detectors", "metrics"),
         }
 
     def _receipt(self, fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:

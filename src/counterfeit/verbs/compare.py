@@ -40,9 +40,11 @@ def compare(
         KeyboardInterrupt: Ctrl-C; the same call goes on from there.
     """
     grid = described(sources)
+    home = Path(out) if out else grid.home
+    if home.exists() and not home.is_dir():
+        raise InputError(f"{home} is a file, not a folder: pass another --out")
     score = ScoreConfig.of({**vars(grid.score), **settings})
     comparison = comparison_of(replace(grid, score=score), _train if grid.trains else None, rank_by)
-    home = Path(out) if out else grid.home
     write(comparison, home)
     write_report(comparison, home / "report.html", score.device)
     return comparison

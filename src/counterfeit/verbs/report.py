@@ -11,7 +11,7 @@ from counterfeit.comparison.compare import comparison_of
 from counterfeit.comparison.grid import of_runs
 from counterfeit.comparison.pictures import of_comparison
 from counterfeit.config import ScoreConfig
-from counterfeit.errors import InputError, RunError
+from counterfeit.errors import RunError
 from counterfeit.files import write_atomic
 from counterfeit.report import render
 
@@ -22,7 +22,7 @@ def report(
     *,
     rank_by: str | None = None,
     **settings: Any,
-) -> Path:
+) -> dict[str, Any]:
     """Write a report of finished runs; the Python form of `counterfeit report`.
 
     Args:
@@ -32,18 +32,17 @@ def report(
         **settings: fields of `ScoreConfig`.
 
     Returns:
-        The HTML file.
+        What it reports: see `comparison.compare.comparison_of`.
 
     Raises:
-        InputError: something given is wrong. What goes wrong in one run is told in the report instead.
+        InputError: something given is wrong. What goes wrong in one run is told in the report, and in "failures".
     """
     paths = [runs] if isinstance(runs, (str, Path)) else runs
     score = ScoreConfig.of(settings)
     check_out(Path(out))
-    if not paths:
-        raise InputError("RUN is missing: name run folders, or a folder of runs")
     comparison = comparison_of(replace(of_runs(paths), score=score), None, rank_by)
-    return write_report(comparison, Path(out), score.device)
+    write_report(comparison, Path(out), score.device)
+    return comparison
 
 
 def write_report(comparison: Mapping[str, Any], out: Path, device: str = "auto") -> Path:

@@ -56,7 +56,7 @@ def write_npz(path: Path, batch: np.ndarray, labels: np.ndarray | None) -> None:
     """uint8 (N, C, H, W) and labels (N,) or None as an .npz, whole or not at all."""
     buffer = io.BytesIO()
     arrays = {"images": batch} if labels is None else {"images": batch, "labels": labels}
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # one of numpy's own options is bool
     write_atomic(path, buffer.getvalue())
 
 
