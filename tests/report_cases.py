@@ -136,7 +136,7 @@ def table(data: str, runs: Sequence[Json]) -> Json:
         "better": {name: metrics[name]["better"] for name in columns},
         "floors": {name: metrics[name]["floor"] for name in columns},
         "ranked_by": f"FID[{data}-cnn]",
-        "test": "Welch's t-test over the seeds",
+        "test": "Tukey's range test over the seeds",
         "rows": rows,
     }
 

@@ -18,7 +18,7 @@ import pytest
 import counterfeit as cf
 from counterfeit.comparison.grid import read_grid
 from counterfeit.comparison.render import markdown, terminal, to_csv
-from counterfeit.comparison.table import holm, tables, welch
+from counterfeit.comparison.table import spread, tables, tukey
 
 GRID = """
 models = ["vae", "gan"]
@@ -322,14 +322,23 @@ def test_a_setting_that_differs_makes_a_row_of_its_own() -> None:
     assert [row["label"] for row in table["rows"]] == ["gan, lr 0.0002", "gan"]
 
 
-def test_welch_and_holm_against_figures_of_others() -> None:
-    # Welch 1947's statistic by hand: means 2 and 5, variances 1 and 4, n = 3: t = 3/sqrt(5/3), df = 25/9/(17/18)=2.94;
-    # p from tables of Student's t between df 2 and 3 (0.1459 and 0.1027).
-    assert 0.1027 < welch([1, 2, 3], [3, 5, 7]) < 0.1459
-    assert welch([1.0], [2.0, 3.0]) == 1 and welch([2, 2], [2, 2]) == 1 and welch([2, 2], [3, 3]) == 0
-    # Holm 1979: the smallest of m times m, the next times m - 1, never falling.
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.9, 0.5]) == [1.0, 1.0] and holm([]) == []
+def test_tukey_against_tables_and_where_nothing_scatters() -> None:
+    # Three groups of 3, means 0, 0 and d, each of variance 1 (values m - 1, m, m + 1): q = d sqrt(3) with 6 degrees of
+    # freedom. The table of the studentised range has q = 4.339 at 0.05: d = 2.505 is the border.
+    def last(d: float) -> float:
+        return tukey([[-1, 0, 1], [-1, 0, 1], [d - 1, d, d + 1]])[0, 2]
+
+    assert last(2.500) > 0.05 > last(2.510)
+    # Positive values are compared by their ratios.
+    groups = [[1, 2, 3], [100, 200, 300], [1000, 2000, 3000]]
+    assert tukey(groups)[0, 1] < 0.01
+    assert tukey(groups) == pytest.approx(tukey([[10 * value for value in group] for group in groups]))
+    assert tukey([[2, 2], [2, 2], [3, 3]]) == {(0, 1): 1.0, (0, 2): 0.0, (1, 2): 0.0}
+    assert tukey([]) == {} and tukey([[1, 2]]) == {}
+
+
+def test_equal_values_have_no_spread() -> None:
+    assert spread([0.4425, 0.4425, 0.4425])["std"] == 0 and spread([1.0])["std"] is None
 
 
 def test_csv_has_a_line_a_run_and_numbers_in_full() -> None:

@@ -18,8 +18,8 @@ from counterfeit.recipes import RECIPES
 
 LEVEL = 0.05
 TEST = (
-    f"a row ranks below another where Welch's two-sided t-test over the seeds has p < {LEVEL} after Holm's correction "
-    "for all pairs of the table; rows that no test parts share a rank"
+    f"a row ranks below another where Tukey's range test over the seeds (Tukey-Kramer, on logarithms) has p < {LEVEL} "
+    "for all pairs of the table together; rows that it does not part share a rank"
 )
 NOT_OF_A_ROW = ("data", "seed", "device", "log_every", "score_every", "skip_bad")
 
@@ -168,39 +168,37 @@ def spread(values: Sequence[float | None]) -> Json | None:
     known = [value for value in values if value is not None]
     if not known:
         return None
-    std = float(np.std(known, ddof=1)) if len(known) > 1 else None
+    std = (float(np.std(known, ddof=1)) if np.ptp(known) else 0.0) if len(known) > 1 else None  # equal: no rounding
     return {"mean": float(np.mean(known)), "std": std, "values": known}
 
 
 def _ranks(rows: Sequence[Json], by: str, worst: int) -> list[int | None]:
     """Ranks of rows; None for one seed, of which no test can be made."""
     values = [row["metrics"].get(by, {"values": []})["values"] for row in rows]
-    pairs = list(itertools.combinations(range(len(rows)), 2))
-    p = holm([welch(values[i], values[j]) for i, j in pairs])
-    ranks = [1] * len(rows)
-    for (i, j), chance in zip(pairs, p, strict=True):
-        if chance < LEVEL:
+    tested = [i for i, seeds in enumerate(values) if len(seeds) > 1]
+    ranks: list[int | None] = [1 if i in tested else None for i in range(len(rows))]
+    for (a, b), p in tukey([values[i] for i in tested]).items():
+        i, j = tested[a], tested[b]
+        if p < LEVEL:
             loser = i if worst * (np.mean(values[i]) - np.mean(values[j])) > 0 else j
-            ranks[loser] += 1
-    return [rank if len(v) > 1 else None for rank, v in zip(ranks, values, strict=True)]
+            ranks[loser] += 1  # type: ignore[operator]  # a tested row has a rank
+    return ranks
 
 
-def welch(a: Sequence[float], b: Sequence[float]) -> float:
-    """The two-sided p value of Welch's t-test; 1 where there are fewer than two values on a side."""
+def tukey(groups: Sequence[Sequence[float]]) -> dict[tuple[int, int], float]:
+    """p values of all pairs of groups, each of two or more values, by the Tukey-Kramer test; they hold together.
+
+    The spread is pooled over all groups: two or three seeds say too little of their own. It is that of the logarithms
+    where all values are positive, since scores such as FID scatter in proportion to their size.
+    """
     from scipy import stats  # takes half a second, which help and training need not pay
 
-    if min(len(a), len(b)) < 2:
-        return 1.0
-    if np.ptp(a) == 0 and np.ptp(b) == 0:
-        return 1.0 if a[0] == b[0] else 0.0
-    return float(stats.ttest_ind(a, b, equal_var=False).pvalue)
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment of p values (Holm 1979, Scandinavian Journal of Statistics 6), each at most 1."""
-    adjusted = [0.0] * len(p)
-    highest = 0.0
-    for rank, i in enumerate(np.argsort(p, kind="stable")):
-        highest = max(highest, min(1.0, (len(p) - rank) * p[i]))
-        adjusted[i] = highest
-    return adjusted
+    pairs = list(itertools.combinations(range(len(groups)), 2))
+    if not pairs:
+        return {}
+    positive = all(value > 0 for group in groups for value in group)
+    scaled = [np.log(group) if positive else np.array(group, dtype=float) for group in groups]
+    if all(np.ptp(group) == 0 for group in scaled):  # no spread to measure differences by: they are exact
+        return {(i, j): float(scaled[i][0] == scaled[j][0]) for i, j in pairs}
+    found = stats.tukey_hsd(*scaled).pvalue
+    return {(i, j): float(found[i, j]) for i, j in pairs}
