@@ -92,3 +92,19 @@ def test_messages_are_printed_to_the_letter(capsys) -> None:
     """A name such as mnist:train:… is no emoji, and [brackets] are no markup."""
     say("mnist:train:train [bold]x[/bold]")
     assert capsys.readouterr().err == "mnist:train:train [bold]x[/bold]\n"
+
+
+@pytest.mark.parametrize("words", [["train", "--help"], ["list", "models"]], ids=" ".join)
+def test_a_reader_that_has_seen_enough_is_no_fault(words: list[str]) -> None:
+    """`counterfeit list | head -1`: no traceback."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "counterfeit", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    )
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -218,10 +219,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{PROG} {__version__}")
         sys.exit(0)
     try:
-        sys.exit(VERBS[words[0]](words[1:]))
+        code = VERBS[words[0]](words[1:])
+        sys.stdout.flush()
+        sys.exit(code)
     except InputError as error:
         say(f"{PROG}: {' '.join(str(error).split())}")
         sys.exit(2)
     except KeyboardInterrupt:
         say(f"{PROG}: interrupted")
         sys.exit(130)
+    except BrokenPipeError:  # who reads our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

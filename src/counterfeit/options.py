@@ -105,7 +105,7 @@ class Likelihood:
 class Compare:
     """Compare runs over seeds: a table with uncertainty and ranks, and a report. What a grid file lacks is trained."""
 
-    sources: Positional[Annotated[tuple[str, ...], arg(metavar="RUN…|GRID.toml")]]
+    sources: Positional[Annotated[tuple[str, ...], arg(metavar="RUN…|GRID.toml", help_behavior_hint="")]]
     """Finished runs, or a folder of runs; or one grid file, which names models, data sets, seeds and settings."""
     out: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder for comparison.json, table.md, table.csv and report.html; by default the grid's own folder of runs, or
@@ -119,7 +119,7 @@ class Compare:
 class Report:
     """Write one HTML page of finished runs: tables, charts, samples side by side, receipts. Nothing is trained."""
 
-    runs: Positional[Annotated[tuple[str, ...], arg(metavar="RUN…")]]
+    runs: Positional[Annotated[tuple[str, ...], arg(metavar="RUN…", help_behavior_hint="")]]
     """Finished runs, or a folder of runs; those without a score of the kind below are scored."""
     out: Annotated[str, arg(metavar="FILE.html")] = "report.html"
     """The page: one file that needs nothing beside it."""
