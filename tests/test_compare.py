@@ -114,7 +114,7 @@ def test_a_member_that_fails_is_named_and_the_others_go_on(digits, command) -> N
     outcome = command("compare", "grid.toml")
     assert outcome.code == 1 and "vae" in outcome.out
     last = outcome.err.strip().splitlines()[-1]
-    assert last.startswith("counterfeit: r/gan-plain-s0: ") and "not finite" in last or "became" in last
+    assert last.startswith("counterfeit: r/gan-plain-s0: ") and ("not finite" in last or "became" in last)
     assert "r/gan-plain-s0" in Path("r/report.html").read_text()
     Path("r/gan-plain-s0/run.json").write_text("{")
     Path("grid.toml").write_text(grid.replace("epochs = 1", "epochs = 2"))

@@ -17,7 +17,7 @@ from PIL import Image
 
 import counterfeit as cf
 from counterfeit import words
-from counterfeit.comparison.pictures import draw, of_comparison, pictures
+from counterfeit.comparison.pictures import draw, of_comparison, paths
 from counterfeit.recipes import RECIPES
 from counterfeit.report import render
 from counterfeit.report.embed import embed
@@ -256,7 +256,7 @@ def pixels(file: Path) -> np.ndarray:
 @pytest.mark.parametrize("model", list(RECIPES))
 def test_pictures_suit_the_model_and_are_drawn_once(trained: dict[str, cf.Run], model: str) -> None:
     run = trained[model]
-    found = pictures(run)
+    found = paths(run, draw(run))
     expected = {"samples", "interpolation", "nearest", "random", "real"}
     expected |= {"reconstructions"} if RECIPES[model].family != "gan" else set()
     expected |= {"classes"} if RECIPES[model].conditional else set()
@@ -269,7 +269,7 @@ def test_pictures_suit_the_model_and_are_drawn_once(trained: dict[str, cf.Run], 
     np.testing.assert_array_equal(sheet[1:29, 1:29], run.sample(50, seed=0)[0, 0])
     np.testing.assert_array_equal(sheet[:29], below[:29])
     before = {kind: file.stat().st_mtime_ns for kind, file in found.items()}
-    assert {kind: file.stat().st_mtime_ns for kind, file in pictures(run).items()} == before
+    assert {kind: file.stat().st_mtime_ns for kind, file in paths(run, draw(run)).items()} == before
 
 
 def test_an_array_has_pictures_of_what_needs_no_real_images(

@@ -39,26 +39,21 @@ class Drawn(msgspec.Struct, frozen=True):
     left_out: list[str]
 
 
-def pictures(run: Run) -> dict[str, Path]:
-    """Draw what suits the run, or find it drawn already: kind of picture -> PNG file.
+def folder(run: Run) -> Path:
+    return run.folder.samples / "report"
+
+
+def draw(run: Run) -> Drawn:
+    """Draw what suits the run, or find it drawn already.
 
     `samples`: of seed 0. `interpolation`: along lines between latent vectors. `classes`: a row the same noise, a column
     the same class. `reconstructions`: rows in pairs, images over what comes back. `nearest`: rows in pairs, the samples
     that come nearest to training images over those; `random`: the same for the first samples, which nobody chose.
     `real`: real images in the layout of the samples, to look at beside them.
 
-    What needs real images is left out where they cannot be read again, which is said on stderr and in pictures.json.
+    What cannot be drawn, such as real images that cannot be read again, is left out and said on stderr.
     Raises RunError: the run is damaged, or its folder cannot be written to.
     """
-    return _paths(run, draw(run))
-
-
-def folder(run: Run) -> Path:
-    return run.folder.samples / "report"
-
-
-def draw(run: Run) -> Drawn:
-    """As `pictures`, with what was left out."""
     index = folder(run) / "pictures.json"
     known = _known(index)
     if known and (known.weights_sha256, known.layout) == (run.weights_sha256, LAYOUT) and not known.left_out:
@@ -93,14 +88,14 @@ def of_comparison(comparison: Mapping[str, Any], device: str = "auto") -> tuple[
         try:
             run = Run(path, device)
             drawn = draw(run)
-            found[path] = _paths(run, drawn)
+            found[path] = paths(run, drawn)
             notes += drawn.left_out
         except InputError as error:  # one run without pictures must not cost the report
             notes.append(f"{path}: no pictures: {error}")
     return found, notes
 
 
-def _paths(run: Run, drawn: Drawn) -> dict[str, Path]:
+def paths(run: Run, drawn: Drawn) -> dict[str, Path]:
     return {kind: folder(run) / name for kind, name in drawn.files.items()}
 
 
