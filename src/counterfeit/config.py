@@ -39,6 +39,10 @@ class Config:
     binarise: str = "none"
     """Black and white images for ae, vae and cvae, a pixel's grey value being its probability of white: `static` draws
     them once, `dynamic` anew at every step; then nats compare with published ones. `none` keeps the grey."""
+    kl_weight: float = 1.0
+    """Weight of the KL term in the training loss of vae and cvae; below 1 is less blur and a worse fit to the prior."""
+    label_smoothing: float = 0.0
+    """How much less than 1 a GAN's discriminator shall say of a real image; 0.1 is usual."""
     latent: int = 15
     """Length of the latent or noise vector z."""
     encoder_width: int = 400
@@ -79,6 +83,12 @@ class Config:
             raise InputError(
                 f"--binarise {self.binarise} is for a Bernoulli likelihood, and --loss {self.loss} is none: "
                 "leave it out, or train ae, vae or cvae"
+            )
+        if not (math.isfinite(self.kl_weight) and self.kl_weight >= 0):
+            raise InputError(f"--kl-weight is {self.kl_weight}; it must be 0 or more, and 1 is the VAE's own bound")
+        if not 0 <= self.label_smoothing < 0.5:
+            raise InputError(
+                f"--label-smoothing is {self.label_smoothing}; it must be at least 0 (off) and less than 0.5, such as 0.1"
             )
         if not 0 <= self.ema < 1:
             raise InputError(f"--ema is {self.ema}; it must be at least 0 (off) and less than 1, such as 0.999")

@@ -16,20 +16,24 @@ class Adversarial:
     """One game's two losses, both to be minimised.
 
     Attributes:
-        discriminator: (D(x), D(G(z))) -> loss a pair of a real and a generated sample.
+        discriminator: (D(x), D(G(z)), target) -> loss a pair of a real and a generated sample; target is what D shall
+            say of a real one: 1, or less with one-sided label smoothing (Salimans et al. 2016, arXiv:1606.03498, 3.4).
         generator: D(G(z)) -> loss a generated sample.
     """
 
-    discriminator: Callable[[Tensor, Tensor], Tensor]
+    discriminator: Callable[[Tensor, Tensor, float], Tensor]
     generator: Callable[[Tensor], Tensor]
 
 
 ADVERSARIAL: Registry[Adversarial] = Registry("adversarial loss")
 
 
-def bce_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """-log D(x) - log(1 - D(G(z))): Goodfellow et al. 2014 (arXiv:1406.2661), eq. 1; here D = σ(raw output)."""
-    return F.softplus(-real) + F.softplus(fake)
+def bce_discriminator(real: Tensor, fake: Tensor, target: float) -> Tensor:
+    """-t log D(x) - (1-t) log(1 - D(x)) - log(1 - D(G(z))), D = σ(raw output), t the target.
+
+    With t = 1 it is Goodfellow et al. 2014 (arXiv:1406.2661), eq. 1.
+    """
+    return F.softplus(-real) + (1 - target) * real + F.softplus(fake)  # softplus(v) = softplus(-v) + v
 
 
 ADVERSARIAL.add(
@@ -43,10 +47,10 @@ ADVERSARIAL.add(
     Adversarial(discriminator=bce_discriminator, generator=lambda fake: -F.softplus(fake)),
 )
 ADVERSARIAL.add(
-    # Mao et al. 2017 (arXiv:1611.04076), eq. 9: a = 0, b = c = 1.
+    # Mao et al. 2017 (arXiv:1611.04076), eq. 9: a = 0, c = 1 and b the target, 1 there.
     "least-squares",
     Adversarial(
-        discriminator=lambda real, fake: 0.5 * (real - 1).square() + 0.5 * fake.square(),
+        discriminator=lambda real, fake, target: 0.5 * (real - target).square() + 0.5 * fake.square(),
         generator=lambda fake: 0.5 * (fake - 1).square(),
     ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from counterfeit.config import Config
+from counterfeit.config import Config, option
 from counterfeit.errors import InputError
 from counterfeit.losses import ADVERSARIAL, LIKELIHOODS
 from counterfeit.models.ae import AE
@@ -17,6 +17,7 @@ from counterfeit.nets import NETS, Pair, Shape
 from counterfeit.recipes import RECIPES, Recipe
 from counterfeit.registry import Registry
 
+OF_ONE_FAMILY = {"kl_weight": "vae", "label_smoothing": "gan"}  # settings that mean nothing to the other families
 FAMILIES: Registry[Callable[[Pair, Config, Shape, int], Family]] = Registry("family")
 
 
@@ -31,14 +32,14 @@ def _ae(pair: Pair, config: Config, shape: Shape, classes: int) -> Family:
 def _vae(pair: Pair, config: Config, shape: Shape, classes: int) -> Family:
     encoder = pair.encoder(shape, 2 * config.latent, config.encoder_width, classes)
     decoder = pair.decoder(shape, config.latent, config.decoder_width, classes)
-    return VAE(encoder, decoder, LIKELIHOODS[config.loss], config.latent, classes)
+    return VAE(encoder, decoder, LIKELIHOODS[config.loss], config.latent, classes, config.kl_weight)
 
 
 @FAMILIES.register("gan")
 def _gan(pair: Pair, config: Config, shape: Shape, classes: int) -> Family:
     discriminator = pair.encoder(shape, 1, config.encoder_width, 0)
     generator = pair.decoder(shape, config.latent, config.decoder_width, 0)
-    return GAN(discriminator, generator, ADVERSARIAL[config.loss], config.latent)
+    return GAN(discriminator, generator, ADVERSARIAL[config.loss], config.latent, 1 - config.label_smoothing)
 
 
 def build(recipe: Recipe, config: Config, shape: Shape, classes: int) -> Family:
@@ -49,8 +50,13 @@ def build(recipe: Recipe, config: Config, shape: Shape, classes: int) -> Family:
         classes: number of labels of the data, 0 when it has none.
 
     Raises:
-        InputError: the loss does not belong to the family, the net cannot take the shape, or labels are missing.
+        InputError: the loss or another setting does not belong to the family, the net cannot take the shape, or labels
+            are missing.
     """
+    for name, family in OF_ONE_FAMILY.items():
+        if recipe.family != family and getattr(config, name) != getattr(Config, name):
+            takers = ", ".join(other.name for other in RECIPES.values() if other.family == family)
+            raise InputError(f"{recipe.name} has no {option(name)}: leave it out, or train one of {takers}")
     if recipe.conditional and not classes:
         raise InputError(
             f"{recipe.name} learns from labels and {config.data} has none: "

@@ -7,7 +7,7 @@ Letters: B batch, C channels, H and W height and width, Z latent length.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Generator, Tensor, nn
@@ -57,7 +57,15 @@ class Family(nn.Module, ABC):
 
 
 class Autoencoder(Family):
-    """A family that also maps images to latent vectors."""
+    """A family that also maps images to latent vectors.
+
+    Attributes:
+        weights: of terms by name, in training only; a term that is not named counts once.
+    """
+
+    def __init__(self, latent: int, classes: int = 0, weights: Mapping[str, float] | None = None) -> None:
+        super().__init__(latent, classes)
+        self.weights = dict(weights or {})
 
     @abstractmethod
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -73,6 +81,6 @@ class Autoencoder(Family):
 
     def step(self, x: Tensor, y: Tensor | None, update: Update, rng: Generator) -> dict[str, Tensor]:
         terms = {name: term.mean() for name, term in self.terms(x, y, rng).items()}
-        loss = torch.stack(list(terms.values())).sum()
+        loss = torch.stack([term * self.weights.get(name, 1.0) for name, term in terms.items()]).sum()
         update("autoencoder", loss)
         return {"loss": loss} | (terms if len(terms) > 1 else {})

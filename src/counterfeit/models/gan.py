@@ -19,10 +19,12 @@ class GAN(Family):
     images of the discriminator's update (judged anew by the updated discriminator): one generator pass a step, not two.
     """
 
-    def __init__(self, discriminator: nn.Module, generator: nn.Module, loss: Adversarial, latent: int) -> None:
-        """`discriminator` gives raw outputs (B, 1); `generator` gives pixels before the tanh."""
+    def __init__(
+        self, discriminator: nn.Module, generator: nn.Module, loss: Adversarial, latent: int, target: float = 1.0
+    ) -> None:
+        """`discriminator` gives raw outputs (B, 1); `generator` gives pixels before the tanh; `target`: see the loss."""
         super().__init__(latent)
-        self.discriminator, self.generator, self.loss = discriminator, generator, loss
+        self.discriminator, self.generator, self.loss, self.target = discriminator, generator, loss, target
 
     def players(self) -> dict[str, nn.Module]:
         return {"discriminator": self.discriminator, "generator": self.generator}
@@ -31,7 +33,8 @@ class GAN(Family):
         real = x * 2 - 1
         fake = self.generator(self.noise(len(x), rng)).tanh()
 
-        d_loss = self.loss.discriminator(self.discriminator(real), self.discriminator(fake.detach())).mean()
+        judged = self.discriminator(real), self.discriminator(fake.detach())
+        d_loss = self.loss.discriminator(*judged, self.target).mean()
         update("discriminator", d_loss)
 
         g_loss = self.loss.generator(self.discriminator(fake)).mean()

@@ -17,6 +17,7 @@ class VAE(Autoencoder):
     """Kingma & Welling 2013 (arXiv:1312.6114); with classes > 0, Sohn et al. 2015 with a label-free prior.
 
     loss = E_q(z|x) -log p(x|z)  +  KL(q(z|x) ‖ N(0, I)), with one z an image, in nats; mean over the batch.
+    The KL can be weighted in training: Higgins et al. 2017 (beta-VAE, ICLR), who take weights above 1.
     """
 
     def __init__(
@@ -26,9 +27,10 @@ class VAE(Autoencoder):
         likelihood: Callable[[Tensor, Tensor], Tensor],
         latent: int,
         classes: int = 0,
+        kl_weight: float = 1.0,
     ) -> None:
         """`encoder` gives (B, 2Z): the heads mu and logvar side by side in one Linear; `decoder` gives logits."""
-        super().__init__(latent, classes)
+        super().__init__(latent, classes, {"kl": kl_weight})
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
 
     def players(self) -> dict[str, nn.Module]:
