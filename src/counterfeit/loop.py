@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from counterfeit.binarise import draw
 from counterfeit.config import Config
-from counterfeit.data.batches import epoch_order
+from counterfeit.data.feed import chosen_rows, feed
 from counterfeit.errors import InputError, NonFiniteError
 from counterfeit.images import to_float
 from counterfeit.models import Family
@@ -144,7 +144,7 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
 
 def run_steps(
     state: State,
-    images: Tensor,
+    images: Tensor | np.ndarray,
     labels: Tensor | None,
     config: Config,
     stop: Callable[[], bool] = lambda: False,
@@ -152,31 +152,29 @@ def run_steps(
     """Train from state.step to the end of config.epochs.
 
     Args:
-        images: uint8 (N, C, H, W) on the model's device; the whole set, already drawn where config.binarise is
-            "static".
-        labels: int64 (N,) on the same device, or None.
+        images: uint8 (N, C, H, W), the whole set: on the model's device, or a memory map that is read as the steps
+            go; already drawn where config.binarise is "static".
+        labels: int64 (N,) on the model's device, or None.
         stop: asked at every step boundary; True ends the loop with `Stopped`.
 
     Raises:
         NonFiniteError: a loss was not finite; it names the term, the epoch and the step. The device is read only when
             a row is logged, so the error comes with that row.
+        DataError: a memory map's file cannot be read.
     """
     per_epoch = steps_per_epoch(len(images), config.batch_size)
     total = config.epochs * per_epoch
     meter = _Meter(state.step, per_epoch, config.batch_size)
-    order: Tensor | None = None
+    device = state.rng.device
+    rows = chosen_rows(len(images), config.batch_size, config.seed, range(state.step, total), device)
+    batches = feed(images, labels, rows, device)
     while state.step < total:
         if stop():
             yield from meter.read()
             yield Stopped(state.step)
             return
-        epoch, batch = divmod(state.step, per_epoch)
-        if order is None or batch == 0:
-            order = torch.from_numpy(epoch_order(len(images), config.seed, epoch)).to(images.device)
-        chosen = order[batch * config.batch_size : (batch + 1) * config.batch_size]
-        pixels = images.index_select(0, chosen)
+        pixels, y = next(batches)
         x = draw(pixels, state.rng) if config.binarise == "dynamic" else to_float(pixels)
-        y = None if labels is None else labels.index_select(0, chosen)
         losses = state.model.step(x, y, state.update, state.rng)
         if state.average is not None:
             state.average.update_parameters(state.model)
