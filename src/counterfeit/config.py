@@ -31,7 +31,9 @@ class Config:
     batch_size: int = 128
     """Images per step; the last partial batch of an epoch is dropped."""
     lr: float = 1e-3
-    """Adam's learning rate, the same for every network of the model."""
+    """Adam's learning rate."""
+    lr_discriminator: Annotated[float | None, arg(help_behavior_hint="(default: --lr)")] = None
+    """Adam's learning rate of a GAN's discriminator, where it shall differ: two time scales, arXiv:1706.08500."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Adam's decay rates of the first and second moment, per step."""
     loss: str = "bernoulli"
@@ -43,6 +45,9 @@ class Config:
     """Weight of the KL term in the training loss of vae and cvae; below 1 is less blur and a worse fit to the prior."""
     label_smoothing: float = 0.0
     """How much less than 1 a GAN's discriminator shall say of a real image; 0.1 is usual."""
+    instance_noise: float = 0.0
+    """Standard deviation of Gaussian noise on every image that a GAN's discriminator sees, in units of a pixel's range
+    of [-1, 1]."""
     latent: int = 15
     """Length of the latent or noise vector z."""
     encoder_width: int = 400

@@ -84,7 +84,7 @@ class State:
         # Channels-last is what convolutions are fastest on; it touches parameters with four axes only.
         model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         optimisers = {
-            player: torch.optim.Adam(module.parameters(), lr=config.lr, betas=config.betas, fused=True)
+            player: torch.optim.Adam(module.parameters(), lr=_rate(config, player), betas=config.betas, fused=True)
             for player, module in model.players().items()
         }
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema)) if config.ema else None
@@ -130,6 +130,10 @@ class State:
         optimiser.zero_grad(set_to_none=True)
         loss.backward(inputs=optimiser.param_groups[0]["params"])
         optimiser.step()
+
+
+def _rate(config: Config, player: str) -> float:
+    return config.lr_discriminator or config.lr if player == "discriminator" else config.lr
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:

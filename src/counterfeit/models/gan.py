@@ -20,11 +20,12 @@ class GAN(Family):
     """
 
     def __init__(
-        self, discriminator: nn.Module, generator: nn.Module, loss: Adversarial, latent: int, target: float = 1.0
+        self, discriminator: nn.Module, generator: nn.Module, loss: Adversarial, latent: int, target: float = 1.0, instance_noise: float = 0.0
     ) -> None:
         """`discriminator` gives raw outputs (B, 1); `generator` gives pixels before the tanh; `target`: see the loss."""
         super().__init__(latent)
-        self.discriminator, self.generator, self.loss, self.target = discriminator, generator, loss, target
+        self.discriminator, self.generator, self.loss = discriminator, generator, loss
+        self.target, self.instance_noise = target, instance_noise
 
     def players(self) -> dict[str, nn.Module]:
         return {"discriminator": self.discriminator, "generator": self.generator}
@@ -33,13 +34,20 @@ class GAN(Family):
         real = x * 2 - 1
         fake = self.generator(self.noise(len(x), rng)).tanh()
 
-        judged = self.discriminator(real), self.discriminator(fake.detach())
+        judged = self.judge(real, rng), self.judge(fake.detach(), rng)
         d_loss = self.loss.discriminator(*judged, self.target).mean()
         update("discriminator", d_loss)
 
-        g_loss = self.loss.generator(self.discriminator(fake)).mean()
+        g_loss = self.loss.generator(self.judge(fake, rng)).mean()
         update("generator", g_loss)
         return {"d_loss": d_loss, "g_loss": g_loss}
+
+    def judge(self, images: Tensor, rng: Generator) -> Tensor:
+        """The discriminator's raw outputs (B, 1) for images in [-1, 1], with instance noise on them."""
+        if self.instance_noise:
+            eps = torch.randn(images.shape, generator=rng, device=images.device)
+            images = images + self.instance_noise * eps
+        return self.discriminator(images)
 
     def noise(self, n: int, rng: Generator) -> Tensor:
         return torch.rand(n, self.latent, generator=rng, device=rng.device) * 2 - 1  # uniform on [-1, 1]
