@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from counterfeit.allocator import keep_freed_memory
 from counterfeit.binarise import draw
 from counterfeit.config import Config
 from counterfeit.data.batches import epoch_order
@@ -165,6 +166,8 @@ def run_steps(
         NonFiniteError: a loss was not finite; it names the term, the epoch and the step. The device is read only when
             a row is logged, so the error comes with that row.
     """
+    if images.device.type == "cpu":
+        keep_freed_memory()
     per_epoch = steps_per_epoch(len(images), config.batch_size)
     total = config.epochs * per_epoch
     meter = _Meter(state.step, per_epoch, config.batch_size)

@@ -34,7 +34,7 @@ class GAN(Family):
         real = x * 2 - 1
         fake = self.generator(self.noise(len(x), rng)).tanh()
 
-        judged = self.judge(real, rng), self.judge(fake.detach(), rng)
+        judged = self.judge(torch.cat([real, fake.detach()]), rng).chunk(2)  # one batch is quicker than two
         d_loss = self.loss.discriminator(*judged, self.target).mean()
         update("discriminator", d_loss)
 
