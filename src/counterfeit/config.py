@@ -78,8 +78,10 @@ class Config:
             raise InputError(f"--score-every is {self.score_every}; it must be 0 (never) or a number of epochs")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"--seed is {self.seed}; it must be between 0 and 2^63 - 1")
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise InputError(f"--lr is {self.lr}; it must be a positive number, such as 0.001")
+        for name in ("lr", "lr_discriminator"):
+            rate = getattr(self, name)
+            if rate is not None and not (math.isfinite(rate) and rate > 0):
+                raise InputError(f"{option(name)} is {rate}; it must be a positive number, such as 0.001")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"--betas are {self.betas[0]} {self.betas[1]}; each must be at least 0 and less than 1")
         if self.binarise not in ("none", "static", "dynamic"):
@@ -91,9 +93,11 @@ class Config:
             )
         if not (math.isfinite(self.kl_weight) and self.kl_weight >= 0):
             raise InputError(f"--kl-weight is {self.kl_weight}; it must be 0 or more, and 1 is the VAE's own bound")
+        if not (math.isfinite(self.instance_noise) and self.instance_noise >= 0):
+            raise InputError(f"--instance-noise is {self.instance_noise}; it must be 0 (off) or more, such as 0.1")
         if not 0 <= self.label_smoothing < 0.5:
             raise InputError(
-                f"--label-smoothing is {self.label_smoothing}; it must be at least 0 (off) and less than 0.5, such as 0.1"
+                f"--label-smoothing is {self.label_smoothing}; it must be at least 0 (off) and below 0.5, such as 0.1"
             )
         if not 0 <= self.ema < 1:
             raise InputError(f"--ema is {self.ema}; it must be at least 0 (off) and less than 1, such as 0.999")

@@ -17,7 +17,12 @@ from counterfeit.nets import NETS, Pair, Shape
 from counterfeit.recipes import RECIPES, Recipe
 from counterfeit.registry import Registry
 
-OF_ONE_FAMILY = {"kl_weight": "vae", "label_smoothing": "gan", "lr_discriminator": "gan", "instance_noise": "gan"}  # settings that mean nothing to the other families
+OF_ONE_FAMILY = {
+    "kl_weight": "vae",
+    "label_smoothing": "gan",
+    "lr_discriminator": "gan",
+    "instance_noise": "gan",
+}  # settings that mean nothing to the other families
 FAMILIES: Registry[Callable[[Pair, Config, Shape, int], Family]] = Registry("family")
 
 
@@ -39,7 +44,14 @@ def _vae(pair: Pair, config: Config, shape: Shape, classes: int) -> Family:
 def _gan(pair: Pair, config: Config, shape: Shape, classes: int) -> Family:
     discriminator = pair.encoder(shape, 1, config.encoder_width, 0)
     generator = pair.decoder(shape, config.latent, config.decoder_width, 0)
-    return GAN(discriminator, generator, ADVERSARIAL[config.loss], config.latent, 1 - config.label_smoothing, config.instance_noise)
+    return GAN(
+        discriminator,
+        generator,
+        ADVERSARIAL[config.loss],
+        config.latent,
+        1 - config.label_smoothing,
+        config.instance_noise,
+    )
 
 
 def build(recipe: Recipe, config: Config, shape: Shape, classes: int) -> Family:

@@ -20,9 +20,19 @@ class GAN(Family):
     """
 
     def __init__(
-        self, discriminator: nn.Module, generator: nn.Module, loss: Adversarial, latent: int, target: float = 1.0, instance_noise: float = 0.0
+        self,
+        discriminator: nn.Module,
+        generator: nn.Module,
+        loss: Adversarial,
+        latent: int,
+        target: float = 1.0,
+        instance_noise: float = 0.0,
     ) -> None:
-        """`discriminator` gives raw outputs (B, 1); `generator` gives pixels before the tanh; `target`: see the loss."""
+        """`discriminator` gives raw outputs (B, 1); `generator` gives pixels before the tanh.
+
+        `target` is what the discriminator shall say of a real image, `instance_noise` the standard deviation of noise
+        on every image that it sees (Sønderby et al. 2017, arXiv:1610.04490).
+        """
         super().__init__(latent)
         self.discriminator, self.generator, self.loss = discriminator, generator, loss
         self.target, self.instance_noise = target, instance_noise
@@ -34,8 +44,8 @@ class GAN(Family):
         real = x * 2 - 1
         fake = self.generator(self.noise(len(x), rng)).tanh()
 
-        judged = self.judge(torch.cat([real, fake.detach()]), rng).chunk(2)  # one batch is quicker than two
-        d_loss = self.loss.discriminator(*judged, self.target).mean()
+        both = self.judge(torch.cat([real, fake.detach()]), rng)  # one batch of 2B is quicker than two
+        d_loss = self.loss.discriminator(both[: len(x)], both[len(x) :], self.target).mean()
         update("discriminator", d_loss)
 
         g_loss = self.loss.generator(self.judge(fake, rng)).mean()

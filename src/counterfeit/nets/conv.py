@@ -18,8 +18,9 @@ FEW = 4  # channels up to which the other way is quicker
 class _Conv2d(torch.autograd.Function):
     """x (B, C, H, W), w (O, C, k, k), b (O,) -> (B, O, H-k+1, W-k+1), with few channels C and stride 1.
 
-    The gradient of x has C channels. It is computed in blocks of r x r pixels, whose C r² numbers are taken as channels:
-    a convolution with stride r and kernels of k+r-1, then a pixel shuffle (Shi et al. 2016, arXiv:1609.05158).
+    The gradient of x has C channels. It is computed in blocks of r x r pixels, whose C r² numbers are taken as
+    channels: a convolution with stride r and kernels of k+r-1, then a pixel shuffle (Shi et al. 2016,
+    arXiv:1609.05158).
     """
 
     @staticmethod
@@ -73,6 +74,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         b, c, h, w = x.shape
         pixels = x.permute(0, 2, 3, 1).reshape(b * h * w, c)
         patches = F.linear(pixels, self.weight.flatten(1).T).view(b, h * w, -1)  # (B, HW, C' k k)
-        stride, padding, k = self.stride[0], self.padding[0], self.kernel_size[0]
-        size = [(n - 1) * stride - 2 * padding + k for n in (h, w)]
+        assert self.bias is not None
+        stride, padding, k = self.stride[0], int(self.padding[0]), self.kernel_size[0]
+        size = ((h - 1) * stride - 2 * padding + k, (w - 1) * stride - 2 * padding + k)
         return F.fold(patches.transpose(1, 2), size, k, padding=padding, stride=stride) + self.bias.view(-1, 1, 1)

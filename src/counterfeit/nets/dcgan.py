@@ -31,7 +31,10 @@ def _initialise(net: nn.Module) -> None:
 
 
 class Encoder(nn.Module):
-    """Two 5x5 convolutions with max-pooling and LeakyReLU, which commute: the smaller first; then two Linear: (B, C, H, W) -> (B, out)."""
+    """Two 5x5 convolutions with max-pooling, then two Linear: (B, C, H, W) -> (B, out).
+
+    LeakyReLU commutes with the maximum: it stands behind the pooling, where it has a quarter of the work.
+    """
 
     def __init__(self, shape: Shape, out: int, width: int, classes: int = 0) -> None:
         super().__init__()
