@@ -54,6 +54,8 @@ class Config:
     """Units in a hidden layer of the encoder or discriminator."""
     decoder_width: int = 400
     """Units in a hidden layer of the decoder or generator."""
+    init: str = "own"
+    """Initial weights: `own` of each net, `xavier`, `he`, or `normal` with a standard deviation of 0.02."""
     ema: float = 0.0
     """Decay per step of an exponential moving average of the weights, which samples are then drawn with; 0 means none,
     0.999 is usual."""

@@ -14,6 +14,7 @@ from counterfeit.models.family import Family
 from counterfeit.models.gan import GAN
 from counterfeit.models.vae import VAE
 from counterfeit.nets import NETS, Pair, Shape
+from counterfeit.nets.initial import initialise
 from counterfeit.recipes import RECIPES, Recipe
 from counterfeit.registry import Registry
 
@@ -76,7 +77,9 @@ def build(recipe: Recipe, config: Config, shape: Shape, classes: int) -> Family:
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return FAMILIES[recipe.family](NETS[recipe.net], config, shape, classes if recipe.conditional else 0)
+        model = FAMILIES[recipe.family](NETS[recipe.net], config, shape, classes if recipe.conditional else 0)
+        initialise(model, config.init)
+        return model
 
 
 def build_from_recipe(name: str, shape: Shape, classes: int = 0) -> Family:
