@@ -15,6 +15,7 @@ from torch import Tensor
 from counterfeit.errors import InputError
 from counterfeit.images import to_float, to_uint8
 from counterfeit.models import Autoencoder, Family
+from counterfeit.noise import Noise
 
 BLOCK = 128
 
@@ -46,7 +47,7 @@ def labels_for(model: Family, n: int, labels: int | Sequence[int] | np.ndarray |
 def samples(model: Family, n: int, seed: int, labels: np.ndarray | None, batch_size: int) -> Iterator[np.ndarray]:
     """Yield n samples as uint8 arrays (≤ batch_size, C, H, W)."""
     device = next(model.parameters()).device
-    rng = torch.Generator(device).manual_seed(seed)
+    rng = Noise.seeded(seed, device)
 
     def block(start: int) -> np.ndarray:
         y = None if labels is None else torch.from_numpy(_padded(labels[start : start + BLOCK])).to(device)
@@ -58,7 +59,7 @@ def samples(model: Family, n: int, seed: int, labels: np.ndarray | None, batch_s
 @torch.inference_mode()
 def noise(model: Family, n: int, seed: int) -> np.ndarray:
     """The latent vectors, float32 (n, Z), of which `samples` makes its images."""
-    rng = torch.Generator(next(model.parameters()).device).manual_seed(seed)
+    rng = Noise.seeded(seed, next(model.parameters()).device)
     blocks = [model.noise(BLOCK, rng).cpu().numpy() for _ in range(0, n, BLOCK)]
     return np.concatenate(blocks)[:n]
 
@@ -88,7 +89,7 @@ def mean_terms(
 ) -> dict[str, float]:
     """Mean loss over images and its terms apart, in nats an image: `loss` first. Summed in float64."""
     device = next(model.parameters()).device
-    rng = torch.Generator(device).manual_seed(seed)
+    rng = Noise.seeded(seed, device)
     sums: dict[str, float] = {}
     for start in range(0, len(images), batch_size):
         x = to_float(_as_tensor(images[start : start + batch_size]).to(device))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import final
 
-import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from counterfeit.losses import Adversarial
 from counterfeit.models.family import Family, Update
+from counterfeit.noise import Noise
 
 
 @final
@@ -29,7 +29,7 @@ class GAN(Family):
     def players(self) -> dict[str, nn.Module]:
         return {"discriminator": self.discriminator, "generator": self.generator}
 
-    def step(self, x: Tensor, y: Tensor | None, update: Update, rng: Generator) -> dict[str, Tensor]:
+    def step(self, x: Tensor, y: Tensor | None, update: Update, rng: Noise) -> dict[str, Tensor]:
         real = x * 2 - 1
         fake = self.generator(self.noise(len(x), rng)).tanh()
 
@@ -41,8 +41,8 @@ class GAN(Family):
         update("generator", g_loss)
         return {"d_loss": d_loss, "g_loss": g_loss}
 
-    def noise(self, n: int, rng: Generator) -> Tensor:
-        return torch.rand(n, self.latent, generator=rng, device=rng.device) * 2 - 1  # uniform on [-1, 1]
+    def noise(self, n: int, rng: Noise) -> Tensor:
+        return rng.uniform(n, self.latent) * 2 - 1  # uniform on [-1, 1]
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return (self.generator(z).tanh() + 1) / 2
