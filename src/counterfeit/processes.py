@@ -34,6 +34,7 @@ T = TypeVar("T")
 PATIENCE = timedelta(days=1)
 # CPU tensors, which stops, errors and features are told in, go by gloo whatever the device: it notices a death.
 BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
+LOST = ("closed by peer", "reset by peer", "Broken pipe", "imed out")  # in gloo's words, which has no class for it
 
 
 class Group(ABC):
@@ -58,10 +59,10 @@ class Group(ABC):
         size = n // self.world
         return slice(self.rank * size, (self.rank + 1) * size)
 
-    def blocks(self, n: int, block: int) -> np.ndarray:
-        """Row numbers of this process's share of n: it takes blocks of `block` rows in turn with the others."""
+    def shares(self, n: int, block: int) -> list[np.ndarray]:
+        """Row numbers of each process's share of n, by rank: they take blocks of `block` rows in turn."""
         rows = np.arange(n)
-        return rows[rows // block % self.world == self.rank]
+        return [rows[rows // block % self.world == rank] for rank in range(self.world)]
 
     @abstractmethod
     def average(self, tensors: Sequence[Tensor]) -> None:
@@ -196,6 +197,11 @@ def join(device: str) -> Group:
     return Joined()
 
 
+def count() -> int:
+    """How many processes this one works with, itself counted."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
 def _device_kind(device: str) -> str:
     """`cpu` or `cuda`; of several GPUs the process is given its own, which `cuda` then means."""
     if device in ("auto", "cuda") and torch.cuda.is_available():
@@ -214,4 +220,6 @@ def _connected() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise Abandoned("another process of this job ended") from error
+        if isinstance(error, dist.DistError) or any(words in str(error) for words in LOST):
+            raise Abandoned("another process of this job ended") from error
+        raise

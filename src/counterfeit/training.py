@@ -215,8 +215,8 @@ class Training:
             self.scorer = judge.small_scorer(self.test or self.data, self.config.device)
         with _sampling(state) as model:
 
-            def draw(n: int, seed: int) -> Iterator[np.ndarray]:
-                return generate.samples(model, n, seed, generate.labels_for(model, n, None), n)
+            def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
+                return generate.samples(model, n, seed, generate.labels_for(model, n, None), n, group)
 
             images_drawn = Images(str(self.folder), None, draw)
             score = self.scorer.score(images_drawn, ["fid"], SAMPLES_SCORED, self.config.seed)
