@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test browser lint format bench seed pairs torture detectors checks parity full clean
+.PHONY: help demo test browser lint format bench seed pairs torture processes detectors checks parity full clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -49,6 +49,9 @@ pairs: $(STAMP)  ## all models on mnist and cifar10, one epoch each: images/s an
 
 torture: $(STAMP)  ## kill -9 a training run at 20 random moments; every resumed run must end bit-equal
 	$(BIN)/pytest tests/test_kill.py -m torture -rP
+
+processes: $(STAMP)  ## jobs of two and three processes: trained, scored, killed, resumed, held against one process
+	$(BIN)/pytest tests/test_processes.py -m 'processes or not processes' -rP
 
 detectors: $(STAMP)  ## train the three shipped detectors again (most of an hour on 2 cores)
 	$(BIN)/python benchmarks/train_detectors.py --data mnist

@@ -12,8 +12,9 @@ PACKAGE = Path(counterfeit.__file__).parent
 # From the bottom up: a module or package may import from the lines above its own, and from itself.
 LAYERS = [
     ["errors", "version"],
-    ["registry", "console", "files", "words"],
+    ["registry", "console", "files", "words", "noise"],
     ["config", "images", "binarise", "device"],
+    ["processes"],
     ["recipes", "options", "nets", "losses", "metrics"],
     ["models", "data"],
     ["generate", "runs", "loop", "detectors"],

@@ -12,6 +12,7 @@ from counterfeit.losses import ADVERSARIAL
 from counterfeit.models import Autoencoder, Family, build, build_from_recipe
 from counterfeit.nets.conv import Conv2d, ConvTranspose2d
 from counterfeit.nets.linear import Linear
+from counterfeit.noise import Noise
 from counterfeit.recipes import RECIPES
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64)]
@@ -74,7 +75,7 @@ def test_gradients_of_each_update_reach_exactly_their_own_module(name: str, shap
         assert with_gradient == {n for n, p in model.named_parameters() if any(p is q for q in own)}
         updated.append(player)
 
-    model.step(*batch(shape), update, torch.Generator().manual_seed(0))
+    model.step(*batch(shape), update, Noise.seeded(0))
     assert updated == list(model.players())
 
 
@@ -88,14 +89,14 @@ def test_the_discriminators_loss_does_not_depend_on_the_generator(name: str) -> 
             loss.backward()
             assert all(p.grad is None for p in model.players()["generator"].parameters())
 
-    model.step(*batch((1, 28, 28)), update, torch.Generator().manual_seed(0))
+    model.step(*batch((1, 28, 28)), update, Noise.seeded(0))
 
 
 @every_shape
 @every_model
 def test_samples_are_images(name: str, shape: tuple[int, int, int]) -> None:
     model = build_from_recipe(name, shape, 10).eval()
-    z = model.noise(4, torch.Generator().manual_seed(0))
+    z = model.noise(4, Noise.seeded(0))
     assert z.shape == (4, model.latent)
     x = model.decode(z, torch.arange(4) if model.classes else None)
     assert x.shape == (4, *shape)
@@ -121,8 +122,8 @@ def test_the_training_loss_is_the_mean_of_the_terms(name: str) -> None:
     model = build_from_recipe(name, (1, 28, 28), 10).eval()
     assert isinstance(model, Autoencoder)
     x, y = batch((1, 28, 28))
-    losses = model.step(x, y, lambda player, loss: None, torch.Generator().manual_seed(0))
-    terms = model.terms(x, y, torch.Generator().manual_seed(0))
+    losses = model.step(x, y, lambda player, loss: None, Noise.seeded(0))
+    terms = model.terms(x, y, Noise.seeded(0))
     expected = sum(term.mean() for term in terms.values())
     torch.testing.assert_close(losses["loss"], expected, rtol=1e-6, atol=0)  # float32: the order of two sums
     assert all(term.shape == (len(x),) for term in terms.values())
@@ -131,7 +132,7 @@ def test_the_training_loss_is_the_mean_of_the_terms(name: str) -> None:
 @pytest.mark.parametrize("name", ["vae", "cvae"])
 def test_the_label_matters_to_a_conditional_model_only(name: str) -> None:
     model = build_from_recipe(name, (1, 28, 28), 10).eval()
-    z = model.noise(2, torch.Generator().manual_seed(0))
+    z = model.noise(2, Noise.seeded(0))
     one, two = (model.decode(z, torch.full((2,), label)) for label in (1, 2))
     assert torch.equal(one, two) == (name == "vae")
 
@@ -141,9 +142,9 @@ def test_the_autoencoder_samples_from_the_gaussian_of_its_codes() -> None:
     model: Family = build_from_recipe("ae", (1, 28, 28))
     assert isinstance(model, Autoencoder)
     x = torch.rand(512, 1, 28, 28, generator=torch.Generator().manual_seed(0)).round()
-    model.train().terms(x, None, torch.Generator())
+    model.train().terms(x, None, Noise.seeded(0))
     codes = model.encode(x).detach()
-    z = model.noise(20_000, torch.Generator().manual_seed(1)).detach()
+    z = model.noise(20_000, Noise.seeded(1)).detach()
     std = codes.std(0)
     assert ((z.mean(0) - codes.mean(0)).abs() < 0.05 * std).all()
     # The second moment is kept in float32 and the codes of untrained weights are nearly constant: 10 % is rounding.
@@ -154,8 +155,8 @@ def test_minimax_differs_from_the_default_and_is_selectable() -> None:
     config = RECIPES["gan"].config.replace({"loss": "minimax"})
     model = build(RECIPES["gan"], config, (1, 28, 28), 0)
     x, _ = batch((1, 28, 28))
-    losses = model.step(x, None, lambda player, loss: None, torch.Generator().manual_seed(0))
-    plain = build_from_recipe("gan", (1, 28, 28)).step(x, None, lambda *_: None, torch.Generator().manual_seed(0))
+    losses = model.step(x, None, lambda player, loss: None, Noise.seeded(0))
+    plain = build_from_recipe("gan", (1, 28, 28)).step(x, None, lambda *_: None, Noise.seeded(0))
     assert torch.equal(losses["d_loss"], plain["d_loss"])
     assert losses["g_loss"] < 0 < plain["g_loss"]
 
@@ -195,7 +196,7 @@ def test_the_weight_of_the_kl_is_that_of_training_only() -> None:
 
 def test_instance_noise_is_on_what_the_discriminator_sees() -> None:
     """The same noise source: the images differ by Gaussian noise of that deviation; 5 % is 6 sigma of 25,088 draws."""
-    rng = torch.Generator().manual_seed(0)
+    rng = Noise.seeded(0)
     model = build(RECIPES["gan"], RECIPES["gan"].config.replace({"instance_noise": 0.3}), (1, 28, 28), 0)
     seen: list[torch.Tensor] = []
     model.discriminator.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach()))

@@ -15,8 +15,8 @@ import tyro
 from tyro.conf import FlagCreatePairsOff
 
 from counterfeit.config import ScoreConfig
-from counterfeit.console import say
-from counterfeit.errors import InputError
+from counterfeit.console import say, speaks
+from counterfeit.errors import InputError, Told
 from counterfeit.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Train
 from counterfeit.recipes import RECIPES
 from counterfeit.registry import Registry
@@ -25,6 +25,7 @@ from counterfeit.version import __version__
 T = TypeVar("T")
 PROG = "counterfeit"
 VERBS: Registry[Callable[[list[str]], int]] = Registry("verb")
+SHARED = ("train", "score")  # verbs that several processes can do together
 
 
 @VERBS.register("train")
@@ -188,6 +189,13 @@ def _in_one_line(box: str) -> str:
     return " ".join(kept).removeprefix("Error parsing config: ")
 
 
+def told_here(error: InputError) -> bool:
+    """Of processes that all have an error one tells it: until they are joined, the first on each machine."""
+    torch = sys.modules.get("torch")
+    joined = torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized()
+    return not isinstance(error, Told) and (joined or os.environ.get("LOCAL_RANK", "0") == "0")
+
+
 def overview() -> str:
     """What `counterfeit --help` prints."""
     verbs = "\n".join(f"  {name:<12}{VERBS[name].__doc__}" for name in VERBS)
@@ -218,12 +226,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     if words[0] == "--version":
         print(f"{PROG} {__version__}")
         sys.exit(0)
+    if not speaks():
+        sys.stdout = open(os.devnull, "w")
     try:
+        if os.environ.get("WORLD_SIZE", "1") != "1" and words[0] in VERBS and words[0] not in SHARED:
+            raise InputError(f"{words[0]} is the work of one process: start it without torchrun")
         code = VERBS[words[0]](words[1:])
         sys.stdout.flush()
         sys.exit(code)
     except InputError as error:
-        say(f"{PROG}: {' '.join(str(error).split())}")
+        if told_here(error):
+            print(f"{PROG}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         say(f"{PROG}: interrupted")

@@ -19,6 +19,9 @@ from counterfeit.data.batches import epoch_order
 from counterfeit.errors import InputError, NonFiniteError
 from counterfeit.images import to_float
 from counterfeit.models import Family
+from counterfeit.nets import share_batch_norm
+from counterfeit.noise import Noise
+from counterfeit.processes import ALONE, Group
 
 Tensors = dict[str, Tensor]
 MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's names for them
@@ -69,18 +72,20 @@ class State:
         optimisers: one Adam a player.
         average: exponential moving average of the weights, or None.
         rng: the source of the training noise, on the model's device.
+        group: the processes that train it together; each has the whole state, and all have the same.
         step: steps done. With the seed it gives the position in the data: no other state is needed for that.
     """
 
     model: Family
     optimisers: dict[str, torch.optim.Adam]
     average: AveragedModel | None
-    rng: torch.Generator
+    rng: Noise
+    group: Group = ALONE
     step: int = 0
     names: dict[Tensor, str] = field(default_factory=dict)
 
     @classmethod
-    def fresh(cls, model: Family, config: Config, device: torch.device) -> State:
+    def fresh(cls, model: Family, config: Config, device: torch.device, group: Group = ALONE) -> State:
         """Optimisers, average and noise for a model that has not been trained."""
         # Channels-last is what convolutions are fastest on; it touches parameters with four axes only.
         model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -90,13 +95,14 @@ class State:
         }
         # Buffers too: batch norm's moments of the present weights are far from those of the averaged ones.
         average = AveragedModel(model, multi_avg_fn=averaging(config.ema), use_buffers=True) if config.ema else None
-        rng = torch.Generator(device).manual_seed(config.seed)
+        share_batch_norm(model, group)  # not the average's, which is never trained
+        rng = Noise(torch.Generator(device).manual_seed(config.seed), group.rank, group.world)
         names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
-        return cls(model, optimisers, average, rng, names=names)
+        return cls(model, optimisers, average, rng, group, names=names)
 
     def tensors(self) -> dict[str, Tensors]:
         """Everything as named tensors, in groups: `model` and `ema` are what sampling needs, `training` the rest."""
-        training = {"rng": self.rng.get_state()}
+        training = {"rng": self.rng.generator.get_state()}
         for optimiser in self.optimisers.values():
             for parameter, values in optimiser.state.items():
                 training |= {f"{self.names[parameter]}.{key}": value for key, value in values.items()}
@@ -110,11 +116,10 @@ class State:
         """Take over what `tensors` gave, after `step` steps."""
         self.model.load_state_dict(groups["model"])
         training = groups["training"]
-        if len(training["rng"]) != len(self.rng.get_state()):
-            raise InputError(
-                f"the run drew its noise on another kind of device than {self.rng.device}: pass its --device"
-            )
-        self.rng.set_state(training["rng"].cpu())
+        rng = self.rng.generator
+        if len(training["rng"]) != len(rng.get_state()):
+            raise InputError(f"the run drew its noise on another kind of device than {rng.device}: pass its --device")
+        rng.set_state(training["rng"].cpu())
         for optimiser in self.optimisers.values():
             for parameter in optimiser.param_groups[0]["params"]:
                 prefix = self.names[parameter] + "."
@@ -127,10 +132,12 @@ class State:
         self.step = step
 
     def update(self, player: str, loss: Tensor) -> None:
-        """One Adam step on one player; gradients are computed for its parameters only."""
+        """One Adam step on one player; gradients are computed for its parameters only, and averaged over processes."""
         optimiser = self.optimisers[player]
         optimiser.zero_grad(set_to_none=True)
-        loss.backward(inputs=optimiser.param_groups[0]["params"])
+        parameters = optimiser.param_groups[0]["params"]
+        loss.backward(inputs=parameters)
+        self.group.average([parameter.grad for parameter in parameters if parameter.grad is not None])
         optimiser.step()
 
 
@@ -181,7 +188,8 @@ def run_steps(
         images: uint8 (N, C, H, W) on the model's device; the whole set, already drawn where config.binarise is
             "static".
         labels: int64 (N,) on the same device, or None.
-        stop: asked at every step boundary; True ends the loop with `Stopped`.
+        stop: asked at every step boundary, by several processes at every few; True in one ends the loop of all with
+            `Stopped`.
 
     Raises:
         NonFiniteError: a loss was not finite; it names the term, the epoch and the step. The device is read only when
@@ -189,23 +197,27 @@ def run_steps(
     """
     if images.device.type == "cpu":
         keep_freed_memory()
+    group = state.group
     per_epoch = steps_per_epoch(len(images), config.batch_size)
     total = config.epochs * per_epoch
-    meter = _Meter(state.step, per_epoch, config.batch_size)
+    meter = _Meter(state.step, per_epoch, config.batch_size, group)
+    # What a family tracks beside its weights are means over its rows, or linear in them.
+    moments = [buffer for buffer in state.model.buffers() if buffer.is_floating_point()]
     order: Tensor | None = None
     while state.step < total:
-        if stop():
+        if state.step % group.stride == 0 and group.any(stop()):
             yield from meter.read()
             yield Stopped(state.step)
             return
         epoch, batch = divmod(state.step, per_epoch)
         if order is None or batch == 0:
             order = torch.from_numpy(epoch_order(len(images), config.seed, epoch)).to(images.device)
-        chosen = order[batch * config.batch_size : (batch + 1) * config.batch_size]
+        chosen = order[batch * config.batch_size : (batch + 1) * config.batch_size][group.part(config.batch_size)]
         pixels = images.index_select(0, chosen)
         x = draw(pixels, state.rng) if config.binarise == "dynamic" else to_float(pixels)
         y = None if labels is None else labels.index_select(0, chosen)
         losses = state.model.step(x, y, state.update, state.rng)
+        group.average(moments)
         if state.average is not None:
             state.average.update_parameters(state.model)
         state.step += 1
@@ -221,8 +233,8 @@ def run_steps(
 class _Meter:
     """Keeps the losses on the device until a row is due, then reads them at once."""
 
-    def __init__(self, step: int, per_epoch: int, batch_size: int) -> None:
-        self.step, self.per_epoch, self.batch_size = step, per_epoch, batch_size
+    def __init__(self, step: int, per_epoch: int, batch_size: int, group: Group) -> None:
+        self.step, self.per_epoch, self.batch_size, self.group = step, per_epoch, batch_size, group
         self.kept: list[dict[str, Tensor]] = []
         self.restart_clock()
 
@@ -237,6 +249,7 @@ class _Meter:
             return
         names = list(self.kept[0])
         table = torch.stack([torch.stack([row[name] for name in names]) for row in self.kept])
+        self.group.average([table])
         values = table.double().cpu().numpy()  # (steps, terms): the one place where the loop waits for the device
         first = self.step
         self.step += len(self.kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from counterfeit.device import pick_device
 from counterfeit.errors import InputError, RunError
 from counterfeit.likelihood import Likelihood, bounded, likelihood
 from counterfeit.models import Autoencoder, Family, build
+from counterfeit.processes import Group
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import DataRecord, RunFolder, load_checkpoint
 from counterfeit.runs.checkpoint import read_index
 from counterfeit.scoring import Images, Score, Scorer, judge
 from counterfeit.scoring.cas import Labelled, cas
-from counterfeit.scoring.images import subset
+from counterfeit.scoring.images import BATCH, subset
 from counterfeit.scoring.receipt import made_here, of_set
 
 Labels = int | Sequence[int] | np.ndarray | None
@@ -140,8 +141,9 @@ class Run:
         `scorer`, from `judge.prepared`, saves reading the real images' features again for every run.
         """
         config = ScoreConfig.of({"real": real, **settings})
+        scorer = scorer or judge.prepared(config, self.config)
         result = judge.score(self._drawn(), config, self.config, scorer)
-        return self._keep(result, result.receipt["detector"]["name"], config)
+        return scorer.group.by_first(partial(self._keep, result, result.receipt["detector"]["name"], config))
 
     def cas(self, real: Any = None, n: int = 10_000, **settings: Any) -> Score:
         """Classification Accuracy Score of this run, kept in its scores folder; see `counterfeit.cas`."""
@@ -156,8 +158,8 @@ class Run:
     def _drawn(self) -> Images:
         """This run as something to score."""
 
-        def draw(n: int, seed: int) -> Iterator[np.ndarray]:
-            return self.sample_batches(n, seed=seed)
+        def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
+            return generate.samples(self.model, n, seed, self.labels(n), BATCH, group)
 
         return Images(str(self.path), None, draw, self.weights_sha256, self.labels, self.data.shape)
 

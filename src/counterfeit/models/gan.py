@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import final
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from counterfeit.losses import Adversarial
 from counterfeit.models.family import Family, Update
+from counterfeit.noise import Noise
 
 
 @final
@@ -40,27 +41,25 @@ class GAN(Family):
     def players(self) -> dict[str, nn.Module]:
         return {"discriminator": self.discriminator, "generator": self.generator}
 
-    def step(self, x: Tensor, y: Tensor | None, update: Update, rng: Generator) -> dict[str, Tensor]:
+    def step(self, x: Tensor, y: Tensor | None, update: Update, rng: Noise) -> dict[str, Tensor]:
         real = x * 2 - 1
         fake = self.generator(self.noise(len(x), rng)).tanh()
 
-        both = self.judge(torch.cat([real, fake.detach()]), rng)  # one batch of 2B is quicker than two
+        shown = torch.cat([self.noisy(real, rng), self.noisy(fake.detach(), rng)])
+        both = self.discriminator(shown)  # (2B, 1): one pass is quicker than two
         d_loss = self.loss.discriminator(both[: len(x)], both[len(x) :], self.target).mean()
         update("discriminator", d_loss)
 
-        g_loss = self.loss.generator(self.judge(fake, rng)).mean()
+        g_loss = self.loss.generator(self.discriminator(self.noisy(fake, rng))).mean()
         update("generator", g_loss)
         return {"d_loss": d_loss, "g_loss": g_loss}
 
-    def judge(self, images: Tensor, rng: Generator) -> Tensor:
-        """The discriminator's raw outputs (B, 1) for images in [-1, 1], with instance noise on them."""
-        if self.instance_noise:
-            eps = torch.randn(images.shape, generator=rng, device=images.device)
-            images = images + self.instance_noise * eps
-        return self.discriminator(images)
+    def noisy(self, images: Tensor, rng: Noise) -> Tensor:
+        """Images in [-1, 1] as the discriminator sees them: with instance noise on them."""
+        return images + self.instance_noise * rng.normal(*images.shape) if self.instance_noise else images
 
-    def noise(self, n: int, rng: Generator) -> Tensor:
-        return torch.rand(n, self.latent, generator=rng, device=rng.device) * 2 - 1  # uniform on [-1, 1]
+    def noise(self, n: int, rng: Noise) -> Tensor:
+        return rng.uniform(n, self.latent) * 2 - 1  # uniform on [-1, 1]
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return (self.generator(z).tanh() + 1) / 2

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from counterfeit import processes
 from counterfeit.config import Config
 from counterfeit.display import show
 from counterfeit.recipes import RECIPES
@@ -86,7 +87,10 @@ def fit(
 ) -> Run:
     """Train with complete settings; see `train`."""
     folder = RunFolder(out or default_out(model, config))
-    training = Training(model, config, folder, resume=resume, array=array, labels=labels)
+    group = processes.join(config.device)
+    training = group.everyone(
+        lambda: Training(model, config, folder, resume=resume, array=array, labels=labels, group=group)
+    )
     with stop_on_signals() as stop:
         events = training.events(stop.is_set)
         for event in events if quiet else show(events, config.epochs):
