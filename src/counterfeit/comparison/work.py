@@ -32,8 +32,6 @@ from counterfeit.training import EpochEnded, Stopped
 
 Json = dict[str, Any]
 
-PATIENCE = 20  # seconds for a process that was stopped or killed to let go of its run
-
 
 class Failure(msgspec.Struct, frozen=True, tag="failure"):
     """A member that could not be brought to the end, and why, in one line."""
@@ -99,7 +97,6 @@ class Worker:
 
     def _brought(self, task: Task, place: Local | Copy) -> Json:
         member, config = task.member, self.order.score
-        place.folder.wait_until_free(PATIENCE)
         say(f"{task.number}{member}: {_state(place)}{task.left}")
         self._train(member, place)
         run = Run(place.folder.path, config.device, member.path)

@@ -4,11 +4,12 @@ An object store knows no rename and no appending: an object is whole or absent, 
 copy is published in an order that leaves a whole, resumable run after every object: first what nothing names yet
 (tensors carry the step in their names; a log may be ahead of its checkpoint), then `checkpoint.json`, which names the
 tensors, then `run.json`, which says whether the run is finished; tensors that it names no more are removed last.
-Nothing holds a URL against a second process: it is on the user to start one grid at a time into it.
+Nothing holds a URL against a process of another machine: it is on the user to start one grid at a time into it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -16,10 +17,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import filelock
+
+from counterfeit.data.cache import cache_dir
 from counterfeit.errors import InputError, RunError
 from counterfeit.files import write_atomic
 from counterfeit.runs.checkpoint import INDEX
 from counterfeit.runs.folder import RunFolder
+
+PATIENCE = 20  # seconds for a process that was stopped or killed to let go of its run
 
 
 class Local:
@@ -83,16 +89,31 @@ def joined(folder: str, name: str) -> str:
 def opened(path: str) -> Iterator[Local | Copy]:
     """The run at a path or URL as a folder to work in; of a URL, a copy that is removed in the end.
 
-    Raises RunError: the URL cannot be reached. In errors from the block the copy goes by the URL.
+    A process of this machine that holds it is waited for a little: it may have been killed, and about to end.
+    Raises RunError: the URL cannot be reached, or is held. In errors from the block the copy goes by the URL.
     """
     if not is_url(path):
-        yield Local(RunFolder(path))
+        place = Local(RunFolder(path))
+        place.folder.wait_until_free(PATIENCE)
+        yield place
         return
-    with tempfile.TemporaryDirectory(prefix="counterfeit-", ignore_cleanup_errors=True) as scratch:
+    with _held(path), tempfile.TemporaryDirectory(prefix="counterfeit-", ignore_cleanup_errors=True) as scratch:
         try:
             yield Copy(path, Path(scratch))
         except InputError as error:
             raise type(error)(str(error).replace(scratch, path)) from None
+
+
+@contextmanager
+def _held(url: str) -> Iterator[None]:
+    """Hold a URL against other processes of this machine; nothing holds it against those of another."""
+    lock = cache_dir() / "urls" / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(lock, timeout=PATIENCE):
+            yield
+    except filelock.Timeout:
+        raise RunError(f"another process is at work on {url}: wait for it, or give the grid another out") from None
 
 
 def finished(path: str) -> bool:
