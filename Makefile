@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test browser lint format bench seed pairs torture processes detectors checks parity full clean
+.PHONY: help demo test browser lint format bench seed pairs torture processes ray detectors checks parity full clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -27,6 +27,14 @@ $(BROWSER): $(STAMP)
 
 browser: $(BROWSER)  ## a report in an installed Chromium: phone and desk, light and dark; screenshots in build/browser
 	$(BIN)/pytest tests/test_browser.py -m browser
+
+RAY := $(VENV)/.ray
+$(RAY): $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ray,s3,emulator]'
+	@touch $@
+
+ray: $(RAY)  ## a grid on a Ray cluster of three local nodes, one of which is killed, and in an S3 server, killed and continued
+	$(BIN)/pytest tests/test_cluster.py -m ray
 
 lint: $(STAMP)  ## formatting, lint rules and types
 	$(BIN)/ruff format --check .

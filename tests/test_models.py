@@ -187,10 +187,10 @@ def test_the_weight_of_the_kl_is_that_of_training_only() -> None:
     x, y = batch((1, 28, 28))
     model = build(RECIPES["vae"], Config(kl_weight=0.25), (1, 28, 28), 10)
     seen = {}
-    losses = model.step(x, y, lambda player, loss: seen.update({player: loss}), torch.Generator().manual_seed(0))
+    losses = model.step(x, y, lambda player, loss: seen.update({player: loss}), Noise.seeded(0))
     torch.testing.assert_close(seen["autoencoder"], losses["reconstruction"] + 0.25 * losses["kl"])
     assert isinstance(model, Autoencoder)
-    terms = model.terms(x, y, torch.Generator().manual_seed(0))
+    terms = model.terms(x, y, Noise.seeded(0))
     torch.testing.assert_close(losses["kl"], terms["kl"].mean())
 
 

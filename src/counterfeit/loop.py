@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -141,7 +141,7 @@ class State:
         optimiser.step()
 
 
-def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+def averaging(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
     """Exponential moving average, whose decay grows to `decay` as (1 + t) / (10 + t) after t updates.
 
     With a constant one the average would still be a tenth of untrained weights after 2,300 steps at 0.999. The ramp is
@@ -149,7 +149,7 @@ def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | in
     """
 
     @torch.no_grad()
-    def update(averages: list[Tensor], weights: list[Tensor], updates: Tensor | int) -> None:
+    def update(averages: Sequence[Tensor], weights: Sequence[Tensor], updates: Tensor | int) -> None:
         t = int(updates)
         share = 1 - min(decay, (1 + t) / (10 + t))
         for average, weight in zip(averages, weights, strict=True):
