@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test browser lint format bench seed pairs torture detectors checks parity full clean
+.PHONY: help demo test browser lint format bench seed pairs torture processes ray detectors checks parity full clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -28,6 +28,14 @@ $(BROWSER): $(STAMP)
 browser: $(BROWSER)  ## a report in an installed Chromium: phone and desk, light and dark; screenshots in build/browser
 	$(BIN)/pytest tests/test_browser.py -m browser
 
+RAY := $(VENV)/.ray
+$(RAY): $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ray,s3,emulator]'
+	@touch $@
+
+ray: $(RAY)  ## a grid on a Ray cluster of three local nodes, one of which is killed, and in an S3 server, killed and continued
+	$(BIN)/pytest tests/test_cluster.py -m ray
+
 lint: $(STAMP)  ## formatting, lint rules and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -49,6 +57,9 @@ pairs: $(STAMP)  ## all models on mnist and cifar10, one epoch each: images/s an
 
 torture: $(STAMP)  ## kill -9 a training run at 20 random moments; every resumed run must end bit-equal
 	$(BIN)/pytest tests/test_kill.py -m torture -rP
+
+processes: $(STAMP)  ## jobs of two and three processes: trained, scored, killed, resumed, held against one process
+	$(BIN)/pytest tests/test_processes.py -m 'processes or not processes' -rP
 
 detectors: $(STAMP)  ## train the three shipped detectors again (most of an hour on 2 cores)
 	$(BIN)/python benchmarks/train_detectors.py --data mnist

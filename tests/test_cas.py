@@ -61,7 +61,7 @@ def generator(images: ImageSet) -> Labelled:
 
     known = images.labels
     assert known is not None
-    drawn = Images("a generator", None, lambda n, seed: iter([images.images[rows(n, seed)]]))
+    drawn = Images("a generator", None, lambda n, seed, group: iter([images.images[rows(n, seed)]]))
     return Labelled(drawn, lambda n, seed: known[rows(n, seed)], images.classes, images.shape)
 
 

@@ -11,17 +11,17 @@ takes fixed draws. They are ours, and not those of the files that the literature
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
+
+from counterfeit.noise import Noise
 
 SEED = 20130520  # of the fixed draws, the same for all runs; a digest in the tests pins them
 BLOCK = 1000  # images drawn from one generator
 
 
-def draw(images: Tensor, rng: torch.Generator) -> Tensor:
+def draw(images: Tensor, rng: Noise) -> Tensor:
     """uint8 (B, C, H, W) -> float32 of the same shape, each 0 or 1, drawn from `rng`."""
-    evenly = torch.randint(255, images.shape, dtype=torch.uint8, device=images.device, generator=rng)
-    return (evenly < images).float()
+    return (rng.bytes(255, *images.shape) < images).float()
 
 
 def fixed(images: np.ndarray, split: str) -> np.ndarray:

@@ -15,8 +15,8 @@ import tyro
 from tyro.conf import FlagCreatePairsOff
 
 from counterfeit.config import ScoreConfig
-from counterfeit.console import say
-from counterfeit.errors import InputError
+from counterfeit.console import say, speaks
+from counterfeit.errors import InputError, Told
 from counterfeit.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Train
 from counterfeit.recipes import RECIPES
 from counterfeit.registry import Registry
@@ -25,6 +25,7 @@ from counterfeit.version import __version__
 T = TypeVar("T")
 PROG = "counterfeit"
 VERBS: Registry[Callable[[list[str]], int]] = Registry("verb")
+SHARED = ("train", "score")  # verbs that several processes can do together
 
 
 @VERBS.register("train")
@@ -38,7 +39,8 @@ def train(argv: list[str]) -> int:
     if asked.model != model:
         asked = parse(Train, argv, Train(tyro.MISSING, config=RECIPES[asked.model].config))
 
-    from counterfeit.verbs.train import Interrupted, fit, starting_config
+    from counterfeit.fitting import Interrupted
+    from counterfeit.verbs.train import fit, starting_config
 
     if asked.resume:
         # What the run was trained with takes the place of the model's own settings; options that were typed go on top.
@@ -113,16 +115,25 @@ def compare(argv: list[str]) -> int:
     asked = parse(Compare, argv)
 
     from counterfeit.comparison.render import terminal
+    from counterfeit.fitting import Interrupted
     from counterfeit.verbs.compare import compare as contrast
     from counterfeit.verbs.compare import described
-    from counterfeit.verbs.train import Interrupted
 
     # The grid file's own settings are the defaults; what was typed goes on top.
     grid = described(asked.sources)
     asked = parse(Compare, argv, Compare(tyro.MISSING, config=grid.score))
     settings = score_settings(asked.config)
     try:
-        found = contrast(asked.sources, out=asked.out, rank_by=asked.rank_by, **settings)
+        found = contrast(
+            asked.sources,
+            out=asked.out,
+            rank_by=asked.rank_by,
+            workers=asked.workers,
+            engine=asked.engine,
+            address=asked.address,
+            cpus_per_run=asked.cpus_per_run,
+            **settings,
+        )
     except Interrupted:
         say("stopped with a checkpoint; the same command goes on")
         return 130
@@ -188,6 +199,13 @@ def _in_one_line(box: str) -> str:
     return " ".join(kept).removeprefix("Error parsing config: ")
 
 
+def told_here(error: InputError) -> bool:
+    """Of processes that all have an error one tells it: until they are joined, the first on each machine."""
+    torch = sys.modules.get("torch")
+    joined = torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized()
+    return not isinstance(error, Told) and (joined or os.environ.get("LOCAL_RANK", "0") == "0")
+
+
 def overview() -> str:
     """What `counterfeit --help` prints."""
     verbs = "\n".join(f"  {name:<12}{VERBS[name].__doc__}" for name in VERBS)
@@ -218,12 +236,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     if words[0] == "--version":
         print(f"{PROG} {__version__}")
         sys.exit(0)
+    if not speaks():
+        sys.stdout = open(os.devnull, "w")
     try:
+        if os.environ.get("WORLD_SIZE", "1") != "1" and words[0] in VERBS and words[0] not in SHARED:
+            raise InputError(f"{words[0]} is the work of one process: start it without torchrun")
         code = VERBS[words[0]](words[1:])
         sys.stdout.flush()
         sys.exit(code)
     except InputError as error:
-        say(f"{PROG}: {' '.join(str(error).split())}")
+        if told_here(error):
+            print(f"{PROG}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         say(f"{PROG}: interrupted")

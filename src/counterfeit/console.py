@@ -1,7 +1,11 @@
-"""What a person sees while we work: messages and progress, always on stderr, so that stdout stays for results."""
+"""What a person sees while we work: messages and progress, always on stderr, so that stdout stays for results.
+
+Of the processes that torchrun started, the first speaks for all.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +14,14 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
+def speaks() -> bool:
+    """Whether this process is the one of its job that the user hears."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def stderr() -> Console:
     """A console on the stderr of this moment (tests and notebooks replace it)."""
-    return Console(file=sys.stderr, emoji=False, highlight=False, soft_wrap=True)
+    return Console(file=sys.stderr, quiet=not speaks(), emoji=False, highlight=False, soft_wrap=True)
 
 
 def say(message: str) -> None:

@@ -18,3 +18,11 @@ class RunError(InputError):
 
 class NonFiniteError(InputError):
     """Training reached a loss or weight that is not a finite number; the last good checkpoint is kept."""
+
+
+class Told(InputError):
+    """The error of another process of this job, which tells the user of it."""
+
+
+class Abandoned(InputError):
+    """Another process of this job has ended, and this one cannot go on without it."""

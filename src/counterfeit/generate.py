@@ -15,6 +15,8 @@ from torch import Tensor
 from counterfeit.errors import InputError
 from counterfeit.images import to_float, to_uint8
 from counterfeit.models import Autoencoder, Family
+from counterfeit.noise import Noise
+from counterfeit.processes import ALONE, Group
 
 BLOCK = 128
 
@@ -43,22 +45,28 @@ def labels_for(model: Family, n: int, labels: int | Sequence[int] | np.ndarray |
 
 
 @torch.inference_mode()
-def samples(model: Family, n: int, seed: int, labels: np.ndarray | None, batch_size: int) -> Iterator[np.ndarray]:
-    """Yield n samples as uint8 arrays (≤ batch_size, C, H, W)."""
+def samples(
+    model: Family, n: int, seed: int, labels: np.ndarray | None, batch_size: int, group: Group = ALONE
+) -> Iterator[np.ndarray]:
+    """Yield n samples as uint8 arrays (≤ batch_size, C, H, W); of several processes, this one's blocks of them."""
     device = next(model.parameters()).device
-    rng = torch.Generator(device).manual_seed(seed)
+    rng = Noise.seeded(seed, device)
 
-    def block(start: int) -> np.ndarray:
-        y = None if labels is None else torch.from_numpy(_padded(labels[start : start + BLOCK])).to(device)
-        return to_uint8(model.decode(model.noise(BLOCK, rng), y)).cpu().numpy()
+    def blocks() -> Iterator[np.ndarray]:
+        for i, start in enumerate(range(0, n, BLOCK)):
+            z = model.noise(BLOCK, rng)  # that of the others' blocks too: the next draw goes on from there
+            if i % group.world != group.rank:
+                continue
+            y = None if labels is None else torch.from_numpy(_padded(labels[start : start + BLOCK])).to(device)
+            yield to_uint8(model.decode(z, y)).cpu().numpy()
 
-    yield from _rebatch((block(start) for start in range(0, n, BLOCK)), n, batch_size)
+    yield from _rebatch(blocks(), len(group.shares(n, BLOCK)[group.rank]), batch_size)
 
 
 @torch.inference_mode()
 def noise(model: Family, n: int, seed: int) -> np.ndarray:
     """The latent vectors, float32 (n, Z), of which `samples` makes its images."""
-    rng = torch.Generator(next(model.parameters()).device).manual_seed(seed)
+    rng = Noise.seeded(seed, next(model.parameters()).device)
     blocks = [model.noise(BLOCK, rng).cpu().numpy() for _ in range(0, n, BLOCK)]
     return np.concatenate(blocks)[:n]
 
@@ -88,7 +96,7 @@ def mean_terms(
 ) -> dict[str, float]:
     """Mean loss over images and its terms apart, in nats an image: `loss` first. Summed in float64."""
     device = next(model.parameters()).device
-    rng = torch.Generator(device).manual_seed(seed)
+    rng = Noise.seeded(seed, device)
     sums: dict[str, float] = {}
     for start in range(0, len(images), batch_size):
         x = to_float(_as_tensor(images[start : start + batch_size]).to(device))
@@ -123,7 +131,7 @@ def _as_tensor(images: np.ndarray) -> Tensor:
 
 def _rebatch(blocks: Iterator[np.ndarray], n: int, batch_size: int) -> Iterator[np.ndarray]:
     """Cut a stream of blocks into batches of batch_size, n images in all."""
-    held = next(blocks)
+    held = next(blocks, np.empty(0))
     sent = 0
     while sent < n:
         size = min(batch_size, n - sent)

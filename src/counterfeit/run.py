@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from counterfeit.device import pick_device
 from counterfeit.errors import InputError, RunError
 from counterfeit.likelihood import Likelihood, bounded, likelihood
 from counterfeit.models import Autoencoder, Family, build
+from counterfeit.processes import Group
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import DataRecord, RunFolder, load_checkpoint
 from counterfeit.runs.checkpoint import read_index
 from counterfeit.scoring import Images, Score, Scorer, judge
 from counterfeit.scoring.cas import Labelled, cas
-from counterfeit.scoring.images import subset
+from counterfeit.scoring.images import BATCH, subset
 from counterfeit.scoring.receipt import made_here, of_set
 
 Labels = int | Sequence[int] | np.ndarray | None
@@ -38,15 +39,17 @@ class Run:
 
     Attributes:
         path: the folder.
+        name: by which receipts and comparisons call it: the folder, unless that is a copy of what lies elsewhere.
         device: where it computes, as it was asked for.
         record: run.json; its model_name, config and data are at hand by themselves.
     """
 
-    def __init__(self, path: str | Path, device: str = "auto") -> None:
+    def __init__(self, path: str | Path, device: str = "auto", name: str | None = None) -> None:
         """Raises RunError when there is no run or it is damaged; the weights are read on first use."""
         self.folder = RunFolder(path)
         self.record = self.folder.read_record()
         self.path = self.folder.path
+        self.name = name or str(self.path)
         self.model_name: str = self.record.model
         self.config: Config = self.record.config
         self.data: DataRecord = self.record.data
@@ -140,8 +143,9 @@ class Run:
         `scorer`, from `judge.prepared`, saves reading the real images' features again for every run.
         """
         config = ScoreConfig.of({"real": real, **settings})
+        scorer = scorer or judge.prepared(config, self.config)
         result = judge.score(self._drawn(), config, self.config, scorer)
-        return self._keep(result, result.receipt["detector"]["name"], config)
+        return scorer.group.by_first(partial(self._keep, result, result.receipt["detector"]["name"], config))
 
     def cas(self, real: Any = None, n: int = 10_000, **settings: Any) -> Score:
         """Classification Accuracy Score of this run, kept in its scores folder; see `counterfeit.cas`."""
@@ -156,10 +160,10 @@ class Run:
     def _drawn(self) -> Images:
         """This run as something to score."""
 
-        def draw(n: int, seed: int) -> Iterator[np.ndarray]:
-            return self.sample_batches(n, seed=seed)
+        def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
+            return generate.samples(self.model, n, seed, self.labels(n), BATCH, group)
 
-        return Images(str(self.path), None, draw, self.weights_sha256, self.labels, self.data.shape)
+        return Images(self.name, None, draw, self.weights_sha256, self.labels, self.data.shape)
 
     def _keep(self, score: Score, by: str, config: ScoreConfig) -> Score:
         of = score.receipt["real"]
@@ -202,7 +206,7 @@ class Run:
         y = self._given(n, None if data.labels is None or not model.classes else data.labels[rows])
         found = likelihood(model, self._checked(pixels[rows]), y, k, seed)
         receipt = {
-            "run": str(self.path),
+            "run": self.name,
             "model": self.model_name,
             "real": of_set(data),
             "pixels": "black and white" if found.binarised else "grey",

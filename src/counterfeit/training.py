@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -21,9 +22,10 @@ from counterfeit.data import ImageSet
 from counterfeit.data.image_set import BLOCK
 from counterfeit.data.rows import is_stored, take
 from counterfeit.device import pick_device
-from counterfeit.errors import NonFiniteError, RunError
+from counterfeit.errors import Abandoned, InputError, NonFiniteError, RunError, Told
 from counterfeit.loop import EpochEnded, Event, Logged, State, Stepped, Stopped, run_steps, steps_per_epoch
 from counterfeit.models import Autoencoder, Family, build
+from counterfeit.processes import ALONE, Group
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import DataRecord, RunFolder, RunRecord, load_checkpoint, provenance, save_checkpoint
 from counterfeit.runs.checkpoint import read_index
@@ -75,14 +77,21 @@ class Training:
         resume: bool = False,
         array: Any = None,
         labels: Any = None,
+        group: Group = ALONE,
     ) -> None:
         """Everything that can be wrong with the input is found here, before anything is written.
 
         Args:
             array: images for config.data == "array", see `counterfeit.data.load`.
             labels: of the array.
+            group: the processes that train together: each reads data and checkpoint, the first writes the folder.
         """
-        self.recipe, self.config, self.folder = RECIPES[model], config, folder
+        self.recipe, self.config, self.folder, self.group = RECIPES[model], config, folder, group
+        if config.batch_size % group.world:
+            raise InputError(
+                f"--batch-size {config.batch_size} cannot be shared out evenly by {group.world} processes: "
+                f"pass a multiple of {group.world}"
+            )
         self.earlier = folder.read_record() if resume else None
         if self.earlier:
             self._check_settings(self.earlier)
@@ -113,23 +122,28 @@ class Training:
         # Late in training Adam's moments decay into denormal numbers, which CPUs compute many times slower.
         torch.set_flush_denormal(True)
         try:
-            state = State.fresh(self.model, self.config, self.device)
-            with self._writing():
-                if self.earlier is None:
-                    self.folder.create()
-                with self.folder.lock():
-                    yield from self._begin(state)
-                    self.folder.samples.mkdir(exist_ok=True)
-                    yield from self._train(state, stop)
+            state = State.fresh(self.model, self.config, self.device, self.group)
+            with self._writing(), ExitStack() as held:
+                self.group.by_first(partial(self._open, held))
+                yield from self.group.everyone(partial(self._begin, state))
+                yield from self._train(state, stop)
         finally:
             torch.set_flush_denormal(False)  # PyTorch's default: the process may go on to other things
 
-    def _begin(self, state: State) -> Iterator[Resumed]:
-        """Write or renew run.json, and take over the checkpoint."""
-        here = provenance(self.device)
+    def _open(self, held: ExitStack) -> None:
+        """Make the folder of a new run, and lock it."""
         if self.earlier is None:
-            self.folder.write_record(RunRecord(self.recipe.name, self.config, self._data_record(), here, []))
-            return
+            self.folder.create()
+        held.enter_context(self.folder.lock())
+        self.folder.samples.mkdir(exist_ok=True)
+
+    def _begin(self, state: State) -> list[Resumed]:
+        """Write or renew run.json, and take over the checkpoint."""
+        if self.earlier is None:
+            if self.group.first:
+                here = provenance(self.device)
+                self.folder.write_record(RunRecord(self.recipe.name, self.config, self._data_record(), here, []))
+            return []
         index = read_index(self.folder.checkpoint)
         if index and index.epoch > self.config.epochs:
             raise RunError(
@@ -137,12 +151,13 @@ class Training:
             )
         if index and index.step:  # else the run was stopped before its first step: the start is where it goes on
             state.load(load_checkpoint(self.folder.checkpoint, GROUPS), index.step)
-        self.folder.cut_log(state.step)
-        resumed_by = [*self.earlier.resumed_by, {"from_step": state.step, **here}]
-        self.folder.write_record(
-            dataclasses.replace(self.earlier, config=self.config, resumed_by=resumed_by, finished=None)
-        )
-        yield Resumed(state.step)
+        if self.group.first:
+            self.folder.cut_log(state.step)
+            resumed_by = [*self.earlier.resumed_by, {"from_step": state.step, **provenance(self.device)}]
+            self.folder.write_record(
+                dataclasses.replace(self.earlier, config=self.config, resumed_by=resumed_by, finished=None)
+            )
+        return [Resumed(state.step)]
 
     def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | ScoredEpoch | Tested]:
         static = self.config.binarise == "static"
@@ -152,25 +167,33 @@ class Training:
         )
         for event in run_steps(state, pixels, labels, self.config, stop):
             match event:
-                case Logged():
+                case Logged() if self.group.first:
                     row = {"epoch": event.epoch, "step": event.step, **event.losses}
                     self.folder.append_log({**row, "images_per_s": round(event.images_per_s, 1)})
                 case EpochEnded():
-                    self._draw_samples(state, event.epoch)
-                    scored = self._score(state, event.epoch)
-                    self._save(state)  # last, so that what a kill leaves undone is done again
+                    scored = self.group.by_first(partial(self._end_epoch, state, event.epoch))
                     yield event
                     yield from scored
                     continue
                 case Stopped():
-                    self._save(state)
-                    self._draw_curves()
+                    self.group.by_first(partial(self._stop, state))
                     yield event
                     return
             yield event
-        yield from self._finish(state)
+        yield from self.group.by_first(partial(self._finish, state))
 
-    def _finish(self, state: State) -> Iterator[Tested]:
+    def _end_epoch(self, state: State, epoch: int) -> list[ScoredEpoch]:
+        self._draw_samples(state, epoch)
+        scored = self._score(state, epoch)
+        self._save(state)  # last, so that what a kill leaves undone is done again
+        return scored
+
+    def _stop(self, state: State) -> None:
+        self._save(state)
+        self._draw_curves()
+
+    def _finish(self, state: State) -> list[Tested]:
+        tested = []
         log = self.folder.read_log()
         done = bool(log) and log[-1]["step"] == state.step and "test_loss" in log[-1]
         if self.test is not None and isinstance(self.model, Autoencoder) and not done:
@@ -180,10 +203,11 @@ class Training:
                 losses = generate.mean_terms(model, self._evaluated(self.test), labels, self.config.seed)
             row = {f"test_{name}": value for name, value in losses.items()}
             self.folder.append_log({"epoch": self.config.epochs, "step": state.step, **row})
-            yield Tested(losses)
+            tested.append(Tested(losses))
         self._draw_curves()
         ended = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self.folder.write_record(dataclasses.replace(self.folder.read_record(), finished=ended))
+        return tested
 
     def _score(self, state: State, epoch: int) -> list[ScoredEpoch]:
         """FID of samples with the noise of the run's seed, the same every time, logged as a row of its own."""
@@ -194,8 +218,8 @@ class Training:
             self.scorer = judge.small_scorer(self.test or self.data, self.config.device)
         with _sampling(state) as model:
 
-            def draw(n: int, seed: int) -> Iterator[np.ndarray]:
-                return generate.samples(model, n, seed, generate.labels_for(model, n, None), n)
+            def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
+                return generate.samples(model, n, seed, generate.labels_for(model, n, None), n, group)
 
             images_drawn = Images(str(self.folder), None, draw)
             score = self.scorer.score(images_drawn, ["fid"], SAMPLES_SCORED, self.config.seed)
@@ -269,7 +293,11 @@ class Training:
     def _writing(self) -> Iterator[None]:
         try:
             yield
+        except Abandoned as error:
+            raise Abandoned(f"{error}; {self._last_good()}; the same command with --resume goes on") from None
         except NonFiniteError as error:
+            if not self.group.first:
+                raise Told(str(error)) from None
             raise NonFiniteError(f"{error}; {self._last_good()}; a lower --lr may help") from None
         except OSError as error:
             reason = error.strerror or str(error)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import final
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from counterfeit.models.family import Autoencoder
+from counterfeit.noise import Noise
 
 MEMORY = 0.01  # weight of the newest batch in the running moments of the codes: they look back about 100 steps
 
@@ -39,7 +40,7 @@ class AE(Autoencoder):
     def players(self) -> dict[str, nn.Module]:
         return {"autoencoder": self}
 
-    def terms(self, x: Tensor, y: Tensor | None, rng: Generator) -> dict[str, Tensor]:
+    def terms(self, x: Tensor, y: Tensor | None, rng: Noise) -> dict[str, Tensor]:
         z = self.encoder(x)
         if self.training:
             self._track(z.detach())
@@ -55,11 +56,11 @@ class AE(Autoencoder):
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.encoder(x)
 
-    def noise(self, n: int, rng: Generator) -> Tensor:
+    def noise(self, n: int, rng: Noise) -> Tensor:
         mean, second = self.mean.double(), self.second.double()
         # A covariance from running moments can miss positive definiteness by rounding: eigh and a clamp always work.
         variances, axes = torch.linalg.eigh(second - torch.outer(mean, mean))
-        eps = torch.randn(n, self.latent, generator=rng, device=rng.device)
+        eps = rng.normal(n, self.latent)
         return self.mean + eps @ (axes * variances.clamp(min=0).sqrt()).T.float()
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:

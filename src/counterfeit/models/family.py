@@ -10,7 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
+
+from counterfeit.noise import Noise
 
 # update(player, loss): one optimiser step on that player's parameters, and on nothing else. The loop provides it.
 Update = Callable[[str, Tensor], None]
@@ -34,7 +36,7 @@ class Family(nn.Module, ABC):
         """The modules that are optimised apart, by name: their parameters are disjoint and together all there are."""
 
     @abstractmethod
-    def step(self, x: Tensor, y: Tensor | None, update: Update, rng: Generator) -> dict[str, Tensor]:
+    def step(self, x: Tensor, y: Tensor | None, update: Update, rng: Noise) -> dict[str, Tensor]:
         """One training step, as the paper's algorithm box says it.
 
         Args:
@@ -48,7 +50,7 @@ class Family(nn.Module, ABC):
         """
 
     @abstractmethod
-    def noise(self, n: int, rng: Generator) -> Tensor:
+    def noise(self, n: int, rng: Noise) -> Tensor:
         """Draw n latent vectors from the distribution that samples are generated from: (n, Z)."""
 
     @abstractmethod
@@ -72,14 +74,14 @@ class Autoencoder(Family):
         """Images (B, C, H, W) in [0, 1] -> latent vectors (B, Z); of a distribution, the mean."""
 
     @abstractmethod
-    def terms(self, x: Tensor, y: Tensor | None, rng: Generator) -> dict[str, Tensor]:
+    def terms(self, x: Tensor, y: Tensor | None, rng: Noise) -> dict[str, Tensor]:
         """The loss's terms, whose sum it is: each (B,), in nats an image."""
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Images -> their encoding, decoded: (B, C, H, W) in [0, 1]."""
         return self.decode(self.encode(x, y), y)
 
-    def step(self, x: Tensor, y: Tensor | None, update: Update, rng: Generator) -> dict[str, Tensor]:
+    def step(self, x: Tensor, y: Tensor | None, update: Update, rng: Noise) -> dict[str, Tensor]:
         terms = {name: term.mean() for name, term in self.terms(x, y, rng).items()}
         loss = torch.stack([term * self.weights.get(name, 1.0) for name, term in terms.items()]).sum()
         update("autoencoder", loss)

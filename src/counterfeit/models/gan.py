@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import final
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from counterfeit.losses import Adversarial
 from counterfeit.models.family import Family, Update
+from counterfeit.noise import Noise
 
 
 @final
@@ -20,29 +21,45 @@ class GAN(Family):
     """
 
     def __init__(
-        self, discriminator: nn.Module, generator: nn.Module, loss: Adversarial, latent: int, target: float = 1.0
+        self,
+        discriminator: nn.Module,
+        generator: nn.Module,
+        loss: Adversarial,
+        latent: int,
+        target: float = 1.0,
+        instance_noise: float = 0.0,
     ) -> None:
-        """`discriminator` gives raw outputs (B, 1); `generator` gives pixels before the tanh; `target`: see the loss."""
+        """`discriminator` gives raw outputs (B, 1); `generator` gives pixels before the tanh.
+
+        `target` is what the discriminator shall say of a real image, `instance_noise` the standard deviation of noise
+        on every image that it sees (Sønderby et al. 2017, arXiv:1610.04490).
+        """
         super().__init__(latent)
-        self.discriminator, self.generator, self.loss, self.target = discriminator, generator, loss, target
+        self.discriminator, self.generator, self.loss = discriminator, generator, loss
+        self.target, self.instance_noise = target, instance_noise
 
     def players(self) -> dict[str, nn.Module]:
         return {"discriminator": self.discriminator, "generator": self.generator}
 
-    def step(self, x: Tensor, y: Tensor | None, update: Update, rng: Generator) -> dict[str, Tensor]:
+    def step(self, x: Tensor, y: Tensor | None, update: Update, rng: Noise) -> dict[str, Tensor]:
         real = x * 2 - 1
         fake = self.generator(self.noise(len(x), rng)).tanh()
 
-        judged = self.discriminator(real), self.discriminator(fake.detach())
-        d_loss = self.loss.discriminator(*judged, self.target).mean()
+        shown = torch.cat([self.noisy(real, rng), self.noisy(fake.detach(), rng)])
+        both = self.discriminator(shown)  # (2B, 1): one pass is quicker than two
+        d_loss = self.loss.discriminator(both[: len(x)], both[len(x) :], self.target).mean()
         update("discriminator", d_loss)
 
-        g_loss = self.loss.generator(self.discriminator(fake)).mean()
+        g_loss = self.loss.generator(self.discriminator(self.noisy(fake, rng))).mean()
         update("generator", g_loss)
         return {"d_loss": d_loss, "g_loss": g_loss}
 
-    def noise(self, n: int, rng: Generator) -> Tensor:
-        return torch.rand(n, self.latent, generator=rng, device=rng.device) * 2 - 1  # uniform on [-1, 1]
+    def noisy(self, images: Tensor, rng: Noise) -> Tensor:
+        """Images in [-1, 1] as the discriminator sees them: with instance noise on them."""
+        return images + self.instance_noise * rng.normal(*images.shape) if self.instance_noise else images
+
+    def noise(self, n: int, rng: Noise) -> Tensor:
+        return rng.uniform(n, self.latent) * 2 - 1  # uniform on [-1, 1]
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return (self.generator(z).tanh() + 1) / 2

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import final
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from counterfeit.losses import kl_standard_normal
 from counterfeit.models.family import Autoencoder
+from counterfeit.noise import Noise
 
 
 @final
@@ -41,9 +42,9 @@ class VAE(Autoencoder):
         mu, logvar = self.encoder(x, y).chunk(2, dim=1)
         return mu, logvar
 
-    def terms(self, x: Tensor, y: Tensor | None, rng: Generator) -> dict[str, Tensor]:
+    def terms(self, x: Tensor, y: Tensor | None, rng: Noise) -> dict[str, Tensor]:
         mu, logvar = self.posterior(x, y)
-        eps = torch.randn(mu.shape, generator=rng, device=mu.device)
+        eps = rng.normal(*mu.shape)
         z = torch.addcmul(mu, eps, (0.5 * logvar).exp())  # the reparameterisation trick, eq. 4
         return {
             "reconstruction": self.likelihood(self.decoder(z, y), x),
@@ -53,8 +54,8 @@ class VAE(Autoencoder):
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.posterior(x, y)[0]
 
-    def noise(self, n: int, rng: Generator) -> Tensor:
-        return torch.randn(n, self.latent, generator=rng, device=rng.device)
+    def noise(self, n: int, rng: Noise) -> Tensor:
+        return rng.normal(n, self.latent)
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return self.decoder(z, y).sigmoid()

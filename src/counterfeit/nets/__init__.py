@@ -7,6 +7,7 @@ Letters: B batch, C channels, H and W height and width, Z latent length, K class
 """
 
 from counterfeit.nets import dcgan, mlp
+from counterfeit.nets.batch_norm import share_batch_norm
 from counterfeit.nets.pair import NETS, Pair, Shape
 
-__all__ = ["NETS", "Pair", "Shape", "dcgan", "mlp"]
+__all__ = ["NETS", "Pair", "Shape", "dcgan", "mlp", "share_batch_norm"]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy
 import torch
 
+from counterfeit import processes
 from counterfeit.version import __version__
 
 
@@ -37,6 +38,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
             "platform": platform.platform(),
             "cpus": os.cpu_count(),
             "threads": torch.get_num_threads(),
+            "processes": processes.count(),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         },
     }

@@ -23,6 +23,7 @@ from counterfeit.device import pick_device
 from counterfeit.errors import InputError
 from counterfeit.metrics import Value
 from counterfeit.metrics.label_accuracy import label_accuracy
+from counterfeit.processes import ALONE
 from counterfeit.scoring import receipt
 from counterfeit.scoring.images import Images, check_form, subset
 from counterfeit.scoring.kept import Arrays, kept, key_of
@@ -39,7 +40,7 @@ class Labelled:
 
     Attributes:
         images: where they come from.
-        labels: (n, seed) -> integers (n,), one for each image of `images.draw(n, seed)`.
+        labels: (n, seed) -> integers (n,), one for each image of `images.draw(n, seed, ALONE)`.
         classes: the labels' names.
         shape: (C, H, W) of an image.
         trained_on: digest of the images that the generator was trained on, None where that is not known.
@@ -104,7 +105,7 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
 def _drawn(fakes: Labelled, test: ImageSet, n: int, recipe: Recipe, device: torch.device) -> tuple[Value, SmallCNN]:
     """The score of one draw and one classifier, both of the recipe's seed."""
     labels = in_terms_of(test.classes, fakes.labels(n, recipe.seed), fakes.classes, fakes.images.name)
-    images = np.concatenate(list(fakes.images.draw(n, recipe.seed)))
+    images = np.concatenate(list(fakes.images.draw(n, recipe.seed, ALONE)))
     what = f"{CLASSIFIER}: {recipe.epochs} epochs on {n:,} images of {fakes.images.name}"
     network = fit(images, labels, len(test.classes), sized(recipe, n), device, what)
     assert test.labels is not None

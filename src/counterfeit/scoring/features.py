@@ -10,7 +10,9 @@ import numpy as np
 from counterfeit.console import progress
 from counterfeit.data import ImageSet
 from counterfeit.detectors import Detector, Features
-from counterfeit.scoring.images import subset
+from counterfeit.generate import BLOCK
+from counterfeit.processes import Group
+from counterfeit.scoring.images import Images, subset
 from counterfeit.scoring.kept import Arrays, kept, key_of
 
 NONE = np.zeros((0, 0), np.float32)  # stands in a cached file for class probabilities that a detector does not give
@@ -23,6 +25,26 @@ def of_batches(detector: Detector, batches: Iterator[np.ndarray], n: int, what: 
     probabilities = [f.probabilities for f in found if f.probabilities is not None]
     return Features(
         np.concatenate([f.features for f in found]), np.concatenate(probabilities) if probabilities else None
+    )
+
+
+def of_generated(detector: Detector, fakes: Images, n: int, seed: int, what: str, group: Group) -> Features | None:
+    """Features of n generated images, which processes draw and look at in shares: all in the first, None in others.
+
+    They are what one process finds, bit for bit: blocks of one size, in generator and detector, see to that.
+    """
+    shares = group.shares(n, BLOCK)
+    mine = len(shares[group.rank])
+    found = group.everyone(lambda: of_batches(detector, fakes.draw(n, seed, group), mine, what) if mine else None)
+    parts = group.gather(found)
+    if parts is None:
+        return None
+    order = np.argsort(np.concatenate(shares))
+    there = [part for part in parts if part is not None]
+    probabilities = [part.probabilities for part in there if part.probabilities is not None]
+    return Features(
+        np.concatenate([part.features for part in there])[order],
+        np.concatenate(probabilities)[order] if probabilities else None,
     )
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from counterfeit import data as datasets
 from counterfeit.data import ImageSet
 from counterfeit.errors import InputError
+from counterfeit.generate import BLOCK
+from counterfeit.processes import ALONE, Group
 
 BATCH = 1000
 
@@ -23,8 +25,9 @@ class Images:
     Attributes:
         name: for the receipt, such as a path.
         most: how many there are; None where as many as one likes can be drawn.
-        draw: (n, seed) -> batches of uint8 (≤ BATCH, C, H, W), n images in all; another seed is an independent draw of
-            a generator, and another subset of images at hand.
+        draw: (n, seed, group) -> batches of uint8 (≤ BATCH, C, H, W), n images in all, of which each process of the
+            group gets its share; another seed is an independent draw of a generator, and another subset of images at
+            hand.
         digest: SHA-256 of images at hand, of a run that of its weights, None for another generator.
         shape: (C, H, W) where it is known before anything is drawn.
         labels: n -> the labels (n,) that `draw(n, …)` generates for, or None.
@@ -32,7 +35,7 @@ class Images:
 
     name: str
     most: int | None
-    draw: Callable[[int, int], Iterator[np.ndarray]]
+    draw: Callable[[int, int, Group], Iterator[np.ndarray]]
     digest: str | None = None
     labels: Callable[[int], np.ndarray | None] = lambda n: None
     shape: tuple[int, int, int] | None = None
@@ -41,23 +44,23 @@ class Images:
     def of_set(cls, images: ImageSet) -> Images:
         """Images at hand; n < all takes a seeded subset."""
 
-        def draw(n: int, seed: int) -> Iterator[np.ndarray]:
-            for rows in subset(len(images), n, seed):
+        def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
+            for rows in subset(len(images), n, seed, group):
                 yield np.asarray(images.images[rows])
 
         return cls(images.name, len(images), draw, images.digest)
 
     @classmethod
     def of_callable(cls, function: Callable[[int, int], Any]) -> Images:
-        """A generator of the user's: function(n, seed) gives n images as a uint8 array."""
+        """A generator of the user's: function(n, seed) gives n images as a uint8 array, the same in every process."""
         name = getattr(function, "__name__", type(function).__name__)
 
-        def draw(n: int, seed: int) -> Iterator[np.ndarray]:
+        def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
             images = datasets.load(function(n, seed)).images
             if len(images) != n:
                 raise InputError(f"{name}({n}, {seed}) gave {len(images)} images; it must give {n}")
-            for start in range(0, n, BATCH):
-                yield images[start : start + BATCH]
+            for rows in subset(n, n, seed, group):
+                yield images[rows]
 
         return cls(name, None, draw)
 
@@ -89,9 +92,13 @@ def check_form(name: str, shape: tuple[int, int, int], like: ImageSet) -> None:
         )
 
 
-def subset(total: int, n: int, seed: int) -> Iterator[np.ndarray]:
-    """Row numbers of n of `total` images in ascending batches: all of them, or a seeded choice."""
+def subset(total: int, n: int, seed: int, group: Group = ALONE) -> Iterator[np.ndarray]:
+    """Row numbers of n of `total` images in ascending batches: all of them, or a seeded choice.
+
+    Of several processes each gets its share.
+    """
     rows = np.arange(total) if n >= total else np.sort(np.random.default_rng(seed).permutation(total)[:n])
+    rows = rows[group.shares(len(rows), BLOCK)[group.rank]]
     for start in range(0, len(rows), BATCH):
         yield rows[start : start + BATCH]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from counterfeit import data as datasets
-from counterfeit import detectors
+from counterfeit import detectors, processes
 from counterfeit.config import Config, ScoreConfig
 from counterfeit.console import say
 from counterfeit.data import DATASETS, ImageSet
@@ -31,17 +32,27 @@ def score(source: Any, config: ScoreConfig, trained: Config | None = None, score
         InputError: something named is wrong, missing, or does not fit.
     """
     scorer = scorer or prepared(config, trained)
-    fakes = source if isinstance(source, Images) else Images.of(source, scorer.real, config.skip_bad)
-    if fakes.shape is not None:
-        check_form(fakes.name, fakes.shape, scorer.real)
-    names = metric_names(config, scorer, fakes.labels(1) is not None)
+    fakes, names = scorer.group.everyone(partial(_checked, source, config, scorer))
     return scorer.score(fakes, names, config.n, config.seed, config.repeats)
 
 
+def _checked(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, list[str]]:
+    """What is scored, and the metrics' names."""
+    fakes = source if isinstance(source, Images) else Images.of(source, scorer.real, config.skip_bad)
+    if fakes.shape is not None:
+        check_form(fakes.name, fakes.shape, scorer.real)
+    return fakes, metric_names(config, scorer, fakes.labels(1) is not None)
+
+
 def prepared(config: ScoreConfig, trained: Config | None = None) -> Scorer:
-    """The real images and the detector that are asked for. Raises InputError as `score` does."""
-    real, other, train = real_images(config, trained)
-    return Scorer(load_detector(config, real), real, other, train)
+    """The real images and the detector that are asked for, in each process of a job. Raises InputError as `score`."""
+    group = processes.join(config.device)
+
+    def load() -> Scorer:
+        real, other, train = real_images(config, trained)
+        return Scorer(load_detector(config, real), real, other, train, group=group)
+
+    return group.everyone(load)
 
 
 def metric_names(config: ScoreConfig, scorer: Scorer, labelled: bool) -> list[str]:

@@ -16,6 +16,7 @@ from counterfeit.detectors import Detector, Features
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS, Inputs, Metric, Value
 from counterfeit.metrics.memorisation import Reference, reference
+from counterfeit.processes import ALONE, Group
 from counterfeit.scoring import features, receipt
 from counterfeit.scoring.images import Images, subset
 from counterfeit.scoring.kept import Arrays, kept, key_of
@@ -33,6 +34,7 @@ class Scorer:
         other: another split of the same data, from which the floor is drawn; None where there is none.
         train: the images that the generator was trained on, for memorisation; None where they are not known.
         quiet: show no progress while the generated images are looked at.
+        group: the processes that look at them together; the first compares them with the real ones.
     """
 
     def __init__(
@@ -42,8 +44,9 @@ class Scorer:
         other: ImageSet | None = None,
         train: ImageSet | None = None,
         quiet: bool = False,
+        group: Group = ALONE,
     ) -> None:
-        self.quiet = quiet
+        self.quiet, self.group = quiet, group
         self.detector, self.real, self.other, self.train = detector, real, other, train
         self._found: dict[str, Features] = {}
 
@@ -57,14 +60,14 @@ class Scorer:
         """
         begun = time.perf_counter()
         wanted = {name: METRICS[name] for name in metrics}
-        n = usable(fakes, n, repeats)
+        n = self.group.everyone(partial(usable, fakes, n, repeats))
         draws = []
         for s in range(seed, seed + repeats):
             what = "" if self.quiet else f"{n:,} images of {fakes.name}"
-            found = features.of_batches(self.detector, fakes.draw(n, s), n, what)
-            draws.append(self._values(wanted, found, fakes.labels(n)))
+            found = features.of_generated(self.detector, fakes, n, s, what, self.group)
+            draws.append(self.group.by_first(partial(self._values, wanted, found, fakes.labels(n))))
         values = draws[0] if repeats == 1 else over_repeats(draws)
-        floors = self._floors(wanted, n, seed)
+        floors = self.group.by_first(partial(self._floors, wanted, n, seed))
         scored = {
             f"{label}[{self.detector.name}]": _scored(metric, values[label], floors.get(label), label, n)
             for metric in wanted.values()
@@ -79,7 +82,10 @@ class Scorer:
             self._found[images.digest] = features.of_real(self.detector, images, len(images), 0)
         return self._found[images.digest]
 
-    def _values(self, wanted: Mapping[str, Metric], found: Features, labels: np.ndarray | None) -> dict[str, Value]:
+    def _values(
+        self, wanted: Mapping[str, Metric], found: Features | None, labels: np.ndarray | None
+    ) -> dict[str, Value]:
+        assert found is not None
         real = self._of_real(self.real)
         inputs = Inputs(real.features, found.features, found.probabilities, real.probabilities, labels)
         if self.train is not None and any("train" in metric.needs for metric in wanted.values()):

@@ -1,0 +1,48 @@
+"""Random numbers by the batch, the same however many processes share the batch out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The only source of randomness of a training step, or of samples.
+
+    Every process holds the same generator, draws for the whole batch and keeps its own rows: N processes then compute
+    what one would, and their generators stay equal.
+
+    Attributes:
+        generator: draws on its own device.
+        rank, world: this process of how many; shapes are those of its rows, of which there are as many in each.
+    """
+
+    generator: torch.Generator
+    rank: int = 0
+    world: int = 1
+
+    @classmethod
+    def seeded(cls, seed: int, device: torch.device | str = "cpu") -> Noise:
+        """Of one process, from the seed's start."""
+        return cls(torch.Generator(device).manual_seed(seed))
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal, float32."""
+        return self._mine(torch.randn, shape)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Even on [0, 1), float32."""
+        return self._mine(torch.rand, shape)
+
+    def bytes(self, below: int, *shape: int) -> Tensor:
+        """Even on 0, 1, … below - 1, uint8."""
+        return self._mine(lambda whole, **on: torch.randint(below, whole, dtype=torch.uint8, **on), shape)
+
+    def _mine(self, draw: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
+        n, *rest = shape
+        whole = draw((n * self.world, *rest), generator=self.generator, device=self.generator.device)
+        return whole[self.rank * n : (self.rank + 1) * n]
