@@ -179,9 +179,7 @@ def _make(made: Path, root: Path, files: int, size: int | None, skip_bad: bool) 
         say(f"{root}: files that hold several frames: {several:,}; the first frame of each is used")
 
 
-def _convert(
-    path: Path, root: Path, files: int, size: int | None, bad: dict[str, str] | None
-) -> tuple[list[str], int]:
+def _convert(path: Path, root: Path, files: int, size: int | None, bad: dict[str, str] | None) -> tuple[list[str], int]:
     """Write the images as .npy; returns the subfolder of `root` that each lies in, "" for none, and how many files
     hold several frames."""
     while True:

@@ -21,7 +21,7 @@ def is_stored(images: np.ndarray) -> bool:
 
 
 def take(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """images[rows] (B, …) in memory, for rows (B,) from 0 up. Raises DataError for a memory map's file that is damaged."""
+    """images[rows] (B, …) in memory, for rows (B,) from 0 up. DataError where a memory map's file is damaged."""
     if not isinstance(images, np.memmap) or not is_stored(images):
         return np.asarray(images[rows])
     found = np.empty((len(rows), *images.shape[1:]), images.dtype)
