@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,20 @@ from grid_cases import GRID, numbers
 
 
 @pytest.fixture
-def start(tmp_path: Path, test_cache: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Starts `counterfeit compare grid.toml …` in a process of its own."""
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts `counterfeit compare grid.toml …` in a process of its own, which the test does not leave behind."""
+    begun = []
 
     def go(grid: str, *words: str) -> subprocess.Popen[str]:
         Path("grid.toml").write_text(grid)
-        return subprocess.Popen(
-            [sys.executable, "-m", "counterfeit", "compare", "grid.toml", *words], stderr=subprocess.PIPE, text=True
-        )
+        command = [sys.executable, "-m", "counterfeit", "compare", "grid.toml", *words]
+        begun.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+        return begun[-1]
 
-    return go
+    yield go
+    for process in begun:
+        process.kill()
+        process.communicate()
 
 
 def children(process: subprocess.Popen[str]) -> list[int]:
