@@ -105,13 +105,14 @@ def of_tuned(results: Json, data: str) -> str:
 
 
 def of_search(results: Json, model: str) -> str:
-    """The tries of one model, best first, and the FID of 2,000 samples on each data set."""
+    """The tries of one model, best first, and the FID of 2,000 samples on each data set that they were made on."""
     tries = sorted(results["search"][model]["tries"], key=lambda t: math.inf if t["ratio"] is None else t["ratio"])
-    lines = [["FID over the recipe's", "settings", *tries[0]["fid"]]]
+    lines = [["FID over the recipe's", "settings", "mnist", "cifar10"]]
     for found in tries:
-        settings = ", ".join(f"{name} {value}" for name, value in found["settings"].items()) or "the recipe itself"
-        scores = ["failed" if value is None else number(value) for value in found["fid"].values()]
-        lines.append(["–" if found["ratio"] is None else f"{found['ratio']:.2f}", settings, *scores])
+        settings = ", ".join(f"{name} {value}" for name, value in found["settings"].items()) or "**the recipe itself**"
+        note = f" ({found['note']})" if "note" in found else ""
+        scores = [number(found["fid"][data]) if data in found["fid"] else "–" for data in ("mnist", "cifar10")]
+        lines.append(["–" if found["ratio"] is None else f"{found['ratio']:.2f}", settings + note, *scores])
     return markdown(lines)
 
 
