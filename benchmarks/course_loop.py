@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from counterfeit.models import AE, GAN, VAE, Family
+from counterfeit.nets.conv import Conv2d, ConvTranspose2d
 from counterfeit.nets.linear import Linear
 from counterfeit.recipes import RECIPES
 
@@ -38,10 +39,21 @@ class PilDataset(Dataset):
 
 def plain(model: Family) -> Family:
     """The same network with the same weights, of PyTorch's own layers."""
-    for module in model.modules():
-        if isinstance(module, Linear):
-            module.__class__ = nn.Linear
+    for parent in list(model.modules()):
+        for name, module in parent.named_children():
+            if isinstance(module, Linear):
+                setattr(parent, name, _plain_linear(module))
+            elif isinstance(module, Conv2d | ConvTranspose2d):
+                module.__class__ = type(module).__base__
     return model
+
+
+def _plain_linear(ours: Linear) -> nn.Module:
+    theirs = nn.Linear(ours.in_features, ours.out_features)
+    theirs.load_state_dict(ours.state_dict())
+    if ours.slope is None:
+        return theirs
+    return nn.Sequential(theirs, nn.LeakyReLU(ours.slope, inplace=True) if ours.slope else nn.ReLU(inplace=True))
 
 
 def course_steps(name: str, model: Family, images: np.ndarray, labels: np.ndarray) -> Iterator[dict[str, float]]:

@@ -1,17 +1,18 @@
-"""Put the figures of the seed grid into README.md and docs/models: no figure there is typed by hand.
+"""Put the figures of the grids and of the search into README.md and docs/models: none there is typed by hand.
 
     counterfeit compare benchmarks/grids/seed.toml
     python benchmarks/publish.py [--comparison runs/seed/comparison.json]
 
-Copies the comparison (less its loss curves, which are long), its table and the samples of every model's first seed, and
+Copies a comparison (less its loss curves, which are long), its table and the samples of every model's first seed, and
 rewrites what stands between `<!-- figures: … -->` and `<!-- end -->` in the pages. Without --comparison it takes what
-is in benchmarks/results/seed.
+is in benchmarks/results already.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import shutil
 import statistics
@@ -23,7 +24,9 @@ from counterfeit.files import write_json
 from counterfeit.words import number, plus_minus
 
 ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks/results/seed"
+RESULTS = ROOT / "benchmarks/results"
+GRIDS = ("seed", "tuned")  # of benchmarks/grids
+TUNED = "-tuned"  # ends the names of recipes that the search found
 PICTURES = ROOT / "docs/images/models"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/models").glob("*.md"))]
 SHOWN = ("FID", "KID", "IS", "Precision", "Recall", "Density", "Coverage")
@@ -46,9 +49,9 @@ def markdown(lines: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], ["---"] * len(lines[0]), *lines[1:]]) + "\n"
 
 
-def of_data(comparison: Json, data: str) -> str:
-    """All models on one data set, best first, and the floor."""
-    (table,) = (table for table in comparison["tables"] if table["data"] == data)
+def of_data(results: Json, data: str) -> str:
+    """All models by the report's settings on one data set, best first, and the floor."""
+    table = table_of(results, "seed", data)
     names = [named(table, label) for label in SHOWN]
     lines = [["rank", "model", "seeds", names[0], *SHOWN[1:], "training, s (median)"]]
     for row in table["rows"]:
@@ -62,26 +65,73 @@ def of_data(comparison: Json, data: str) -> str:
     return markdown(lines)
 
 
-def of_model(comparison: Json, model: str) -> str:
-    """One model on every data set."""
+def table_of(results: Json, grid: str, data: str) -> Json:
+    (table,) = (table for table in results[grid]["tables"] if table["data"] == data)
+    return table
+
+
+def row_of(table: Json, model: str) -> Json:
+    (row,) = (row for row in table["rows"] if row["model"] == model)
+    return row
+
+
+def of_model(results: Json, model: str) -> str:
+    """One model on every data set, by the report's settings and by those that the search found."""
     curve = ["best epoch, FID of 2,000", "at", "last epoch"]
-    lines = [["data", "seeds", *SHOWN, *curve, "training, s (median)", "images/s (median)"]]
-    for table in comparison["tables"]:
-        for row in table["rows"]:
-            if row["model"] == model:
-                scores = [plus_minus(row["metrics"][named(table, label)]) for label in SHOWN]
-                best = [plus_minus(row["curve"][key]) for key in ("best", "best_epoch", "final")]
-                speed = [median(row[key]) for key in ("train_seconds", "images_per_s")]
-                lines.append([table["data"], str(len(row["seeds"])), *scores, *best, *speed])
+    lines = [["recipe", "data", "seeds", *SHOWN, *curve, "training, s (median)", "images/s (median)"]]
+    for grid in GRIDS:
+        for table in results[grid]["tables"]:
+            for row in table["rows"]:
+                if row["model"].removesuffix(TUNED) == model:
+                    scores = [plus_minus(row["metrics"][named(table, label)]) for label in SHOWN]
+                    best = [plus_minus(row["curve"][key]) for key in ("best", "best_epoch", "final")]
+                    speed = [median(row[key]) for key in ("train_seconds", "images_per_s")]
+                    who = [f"`{row['model']}`", table["data"], str(len(row["seeds"]))]
+                    lines.append([*who, *scores, *best, *speed])
     return markdown(lines)
 
 
-KINDS: dict[str, Callable[[Json, str], str]] = {"data": of_data, "model": of_model}
+def of_tuned(results: Json, data: str) -> str:
+    """Every model that was tuned, beside itself by the report's settings."""
+    tuned, exact = table_of(results, "tuned", data), table_of(results, "seed", data)
+    names = [named(exact, label) for label in SHOWN]
+    lines = [["recipe", "seeds", names[0], *SHOWN[1:], "training, s (median)"]]
+    for model in (row["model"].removesuffix(TUNED) for row in exact["rows"]):
+        if any(row["model"] == model + TUNED for row in tuned["rows"]):
+            for row in (row_of(exact, model), row_of(tuned, model + TUNED)):
+                scores = [plus_minus(row["metrics"][name]) for name in names]
+                lines.append([f"`{row['model']}`", str(len(row["seeds"])), *scores, median(row["train_seconds"])])
+    return markdown(lines)
 
 
-def filled(page: str, comparison: Json) -> str:
+def of_search(results: Json, model: str) -> str:
+    """The tries of one model, best first, and the FID of 2,000 samples on each data set."""
+    tries = sorted(results["search"][model]["tries"], key=lambda t: math.inf if t["ratio"] is None else t["ratio"])
+    lines = [["FID over the recipe's", "settings", *tries[0]["fid"]]]
+    for found in tries:
+        settings = ", ".join(f"{name} {value}" for name, value in found["settings"].items()) or "the recipe itself"
+        scores = ["failed" if value is None else number(value) for value in found["fid"].values()]
+        lines.append(["–" if found["ratio"] is None else f"{found['ratio']:.2f}", settings, *scores])
+    return markdown(lines)
+
+
+KINDS: dict[str, Callable[[Json, str], str]] = {
+    "data": of_data,
+    "model": of_model,
+    "tuned": of_tuned,
+    "search": of_search,
+}
+
+
+def read() -> Json:
+    """All results that pages quote."""
+    results: Json = {grid: json.loads((RESULTS / grid / "comparison.json").read_text()) for grid in GRIDS}
+    return results | {"search": {path.stem: json.loads(path.read_text()) for path in (RESULTS / "search").glob("*")}}
+
+
+def filled(page: str, results: Json) -> str:
     """The page with every block of figures written anew."""
-    return BLOCK.sub(lambda m: f"{m[1]}{KINDS[m[2]](comparison, m[3])}{m[4]}", page)
+    return BLOCK.sub(lambda m: f"{m[1]}{KINDS[m[2]](results, m[3])}{m[4]}", page)
 
 
 def main() -> None:
@@ -89,19 +139,20 @@ def main() -> None:
     parser.add_argument("--comparison", type=Path)
     args = parser.parse_args()
     if args.comparison:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        PICTURES.mkdir(parents=True, exist_ok=True)
         whole = json.loads(args.comparison.read_text())
+        home = RESULTS / whole["title"]
+        home.mkdir(parents=True, exist_ok=True)
+        PICTURES.mkdir(parents=True, exist_ok=True)
         runs = [{key: value for key, value in run.items() if key != "losses"} for run in whole["runs"]]
-        write_json(RESULTS / "comparison.json", {**whole, "runs": runs})
-        shutil.copy(args.comparison.parent / "table.csv", RESULTS / "table.csv")
+        write_json(home / "comparison.json", {**whole, "runs": runs})
+        shutil.copy(args.comparison.parent / "table.csv", home / "table.csv")
         for table in whole["tables"]:
             for row in table["rows"]:
                 last = max((Path(row["runs"][0]) / "samples").glob("epoch-*.png"))
                 shutil.copy(last, PICTURES / f"{row['model']}-{table['data']}.png")
-    comparison = json.loads((RESULTS / "comparison.json").read_text())
+    results = read()
     for page in PAGES:
-        page.write_text(filled(page.read_text(), comparison))
+        page.write_text(filled(page.read_text(), results))
 
 
 if __name__ == "__main__":

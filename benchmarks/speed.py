@@ -1,105 +1,133 @@
-"""Training images/s of our loop against the loop that courses teach, interleaved in one run.
+"""Training images/s of our loop, side by side with the loop that courses teach and, for the VAE, with Pythae.
 
-    python benchmarks/speed.py [--models vae gan dcgan] [--data mnist] [--pairs 7] [--seconds 4]
+    python benchmarks/speed.py [--models vae gan dcgan] [--data mnist] [--pairs 7] [--seconds 4] [--peers .venv-peers]
 
-Both sides train the same networks from the same weights with the same batch size, rates and number of steps. A pair is
-one stretch of each, the order alternating; the figure is the median of the pairs' ratios, with their range. Absolute
-rates of a noisy machine mean little; the ratios of one run do.
+All sides train the same networks with the same batch size and rates, each in a process of its own; a round is one
+stretch of each, the order alternating, and the others wait. The figure is the median of the rounds' ratios, with their
+range. Absolute rates of a noisy machine mean little; the ratios of one run do. Between the rounds the matrix products
+of a step are timed by themselves (see limits.py): the fraction is what they would take of a step's time.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import torch
 
 import counterfeit as cf
+import limits
 from counterfeit.files import write_json
-from counterfeit.loop import State, Stepped, run_steps
-from counterfeit.models import build
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import provenance
-from course_loop import course_steps, plain
 
-RESULTS = Path(__file__).parent / "results"
-
-
-def our_steps(name: str, data: cf.ImageSet) -> Iterator[None]:
-    """Our loop, one step an item."""
-    recipe = RECIPES[name]
-    config = recipe.config.replace({"epochs": 10_000})
-    model = build(recipe, config, data.shape, len(data.classes))
-    state = State.fresh(model, config, torch.device("cpu"))
-    labels = torch.from_numpy(data.labels) if model.classes else None
-    for event in run_steps(state, torch.from_numpy(data.images), labels, config):
-        if isinstance(event, Stepped):
-            yield
+HERE = Path(__file__).parent
+PROBE = 10  # steps from which the length of a stretch is judged
 
 
-def their_steps(name: str, data: cf.ImageSet) -> Iterator[object]:
-    model = build(RECIPES[name], RECIPES[name].config, data.shape, len(data.classes)).train()
-    return course_steps(name, plain(model), data.images, data.labels)
+class Side:
+    """A process that trains a stretch when it is told to."""
+
+    def __init__(self, python: str, side: str, model: str, data: str, steps: int) -> None:
+        words = [python, str(HERE / "sides.py"), side, model, data, str(steps)]
+        self.process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        self.steps = steps
+        self._expect("ready")
+
+    def rate(self) -> float:
+        """Steps/s of one stretch."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return self.steps / float(self._expect())
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def _expect(self, word: str = "") -> str:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:  # libraries greet on stdout
+            text = line.strip()
+            if text == word or (not word and text.replace(".", "").replace("e-", "").isdigit()):
+                return text
+        sys.exit(f"{' '.join(self.process.args)} ended")  # type: ignore[arg-type]
 
 
-def timed(steps: Iterator[object], n: int) -> float:
-    """Seconds that n steps take."""
-    start = time.perf_counter()
-    for _ in range(n):
-        next(steps)
-    return time.perf_counter() - start
+def stretch_length(model: str, data: str, seconds: float) -> int:
+    """Steps of the course's loop in so many seconds."""
+    probe = Side(sys.executable, "course", model, data, PROBE)
+    try:
+        return max(PROBE, round(seconds * probe.rate()))
+    finally:
+        probe.close()
 
 
-def with_denormals(flush: bool, function: Callable[[], float]) -> float:
-    """Flushing denormals is part of our side only; the setting is the thread's."""
-    torch.set_flush_denormal(flush)
-    return function()
+def compare(model: str, data: str, pairs: int, seconds: float, peers: Path | None) -> dict[str, object]:
+    """Rates of all sides, ratios of ours to each, and the fraction of the limit."""
+    steps, batch = stretch_length(model, data, seconds), RECIPES[model].config.batch_size
+    products = limits.products(model, data)
+    with tempfile.TemporaryDirectory() as home:
+        array = Path(home) / "images.npy"
+        np.save(array, cf.load_data(data).images)
+        sides = {side: Side(sys.executable, side, model, data, steps) for side in ("ours", "course")}
+        if peers and model == "vae":
+            sides["pythae"] = Side(str(peers / "bin/python"), "pythae", model, str(array), steps)
+        rates: dict[str, list[float]] = {side: [] for side in sides}
+        fractions = []
+        for pair in range(pairs):
+            for side in sorted(sides, reverse=bool(pair % 2)):
+                rates[side].append(sides[side].rate())
+            fractions.append(limits.seconds(products) * rates["ours"][-1])
+        for side in sides.values():
+            side.close()
+    row: dict[str, object] = {"model": model, "data": data, "steps_a_stretch": steps, "pairs": pairs}
+    row |= {f"{side}_images_per_s": round(median(values) * batch) for side, values in rates.items()}
+    for side in list(sides)[1:]:
+        ratios = [a / b for a, b in zip(rates["ours"], rates[side], strict=True)]
+        row[f"over_{side}"] = spread(ratios)
+    row["fraction_of_limit"] = spread(fractions)
+    row["gflop_a_step"] = round(limits.flops(products) / 1e9, 2)
+    return row
 
 
-def compare(name: str, data: cf.ImageSet, pairs: int, seconds: float) -> dict[str, object]:
-    """Rates of both sides and the ratios of the pairs."""
-    sides = {"ours": our_steps(name, data), "course": their_steps(name, data)}
-    for steps in sides.values():
-        timed(steps, 10)  # warm-up
-    n = max(10, round(seconds * 10 / timed(sides["course"], 10)))
-    rates: dict[str, list[float]] = {side: [] for side in sides}
-    for pair in range(pairs):
-        for side in sorted(sides, reverse=bool(pair % 2)):
-            took = with_denormals(side == "ours", lambda s=sides[side]: timed(s, n))
-            rates[side].append(n * RECIPES[name].config.batch_size / took)
-    ratios = sorted(a / b for a, b in zip(rates["ours"], rates["course"], strict=True))
-    return {
-        "model": name,
-        "data": data.name,
-        "steps_a_stretch": n,
-        "ours_images_per_s": round(median(rates["ours"])),
-        "course_images_per_s": round(median(rates["course"])),
-        "ratio": round(median(ratios), 2),
-        "ratio_range": [round(ratios[0], 2), round(ratios[-1], 2)],
-    }
+def spread(values: list[float]) -> dict[str, float]:
+    return {"median": round(median(values), 2), "least": round(min(values), 2), "most": round(max(values), 2)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=list(RECIPES))
+    parser.add_argument("--models", nargs="+", default=["ae", "vae", "cvae", "gan", "lsgan", "dcgan"])
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=4.0, help="of one stretch of the course's loop")
+    parser.add_argument("--peers", type=Path, help="environment that has Pythae (make peers)")
     args = parser.parse_args()
-    data = cf.load_data(args.data)
     rows = []
-    for name in args.models:
-        rows.append(compare(name, data, args.pairs, args.seconds))
-        row = rows[-1]
-        print(
-            f"{name:6} {row['ours_images_per_s']:>8,} images/s, course loop {row['course_images_per_s']:>7,}: "
-            f"{row['ratio']:.2f}x ({row['ratio_range'][0]:.2f}–{row['ratio_range'][1]:.2f})",
-            flush=True,
-        )
-    write_json(RESULTS / f"speed-{args.data}.json", {"rows": rows, "made_by": provenance(torch.device("cpu"))})
+    for model in args.models:
+        row = compare(model, args.data, args.pairs, args.seconds, args.peers)
+        rows.append(row)
+        print(line(row), flush=True)
+    name = HERE / f"results/speed-{args.data}.json"
+    write_json(name, {"rows": rows, "threads": torch.get_num_threads(), "made_by": provenance(torch.device("cpu"))})
+
+
+def line(row: dict) -> str:
+    """One model's figures for a person."""
+    said = [f"{row['model']:6} {row['ours_images_per_s']:>8,} images/s"]
+    for key in (key for key in row if key.startswith("over_")):
+        side = key.removeprefix("over_")
+        s = row[key]
+        said.append(f"{side} {row[side + '_images_per_s']:,}: {s['median']:.2f}x ({s['least']:.2f}–{s['most']:.2f})")
+    f = row["fraction_of_limit"]
+    return ", ".join(said) + f"; {f['median']:.0%} of the limit ({f['least']:.0%}–{f['most']:.0%})"
 
 
 if __name__ == "__main__":

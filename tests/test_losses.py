@@ -66,5 +66,21 @@ def test_adversarial_closed_forms(name: str, discriminator, generator) -> None:
     pair = ADVERSARIAL[name]
     for real, fake in [(0.0, 0.0), (1.5, -0.7), (-3.0, 2.0)]:
         r, f = (torch.tensor([[v]], dtype=torch.float64) for v in (real, fake))
-        assert pair.discriminator(r, f).item() == pytest.approx(discriminator(real, fake), rel=1e-12)
+        assert pair.discriminator(r, f, 1.0).item() == pytest.approx(discriminator(real, fake), rel=1e-12)
         assert pair.generator(f).item() == pytest.approx(generator(fake), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "best"),
+    [("bce", math.log(0.9 / 0.1)), ("minimax", math.log(0.9 / 0.1)), ("least-squares", 0.9)],
+)
+def test_one_sided_label_smoothing_moves_what_the_discriminator_says_of_real_images_only(
+    name: str, best: float
+) -> None:
+    """A real image costs least where D, or the raw output of least squares, is 0.9; a fake costs what it ever did."""
+    real = torch.tensor([best], dtype=torch.float64, requires_grad=True)
+    fake = torch.tensor([-0.3], dtype=torch.float64, requires_grad=True)
+    smoothed, plain = (ADVERSARIAL[name].discriminator(real, fake, target) for target in (0.9, 1.0))
+    slope_real, slope_fake = torch.autograd.grad(smoothed.sum(), [real, fake])
+    assert slope_real.item() == pytest.approx(0, abs=1e-12)
+    assert torch.autograd.grad(plain.sum(), fake)[0] == slope_fake

@@ -10,6 +10,7 @@ from counterfeit.config import Config
 from counterfeit.errors import InputError
 from counterfeit.losses import ADVERSARIAL
 from counterfeit.models import Autoencoder, Family, build, build_from_recipe
+from counterfeit.nets.conv import Conv2d, ConvTranspose2d
 from counterfeit.nets.linear import Linear
 from counterfeit.noise import Noise
 from counterfeit.recipes import RECIPES
@@ -172,17 +173,54 @@ def test_a_loss_of_another_family_is_refused() -> None:
     assert all(name not in ("bernoulli",) for name in ADVERSARIAL)
 
 
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [("gan", {"kl_weight": 0.5}), ("ae", {"kl_weight": 0.5}), ("vae", {"label_smoothing": 0.1}),
+     ("vae", {"instance_noise": 0.1}), ("cvae", {"lr_discriminator": 1e-3})],
+)  # fmt: skip
+def test_a_setting_of_another_family_is_refused(name: str, setting: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=f"{name} has no --{next(iter(setting)).replace('_', '-')}: leave it out"):
+        build(RECIPES[name], RECIPES[name].config.replace(setting), (1, 28, 28), 10)
+
+
+def test_the_weight_of_the_kl_is_that_of_training_only() -> None:
+    x, y = batch((1, 28, 28))
+    model = build(RECIPES["vae"], Config(kl_weight=0.25), (1, 28, 28), 10)
+    seen = {}
+    losses = model.step(x, y, lambda player, loss: seen.update({player: loss}), Noise.seeded(0))
+    torch.testing.assert_close(seen["autoencoder"], losses["reconstruction"] + 0.25 * losses["kl"])
+    assert isinstance(model, Autoencoder)
+    terms = model.terms(x, y, Noise.seeded(0))
+    torch.testing.assert_close(losses["kl"], terms["kl"].mean())
+
+
+def test_instance_noise_is_on_what_the_discriminator_sees() -> None:
+    """The same noise source: the images differ by Gaussian noise of that deviation; 5 % is 6 sigma of 25,088 draws."""
+    rng = Noise.seeded(0)
+    model = build(RECIPES["gan"], RECIPES["gan"].config.replace({"instance_noise": 0.3}), (1, 28, 28), 0)
+    seen: list[torch.Tensor] = []
+    model.discriminator.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach()))
+    x = torch.full((16, 1, 28, 28), 0.5)
+    model.step(x, None, lambda player, loss: None, rng)
+    assert [len(images) for images in seen] == [32, 16]
+    assert seen[0][:16].std().item() == pytest.approx(0.3, rel=0.05)
+    assert seen[0][:16].mean().abs() < 0.02
+
+
+@pytest.mark.parametrize("slope", [None, 0, 0.01])
 @pytest.mark.parametrize(("inputs", "outputs"), [(784, 400), (96, 1024), (400, 30), (256, 1)])
-def test_our_linear_is_torchs_linear_to_float32_rounding(inputs: int, outputs: int) -> None:
+def test_our_linear_is_torchs_linear_to_float32_rounding(inputs: int, outputs: int, slope: float | None) -> None:
     """Values and all three gradients against float64. A sum of n float32 products is off by at most n epsilons; 1e-4 of
     the largest value is that for the 784 here with room to spare, and a wrong product is off by about 1."""
-    ours = Linear(inputs, outputs)
+    ours = Linear(inputs, outputs, slope)
     x = torch.randn(128, inputs, requires_grad=True)
     upstream = torch.randn(128, outputs)
     y = ours(x)
     got = [y, *torch.autograd.grad(y, [x, *ours.parameters()], upstream)]
     x64, w64, b64 = (t.detach().double().requires_grad_() for t in (x, ours.weight, ours.bias))
     y64 = x64 @ w64.T + b64
+    if slope is not None:
+        y64 = y64 * torch.where(y > 0, 1.0, slope).double()  # by our own signs: rounding may turn one that is near 0
     want = [y64, *torch.autograd.grad(y64, [x64, w64, b64], upstream.double())]
     for one, two in zip(got, want, strict=True):
         assert (one.double() - two).abs().max() < 1e-4 * two.abs().max()
@@ -190,11 +228,35 @@ def test_our_linear_is_torchs_linear_to_float32_rounding(inputs: int, outputs: i
 
 def test_our_linear_can_be_differentiated_twice() -> None:
     """Gradient penalties need that; against finite differences is too coarse in float32, so against nn.Linear."""
-    ours, theirs = Linear(32, 64), nn.Linear(32, 64)
-    theirs.load_state_dict(ours.state_dict())
+    ours, theirs = Linear(32, 64, 0.1), nn.Sequential(nn.Linear(32, 64), nn.LeakyReLU(0.1))
+    theirs[0].load_state_dict(ours.state_dict())
     x = torch.randn(16, 32, requires_grad=True)
     penalties = []
     for layer in (ours, theirs):
         (slope,) = torch.autograd.grad(layer(x).tanh().sum(), x, create_graph=True)
-        penalties.append(torch.autograd.grad(slope.square().sum(), layer.weight)[0])
+        penalties.append(torch.autograd.grad(slope.square().sum(), [*layer.parameters()][0])[0])
     torch.testing.assert_close(*penalties, rtol=1e-4, atol=1e-5)  # float32 sums in another order
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (1, 20, 24), (3, 18, 20), (2, 16, 16)], ids=str)
+def test_our_convolutions_are_torchs_to_float32_rounding(shape: tuple[int, int, int]) -> None:
+    """Values and gradients of the layers next to images. Sums of at most 28 * 28 * 8 float32 products: 1e-4 of the
+    largest value is a wide bound of their rounding, and a wrong kernel is off by about 1."""
+    c = shape[0]
+    layers = [
+        (Conv2d(c, 32, 5), nn.Conv2d(c, 32, 5), torch.randn(8, *shape)),
+        (ConvTranspose2d(64, c, 4, stride=2, padding=1), nn.ConvTranspose2d(64, c, 4, stride=2, padding=1),
+         torch.randn(8, 64, shape[1] // 2, shape[2] // 2)),
+    ]  # fmt: skip
+    for ours, theirs, x in layers:
+        theirs.load_state_dict(ours.state_dict())
+        both = []
+        for layer in (ours, theirs):
+            layer.to(memory_format=torch.channels_last)
+            inputs = x.clone().to(memory_format=torch.channels_last).requires_grad_()
+            y = layer(inputs)
+            upstream = 1 + torch.sin(torch.arange(y.numel(), dtype=torch.float32)).view_as(y)  # no sum near 0
+            both.append([y, *torch.autograd.grad(y, [inputs, *layer.parameters()], upstream)])
+        for one, two in zip(*both, strict=True):
+            assert one.shape == two.shape
+            assert (one - two).abs().max() < 1e-4 * two.abs().max()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from counterfeit.recipes import RECIPES
+
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 import publish  # noqa: E402
@@ -16,15 +18,16 @@ import score_checks  # noqa: E402
 
 @pytest.mark.parametrize("page", publish.PAGES, ids=lambda p: p.name)
 def test_the_seed_grids_figures(page: Path) -> None:
-    comparison = json.loads((publish.RESULTS / "comparison.json").read_text())
     text = page.read_text()
-    assert text == publish.filled(text, comparison), "run benchmarks/publish.py"
+    assert text == publish.filled(text, publish.read()), "run benchmarks/publish.py"
 
 
 def test_every_model_has_its_figures() -> None:
     blocks = {(m[2], m[3]) for page in publish.PAGES for m in publish.BLOCK.finditer(page.read_text())}
-    models = {("model", page.stem) for page in publish.PAGES[1:] if page.stem != "README"}
-    assert blocks == models | {("data", "mnist"), ("data", "cifar10")}
+    exact = {name for name in RECIPES if not name.endswith(publish.TUNED)}
+    tuned = {name.removesuffix(publish.TUNED) for name in set(RECIPES) - exact}
+    wanted = {("model", name) for name in exact} | {("search", name) for name in tuned}
+    assert blocks == wanted | {(kind, data) for kind in ("data", "tuned") for data in ("mnist", "cifar10")}
 
 
 def test_the_score_checks() -> None:

@@ -147,17 +147,24 @@ def test_log_rows_hold_the_means_of_their_steps(digits) -> None:
     assert all(row.images_per_s > 0 for row in rows)
 
 
-def test_the_moving_average_is_the_recurrence(digits) -> None:
-    """avg = d avg + (1-d) w after each step, starting at the first step's weights; float32 rounding over 7 steps."""
+@pytest.mark.parametrize(
+    ("name", "key"), [("gan", "generator.layers.0.weight"), ("dcgan", "generator.upsample.2.running_var")]
+)
+def test_the_moving_average_is_the_recurrence(name: str, key: str, digits) -> None:
+    """avg = d avg + (1-d) w after each step with d = min(ema, (1+t)/(10+t)), starting at the first step's weights, of
+    weights and of batch norm's moments; float32 rounding over 7 steps."""
     images, _ = digits
-    config = RECIPES["gan"].config.replace({"epochs": 1, "ema": 0.7})
-    state = State.fresh(build(RECIPES["gan"], config, (1, 28, 28), 0), config, torch.device("cpu"))
+    config = RECIPES[name].config.replace({"epochs": 1, "ema": 0.3})
+    state = State.fresh(build(RECIPES[name], config, (1, 28, 28), 0), config, torch.device("cpu"))
+    assert state.average is not None
     expected: torch.Tensor | None = None
     for event in run_steps(state, torch.from_numpy(images), None, config):
         if isinstance(event, Stepped):
-            now = state.model.generator.layers[0].weight.detach().double()
-            expected = now.clone() if expected is None else 0.7 * expected + 0.3 * now
-    torch.testing.assert_close(state.average.module.generator.layers[0].weight.double(), expected, rtol=1e-5, atol=1e-6)
+            now = state.model.state_dict()[key].double()
+            t = event.step - 1
+            decay = min(0.3, (1 + t) / (10 + t))
+            expected = now.clone() if expected is None else decay * expected + (1 - decay) * now
+    torch.testing.assert_close(state.average.module.state_dict()[key].double(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_samples_are_drawn_with_the_moving_average(digits, tmp_path: Path) -> None:

@@ -31,7 +31,9 @@ class Config:
     batch_size: int = 128
     """Images per step; the last partial batch of an epoch is dropped."""
     lr: float = 1e-3
-    """Adam's learning rate, the same for every network of the model."""
+    """Adam's learning rate."""
+    lr_discriminator: Annotated[float | None, arg(help_behavior_hint="(default: --lr)")] = None
+    """Adam's learning rate of a GAN's discriminator, where it shall differ: two time scales, arXiv:1706.08500."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Adam's decay rates of the first and second moment, per step."""
     loss: str = "bernoulli"
@@ -43,12 +45,17 @@ class Config:
     """Weight of the KL term in the training loss of vae and cvae; below 1 is less blur and a worse fit to the prior."""
     label_smoothing: float = 0.0
     """How much less than 1 a GAN's discriminator shall say of a real image; 0.1 is usual."""
+    instance_noise: float = 0.0
+    """Standard deviation of Gaussian noise on every image that a GAN's discriminator sees, in units of a pixel's range
+    of [-1, 1]."""
     latent: int = 15
     """Length of the latent or noise vector z."""
     encoder_width: int = 400
     """Units in a hidden layer of the encoder or discriminator."""
     decoder_width: int = 400
     """Units in a hidden layer of the decoder or generator."""
+    init: str = "own"
+    """Initial weights: `own` of each net, `xavier`, `he`, or `normal` with a standard deviation of 0.02."""
     ema: float = 0.0
     """Decay per step of an exponential moving average of the weights, which samples are then drawn with; 0 means none,
     0.999 is usual."""
@@ -73,8 +80,10 @@ class Config:
             raise InputError(f"--score-every is {self.score_every}; it must be 0 (never) or a number of epochs")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"--seed is {self.seed}; it must be between 0 and 2^63 - 1")
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise InputError(f"--lr is {self.lr}; it must be a positive number, such as 0.001")
+        for name in ("lr", "lr_discriminator"):
+            rate = getattr(self, name)
+            if rate is not None and not (math.isfinite(rate) and rate > 0):
+                raise InputError(f"{option(name)} is {rate}; it must be a positive number, such as 0.001")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"--betas are {self.betas[0]} {self.betas[1]}; each must be at least 0 and less than 1")
         if self.binarise not in ("none", "static", "dynamic"):
@@ -86,9 +95,11 @@ class Config:
             )
         if not (math.isfinite(self.kl_weight) and self.kl_weight >= 0):
             raise InputError(f"--kl-weight is {self.kl_weight}; it must be 0 or more, and 1 is the VAE's own bound")
+        if not (math.isfinite(self.instance_noise) and self.instance_noise >= 0):
+            raise InputError(f"--instance-noise is {self.instance_noise}; it must be 0 (off) or more, such as 0.1")
         if not 0 <= self.label_smoothing < 0.5:
             raise InputError(
-                f"--label-smoothing is {self.label_smoothing}; it must be at least 0 (off) and less than 0.5, such as 0.1"
+                f"--label-smoothing is {self.label_smoothing}; it must be at least 0 (off) and below 0.5, such as 0.1"
             )
         if not 0 <= self.ema < 1:
             raise InputError(f"--ema is {self.ema}; it must be at least 0 (off) and less than 1, such as 0.999")

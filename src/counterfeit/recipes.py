@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from counterfeit.config import Config
 from counterfeit.registry import Registry
@@ -103,3 +104,14 @@ for recipe in (
     ),
 ):
     RECIPES.add(recipe.name, recipe)
+
+
+def _tuned(name: str, **settings: Any) -> None:
+    """The same networks, data and epochs with settings that a search found to score better: benchmarks/search.py."""
+    exact = RECIPES[name]
+    found = replace(exact, name=f"{name}-tuned", config=exact.config.replace(settings))
+    RECIPES.add(found.name, replace(found, title=f"{name} with settings that a search found to score better"))
+
+
+_tuned("vae", kl_weight=0.5, batch_size=64)
+_tuned("dcgan", ema=0.999)

@@ -14,10 +14,16 @@ from counterfeit.models.family import Family
 from counterfeit.models.gan import GAN
 from counterfeit.models.vae import VAE
 from counterfeit.nets import NETS, Pair, Shape
+from counterfeit.nets.initial import initialise
 from counterfeit.recipes import RECIPES, Recipe
 from counterfeit.registry import Registry
 
-OF_ONE_FAMILY = {"kl_weight": "vae", "label_smoothing": "gan"}  # settings that mean nothing to the other families
+OF_ONE_FAMILY = {
+    "kl_weight": "vae",
+    "label_smoothing": "gan",
+    "lr_discriminator": "gan",
+    "instance_noise": "gan",
+}  # settings that mean nothing to the other families
 FAMILIES: Registry[Callable[[Pair, Config, Shape, int], Family]] = Registry("family")
 
 
@@ -39,7 +45,14 @@ def _vae(pair: Pair, config: Config, shape: Shape, classes: int) -> Family:
 def _gan(pair: Pair, config: Config, shape: Shape, classes: int) -> Family:
     discriminator = pair.encoder(shape, 1, config.encoder_width, 0)
     generator = pair.decoder(shape, config.latent, config.decoder_width, 0)
-    return GAN(discriminator, generator, ADVERSARIAL[config.loss], config.latent, 1 - config.label_smoothing)
+    return GAN(
+        discriminator,
+        generator,
+        ADVERSARIAL[config.loss],
+        config.latent,
+        1 - config.label_smoothing,
+        config.instance_noise,
+    )
 
 
 def build(recipe: Recipe, config: Config, shape: Shape, classes: int) -> Family:
@@ -64,7 +77,9 @@ def build(recipe: Recipe, config: Config, shape: Shape, classes: int) -> Family:
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return FAMILIES[recipe.family](NETS[recipe.net], config, shape, classes if recipe.conditional else 0)
+        model = FAMILIES[recipe.family](NETS[recipe.net], config, shape, classes if recipe.conditional else 0)
+        initialise(model, config.init)
+        return model
 
 
 def build_from_recipe(name: str, shape: Shape, classes: int = 0) -> Family:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
 from counterfeit.losses import Adversarial
@@ -20,11 +21,22 @@ class GAN(Family):
     """
 
     def __init__(
-        self, discriminator: nn.Module, generator: nn.Module, loss: Adversarial, latent: int, target: float = 1.0
+        self,
+        discriminator: nn.Module,
+        generator: nn.Module,
+        loss: Adversarial,
+        latent: int,
+        target: float = 1.0,
+        instance_noise: float = 0.0,
     ) -> None:
-        """`discriminator` gives raw outputs (B, 1); `generator` gives pixels before the tanh; `target`: see the loss."""
+        """`discriminator` gives raw outputs (B, 1); `generator` gives pixels before the tanh.
+
+        `target` is what the discriminator shall say of a real image, `instance_noise` the standard deviation of noise
+        on every image that it sees (Sønderby et al. 2017, arXiv:1610.04490).
+        """
         super().__init__(latent)
-        self.discriminator, self.generator, self.loss, self.target = discriminator, generator, loss, target
+        self.discriminator, self.generator, self.loss = discriminator, generator, loss
+        self.target, self.instance_noise = target, instance_noise
 
     def players(self) -> dict[str, nn.Module]:
         return {"discriminator": self.discriminator, "generator": self.generator}
@@ -33,13 +45,18 @@ class GAN(Family):
         real = x * 2 - 1
         fake = self.generator(self.noise(len(x), rng)).tanh()
 
-        judged = self.discriminator(real), self.discriminator(fake.detach())
-        d_loss = self.loss.discriminator(*judged, self.target).mean()
+        shown = torch.cat([self.noisy(real, rng), self.noisy(fake.detach(), rng)])
+        both = self.discriminator(shown)  # one batch of 2B is quicker than two
+        d_loss = self.loss.discriminator(both[: len(x)], both[len(x) :], self.target).mean()
         update("discriminator", d_loss)
 
-        g_loss = self.loss.generator(self.discriminator(fake)).mean()
+        g_loss = self.loss.generator(self.discriminator(self.noisy(fake, rng))).mean()
         update("generator", g_loss)
         return {"d_loss": d_loss, "g_loss": g_loss}
+
+    def noisy(self, images: Tensor, rng: Noise) -> Tensor:
+        """Images as the discriminator sees them: with instance noise, where there is any."""
+        return images + self.instance_noise * rng.normal(*images.shape) if self.instance_noise else images
 
     def noise(self, n: int, rng: Noise) -> Tensor:
         return rng.uniform(n, self.latent) * 2 - 1  # uniform on [-1, 1]

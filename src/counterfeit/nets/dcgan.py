@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from counterfeit.errors import InputError
+from counterfeit.nets.conv import Conv2d, ConvTranspose2d
 from counterfeit.nets.linear import Linear
 from counterfeit.nets.pair import NETS, Pair, Shape, join_label
 
@@ -30,7 +31,10 @@ def _initialise(net: nn.Module) -> None:
 
 
 class Encoder(nn.Module):
-    """Two 5x5 convolutions with max-pooling, then two Linear: (B, C, H, W) -> (B, out)."""
+    """Two 5x5 convolutions with max-pooling, then two Linear: (B, C, H, W) -> (B, out).
+
+    LeakyReLU commutes with the maximum: it stands behind the pooling, where it has a quarter of the work.
+    """
 
     def __init__(self, shape: Shape, out: int, width: int, classes: int = 0) -> None:
         super().__init__()
@@ -38,13 +42,11 @@ class Encoder(nn.Module):
         c, h, w = shape
         self.classes = classes
         self.features = nn.Sequential(
-            nn.Conv2d(c, 32, 5), nn.LeakyReLU(0.01, inplace=True), nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 5), nn.LeakyReLU(0.01, inplace=True), nn.MaxPool2d(2),
+            Conv2d(c, 32, 5), nn.MaxPool2d(2), nn.LeakyReLU(0.01, inplace=True),
+            Conv2d(32, 64, 5), nn.MaxPool2d(2), nn.LeakyReLU(0.01, inplace=True),
         )  # fmt: skip
         flat = 64 * (((h - 4) // 2 - 4) // 2) * (((w - 4) // 2 - 4) // 2)  # 28x28 -> 64x4x4 = 1024
-        self.head = nn.Sequential(
-            Linear(flat + classes, width), nn.LeakyReLU(0.01, inplace=True), Linear(width, out)
-        )  # fmt: skip
+        self.head = nn.Sequential(Linear(flat + classes, width, slope=0.01), Linear(width, out))
         _initialise(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -61,13 +63,13 @@ class Decoder(nn.Module):
         self.classes = classes
         flat = 128 * (h // 4) * (w // 4)  # 28x28 -> 128x7x7 = 6272
         self.stem = nn.Sequential(
-            Linear(latent + classes, width), nn.ReLU(inplace=True), nn.BatchNorm1d(width),
-            Linear(width, flat), nn.ReLU(inplace=True), nn.BatchNorm1d(flat),
+            Linear(latent + classes, width, slope=0), nn.BatchNorm1d(width),
+            Linear(width, flat, slope=0), nn.BatchNorm1d(flat),
             nn.Unflatten(1, (128, h // 4, w // 4)),
         )  # fmt: skip
         self.upsample = nn.Sequential(
             nn.ConvTranspose2d(128, 64, 4, stride=2, padding=1), nn.ReLU(inplace=True), nn.BatchNorm2d(64),
-            nn.ConvTranspose2d(64, c, 4, stride=2, padding=1),
+            ConvTranspose2d(64, c, 4, stride=2, padding=1),
         )  # fmt: skip
         _initialise(self)
 

@@ -1,4 +1,4 @@
-"""A Linear layer that multiplies with oneDNN on CPUs.
+"""A Linear layer, with the activation that follows it, that multiplies with oneDNN on CPUs.
 
 PyTorch multiplies float32 matrices on x86 CPUs with MKL, which does not use AVX-512 on every processor that has it:
 on the AMD EPYC where `make bench` was run, oneDNN, which ships inside PyTorch, is about twice as fast at the shapes of
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 # The operator that torch.compile emits for a Linear on CPUs; builds of PyTorch without oneDNN do not have it.
@@ -17,30 +18,51 @@ HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, 
 NARROW = 16  # below this many outputs, preparing the product takes oneDNN longer than the product
 
 
+def _product(x: Tensor, w: Tensor, b: Tensor | None = None, slope: float | None = None) -> Tensor:
+    """x (B, I), w (O, I), b (O,) -> x wᵀ + b, and the activation in the same pass."""
+    name, scalars = ("none", []) if slope is None else ("leaky_relu", [slope]) if slope else ("relu", [])
+    return torch.ops.mkldnn._linear_pointwise.default(x, w, b, name, scalars, "")
+
+
 class _OneDnn(torch.autograd.Function):
-    """x (B, I), w (O, I), b (O,) or None -> x wᵀ + b, (B, O); its gradients are products of the same kind."""
+    """x (B, I), w (O, I), b (O,) or None -> act(x wᵀ + b), (B, O); its gradients are products of the same kind."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, w)
-        return torch.ops.mkldnn._linear_pointwise(x, w, b, "none", [], "")
+    def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor | None, slope: float | None) -> Tensor:
+        out = _product(x, w, b, slope)
+        ctx.slope = slope
+        ctx.save_for_backward(x, w, out if slope is not None else None)
+        return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        x, w = ctx.saved_tensors
-        need_x, need_w, need_b = ctx.needs_input_grad
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        x, w, out = ctx.saved_tensors
+        if ctx.slope is not None:  # a leaky output has the sign of its input
+            grad = torch.ops.aten.leaky_relu_backward.default(grad, out, ctx.slope, True)
+        # Within a graph of gradients the products must be differentiable themselves; else the bare operator is quicker.
+        product = (lambda x, w: _OneDnn.apply(x, w, None, None)) if torch.is_grad_enabled() else _product
+        need_x, need_w, need_b, _ = ctx.needs_input_grad
         return (
-            _OneDnn.apply(grad, w.T, None) if need_x else None,  # (B, O) (O, I)
-            _OneDnn.apply(grad.T, x.T, None) if need_w else None,  # (O, B) (B, I)
+            product(grad, w.T) if need_x else None,  # (B, O) (O, I)
+            product(grad.T, x.T) if need_w else None,  # (O, B) (B, I)
             grad.sum(0) if need_b else None,
+            None,
         )
 
 
 class Linear(nn.Linear):
-    """nn.Linear with the same parameters and results, to float32 rounding."""
+    """nn.Linear, and an activation after it: ReLU (slope 0), LeakyReLU, or none (None); equal to float32 rounding."""
+
+    def __init__(self, inputs: int, outputs: int, slope: float | None = None) -> None:
+        super().__init__(inputs, outputs)
+        self.slope = slope
 
     def forward(self, x: Tensor) -> Tensor:
         on_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and x.ndim == 2
         if HAS_ONEDNN and on_cpu and self.out_features >= NARROW:
-            return _OneDnn.apply(x, self.weight, self.bias)
-        return super().forward(x)
+            return _OneDnn.apply(x, self.weight, self.bias, self.slope)
+        out = super().forward(x)
+        return out if self.slope is None else F.leaky_relu_(out, self.slope) if self.slope else F.relu_(out)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, slope={self.slope}"

@@ -13,11 +13,7 @@ from counterfeit.nets.pair import NETS, Pair, Shape, join_label
 
 def _hidden(inputs: int, width: int, depth: int, slope: float) -> list[nn.Module]:
     """`depth` times Linear and ReLU (slope 0) or LeakyReLU."""
-    layers: list[nn.Module] = []
-    for _ in range(depth):
-        layers += [Linear(inputs, width), nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)]
-        inputs = width
-    return layers
+    return [Linear(width if i else inputs, width, slope) for i in range(depth)]
 
 
 class Encoder(nn.Module):

@@ -1,0 +1,112 @@
+"""One side of a comparison of training speed, a process of its own: `sides.py SIDE MODEL DATA STEPS`.
+
+It prints `ready`; then, for every line that it is given, trains STEPS steps and prints the seconds that they took. The
+side `pythae` needs nothing of ours: it runs in the peers' environment, with DATA a .npy file of uint8 (N, C, H, W).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from tempfile import mkdtemp
+
+import numpy as np
+import torch
+
+BATCH = 128
+LATENT = 15
+Stretch = Callable[[], object]
+
+
+def ours(model: str, data: str, steps: int) -> Stretch:
+    """Our loop; flushing denormals is part of it."""
+    from limits import our_steps
+
+    torch.set_flush_denormal(True)
+    return _walk(our_steps(model, data), steps)
+
+
+def course(model: str, data: str, steps: int) -> Stretch:
+    """The loop that courses teach, on the same networks of PyTorch's own layers."""
+    import counterfeit as cf
+    from counterfeit.models import build
+    from counterfeit.recipes import RECIPES
+    from course_loop import course_steps, plain
+
+    images = cf.load_data(data)
+    net = build(RECIPES[model], RECIPES[model].config, images.shape, len(images.classes)).train()
+    return _walk(course_steps(model, plain(net), images.images, images.labels), steps)
+
+
+def pythae(model: str, data: str, steps: int) -> Stretch:
+    """Pythae's trainer on the network of our VAE: one of its epochs over as many images as the steps take."""
+    from pythae.data.datasets import BaseDataset
+    from pythae.models import VAE, VAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+    from torch import nn
+
+    logging.disable(logging.WARNING)
+    images = torch.from_numpy(np.load(data)[: steps * BATCH]).float() / 255
+    pixels = images[0].numel()
+
+    def hidden(inputs: int, outputs: int) -> nn.Sequential:
+        wide = [nn.Linear(400, 400), nn.ReLU(inplace=True)]
+        return nn.Sequential(nn.Linear(inputs, 400), nn.ReLU(inplace=True), *wide, *wide, nn.Linear(400, outputs))
+
+    class Encoder(BaseEncoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = hidden(pixels, 2 * LATENT)
+
+        def forward(self, x):
+            mu, logvar = self.layers(x.flatten(1)).chunk(2, dim=1)
+            return ModelOutput(embedding=mu, log_covariance=logvar)
+
+    class Decoder(BaseDecoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = hidden(LATENT, pixels)
+
+        def forward(self, z):
+            return ModelOutput(reconstruction=self.layers(z).sigmoid().unflatten(1, images.shape[1:]))
+
+    config = VAEConfig(input_dim=tuple(images.shape[1:]), latent_dim=LATENT, reconstruction_loss="bce")
+    training = BaseTrainerConfig(
+        output_dir=mkdtemp(), learning_rate=1e-3, per_device_train_batch_size=BATCH, optimizer_cls="Adam"
+    )
+    dataset = BaseDataset(images, torch.zeros(len(images)))
+    trainer = BaseTrainer(VAE(config, Encoder(), Decoder()), dataset, training_config=training)
+    trainer.prepare_training()
+    epochs = count(1)
+    return lambda: trainer.train_step(next(epochs))
+
+
+SIDES = {side.__name__: side for side in (ours, course, pythae)}
+
+
+def _walk(steps: Iterator[object], n: int) -> Stretch:
+    def stretch() -> None:
+        for _ in range(n):
+            next(steps)
+
+    return stretch
+
+
+def main() -> None:
+    side, model, data, steps = sys.argv[1:]
+    stretch = SIDES[side](model, data, int(steps))
+    stretch()  # warm-up
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        stretch()
+        print(time.perf_counter() - start, flush=True)
+
+
+if __name__ == "__main__":
+    main()

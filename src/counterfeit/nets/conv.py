@@ -1,0 +1,80 @@
+"""Convolutions from and to images, which have one channel or three: the two products that oneDNN is slow at on CPUs.
+
+A convolution's kernels run over 16 channels at once, so that a result of one channel takes as long as one of sixteen.
+Both layers have the parameters and, to float32 rounding, the results of PyTorch's own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+FEW = 4  # channels up to which the other way is quicker
+
+
+class _Conv2d(torch.autograd.Function):
+    """x (B, C, H, W), w (O, C, k, k), b (O,) -> (B, O, H-k+1, W-k+1), with few channels C and stride 1.
+
+    The gradient of x has C channels. It is computed in blocks of r x r pixels, whose C r² numbers are taken as
+    channels: a convolution with stride r and kernels of k+r-1, then a pixel shuffle (Shi et al. 2016,
+    arXiv:1609.05158).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        ctx.save_for_backward(x, w)
+        return F.conv2d(x, w, b)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, w = ctx.saved_tensors
+        need_x, need_w, need_b = ctx.needs_input_grad
+        dw = db = None
+        if need_w:
+            mask = [False, need_w, need_b]
+            _, dw, db = torch.ops.aten.convolution_backward(
+                grad, x, w, [len(w)], [1, 1], [0, 0], [1, 1], False, [0, 0], 1, mask
+            )
+        return _gradient_of_images(grad, w, x.shape[1]) if need_x else None, dw, db
+
+
+def _gradient_of_images(grad: Tensor, w: Tensor, channels: int) -> Tensor:
+    """grad (B, O, H-k+1, W-k+1), w (O, C, k, k) -> (B, C, H, W)."""
+    k = w.shape[-1]
+    r = 4 if channels == 1 else 2  # C r² near 16
+    turned = w.flip(2, 3).transpose(0, 1)  # (C, O, k, k)
+    blocks = turned.new_zeros(channels, r, r, len(w), k + r - 1, k + r - 1)
+    for i in range(r):
+        for j in range(r):
+            blocks[:, i, j, :, i : i + k, j : j + k] = turned
+    kernels = blocks.flatten(0, 2).contiguous(memory_format=torch.channels_last)  # (C r², O, k+r-1, k+r-1)
+    return F.pixel_shuffle(F.conv2d(grad, kernels, stride=r, padding=k - 1), r)
+
+
+class Conv2d(nn.Conv2d):
+    """nn.Conv2d of stride 1 without padding, for images."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        r = 4 if self.in_channels == 1 else 2
+        fits = self.in_channels <= FEW and x.shape[2] % r == 0 and x.shape[3] % r == 0
+        if x.device.type == "cpu" and fits:
+            return _Conv2d.apply(x, self.weight, self.bias)
+        return super().forward(x)
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """nn.ConvTranspose2d, to images: every pixel's patch by one matrix product, then their overlapping sum."""
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # torch's has an output_size, which ours are not asked for
+        if x.device.type != "cpu" or self.out_channels > FEW:
+            return super().forward(x)
+        b, c, h, w = x.shape
+        pixels = x.permute(0, 2, 3, 1).reshape(b * h * w, c)
+        patches = F.linear(pixels, self.weight.flatten(1).T).view(b, h * w, -1)  # (B, HW, C' k k)
+        assert self.bias is not None
+        stride, padding, k = self.stride[0], int(self.padding[0]), self.kernel_size[0]
+        size = ((h - 1) * stride - 2 * padding + k, (w - 1) * stride - 2 * padding + k)
+        return F.fold(patches.transpose(1, 2), size, k, padding=padding, stride=stride) + self.bias.view(-1, 1, 1)

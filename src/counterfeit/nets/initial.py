@@ -1,0 +1,27 @@
+"""Initial weights, by the names that papers give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor, nn
+
+from counterfeit.registry import Registry
+
+# name -> function that fills the weights of a layer in place, or None to leave each net's own
+INITIAL: Registry[Callable[[Tensor], object] | None] = Registry("initialisation")
+INITIAL.add("own", None)
+INITIAL.add("xavier", nn.init.xavier_uniform_)  # Glorot & Bengio 2010
+INITIAL.add("he", partial(nn.init.kaiming_normal_, nonlinearity="relu"))  # He et al. 2015, arXiv:1502.01852
+INITIAL.add("normal", partial(nn.init.normal_, std=0.02))  # Radford et al. 2016, arXiv:1511.06434, section 4
+
+
+def initialise(net: nn.Module, name: str) -> None:
+    """Fill the weights of all linear and convolutional layers of a net; biases become 0."""
+    fill = INITIAL[name]
+    for module in net.modules():
+        if fill is not None and isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            fill(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
