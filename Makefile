@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test browser lint format bench seed pairs torture processes detectors checks parity full clean
+.PHONY: help demo test browser lint format peers bench seed tuned pairs memory torture processes ray detectors checks parity full clean
+
+# The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
+PEERS := .venv-peers
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -28,6 +31,14 @@ $(BROWSER): $(STAMP)
 browser: $(BROWSER)  ## a report in an installed Chromium: phone and desk, light and dark; screenshots in build/browser
 	$(BIN)/pytest tests/test_browser.py -m browser
 
+RAY := $(VENV)/.ray
+$(RAY): $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ray,s3,emulator]'
+	@touch $@
+
+ray: $(RAY)  ## a grid on a Ray cluster of three local nodes, one of which is killed, and in an S3 server, killed and continued
+	$(BIN)/pytest tests/test_cluster.py -m ray
+
 lint: $(STAMP)  ## formatting, lint rules and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -37,12 +48,21 @@ format: $(STAMP)  ## mend what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP)  ## training speed against the loop that courses teach, interleaved in one run
-	$(BIN)/python benchmarks/speed.py
+bench: $(STAMP) $(PEERS)/.installed  ## training speed against the loop that courses teach and Pythae, in one run; the commands
+	$(BIN)/python benchmarks/speed.py --peers $(PEERS)
+	$(BIN)/python benchmarks/commands.py
+	$(BIN)/python benchmarks/publish.py
 
 seed: $(STAMP)  ## six models, two data sets, three seeds, scored (hours on a CPU; it goes on where it was), into README and docs
 	$(BIN)/counterfeit compare benchmarks/grids/seed.toml
 	$(BIN)/python benchmarks/publish.py --comparison runs/seed/comparison.json
+
+tuned: $(STAMP)  ## the recipes that a search found, over the seeds of the seed grid, into README and docs
+	$(BIN)/counterfeit compare benchmarks/grids/tuned.toml
+	$(BIN)/python benchmarks/publish.py --comparison runs/tuned/comparison.json
+
+memory: $(STAMP)  ## memory and time against the number of images in a folder, 10,000 to 200,000
+	$(BIN)/python benchmarks/memory.py
 
 pairs: $(STAMP)  ## all models on mnist and cifar10, one epoch each: images/s and peak memory
 	$(BIN)/python benchmarks/pairs.py
@@ -62,14 +82,16 @@ checks: $(STAMP)  ## do the scores move the right way? noise, blur, lost classes
 	$(BIN)/python benchmarks/score_checks.py
 	$(BIN)/python benchmarks/floors.py
 
-# The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
-PEERS := .venv-peers
 $(PEERS)/.installed:
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --constraint constraints.txt torch numpy pillow requests
 	$(PEERS)/bin/pip install --quiet 'scipy<1.18' scikit-learn tqdm
 	$(PEERS)/bin/pip install --quiet --no-deps torchvision torch-fidelity==0.4.0 pytorch-fid==0.3.0 clean-fid==0.1.35 prdc==0.2
+	$(PEERS)/bin/pip install --quiet pydantic imageio cloudpickle
+	$(PEERS)/bin/pip install --quiet --no-deps pythae==0.1.2
 	@touch $@
+
+peers: $(PEERS)/.installed  ## the environment of those that we are compared with
 
 parity: $(STAMP) $(PEERS)/.installed  ## ask the peers for their numbers, and hold ours against them
 	$(PEERS)/bin/python benchmarks/parity/peers.py

@@ -1,4 +1,4 @@
-"""Put the figures of the grids and of the search into README.md and docs/models: none there is typed by hand.
+"""Put measured figures into README.md, docs/models and docs/performance.md: none there is typed by hand.
 
     counterfeit compare benchmarks/grids/seed.toml
     python benchmarks/publish.py [--comparison runs/seed/comparison.json]
@@ -28,7 +28,7 @@ RESULTS = ROOT / "benchmarks/results"
 GRIDS = ("seed", "tuned")  # of benchmarks/grids
 TUNED = "-tuned"  # ends the names of recipes that the search found
 PICTURES = ROOT / "docs/images/models"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/models").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "docs/performance.md", *sorted((ROOT / "docs/models").glob("*.md"))]
 SHOWN = ("FID", "KID", "IS", "Precision", "Recall", "Density", "Coverage")
 BLOCK = re.compile(r"(<!-- figures: (\w+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -105,13 +105,43 @@ def of_tuned(results: Json, data: str) -> str:
 
 
 def of_search(results: Json, model: str) -> str:
-    """The tries of one model, best first, and the FID of 2,000 samples on each data set."""
+    """The tries of one model, best first, and the FID of 2,000 samples on each data set that they were made on."""
     tries = sorted(results["search"][model]["tries"], key=lambda t: math.inf if t["ratio"] is None else t["ratio"])
-    lines = [["FID over the recipe's", "settings", *tries[0]["fid"]]]
+    lines = [["FID over the recipe's", "settings", "mnist", "cifar10"]]
     for found in tries:
-        settings = ", ".join(f"{name} {value}" for name, value in found["settings"].items()) or "the recipe itself"
-        scores = ["failed" if value is None else number(value) for value in found["fid"].values()]
-        lines.append(["–" if found["ratio"] is None else f"{found['ratio']:.2f}", settings, *scores])
+        settings = ", ".join(f"{name} {value}" for name, value in found["settings"].items()) or "**the recipe itself**"
+        note = f" ({found['note']})" if "note" in found else ""
+        scores = [number(found["fid"][data]) if data in found["fid"] else "–" for data in ("mnist", "cifar10")]
+        lines.append(["–" if found["ratio"] is None else f"{found['ratio']:.2f}", settings + note, *scores])
+    return markdown(lines)
+
+
+def of_speed(results: Json, data: str) -> str:
+    """Training speed against every peer, and the fraction of the matrix-product limit."""
+    sides = {"over_course": "over the course loop", "over_pythae": "over Pythae"}
+    lines = [["model", "images/s", *sides.values(), "of the matrix-product limit"]]
+    for row in results["speed"][data]["rows"]:
+        ratios = [times(row[side]) if side in row else "" for side in sides]
+        limit = row["fraction_of_limit"]
+        fraction = f"{limit['median']:.0%} ({limit['least']:.0%}–{limit['most']:.0%})"
+        lines.append([f"`{row['model']}`", f"{row['ours_images_per_s']:,}", *ratios, fraction])
+    return markdown(lines)
+
+
+def times(ratio: Json) -> str:
+    return f"{ratio['median']:.2f}x ({ratio['least']:.2f}–{ratio['most']:.2f})"
+
+
+def of_commands(results: Json, which: str) -> str:
+    """Seconds and memory of the commands, or samples/s of the models."""
+    found = results["commands"]
+    if which == "samples":
+        rates = found["samples_per_s"]
+        return markdown([[f"`{model}`" for model in rates], [f"{rate:,}" for rate in rates.values()]])
+    lines = [["command", "seconds, median (range)", "peak memory, MiB"]]
+    for row in found["commands"]:
+        low, high = row["seconds_range"]
+        lines.append([f"`{row['command']}`", f"{row['seconds']} ({low}–{high})", f"{row['peak_mib']:,}"])
     return markdown(lines)
 
 
@@ -120,13 +150,17 @@ KINDS: dict[str, Callable[[Json, str], str]] = {
     "model": of_model,
     "tuned": of_tuned,
     "search": of_search,
+    "speed": of_speed,
+    "commands": of_commands,
 }
 
 
 def read() -> Json:
     """All results that pages quote."""
     results: Json = {grid: json.loads((RESULTS / grid / "comparison.json").read_text()) for grid in GRIDS}
-    return results | {"search": {path.stem: json.loads(path.read_text()) for path in (RESULTS / "search").glob("*")}}
+    results["search"] = {path.stem: json.loads(path.read_text()) for path in (RESULTS / "search").glob("*.json")}
+    results["speed"] = {"mnist": json.loads((RESULTS / "speed-mnist.json").read_text())}
+    return results | {"commands": json.loads((RESULTS / "commands.json").read_text())}
 
 
 def filled(page: str, results: Json) -> str:

@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import counterfeit as cf
 from counterfeit.cli import main
+from grid_cases import GRID
 
 BUILD = Path(__file__).parent.parent / "build"
 
@@ -60,3 +62,14 @@ def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
         return Outcome(int(exit.value.code or 0), text.out, text.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def done(tmp_path_factory: pytest.TempPathFactory, test_cache: Path) -> tuple[Path, dict[str, Any]]:
+    """The folder of the small grid, trained without disturbance in one process, and its comparison."""
+    home = tmp_path_factory.mktemp("grid")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
+        patch.chdir(home)
+        Path("small.toml").write_text(GRID)
+        return home, cf.compare("small.toml")

@@ -19,42 +19,7 @@ import counterfeit as cf
 from counterfeit.comparison.grid import read_grid
 from counterfeit.comparison.render import markdown, terminal, to_csv
 from counterfeit.comparison.table import spread, tables, tukey
-
-GRID = """
-models = ["vae", "gan"]
-data = ["mnist5k"]
-seeds = [0, 1]
-out = "runs/small"
-[train]
-epochs = 2
-score_every = 1
-[train.gan]
-lr = 2e-4
-[score]
-n = 500
-metrics = ["fid", "kid"]
-"""
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory, test_cache) -> tuple[Path, dict[str, Any]]:
-    """The folder of the small grid, trained without disturbance, and its comparison."""
-    home = tmp_path_factory.mktemp("grid")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
-        patch.chdir(home)
-        Path("small.toml").write_text(GRID)
-        return home, cf.compare("small.toml")
-
-
-def numbers(comparison: dict[str, Any]) -> list[Any]:
-    """All that does not depend on the clock."""
-    rows = [row for table in comparison["tables"] for row in table["rows"]]
-    return [
-        [{k: row[k] for k in ("label", "seeds", "rank", "metrics", "curve", "parameters", "runs")} for row in rows],
-        [{k: run[k] for k in ("path", "losses", "test_losses", "curve")} for run in comparison["runs"]],
-        comparison["failures"],
-    ]
+from grid_cases import GRID, numbers
 
 
 def test_a_grid_becomes_a_table_over_seeds(done) -> None:

@@ -252,3 +252,19 @@ def test_scores_while_training_mark_best_and_final(tmp_path: Path) -> None:
     assert [epoch for epoch, _ in curve] == [2, 3]
     final = run.score("mnist5k", n=2000, metrics=["fid"], seed=0)["FID[mnist-cnn]"].value
     assert curve[-1][1] == pytest.approx(final, rel=1e-6), "the last row is the score of the finished run"
+
+
+def test_of_very_many_real_images_a_seeded_choice_is_compared_with_and_the_receipt_says_so(
+    digits, fakes: Path, monkeypatch
+) -> None:
+    images = digits[0]
+    whole = cf.score(fakes, real=images, metrics=QUICK)
+    assert whole.receipt["real"]["n"] == len(images) == 1000
+    monkeypatch.setattr("counterfeit.scoring.images.MOST_REAL", 600)
+    bounded = cf.score(fakes, real=images, metrics=QUICK)
+    assert bounded.receipt["real"]["n"] == 600
+    chosen = images[np.sort(np.random.default_rng(0).permutation(1000)[:600])]
+    by_hand = cf.score(fakes, real=chosen, metrics=QUICK)
+    assert {name: found.value for name, found in bounded.metrics.items()} == {
+        name: found.value for name, found in by_hand.metrics.items()
+    }

@@ -26,7 +26,7 @@ every_model = pytest.mark.parametrize("name", list(RECIPES))
 def small(digits, n=300):
     """Real digits, few enough that an epoch is two steps of 128."""
     images, labels = digits
-    return {"data": images[:n], "labels": labels[:n], "quiet": True}
+    return {"data": images[:n], "labels": labels[:n], "batch_size": 128, "quiet": True}
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -222,7 +222,7 @@ def test_a_run_folder_can_be_read_without_us(name: str, digits, tmp_path: Path) 
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     pictures = sorted(p.name for p in (tmp_path / "run" / "samples").iterdir())
     assert "epoch-0001.png" in pictures and "epoch-0002.png" in pictures
-    assert ("reconstruction-0002.png" in pictures) == (name in ("ae", "vae", "cvae"))
+    assert ("reconstruction-0002.png" in pictures) == (RECIPES[name].family != "gan")
     assert (tmp_path / "run" / "curves.png").stat().st_size > 1000
     assert not list((tmp_path / "run").rglob("*.part"))
 
@@ -243,7 +243,7 @@ def test_the_test_loss_is_that_of_the_test_set_with_its_terms_apart(tmp_path: Pa
 
 
 def test_the_defaults_are_those_of_the_report() -> None:
-    for recipe in RECIPES.values():
+    for recipe in (recipe for name, recipe in RECIPES.items() if not name.endswith("-tuned")):
         config: Config = recipe.config
         assert (config.epochs, config.batch_size, config.lr) == (10, 128, 1e-3)
         assert (config.latent, config.betas) == ((96, (0.5, 0.999)) if recipe.family == "gan" else (15, (0.9, 0.999)))

@@ -39,7 +39,8 @@ def train(argv: list[str]) -> int:
     if asked.model != model:
         asked = parse(Train, argv, Train(tyro.MISSING, config=RECIPES[asked.model].config))
 
-    from counterfeit.verbs.train import Interrupted, fit, starting_config
+    from counterfeit.fitting import Interrupted
+    from counterfeit.verbs.train import fit, starting_config
 
     if asked.resume:
         # What the run was trained with takes the place of the model's own settings; options that were typed go on top.
@@ -114,16 +115,25 @@ def compare(argv: list[str]) -> int:
     asked = parse(Compare, argv)
 
     from counterfeit.comparison.render import terminal
+    from counterfeit.fitting import Interrupted
     from counterfeit.verbs.compare import compare as contrast
     from counterfeit.verbs.compare import described
-    from counterfeit.verbs.train import Interrupted
 
     # The grid file's own settings are the defaults; what was typed goes on top.
     grid = described(asked.sources)
     asked = parse(Compare, argv, Compare(tyro.MISSING, config=grid.score))
     settings = score_settings(asked.config)
     try:
-        found = contrast(asked.sources, out=asked.out, rank_by=asked.rank_by, **settings)
+        found = contrast(
+            asked.sources,
+            out=asked.out,
+            rank_by=asked.rank_by,
+            workers=asked.workers,
+            engine=asked.engine,
+            address=asked.address,
+            cpus_per_run=asked.cpus_per_run,
+            **settings,
+        )
     except Interrupted:
         say("stopped with a checkpoint; the same command goes on")
         return 130

@@ -106,7 +106,7 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, as in run.json."""
-        return msgspec.to_builtins(self)
+        return msgspec.json.decode(msgspec.json.encode(self))
 
     def replace(self, changes: Mapping[str, Any]) -> Config:
         """A copy with some fields changed; an unknown field or a value of a wrong type raises InputError."""

@@ -26,8 +26,13 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write readable JSON atomically; NaN is refused, since JSON has none."""
-    write_atomic(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+    """Write readable JSON atomically."""
+    write_atomic(path, as_json(value))
+
+
+def as_json(value: Any) -> bytes:
+    """Readable JSON; NaN is refused, since JSON has none."""
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
 def fsync_folder(folder: Path) -> None:

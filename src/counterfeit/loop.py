@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 from counterfeit.allocator import keep_freed_memory
 from counterfeit.binarise import draw
 from counterfeit.config import Config
-from counterfeit.data.batches import epoch_order
+from counterfeit.data.feed import chosen_rows, feed
 from counterfeit.errors import InputError, NonFiniteError
 from counterfeit.images import to_float
 from counterfeit.models import Family
@@ -177,7 +177,7 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
 
 def run_steps(
     state: State,
-    images: Tensor,
+    images: Tensor | np.ndarray,
     labels: Tensor | None,
     config: Config,
     stop: Callable[[], bool] = lambda: False,
@@ -185,37 +185,36 @@ def run_steps(
     """Train from state.step to the end of config.epochs.
 
     Args:
-        images: uint8 (N, C, H, W) on the model's device; the whole set, already drawn where config.binarise is
-            "static".
-        labels: int64 (N,) on the same device, or None.
+        images: uint8 (N, C, H, W), the whole set: on the model's device, or a memory map that is read as the steps
+            go; already drawn where config.binarise is "static".
+        labels: int64 (N,) on the model's device, or None.
         stop: asked at every step boundary, by several processes at every few; True in one ends the loop of all with
             `Stopped`.
 
     Raises:
         NonFiniteError: a loss was not finite; it names the term, the epoch and the step. The device is read only when
             a row is logged, so the error comes with that row.
+        DataError: a memory map's file cannot be read.
     """
-    group = state.group
-    if images.device.type == "cpu":
+    device = state.rng.generator.device
+    if device.type == "cpu":
         keep_freed_memory()
+    group = state.group
     per_epoch = steps_per_epoch(len(images), config.batch_size)
     total = config.epochs * per_epoch
     meter = _Meter(state.step, per_epoch, config.batch_size, group)
     # What a family tracks beside its weights are means over its rows, or linear in them.
     moments = [buffer for buffer in state.model.buffers() if buffer.is_floating_point()]
-    order: Tensor | None = None
+    steps, mine = range(state.step, total), group.part(config.batch_size)
+    rows = (chosen[mine] for chosen in chosen_rows(len(images), config.batch_size, config.seed, steps, device))
+    batches = feed(images, labels, rows, device)
     while state.step < total:
         if state.step % group.stride == 0 and group.any(stop()):
             yield from meter.read()
             yield Stopped(state.step)
             return
-        epoch, batch = divmod(state.step, per_epoch)
-        if order is None or batch == 0:
-            order = torch.from_numpy(epoch_order(len(images), config.seed, epoch)).to(images.device)
-        chosen = order[batch * config.batch_size : (batch + 1) * config.batch_size][group.part(config.batch_size)]
-        pixels = images.index_select(0, chosen)
+        pixels, y = next(batches)
         x = draw(pixels, state.rng) if config.binarise == "dynamic" else to_float(pixels)
-        y = None if labels is None else labels.index_select(0, chosen)
         losses = state.model.step(x, y, state.update, state.rng)
         group.average(moments)
         if state.average is not None:

@@ -18,7 +18,8 @@ class Train:
     """Train a generator and keep it in a run folder."""
 
     model: Positional[Annotated[str, arg(metavar="MODEL")]]
-    """Name of the model: ae, vae, cvae, gan, lsgan or dcgan. The defaults below are this model's own."""
+    """Name of the model: ae, vae, cvae, gan, lsgan or dcgan; vae-tuned, gan-tuned or lsgan-tuned for settings that
+    score better. The defaults below are this model's own."""
     out: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Run folder; by default runs/MODEL-DATA-sSEED."""
     resume: bool = False
@@ -108,10 +109,18 @@ class Compare:
     sources: Positional[Annotated[tuple[str, ...], arg(metavar="RUN…|GRID.toml", help_behavior_hint="")]]
     """Finished runs, or a folder of runs; or one grid file, which names models, data sets, seeds and settings."""
     out: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    """Folder for comparison.json, table.md, table.csv and report.html; by default the grid's own folder of runs, or
-    `comparison`."""
+    """Folder, or a URL such as s3://bucket/mine, for comparison.json, table.md, table.csv and report.html; by default
+    the grid's own folder of runs, or `comparison`."""
     rank_by: Annotated[str | None, arg(metavar="LABEL", help_behavior_hint="")] = None
     """Score that ranks, as `counterfeit list metrics` prints it; by default FID."""
+    workers: int = 1
+    """Runs in work at once, each in a process of its own with its share of the cores; 1 is one after another."""
+    engine: str = "local"
+    """Where the runs are worked on: `local`, on this machine, or `ray`, on a Ray cluster."""
+    address: Annotated[str | None, arg(metavar="HOST:PORT", help_behavior_hint="")] = None
+    """The Ray cluster to join, `auto` for the one that runs on this machine; by default one is started here."""
+    cpus_per_run: int = 1
+    """Cores that a run reserves on a Ray cluster, and its threads; a GPU too, where its --device is cuda."""
     config: OmitArgPrefixes[ScoreConfig] = field(default_factory=ScoreConfig)
 
 

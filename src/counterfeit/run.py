@@ -39,15 +39,17 @@ class Run:
 
     Attributes:
         path: the folder.
+        name: by which receipts and comparisons call it: the folder, unless that is a copy of what lies elsewhere.
         device: where it computes, as it was asked for.
         record: run.json; its model_name, config and data are at hand by themselves.
     """
 
-    def __init__(self, path: str | Path, device: str = "auto") -> None:
+    def __init__(self, path: str | Path, device: str = "auto", name: str | None = None) -> None:
         """Raises RunError when there is no run or it is damaged; the weights are read on first use."""
         self.folder = RunFolder(path)
         self.record = self.folder.read_record()
         self.path = self.folder.path
+        self.name = name or str(self.path)
         self.model_name: str = self.record.model
         self.config: Config = self.record.config
         self.data: DataRecord = self.record.data
@@ -161,7 +163,7 @@ class Run:
         def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
             return generate.samples(self.model, n, seed, self.labels(n), BATCH, group)
 
-        return Images(str(self.path), None, draw, self.weights_sha256, self.labels, self.data.shape)
+        return Images(self.name, None, draw, self.weights_sha256, self.labels, self.data.shape)
 
     def _keep(self, score: Score, by: str, config: ScoreConfig) -> Score:
         of = score.receipt["real"]
@@ -204,7 +206,7 @@ class Run:
         y = self._given(n, None if data.labels is None or not model.classes else data.labels[rows])
         found = likelihood(model, self._checked(pixels[rows]), y, k, seed)
         receipt = {
-            "run": str(self.path),
+            "run": self.name,
             "model": self.model_name,
             "real": of_set(data),
             "pixels": "black and white" if found.binarised else "grey",

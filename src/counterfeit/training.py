@@ -19,6 +19,8 @@ from counterfeit import binarise, generate, images
 from counterfeit import data as datasets
 from counterfeit.config import Config, option
 from counterfeit.data import ImageSet
+from counterfeit.data.image_set import BLOCK
+from counterfeit.data.rows import is_stored, take
 from counterfeit.device import pick_device
 from counterfeit.errors import Abandoned, InputError, NonFiniteError, RunError, Told
 from counterfeit.loop import EpochEnded, Event, Logged, State, Stepped, Stopped, run_steps, steps_per_epoch
@@ -34,6 +36,7 @@ __all__ = ["EpochEnded", "Event", "Logged", "Resumed", "ScoredEpoch", "Stepped",
 
 # Settings that a continued run may change: they do not touch what its steps compute.
 FREE_ON_RESUME = {"epochs", "log_every", "score_every", "device", "skip_bad"}
+MOST_ON_DEVICE = 2**31  # bytes of a folder's images that are copied to an accelerator, where steps find them quickest
 SAMPLES_SCORED = 2000  # while training: enough to see a curve, and drawn in a second or two
 GROUPS = ("model", "training", "ema")
 
@@ -158,7 +161,7 @@ class Training:
 
     def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | ScoredEpoch | Tested]:
         static = self.config.binarise == "static"
-        pixels = _resident(self._evaluated(self.data) if static else self.data.images, self.device)
+        pixels = as_fed(self._evaluated(self.data) if static else self.data.images, self.device)
         labels = (
             _resident(self.data.labels, self.device) if self.model.classes and self.data.labels is not None else None
         )
@@ -318,8 +321,22 @@ def _sampling(state: State) -> Iterator[Family]:
         model.train()
 
 
+def as_fed(images: np.ndarray, device: torch.device) -> Tensor | np.ndarray:
+    """The images as `run_steps` takes them: on the device; but a folder's memory map stays on the disk where the
+    device is the CPU, whose memory is then free for other things, or where it is large."""
+    if not is_stored(images):
+        return _resident(images, device)
+    if device.type == "cpu" or images.nbytes > MOST_ON_DEVICE:
+        return images
+    held = torch.empty(images.shape, dtype=torch.uint8, device=device)
+    for start in range(0, len(images), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(images)))
+        held[start : start + BLOCK] = torch.from_numpy(take(images, rows))
+    return held
+
+
 def _resident(array: np.ndarray, device: torch.device) -> Tensor:
-    """The whole array on the device; on the CPU without a copy, so that a memory map stays one."""
+    """The whole array on the device; on the CPU without a copy."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # we only read
         return torch.from_numpy(array).to(device)

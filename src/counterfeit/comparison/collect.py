@@ -17,7 +17,7 @@ def record(run: Run, score: dict[str, Any]) -> dict[str, Any]:
     log = run.log
     seconds, images = trained(run)
     return {
-        "path": str(run.path),
+        "path": run.name,
         "model": run.model_name,
         "title": RECIPES[run.model_name].title,
         "data": run.data.name,

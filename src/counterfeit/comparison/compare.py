@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+import sys
 from typing import Any
 
 import torch
 
 from counterfeit import data as datasets
 from counterfeit.comparison import render
-from counterfeit.comparison.grid import Grid, Member
+from counterfeit.comparison.grid import Grid
 from counterfeit.comparison.table import tables
-from counterfeit.comparison.work import Done, Failure, bring
-from counterfeit.errors import InputError, RunError
-from counterfeit.files import write_atomic, write_json
+from counterfeit.comparison.work import Done, Engine, Failure, Order, Result
+from counterfeit.errors import InputError
+from counterfeit.files import as_json
 from counterfeit.loop import steps_per_epoch
 from counterfeit.metrics import METRICS
 from counterfeit.models import build
 from counterfeit.recipes import RECIPES
-from counterfeit.runs import provenance
+from counterfeit.runs import provenance, shared
 from counterfeit.scoring import judge
 
 Json = dict[str, Any]
 
 
-def comparison_of(grid: Grid, train: Callable[[Member, bool], object] | None, ranked_by: str | None = None) -> Json:
-    """Bring the grid's members to the end (see `work.bring`) and put them into tables.
+def comparison_of(grid: Grid, engine: Engine, ranked_by: str | None = None) -> Json:
+    """Bring the grid's members to the end (see `work`) and put them into tables.
 
     Returns:
         {"title", "made_by", "tables": see `table.tables`, "runs": see `collect.record`, "failures": [{"run", "error"}],
         "notes": [sentence]}.
     """
     check(grid, ranked_by)
-    found = list(bring(grid, train))
+    results: dict[int, Result] = dict(engine(grid.members, Order(grid.score, grid.trains, sys.argv)))
+    found = [results[i] for i in range(len(grid.members))]  # in the grid's order, in whatever order they came
     runs = [one.record for one in found if isinstance(one, Done)]
     made, notes = tables(runs, ranked_by)
     labels = {path: row["label"] for table in made for row in table["rows"] for path in row["runs"]}
@@ -59,6 +59,7 @@ def check(grid: Grid, ranked_by: str | None) -> None:
         judge.named_detector(grid.score, grid.score.detector)
     if grid.score.real is not None:
         judge.real_images(grid.score, None)
+    shared.check(grid.home)
     if grid.trains:
         built = {(member.model, member.config.replace({"seed": 0})): member for member in grid.members}
         for member in built.values():
@@ -67,12 +68,9 @@ def check(grid: Grid, ranked_by: str | None) -> None:
             build(RECIPES[member.model], member.config, data.shape, len(data.classes))
 
 
-def write(comparison: Json, folder: Path) -> None:
-    """comparison.json, table.md and table.csv in `folder`. Raises RunError where they cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "comparison.json", comparison)
-        write_atomic(folder / "table.md", render.markdown(comparison).encode())
-        write_atomic(folder / "table.csv", render.to_csv(comparison).encode())
-    except OSError as error:
-        raise RunError(f"cannot write to {folder} ({error.strerror or error}): pass another --out") from None
+def write(comparison: Json, folder: str) -> None:
+    """comparison.json, table.md and table.csv in a folder or at a URL. Raises RunError where they cannot be written."""
+    files = {"comparison.json": as_json(comparison)}
+    files |= {"table.md": render.markdown(comparison).encode(), "table.csv": render.to_csv(comparison).encode()}
+    for name, content in files.items():
+        shared.write(shared.joined(folder, name), content)

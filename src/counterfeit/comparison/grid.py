@@ -14,7 +14,7 @@ from counterfeit import data as datasets
 from counterfeit.config import Config, ScoreConfig
 from counterfeit.errors import InputError
 from counterfeit.recipes import RECIPES
-from counterfeit.runs import RunFolder
+from counterfeit.runs import RunFolder, shared
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Member:
 
     model: str
     config: Config
-    folder: RunFolder
+    path: str
+    """Of its run folder, or a URL of one: see `runs.shared`."""
 
     def __str__(self) -> str:
         return f"{self.model} on {self.config.data}, seed {self.config.seed}"
@@ -36,14 +37,14 @@ class Grid:
     Attributes:
         title: for the report.
         members: in the order in which they are trained: seed by seed, so that a stopped grid is whole for some seeds.
-        home: folder for what comes out of it.
+        home: folder, or a URL, for what comes out of it.
         trains: whether what is missing is trained; else all members must be finished.
         score: how they are scored.
     """
 
     title: str
     members: tuple[Member, ...]
-    home: Path
+    home: str
     trains: bool
     score: ScoreConfig = field(default_factory=ScoreConfig)
 
@@ -65,7 +66,7 @@ def read_grid(path: str | Path) -> Grid:
         models = ["vae", "gan"]
         data = ["mnist"]
         seeds = [0, 1, 2]
-        out = "runs/mine"        # by default runs/NAME of the file; from the folder you are in
+        out = "runs/mine"        # by default runs/NAME of the file; from the folder you are in; or s3://bucket/mine
         [train]                  # options of `counterfeit train`, for every run
         epochs = 10
         [train.gan]              # and for one model
@@ -88,13 +89,13 @@ def read_grid(path: str | Path) -> Grid:
         if not values or len(set(values)) < len(values):
             raise InputError(f"{path}: {name} is {values}; it must name one or more things, each once")
     try:
-        home = Path(file.out) if file.out else Path("runs") / path.stem
+        home = file.out or str(Path("runs") / path.stem)
         return Grid(path.stem, tuple(_members(file, home)), home, True, ScoreConfig.of(file.score))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def _members(file: _File, home: Path) -> list[Member]:
+def _members(file: _File, home: str) -> list[Member]:
     common = {name: value for name, value in file.train.items() if not isinstance(value, dict)}
     of_model = {name: value for name, value in file.train.items() if isinstance(value, dict)}
     for settings in (common, *of_model.values()):
@@ -115,7 +116,7 @@ def _members(file: _File, home: Path) -> list[Member]:
     for seed, data, model in itertools.product(file.seeds, file.data, file.models):
         settings = {**common, **of_model.get(model, {}), "data": data, "seed": seed}
         config = RECIPES[model].config.replace(settings)
-        members.append(Member(model, config, RunFolder(home / f"{model}-{Path(data).stem}-s{seed}")))
+        members.append(Member(model, config, shared.joined(home, f"{model}-{Path(data).stem}-s{seed}")))
     return members
 
 
@@ -134,6 +135,6 @@ def of_runs(paths: Sequence[str | Path]) -> Grid:
         folders += [RunFolder(path)] if RunFolder(path).holds_run() else map(RunFolder, inside)
     once = {folder.path.resolve(): folder for folder in folders}  # a run that is named twice is one run
     records = [(folder, folder.read_record()) for folder in once.values()]
-    members = tuple(Member(record.model, record.config, folder) for folder, record in records)
+    members = tuple(Member(record.model, record.config, str(folder)) for folder, record in records)
     title = ", ".join(str(path) for path in paths) if len(paths) < 4 else f"{len(members)} runs"
-    return Grid(title, members, Path("comparison"), False)
+    return Grid(title, members, "comparison", False)

@@ -6,7 +6,8 @@ they are, so that they are drawn once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from counterfeit.console import say
 from counterfeit.errors import InputError, RunError
 from counterfeit.files import write_json
 from counterfeit.run import Run
+from counterfeit.runs.shared import opened
 
 LAYOUT = 1  # goes up when the pictures change, so that old ones are drawn again
 GREY = 128  # between images: seen beside black and beside white ones, on a light page and on a dark one
@@ -59,7 +61,7 @@ def draw(run: Run) -> Drawn:
     if known and (known.weights_sha256, known.layout) == (run.weights_sha256, LAYOUT) and not known.left_out:
         if all((folder(run) / name).exists() for name in known.files.values()):
             return known
-    say(f"{run.path}: drawing its pictures")
+    say(f"{run.name}: drawing its pictures")
     sheets, left_out = Sheets(run), []
     files = {}
     try:
@@ -68,7 +70,7 @@ def draw(run: Run) -> Drawn:
             try:
                 batch, columns = make()
             except InputError as error:
-                left_out.append(f"{run.path}: no picture of {kind}: {error}")
+                left_out.append(f"{run.name}: no picture of {kind}: {error}")
                 say(left_out[-1])
                 continue
             images.save_png(folder(run) / f"{kind}.png", images.grid(batch, columns, gap=1, paper=GREY))
@@ -80,19 +82,28 @@ def draw(run: Run) -> Drawn:
     return drawn
 
 
-def of_comparison(comparison: Mapping[str, Any], device: str = "auto") -> tuple[dict[str, dict[str, Path]], list[str]]:
-    """Pictures of the first seed of every row, by the run's path, and a sentence on each that could not be drawn."""
+@contextmanager
+def of_comparison(
+    comparison: Mapping[str, Any], device: str = "auto"
+) -> Iterator[tuple[dict[str, dict[str, Path]], list[str]]]:
+    """Pictures of the first seed of every row, by the run's path, and a sentence on each that could not be drawn.
+
+    The files of runs at a URL are there while the block runs.
+    """
     found: dict[str, dict[str, Path]] = {}
     notes: list[str] = []
-    for path in _firsts(comparison):
-        try:
-            run = Run(path, device)
-            drawn = draw(run)
-            found[path] = paths(run, drawn)
-            notes += drawn.left_out
-        except InputError as error:  # one run without pictures must not cost the report
-            notes.append(f"{path}: no pictures: {error}")
-    return found, notes
+    with ExitStack() as places:
+        for path in _firsts(comparison):
+            try:
+                place = places.enter_context(opened(path))
+                run = Run(place.folder.path, device, path)
+                drawn = draw(run)
+                place.publish()
+                found[path] = paths(run, drawn)
+                notes += drawn.left_out
+            except InputError as error:  # one run without pictures must not cost the report
+                notes.append(f"{path}: no pictures: {error}")
+        yield found, notes
 
 
 def paths(run: Run, drawn: Drawn) -> dict[str, Path]:

@@ -1,102 +1,148 @@
-"""Brings the members of a grid to the end: trains what is missing, continues what was cut off, scores what is trained.
+"""The work of one member of a grid: trains what is missing, continues what was cut off, scores what is trained.
 
 Everything is found in the run folders, so that a grid that was killed goes on where it was: what is trained or scored
 is taken as it is, and a kill costs at most the epoch, or the score, that was in work.
+
+What goes in and what comes out are plain types, so that the work may be done by another process or machine: as JSON.
 """
 
 from __future__ import annotations
 
 import json
-import time
+import os
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any
 
-from counterfeit.comparison.collect import record, trained
-from counterfeit.comparison.grid import Grid, Member
+import msgspec
+
+from counterfeit.comparison.collect import record
+from counterfeit.comparison.grid import Member
 from counterfeit.config import ScoreConfig
 from counterfeit.console import say
 from counterfeit.errors import InputError, RunError
+from counterfeit.fitting import fitting
 from counterfeit.metrics import METRICS
 from counterfeit.run import Run
+from counterfeit.runs.shared import Copy, Local, finished, opened
 from counterfeit.scoring import Scorer, judge
+from counterfeit.training import EpochEnded, Stopped
 
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True, tag="failure"):
     """A member that could not be brought to the end, and why, in one line."""
 
     run: str
     error: str
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, tag="done"):
     """A member, trained and scored: see `collect.record`."""
 
     record: Json
 
 
-def bring(grid: Grid, train: Callable[[Member, bool], object] | None) -> Iterator[Done | Failure]:
-    """Train and score the members in turn; a member that fails is told, and the others go on.
+Result = Done | Failure
 
-    Args:
-        train: trains (member, whether to continue it) to its end; None where only finished runs are taken.
+
+@dataclass(frozen=True)
+class Order:
+    """What is the same for all members.
+
+    Attributes:
+        trains: whether what is missing is trained; else only finished runs are taken.
+        command: as a run's provenance shall tell it, whichever process does the work.
     """
-    scorers: dict[tuple[Any, ...], Scorer] = {}
-    pace = _Pace(grid.members)
-    for i, member in enumerate(grid.members):
+
+    score: ScoreConfig
+    trains: bool
+    command: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One member's work; `number` and `left` are for the line that tells of its beginning."""
+
+    member: Member
+    number: str = ""
+    left: str = ""
+
+
+# Takes the members, yields the place of each in the grid with its result, in the order in which they end.
+Engine = Callable[[Sequence[Member], Order], Iterator[tuple[int, Result]]]
+
+
+class Worker:
+    """Does one member's work after another; real images and detectors are read once."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self._scorers: dict[tuple[Any, ...], Scorer] = {}
+
+    def work(self, task: Task) -> Result:
+        """Train and score a member; what goes wrong with it is the result, and is no error of this process."""
+        path = task.member.path
         try:
-            say(f"[{i + 1}/{len(grid.members)}] {member}: {_state(member)}{pace.left(i)}")
-            began = time.perf_counter()
-            _trained(member, train)
-            run = Run(member.folder.path, grid.score.device)
-            config = run.config
-            of = (config.data, config.size, config.skip_bad)
-            if of not in scorers:
-                scorers[of] = judge.prepared(grid.score, config)
-            score = kept_score(run, grid.score, scorers[of]) or _scored(run, grid.score, scorers[of])
-            pace.add(member, time.perf_counter() - began)
-            yield Done(record(run, score))
+            with opened(path) as place:
+                return Done(self._brought(task, place))
         except InputError as error:
-            yield Failure(str(member.folder), " ".join(str(error).split()))
+            return Failure(path, in_one_line(error))
         except Exception as error:  # a fault in one member, ours too, must not cost the others
             say(traceback.format_exc())
-            yield Failure(str(member.folder), f"{type(error).__name__}: {' '.join(str(error).split())}")
+            return Failure(path, f"{type(error).__name__}: {in_one_line(error)}")
+
+    def _brought(self, task: Task, place: Local | Copy) -> Json:
+        member, config = task.member, self.order.score
+        say(f"{task.number}{member}: {_state(place)}{task.left}")
+        self._train(member, place)
+        run = Run(place.folder.path, config.device, member.path)
+        scorer = self._scorer(run)
+        score = kept_score(run, config, scorer) or run.score(scorer=scorer, **vars(config)).to_dict()
+        place.publish()
+        return record(run, score)
+
+    def _train(self, member: Member, place: Local | Copy) -> None:
+        """Make sure that the member's run is there, is its own, and is finished."""
+        folder = place.folder
+        holds = folder.holds_run()
+        if holds and folder.finished():
+            check_settings(member, place)
+        elif self.order.trains:
+            with closing(fitting(member.model, member.config, folder, resume=holds)) as events:
+                for event in events:
+                    if isinstance(event, EpochEnded | Stopped):  # there is a new checkpoint
+                        place.publish()
+            place.publish()
+        else:
+            raise RunError(f"{folder} is not finished: counterfeit train {member.model} --out {folder} --resume")
+
+    def _scorer(self, run: Run) -> Scorer:
+        of = (run.config.data, run.config.size, run.config.skip_bad)
+        if of not in self._scorers:
+            self._scorers[of] = judge.prepared(self.order.score, run.config)
+        return self._scorers[of]
 
 
-def _state(member: Member) -> str:
-    if not member.folder.holds_run():
+def _state(place: Local | Copy) -> str:
+    if not place.folder.holds_run():
         return "to be trained"
-    return "trained already" if member.folder.finished() else "to be continued"
+    return "trained already" if place.folder.finished() else "to be continued"
 
 
-def _trained(member: Member, train: Callable[[Member, bool], object] | None) -> None:
-    """Make sure that the member's run is there, is its own, and is finished."""
-    holds = member.folder.holds_run()
-    if holds and member.folder.finished():
-        check_settings(member)
-    elif train is not None:
-        train(member, holds)
-    else:
-        raise RunError(
-            f"{member.folder} is not finished: counterfeit train {member.model} --out {member.folder} --resume"
-        )
-
-
-def check_settings(member: Member) -> None:
+def check_settings(member: Member, place: Local | Copy) -> None:
     """RunError where the folder's run is not the one that the grid describes."""
-    found = member.folder.read_record()
+    found = place.folder.read_record()
     free = ("device", "log_every", "skip_bad")
     was = {"model": found.model, **found.config.to_dict()}
     now = {"model": member.model, **member.config.to_dict()}
     for name in now:
         if name not in free and was[name] != now[name]:
             raise RunError(
-                f"{member.folder} holds a run with {name} {was[name]}, and the grid asks for {now[name]}: "
+                f"{place.folder} holds a run with {name} {was[name]}, and the grid asks for {now[name]}: "
                 "remove that run, or give the grid another out"
             )
 
@@ -121,45 +167,45 @@ def kept_score(run: Run, config: ScoreConfig, scorer: Scorer) -> Json | None:
     return None
 
 
-def _scored(run: Run, config: ScoreConfig, scorer: Scorer) -> Json:
-    return run.score(scorer=scorer, **vars(config)).to_dict()
+def in_one_line(error: object) -> str:
+    return " ".join(str(error).split())
 
 
-def _finished(member: Member) -> bool:
-    """For estimates only: a damaged run is told when its turn comes."""
-    try:
-        return member.folder.holds_run() and member.folder.finished()
-    except InputError:
-        return False
-
-
-class _Pace:
+class Pace:
     """How long members take, from those that are done: by epochs, of the same model and data where there is one."""
 
-    def __init__(self, members: tuple[Member, ...]) -> None:
-        self.members = members
-        self.seconds: dict[tuple[str, str], list[float]] = {}
-        for member in members:
-            if _finished(member):
-                seconds, _ = trained(Run(member.folder.path, "cpu"))
-                self._note(member, seconds)
+    def __init__(self, members: Sequence[Member], at_once: int = 1) -> None:
+        self._left = [member for member in members if not finished(member.path)]
+        self._at_once = at_once
+        self._seconds: dict[tuple[str, str], list[float]] = {}
 
-    def _note(self, member: Member, seconds: float) -> None:
-        known = self.seconds.setdefault((member.model, member.config.data), [])
-        known.append(seconds / member.config.epochs)
+    def add(self, member: Member, result: Result) -> None:
+        """A member is through."""
+        self._left = [other for other in self._left if other != member]
+        if isinstance(result, Done):
+            known = self._seconds.setdefault((member.model, member.config.data), [])
+            known.append(result.record["train_seconds"] / member.config.epochs)
 
-    def add(self, member: Member, seconds: float) -> None:
-        """A member took so long; one that was finished before says nothing."""
-        if seconds > 1 and (member.model, member.config.data) not in self.seconds:
-            self._note(member, seconds)
-
-    def left(self, start: int) -> str:
+    def left(self) -> str:
         """`, about 12 min left`, or nothing where no member has been timed."""
-        if not self.seconds:
+        if not self._seconds or not self._left:
             return ""
-        everything = [s for known in self.seconds.values() for s in known]
+        everything = [s for known in self._seconds.values() for s in known]
         usual = sum(everything) / len(everything)
-        todo = [m for m in self.members[start:] if not _finished(m)]
-        rates = [self.seconds.get((m.model, m.config.data), [usual]) for m in todo]
-        seconds = sum(m.config.epochs * sum(rate) / len(rate) for m, rate in zip(todo, rates, strict=True))
-        return f", about {max(1, round(seconds / 60))} min left" if todo else ""
+        rates = [self._seconds.get((m.model, m.config.data), [usual]) for m in self._left]
+        seconds = sum(m.config.epochs * sum(rate) / len(rate) for m, rate in zip(self._left, rates, strict=True))
+        return f", about {max(1, round(seconds / self._at_once / 60))} min left"
+
+
+def message(value: Order | Task | Result) -> bytes:
+    """A line of JSON for another process. Raises InputError for what is no plain type: code or arrays of the user's."""
+    return msgspec.json.encode(value, enc_hook=_plain)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise InputError(
+        f"real images and detector can be named to other processes, and {type(value).__name__} is no name: "
+        "give a file, or leave out --workers or --engine"
+    )

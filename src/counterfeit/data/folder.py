@@ -1,4 +1,8 @@
-"""A folder of images as a data set: converted once into one uint8 array in the cache, memory-mapped ever after."""
+"""A folder of images as a data set: converted once into one uint8 array in the cache, memory-mapped ever after.
+
+A folder of a million images has to be possible in a laptop's memory, so that no list of the files is kept: every pass
+walks the tree anew, which takes seconds where reading the files takes minutes.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,14 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -33,8 +38,7 @@ DAMAGED = (OSError, ValueError, EOFError)  # what reading from the cache raises,
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """An image file: its path below the folder, with "/", and what shows that it was changed."""
 
     name: str
@@ -62,8 +66,8 @@ def load_folder(root: Path, *, size: int | None = None, skip_bad: bool = False) 
     """
     if size is not None and (not isinstance(size, int) or size not in SIZES):
         raise InputError(f"size is {size}; it is a whole number of pixels, {SIZES[0]} to {SIZES[-1]}")
-    entries = _scan(root)
-    made = cache_dir() / "folders" / _key(entries, size, skip_bad)
+    key, files = _key(root, size, skip_bad)
+    made = cache_dir() / "folders" / key
     try:
         return _open(made, root)
     except DAMAGED:
@@ -76,42 +80,58 @@ def load_folder(root: Path, *, size: int | None = None, skip_bad: bool = False) 
         except DAMAGED as error:
             say(f"{made} is damaged ({error}); making it again")
         shutil.rmtree(made, ignore_errors=True)
-        _make(made, root, entries, size, skip_bad)
+        _make(made, root, files, size, skip_bad)
         return _open(made, root)
 
 
-def _scan(root: Path) -> list[Entry]:
-    """All image files below `root`, sorted by name. Follows links to folders, each folder once."""
-    entries, seen = [], set()
+def _walk(root: Path) -> Iterator[Entry]:
+    """All image files below `root` in the order of their names. Follows links to folders, each folder once.
 
-    def refuse(error: OSError) -> NoReturn:
-        raise DataError(f"{error.filename}: {error.strerror}; make it readable or move it out of {root}") from error
+    One folder's names are held at a time, and those of the folders that it lies in.
+    """
+    seen: set[tuple[int, int]] = set()
 
-    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=refuse):
-        here = os.stat(folder)
+    def below(folder: str, prefix: str) -> Iterator[Entry]:
+        try:
+            here = os.stat(folder)
+            with os.scandir(folder) as found:  # a folder's name ends with "/", as that of a file in it goes on
+                names = [f"{each.name}/" if _is_folder(each) else each.name for each in found if each.name[0] != "."]
+        except OSError as error:
+            raise DataError(f"{folder}: {error.strerror}; make it readable or move it out of {root}") from error
         if (here.st_dev, here.st_ino) in seen:  # a link back up, or to a folder that was walked already
-            subfolders.clear()
-            continue
+            return
         seen.add((here.st_dev, here.st_ino))
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for file in files:
-            if file.startswith(".") or os.path.splitext(file)[1].lower() not in EXTENSIONS:
-                continue
-            path = os.path.join(folder, file)
-            name = os.path.relpath(path, root).replace(os.sep, "/")
-            try:
-                found = os.stat(path)
-                entries.append(Entry(name, found.st_size, found.st_mtime_ns))
-            except OSError:  # a link to nothing or to itself: a bad file like others, named when it is examined
-                entries.append(Entry(name, 0, 0))
-    if not entries:
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            if name[-1] == "/":
+                yield from below(path[:-1], prefix + name)
+            elif os.path.splitext(name)[1].lower() in EXTENSIONS:
+                try:
+                    file = os.stat(path)
+                    yield Entry(prefix + name, file.st_size, file.st_mtime_ns)
+                except OSError:  # a link to nothing or to itself: a bad file like others, named when it is examined
+                    yield Entry(prefix + name, 0, 0)
+
+    return below(str(root), "")
+
+
+def _is_folder(found: os.DirEntry[str]) -> bool:
+    try:
+        return found.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _key(root: Path, size: int | None, skip_bad: bool) -> tuple[str, int]:
+    """What the conversion is kept under, and how many image files there are. DataError where there are none."""
+    digest = hashlib.sha256(json.dumps([VERSION, size, skip_bad]).encode())
+    files = 0
+    for entry in _walk(root):
+        digest.update(json.dumps(entry).encode())
+        files += 1
+    if not files:
         raise DataError(f"{root} has no images; they are files ending in {' '.join(sorted(EXTENSIONS))}")
-    return sorted(entries, key=lambda entry: entry.name)
-
-
-def _key(entries: list[Entry], size: int | None, skip_bad: bool) -> str:
-    facts = [VERSION, size, skip_bad, [(entry.name, entry.bytes, entry.mtime_ns) for entry in entries]]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+    return digest.hexdigest()[:32], files
 
 
 def _open(made: Path, root: Path) -> ImageSet:
@@ -130,7 +150,7 @@ def _some(bad: dict[str, str]) -> str:
     return ", ".join(f"{name} ({bad[name]})" for name in names[:3]) + (", …" if len(names) > 3 else "")
 
 
-def _make(made: Path, root: Path, entries: list[Entry], size: int | None, skip_bad: bool) -> None:
+def _make(made: Path, root: Path, files: int, size: int | None, skip_bad: bool) -> None:
     """Convert the files and put the result, complete, at `made`."""
     work = made.with_suffix(".making")
     shutil.rmtree(work, ignore_errors=True)  # left by a process that was killed
@@ -139,9 +159,11 @@ def _make(made: Path, root: Path, entries: list[Entry], size: int | None, skip_b
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's: on metadata, and on sizes that `examine` refuses by itself
-            good, several = _convert(work / "images.npy", root, entries, size, bad if skip_bad else None)
+            folders, several = _convert(work / "images.npy", root, files, size, bad if skip_bad else None)
+        if _key(root, size, skip_bad) != (made.name, files):
+            raise DataError(f"{root} was changed while it was converted; run the command again")
         images = np.load(work / "images.npy", mmap_mode="r")
-        labels, classes = _labels(good)
+        labels, classes = _labels(folders)
         if labels is not None:
             np.save(work / "labels.npy", labels)
         about = {"digest": content_digest(images, labels), "classes": classes, "left_out": bad}
@@ -157,36 +179,39 @@ def _make(made: Path, root: Path, entries: list[Entry], size: int | None, skip_b
         say(f"{root}: files that hold several frames: {several:,}; the first frame of each is used")
 
 
-def _convert(
-    path: Path, root: Path, entries: list[Entry], size: int | None, bad: dict[str, str] | None
-) -> tuple[list[Entry], int]:
-    """Write the images as .npy; returns their entries and how many files hold several frames."""
-    headers = dict(_each(examine, root, entries, f"{root}: examining {len(entries):,} files", bad))
+def _convert(path: Path, root: Path, files: int, size: int | None, bad: dict[str, str] | None) -> tuple[list[str], int]:
+    """Write the images as .npy; returns the subfolder of `root` that each lies in, "" for none, and how many files
+    hold several frames."""
     while True:
-        good = [entry for entry in headers if not bad or entry.name not in bad]
+        good, least, grey, several = 0, DEFAULT_SIZE, True, 0
+        for _, header in _each(examine, root, files, f"{root}: examining {files:,} files", bad):
+            good, least, grey = good + 1, min(least, header.side), grey and header.grey
+            several += header.several_frames
         if not good:
-            raise DataError(f"{root}: none of its {len(entries):,} image files can be used: {_some(bad or {})}")
-        side = size or min(DEFAULT_SIZE, *(headers[entry].side for entry in good))
-        channels = 1 if all(headers[entry].grey for entry in good) else 3
-        what = f"{root}: converting {len(good):,} images to {side}x{side}"
+            raise DataError(f"{root}: none of its {files:,} image files can be used: {_some(bad or {})}")
+        side, channels, known = size or least, 1 if grey else 3, len(bad or ())
+        what = f"{root}: converting {good:,} images to {side}x{side}"
+        folders = []
         with path.open("wb") as file:
-            shape = (len(good), channels, side, side)
+            shape = (good, channels, side, side)
             np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-            written = 0
-            for _, image in _each(partial(decode, size=side, channels=channels), root, good, what, bad):
+            for entry, image in _each(partial(decode, size=side, channels=channels), root, good, what, bad):
                 file.write(image.tobytes())
-                written += 1
+                folders.append(sys.intern(entry.name.rpartition("/")[0].partition("/")[0]))
             file.flush()
             os.fsync(file.fileno())
-        if written == len(good):
-            return good, sum(headers[entry].several_frames for entry in good)
+        if len(bad or ()) == known:
+            return folders, several
         # Some were bad beyond their header. They must not decide the size or the channels, so it is done anew.
 
 
 def _each(
-    read: Callable[[Path], T], root: Path, entries: list[Entry], what: str, bad: dict[str, str] | None
+    read: Callable[[Path], T], root: Path, files: int, what: str, bad: dict[str, str] | None
 ) -> Iterator[tuple[Entry, T]]:
-    """(entry, read(path)) in order, read by a few threads. A bad file goes into `bad`, or raises where that is None."""
+    """(entry, read(path)) of each of so many files, in order, read by a few threads, but of those in `bad`.
+
+    A bad file goes into `bad` too, or raises where that is None.
+    """
 
     def attempt(entry: Entry) -> T | BadPicture:
         try:
@@ -194,9 +219,9 @@ def _each(
         except BadPicture as fault:
             return fault
 
-    with ThreadPoolExecutor(THREADS) as pool, progress(what, len(entries)) as advance:
-        for start in range(0, len(entries), CHUNK):  # a chunk at a time, so that results do not pile up
-            chunk = entries[start : start + CHUNK]
+    entries = (entry for entry in _walk(root) if not bad or entry.name not in bad)
+    with ThreadPoolExecutor(THREADS) as pool, progress(what, files) as advance:
+        while chunk := list(islice(entries, CHUNK)):  # a chunk at a time, so that results do not pile up
             for entry, result in zip(chunk, pool.map(attempt, chunk), strict=True):
                 if not isinstance(result, BadPicture):
                     yield entry, result
@@ -208,11 +233,10 @@ def _each(
             advance(len(chunk))
 
 
-def _labels(entries: list[Entry]) -> tuple[np.ndarray | None, list[str]]:
+def _labels(folders: list[str]) -> tuple[np.ndarray | None, list[str]]:
     """int64 (N,) labels and the classes, the subfolders' names; (None, []) where the folder has no such form."""
-    first = [entry.name.split("/")[0] for entry in entries if "/" in entry.name]
-    classes = sorted(set(first))
-    if len(first) < len(entries) or len(classes) < 2:
+    classes = sorted(set(folders))
+    if "" in classes or len(classes) < 2:
         return None, []
     numbers = {name: number for number, name in enumerate(classes)}
-    return np.array([numbers[name] for name in first], np.int64), classes
+    return np.fromiter((numbers[name] for name in folders), np.int64, len(folders)), classes

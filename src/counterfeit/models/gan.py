@@ -46,7 +46,7 @@ class GAN(Family):
         fake = self.generator(self.noise(len(x), rng)).tanh()
 
         shown = torch.cat([self.noisy(real, rng), self.noisy(fake.detach(), rng)])
-        both = self.discriminator(shown)  # one batch of 2B is quicker than two
+        both = self.discriminator(shown)  # (2B, 1): one pass is quicker than two
         d_loss = self.loss.discriminator(both[: len(x)], both[len(x) :], self.target).mean()
         update("discriminator", d_loss)
 
@@ -55,7 +55,7 @@ class GAN(Family):
         return {"d_loss": d_loss, "g_loss": g_loss}
 
     def noisy(self, images: Tensor, rng: Noise) -> Tensor:
-        """Images as the discriminator sees them: with instance noise, where there is any."""
+        """Images in [-1, 1] as the discriminator sees them: with instance noise on them."""
         return images + self.instance_noise * rng.normal(*images.shape) if self.instance_noise else images
 
     def noise(self, n: int, rng: Noise) -> Tensor:

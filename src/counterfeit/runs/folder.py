@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,15 @@ class RunFolder:
                 yield
         except filelock.Timeout:
             raise RunError(f"another process is training into {self}: wait for it, or pass another --out") from None
+
+    def wait_until_free(self, seconds: float) -> None:
+        """Until no other process holds the folder: one that has just been told to stop, or killed, may still do.
+
+        After that time it is as it is: who locks the folder is told.
+        """
+        if (self.path / ".lock").exists():
+            with suppress(filelock.Timeout), filelock.FileLock(self.path / ".lock", timeout=seconds):
+                pass
 
     def write_record(self, record: RunRecord) -> None:
         write_json(self.record_file, msgspec.to_builtins(record))

@@ -9,6 +9,7 @@ import numpy as np
 
 from counterfeit.console import progress
 from counterfeit.data import ImageSet
+from counterfeit.data.rows import take
 from counterfeit.detectors import Detector, Features
 from counterfeit.generate import BLOCK
 from counterfeit.processes import Group
@@ -54,7 +55,7 @@ def of_real(detector: Detector, images: ImageSet, n: int, seed: int) -> Features
     what = f"{n:,} real images of {images.name}:{images.split}"
 
     def make() -> Arrays:
-        batches = (np.asarray(images.images[rows]) for rows in subset(len(images), n, seed))
+        batches = (take(images.images, rows) for rows in subset(len(images), n, seed))
         found = of_batches(detector, batches, n, what)
         return {
             "features": found.features,

@@ -11,11 +11,15 @@ import numpy as np
 
 from counterfeit import data as datasets
 from counterfeit.data import ImageSet
+from counterfeit.data.rows import take
 from counterfeit.errors import InputError
 from counterfeit.generate import BLOCK
 from counterfeit.processes import ALONE, Group
 
 BATCH = 1000
+MOST_REAL = (
+    100_000  # real images that a set is represented by, so that memory and the search for neighbours are bounded
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Images:
 
         def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
             for rows in subset(len(images), n, seed, group):
-                yield np.asarray(images.images[rows])
+                yield take(images.images, rows)
 
         return cls(images.name, len(images), draw, images.digest)
 
@@ -90,6 +94,11 @@ def check_form(name: str, shape: tuple[int, int, int], like: ImageSet) -> None:
             f"{name} has images of {in_words(shape)} and the real ones, {like.name}, are {in_words(like.shape)}: "
             "score them against real images of the same form"
         )
+
+
+def used(images: ImageSet) -> int:
+    """How many of a set of real images are compared with: all, or of more than MOST_REAL a seeded choice of so many."""
+    return min(len(images), MOST_REAL)
 
 
 def subset(total: int, n: int, seed: int, group: Group = ALONE) -> Iterator[np.ndarray]:

@@ -8,7 +8,7 @@ import torch
 
 from counterfeit.data import ImageSet
 from counterfeit.runs.provenance import provenance
-from counterfeit.scoring.images import Images
+from counterfeit.scoring.images import Images, used
 
 
 def of_images(fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
@@ -17,10 +17,10 @@ def of_images(fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
 
 
 def of_set(images: ImageSet | None) -> dict[str, Any] | None:
-    """Of a split of real images, which are all used; None where there is none."""
+    """Of a split of real images, and how many of them are used; None where there is none."""
     if images is None:
         return None
-    return {"name": images.name, "split": images.split, "n": len(images), "digest": images.digest}
+    return {"name": images.name, "split": images.split, "n": used(images), "digest": images.digest}
 
 
 def of_floor(images: ImageSet | None, n: int, seed: int) -> dict[str, Any] | None:

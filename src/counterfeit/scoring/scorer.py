@@ -18,7 +18,7 @@ from counterfeit.metrics import METRICS, Inputs, Metric, Value
 from counterfeit.metrics.memorisation import Reference, reference
 from counterfeit.processes import ALONE, Group
 from counterfeit.scoring import features, receipt
-from counterfeit.scoring.images import Images, subset
+from counterfeit.scoring.images import Images, subset, used
 from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Score, Scored
 from counterfeit.version import __version__
@@ -77,9 +77,9 @@ class Scorer:
         return Score(scored, {**made, "seconds": round(time.perf_counter() - begun, 2)})
 
     def _of_real(self, images: ImageSet) -> Features:
-        """Of all images of a real set, computed or read from the cache once."""
+        """Of a real set, computed or read from the cache once."""
         if images.digest not in self._found:
-            self._found[images.digest] = features.of_real(self.detector, images, len(images), 0)
+            self._found[images.digest] = features.of_real(self.detector, images, used(images), 0)
         return self._found[images.digest]
 
     def _values(
@@ -96,7 +96,7 @@ class Scorer:
     def _reference(self) -> Reference:
         """What training and test images say of memorisation; a minute's work, kept in the cache."""
         assert self.train is not None
-        keys = [features.key(self.detector, images, len(images), 0) for images in (self.train, self.real)]
+        keys = [features.key(self.detector, images, used(images), 0) for images in (self.train, self.real)]
         key = None if None in keys else key_of(keys, "metrics")
         train, test = self._of_real(self.train).features, self._of_real(self.real).features
         what = f"nearest neighbours among {len(train):,} training images of {self.train.name}"
@@ -116,7 +116,7 @@ class Scorer:
             return {}
         n = min(n, len(self.other))
         keys = [
-            features.key(self.detector, self.real, len(self.real), 0),
+            features.key(self.detector, self.real, used(self.real), 0),
             features.key(self.detector, self.other, n, seed),
         ]
         missing: dict[str, float] = {}

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from counterfeit.comparison.compare import comparison_of, write
-from counterfeit.comparison.grid import Grid, Member, of_runs, read_grid
+from counterfeit.comparison.engines import chosen
+from counterfeit.comparison.grid import Grid, of_runs, read_grid
 from counterfeit.config import ScoreConfig
 from counterfeit.errors import InputError
+from counterfeit.runs import shared
 from counterfeit.verbs.report import write_report
-from counterfeit.verbs.train import fit
 
 
 def compare(
@@ -20,6 +21,10 @@ def compare(
     *,
     out: str | Path | None = None,
     rank_by: str | None = None,
+    workers: int = 1,
+    engine: str = "local",
+    address: str | None = None,
+    cpus_per_run: int = 1,
     **settings: Any,
 ) -> dict[str, Any]:
     """Train, score and compare; the Python form of `counterfeit compare`.
@@ -27,9 +32,12 @@ def compare(
     Args:
         sources: a grid file (.toml, see `comparison.grid.read_grid`), or run folders, or a folder of runs. A grid's
             missing runs are trained and its unfinished ones continued; of runs that are named all must be finished.
-        out: folder for comparison.json, table.md, table.csv and report.html; by default the
-            grid's own, or `comparison`.
+        out: folder, or a URL such as s3://bucket/mine, for comparison.json, table.md, table.csv and report.html; by
+            default the grid's own, or `comparison`.
         rank_by: label of the score that ranks; by default FID, or the first where that is not asked for.
+        workers: runs in work at once, each in a process of its own; 1 is this process.
+        engine, address, cpus_per_run: "ray" for a Ray cluster, where it is, and a run's share of it; see
+            `comparison.engines.chosen`.
         **settings: fields of `ScoreConfig`, on top of the grid's own.
 
     Returns:
@@ -39,14 +47,16 @@ def compare(
         InputError: something given is wrong. What goes wrong in one member is in "failures" instead.
         KeyboardInterrupt: Ctrl-C; the same call goes on from there.
     """
+    works = chosen(engine, workers, address, cpus_per_run)
     grid = described(sources)
-    home = Path(out) if out else grid.home
-    if home.exists() and not home.is_dir():
+    home = str(out) if out else grid.home
+    if Path(home).is_file():
         raise InputError(f"{home} is a file, not a folder: pass another --out")
+    shared.check(home)
     score = ScoreConfig.of({**vars(grid.score), **settings})
-    comparison = comparison_of(replace(grid, score=score), _train if grid.trains else None, rank_by)
+    comparison = comparison_of(replace(grid, score=score), works, rank_by)
     write(comparison, home)
-    write_report(comparison, home / "report.html", score.device)
+    write_report(comparison, shared.joined(home, "report.html"), score.device)
     return comparison
 
 
@@ -57,7 +67,3 @@ def described(sources: str | Path | Sequence[str | Path]) -> Grid:
     if files and len(paths) > 1:
         raise InputError(f"{files[0]} is a grid file, which stands alone: leave out the {len(paths) - 1} other paths")
     return read_grid(files[0]) if files else of_runs(paths)
-
-
-def _train(member: Member, resume: bool) -> None:
-    fit(member.model, member.config, out=member.folder.path, resume=resume)

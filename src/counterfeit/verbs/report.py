@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from counterfeit.comparison.compare import comparison_of
+from counterfeit.comparison.engines import in_turn
 from counterfeit.comparison.grid import of_runs
 from counterfeit.comparison.pictures import of_comparison
 from counterfeit.config import ScoreConfig
 from counterfeit.errors import RunError
-from counterfeit.files import write_atomic
 from counterfeit.report import render
+from counterfeit.runs import shared
 
 
 def report(
@@ -40,30 +41,24 @@ def report(
     paths = [runs] if isinstance(runs, (str, Path)) else runs
     score = ScoreConfig.of(settings)
     check_out(Path(out))
-    comparison = comparison_of(replace(of_runs(paths), score=score), None, rank_by)
-    write_report(comparison, Path(out), score.device)
+    comparison = comparison_of(replace(of_runs(paths), score=score), in_turn, rank_by)
+    write_report(comparison, str(out), score.device)
     return comparison
 
 
-def write_report(comparison: Mapping[str, Any], out: Path, device: str = "auto") -> Path:
+def write_report(comparison: Mapping[str, Any], out: str, device: str = "auto") -> None:
     """Draw the pictures that a comparison needs, where they are not drawn yet, and write its report.
 
     Args:
         comparison: as `comparison.compare.comparison_of` gives it.
-        out: the HTML file; its folder is made.
+        out: the HTML file, its path or URL.
         device: where the pictures are computed.
 
     Raises RunError: the file cannot be written.
     """
-    check_out(out)
-    drawn, notes = of_comparison(comparison, device)
-    page = render({**comparison, "notes": [*comparison["notes"], *notes]}, drawn)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(out, page.encode())
-    except OSError as error:
-        raise RunError(f"cannot write {out} ({error.strerror or error}): pass another --out") from None
-    return out
+    with of_comparison(comparison, device) as (drawn, notes):
+        page = render({**comparison, "notes": [*comparison["notes"], *notes]}, drawn)
+    shared.write(out, page.encode())
 
 
 def check_out(out: Path) -> None:

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from counterfeit import processes
 from counterfeit.config import Config
-from counterfeit.display import show
+from counterfeit.fitting import fitting
 from counterfeit.recipes import RECIPES
 from counterfeit.run import Run
 from counterfeit.runs import RunFolder
-from counterfeit.training import Stopped, Training
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM: training stopped at a step boundary, with a checkpoint."""
 
 
 def train(
@@ -87,37 +76,6 @@ def fit(
 ) -> Run:
     """Train with complete settings; see `train`."""
     folder = RunFolder(out or default_out(model, config))
-    group = processes.join(config.device)
-    training = group.everyone(
-        lambda: Training(model, config, folder, resume=resume, array=array, labels=labels, group=group)
-    )
-    with stop_on_signals() as stop:
-        events = training.events(stop.is_set)
-        for event in events if quiet else show(events, config.epochs):
-            if isinstance(event, Stopped):
-                raise Interrupted(
-                    f"stopped after step {event.step} with a checkpoint; the same command with --resume goes on"
-                )
+    for _ in fitting(model, config, folder, resume=resume, quiet=quiet, array=array, labels=labels):
+        pass
     return Run(folder.path, config.device)
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """While the block runs, the first Ctrl-C or SIGTERM sets the event; a second one acts as it always does."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread may handle signals
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,0 +1,66 @@
+"""The batches of a training run, step by step, on the device: from memory, or read from a file ahead of the step."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from counterfeit.data.batches import epoch_order
+from counterfeit.data.rows import take
+
+AHEAD = 2  # batches read while a step computes: one for the next step, one for when the disk is slow for a moment
+
+
+def chosen_rows(n: int, batch_size: int, seed: int, steps: range, device: torch.device) -> Iterator[Tensor]:
+    """The images of each of `steps`, which count over all epochs: int64 (batch_size,), a slice of the epoch's order."""
+    per_epoch = n // batch_size
+    order: Tensor | None = None
+    for step in steps:
+        epoch, batch = divmod(step, per_epoch)
+        if order is None or batch == 0:
+            order = torch.from_numpy(epoch_order(n, seed, epoch)).to(device)
+        yield order[batch * batch_size : (batch + 1) * batch_size]
+
+
+def feed(
+    images: Tensor | np.ndarray, labels: Tensor | None, rows: Iterator[Tensor], device: torch.device
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """uint8 (B, C, H, W) and int64 (B,) of each of `rows`, on the device; the same bits wherever the images are.
+
+    Args:
+        images: uint8 (N, C, H, W): a tensor on the device, or a memory map, which a thread reads ahead.
+        labels: int64 (N,) on the device, or None.
+        rows: int64 (B,) on the device.
+
+    Raises:
+        DataError: a memory map's file cannot be read.
+    """
+    gathered = _gathered(images, rows) if isinstance(images, Tensor) else _read_ahead(images, rows)
+    for chosen, pixels in gathered:
+        yield pixels.to(device), None if labels is None else labels.index_select(0, chosen)
+
+
+def _gathered(images: Tensor, rows: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    for chosen in rows:
+        yield chosen, images.index_select(0, chosen)
+
+
+def _read_ahead(images: np.ndarray, rows: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """(rows, their images in memory). One thread, so that there is one order and one place in the file at a time."""
+
+    def read(chosen: Tensor) -> Tensor:
+        return torch.from_numpy(take(images, chosen.cpu().numpy()))
+
+    with ThreadPoolExecutor(1, "counterfeit-reads") as pool:
+        waiting = deque((chosen, pool.submit(read, chosen)) for chosen in islice(rows, AHEAD))
+        while waiting:
+            chosen, pixels = waiting.popleft()
+            ready = pixels.result()  # raises here what was raised there
+            waiting.extend((following, pool.submit(read, following)) for following in islice(rows, 1))
+            yield chosen, ready

@@ -1,0 +1,185 @@
+"""Run folders that lie at a URL of fsspec, such as `s3://bucket/runs/mine`: worked on in a local copy.
+
+An object store knows no rename and no appending: an object is whole or absent, and several do not change at once. So a
+copy is published in an order that leaves a whole, resumable run after every object: first what nothing names yet
+(tensors carry the step in their names; a log may be ahead of its checkpoint), then `checkpoint.json`, which names the
+tensors, then `run.json`, which says whether the run is finished; tensors that it names no more are removed last.
+Nothing holds a URL against a process of another machine: it is on the user to start one grid at a time into it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from counterfeit.data.cache import cache_dir
+from counterfeit.errors import InputError, RunError
+from counterfeit.files import write_atomic
+from counterfeit.runs.checkpoint import INDEX
+from counterfeit.runs.folder import RunFolder
+
+PATIENCE = 20  # seconds for a process that was stopped or killed to let go of its run
+
+
+class Local:
+    """A run that lies where it is worked on."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    def publish(self) -> None:
+        """Nothing: it is there."""
+
+
+class Copy:
+    """A local copy of the run at a URL.
+
+    Attributes:
+        folder: the copy; what is at the URL when this is made is fetched into it.
+    """
+
+    def __init__(self, url: str, scratch: Path) -> None:
+        self.folder = RunFolder(scratch)
+        self._url = url
+        with _reaching(url):
+            self._files, self._root = _open(url)
+            paths = [path.removeprefix(self._root).lstrip("/") for path in self._files.find(self._root)]
+            names = [name for name in paths if name and ".." not in Path(name).parts]
+            if self.folder.record_file.name in names:  # else a first publishing was cut off: there is no run yet
+                for name in names:
+                    (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+                self._files.get([f"{self._root}/{name}" for name in names], [str(scratch / name) for name in names])
+        self._there = {name: _stamp(scratch / name) for name in names}
+
+    def publish(self) -> None:
+        """Bring the URL up to the copy. Raises RunError: it cannot be written; the run there is still whole."""
+        here = {
+            str(path.relative_to(self.folder.path)): _stamp(path)
+            for path in sorted(self.folder.path.rglob("*"))
+            if path.is_file() and not path.name.startswith(".")
+        }
+        changed = sorted((name for name in here if self._there.get(name) != here[name]), key=_turn)
+        with _reaching(self._url):
+            for name in changed:
+                self._files.put_file(str(self.folder.path / name), f"{self._root}/{name}")
+            old = [name for name in self._there if name not in here and name.startswith("checkpoint/")]
+            if old:
+                self._files.rm([f"{self._root}/{name}" for name in old])
+        self._there = here
+
+
+def is_url(path: str) -> bool:
+    """Whether this is for fsspec; a path of this machine is not, nor is it as file://."""
+    return "://" in path
+
+
+def joined(folder: str, name: str) -> str:
+    """`folder/name`, of a path or a URL."""
+    return f"{folder.rstrip('/')}/{name}" if is_url(folder) else str(Path(folder) / name)
+
+
+@contextmanager
+def opened(path: str) -> Iterator[Local | Copy]:
+    """The run at a path or URL as a folder to work in; of a URL, a copy that is removed in the end.
+
+    A process of this machine that holds it is waited for a little: it may have been killed, and about to end.
+    Raises RunError: the URL cannot be reached, or is held. In errors from the block the copy goes by the URL.
+    """
+    if not is_url(path):
+        place = Local(RunFolder(path))
+        place.folder.wait_until_free(PATIENCE)
+        yield place
+        return
+    with _held(path), tempfile.TemporaryDirectory(prefix="counterfeit-", ignore_cleanup_errors=True) as scratch:
+        try:
+            yield Copy(path, Path(scratch))
+        except InputError as error:
+            raise type(error)(str(error).replace(scratch, path)) from None
+
+
+@contextmanager
+def _held(url: str) -> Iterator[None]:
+    """Hold a URL against other processes of this machine; nothing holds it against those of another."""
+    lock = cache_dir() / "urls" / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(lock, timeout=PATIENCE):
+            yield
+    except filelock.Timeout:
+        raise RunError(f"another process is at work on {url}: wait for it, or give the grid another out") from None
+
+
+def finished(path: str) -> bool:
+    """Whether a finished run lies at a path or URL; for estimates only: a damaged one is told when its turn comes."""
+    try:
+        if not is_url(path):
+            return RunFolder(path).finished()
+        with _reaching(path):
+            files, root = _open(path)
+            return json.loads(files.cat_file(f"{root}/run.json"))["finished"] is not None
+    except (InputError, TypeError, KeyError):
+        return False
+
+
+def write(path: str, content: bytes) -> None:
+    """A file at a path, whose folder is made, or at a URL: whole or not at all. Raises RunError."""
+    if is_url(path):
+        with _reaching(path):
+            files, place = _open(path)
+            files.pipe_file(place, content)
+        return
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(Path(path), content)
+    except OSError as error:
+        raise RunError(f"cannot write {path} ({error.strerror or error}): pass another --out") from None
+
+
+def check(folder: str) -> None:
+    """RunError where a URL cannot be reached; a local folder is made when it is written to."""
+    if is_url(folder):
+        with _reaching(folder):
+            files, root = _open(folder)
+            files.find(root)
+
+
+def _open(url: str) -> tuple[Any, str]:
+    """The file system of a URL, and the path in it."""
+    import fsspec  # comes with torch; it is of use here only
+
+    files, root = fsspec.url_to_fs(url, use_listings_cache=False)
+    return files, root.rstrip("/")
+
+
+@contextmanager
+def _reaching(url: str) -> Iterator[None]:
+    """Every store has errors of its own: they are told as RunError."""
+    protocol = url.partition("://")[0]
+    try:
+        yield
+    except ImportError as error:
+        extra = "pip install 'counterfeit[s3]'" if protocol in ("s3", "s3a") else str(error)
+        raise RunError(f"{url} needs a package for {protocol}:// that is not installed: {extra}") from None
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise RunError(f"{url} cannot be used ({reason[:200]}): check the address and your rights there") from None
+
+
+def _turn(name: str) -> int:
+    """When a file is published: see above."""
+    return {f"checkpoint/{INDEX}": 1, "run.json": 2}.get(name, 0)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Changes when a file does; None where there is none."""
+    if not path.exists():
+        return None
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size

@@ -1,0 +1,86 @@
+"""Batches of a memory map, read ahead of the step, against those gathered in memory; and their memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from counterfeit.data.feed import chosen_rows, feed
+from counterfeit.data.rows import is_stored, take
+from counterfeit.errors import DataError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> np.ndarray:
+    """1,000 distinct images of 3x8x8, as a memory map."""
+    images = np.random.default_rng(0).integers(0, 256, (1000, 3, 8, 8), np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    return np.load(tmp_path / "images.npy", mmap_mode="r")
+
+
+def batches(images: np.ndarray | torch.Tensor, steps: range) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
+    labels = torch.arange(1000)
+    return list(feed(images, labels, chosen_rows(1000, 128, 5, steps, CPU), CPU))
+
+
+def test_a_memory_map_gives_the_batches_that_memory_gives_from_any_step_on(stored: np.ndarray) -> None:
+    assert is_stored(stored)
+    inside = torch.from_numpy(np.array(stored))
+    whole = batches(inside, range(16))  # two epochs of 7 steps, and two steps of a third
+    for start in (0, 3, 7, 10):
+        for one, two in zip(whole[start:], batches(stored, range(start, 16)), strict=True):
+            assert torch.equal(one[0], two[0]) and torch.equal(one[1], two[1])
+    assert torch.equal(whole[0][0], inside[whole[0][1]]), "images and labels belong together"
+    assert sorted(torch.cat([labels for _, labels in whole[:7]]).unique().tolist()) == sorted(
+        torch.cat([labels for _, labels in whole[:7]]).tolist()
+    ), "no image twice in an epoch"
+
+
+def test_rows_of_a_map_are_those_of_the_array(stored: np.ndarray) -> None:
+    rows = np.array([999, 0, 5, 5, 998])
+    assert np.array_equal(take(stored, rows), np.array(stored)[rows])
+    part = stored[:10]
+    assert not is_stored(part) and np.array_equal(take(part, rows[1:4]), np.array(part)[rows[1:4]])
+
+
+def test_a_file_that_was_cut_short_is_said_where_the_batch_is_asked_for(stored: np.ndarray) -> None:
+    path = Path(str(stored.filename))
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    with pytest.raises(DataError, match="images.npy cannot be read .it was cut short.; run the command again"):
+        batches(stored, range(7))
+
+
+GROWTH = """
+import sys
+import numpy as np, torch
+from counterfeit.data.feed import chosen_rows, feed
+
+def resident():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) / 1024
+
+images = np.load(sys.argv[1], mmap_mode="r")
+cpu = torch.device("cpu")
+steps = feed(images, None, chosen_rows(len(images), 100, 0, range(len(images) // 100), cpu), cpu)
+next(steps)
+before = resident()
+for _ in steps:
+    pass
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+def test_an_epoch_over_a_map_does_not_take_the_maps_memory(tmp_path: Path) -> None:
+    """61 MB of images, all looked at: less than a fifth of that may stay, and looking through the map leaves it all."""
+    np.save(tmp_path / "images.npy", np.ones((20_000, 3, 32, 32), np.uint8))
+    command = [sys.executable, "-c", GROWTH, str(tmp_path / "images.npy")]
+    grown = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert grown < 12

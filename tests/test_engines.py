@@ -1,0 +1,123 @@
+"""A grid in several processes: the same table; children killed, told to stop, left alone; options that do not fit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import counterfeit as cf
+from grid_cases import GRID, numbers
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts `counterfeit compare grid.toml …` in a process of its own, which the test does not leave behind."""
+    begun = []
+
+    def go(grid: str, *words: str) -> subprocess.Popen[str]:
+        Path("grid.toml").write_text(grid)
+        command = [sys.executable, "-m", "counterfeit", "compare", "grid.toml", *words]
+        begun.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+        return begun[-1]
+
+    yield go
+    for process in begun:
+        process.kill()
+        process.communicate()
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
+    return [int(line) for line in found.stdout.split()]
+
+
+def wait_for(what: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> Any:
+    """Until it is true, for two minutes at most, and no longer than the process lives."""
+    for _ in range(6000):
+        if found := what():
+            return found
+        assert process is None or process.poll() is None, "the process ended before"
+        time.sleep(0.02)
+    raise AssertionError("it never came")
+
+
+def checkpoints() -> list[Path]:
+    return list(Path("runs").glob("*/*/checkpoint/checkpoint.json"))
+
+
+def test_two_at_once_one_of_them_killed_and_the_table_is_the_same(done, start) -> None:
+    _, serial = done
+    process = start(GRID, "--workers", "2")
+    wait_for(checkpoints, process)
+    os.kill(wait_for(lambda: children(process), process)[0], signal.SIGKILL)
+    _, err = process.communicate(timeout=300)
+    (last,) = [line for line in err.splitlines() if line.startswith("counterfeit: ")]
+    assert process.returncode == 1 and "its process was killed by signal 9; the same command goes on" in last
+    assert "[1/4] vae on mnist5k, seed 0: to be trained" in err and "[4/4] epoch   2/2" in err
+    first = json.loads(Path("runs/small/comparison.json").read_text())
+    assert len(first["failures"]) == 1 and len(first["runs"]) == 3, "it cost its member, and no other"
+    assert numbers(cf.compare("grid.toml", workers=2)) == numbers(serial)
+    again = cf.load(last.split(": ")[1]).record
+    command = ["compare", "grid.toml", "--workers", "2"]
+    assert again.made_by["command"][1:] == command, "a run tells the command that was typed, not its child's"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_children_stop_with_a_checkpoint(number: signal.Signals, start) -> None:
+    """When they are told by who started them, and when that one is killed."""
+    process = start(GRID.replace("epochs = 2", "epochs = 200"), "--workers", "2")
+    wait_for(lambda: len(list(Path("runs").glob("*/*/log.jsonl"))) == 2, process)
+    theirs = children(process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=120)
+    for child in theirs:
+        wait_for(lambda child=child: not Path(f"/proc/{child}").exists())
+    assert len(checkpoints()) == 2
+    if number == signal.SIGINT:
+        assert process.returncode == 130 and "the same command goes on" in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--workers", "0"], "--workers is 0; it must be 1 or more"),
+        (["--workers", "2", "--engine", "ray"], "leave one out"),
+        (["--engine", "rya"], "--engine is 'rya'; it must be local or ray"),
+        (["--address", "auto"], "--address is for a Ray cluster: add --engine ray"),
+        (["--cpus-per-run", "2"], "--cpus-per-run is for a Ray cluster"),
+        (["--engine", "ray", "--cpus-per-run", "0"], "--cpus-per-run is 0"),
+        (["--engine", "ray"], "pip install 'counterfeit[ray]'"),
+        (["--out", "s4://bucket/x"], "s4://bucket/x cannot be used"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_options_that_do_not_fit(words: list[str], says: str, command, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    Path("grid.toml").write_text(GRID)
+    outcome = command("compare", "grid.toml", *words)
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and outcome.out == "" and says in line
+    assert not Path("runs").exists(), "nothing was trained"
+
+
+def test_what_has_no_name_cannot_go_to_another_process() -> None:
+    Path("grid.toml").write_text(GRID)
+    with pytest.raises(cf.InputError, match="function is no name"):
+        cf.compare("grid.toml", workers=2, detector=lambda images: images.flatten(1))
+    assert not Path("runs").exists()
+
+
+def test_a_store_without_its_package_is_told(command, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    Path("grid.toml").write_text(GRID.replace("runs/small", "s3://bucket/small"))
+    outcome = command("compare", "grid.toml")
+    assert outcome.code == 2 and "pip install 'counterfeit[s3]'" in outcome.err
