@@ -23,7 +23,7 @@ CASES = {
     "vae": {"ema": 0.9, "binarise": "dynamic"},
     "cvae": {},
     "ae": {},
-    "gan": {"ema": 0.9},
+    "gan": {"ema": 0.9, "instance_noise": 0.1},
     "dcgan": {"ema": 0.9, "batch_size": 24, "encoder_width": 32, "decoder_width": 32},
 }
 # A GAN's steps amplify what rounding leaves, some tenfold in ten steps: only in float64 can they be told from a fault.

@@ -159,8 +159,8 @@ class Joined(Group):
             error = raised
         told: list[Any] = [None] * self.world
         with _connected():
-            dist.all_gather_object(told, (error and str(error), result if tell else None))
-        faults = [(rank, fault) for rank, (fault, _) in enumerate(told) if fault]
+            dist.all_gather_object(told, (None if error is None else str(error), result if tell else None))
+        faults = [(rank, fault) for rank, (fault, _) in enumerate(told) if fault is not None]
         if faults:
             rank, fault = faults[0]
             if rank == self.rank and error:
@@ -180,6 +180,8 @@ def join(device: str) -> Group:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return ALONE
+    if dist.is_available() and dist.is_initialized():
+        return Joined()
     if not {"RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"} <= os.environ.keys():
         raise InputError(f"WORLD_SIZE is {world}, but torchrun did not start this process: start it so, or unset that")
     kind = _device_kind(device)
