@@ -36,6 +36,12 @@ def serial(tmp_path_factory, test_cache: Path) -> tuple[Path, dict[str, Any]]:
         return home, cf.compare("grid.toml")
 
 
+@pytest.fixture(autouse=True)
+def not_last_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's workers are so nice that all else that a busy machine does comes first."""
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+
+
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts `counterfeit compare grid.toml …` in a process of its own, which the test does not leave behind."""
@@ -140,7 +146,7 @@ def test_a_run_that_fails_is_not_tried_again_and_a_cluster_is_started_here(start
     process = start("--engine", "ray", grid=grid)
     out, err = process.communicate(timeout=600)
     told = [line for line in err.splitlines() if line.startswith("counterfeit: ")]
-    assert process.returncode == 1 and len(told) == 1 and "finite" in told[0] and "vae" in out, err
+    assert process.returncode == 1 and len(told) == 1 and "became nan" in told[0] and "vae" in out, err
     assert cf.load("runs/small/gan-mnist5k-s0").record.resumed_by == []
     process = start("--engine", "ray", "--cpus-per-run", "999")
     _, err = process.communicate(timeout=300)
@@ -150,7 +156,7 @@ def test_a_run_that_fails_is_not_tried_again_and_a_cluster_is_started_here(start
 def test_no_cluster_at_an_address_is_one_line(start) -> None:
     process = start("--engine", "ray", "--address", "127.0.0.1:1")
     _, err = process.communicate(timeout=300)
-    assert process.returncode == 2 and "no Ray cluster can be joined at 127.0.0.1:1" in err.splitlines()[-1], err
+    assert process.returncode == 2 and "no Ray cluster answers at 127.0.0.1:1" in err.splitlines()[-1], err
     assert "Traceback" not in err
 
 
@@ -172,15 +178,16 @@ def bucket(monkeypatch) -> Iterator[str]:
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem(skip_instance_cache=True).mkdir("grids")
-    yield "s3://grids"
+    name = f"grids-{port}"  # the server's memory is this process's, and outlives it
+    s3fs.S3FileSystem(skip_instance_cache=True).mkdir(name)
+    yield f"s3://{name}"
     server.stop()
 
 
 def in_the_bucket(pattern: str) -> list[str]:
     import s3fs
 
-    return s3fs.S3FileSystem(skip_instance_cache=True).glob(f"grids/{pattern}")
+    return s3fs.S3FileSystem(skip_instance_cache=True).glob(pattern)
 
 
 def download(url: str, into: Path) -> Path:
@@ -198,7 +205,7 @@ def test_a_grid_in_an_object_store_killed_and_continued(engine: str, start, buck
     if engine == "ray":
         words = ["--engine", "ray", "--address", request.getfixturevalue("cluster").address]
     process = start(*words, grid=grid)
-    wait_for(lambda: len(in_the_bucket("small/*/checkpoint/checkpoint.json")) >= 2, process)
+    wait_for(lambda: len(in_the_bucket(f"{bucket}/small/*/checkpoint/checkpoint.json")) >= 2, process)
     process.kill()
     process.communicate()
     _, err = (process := start(*words, grid=grid)).communicate(timeout=600)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -101,6 +103,7 @@ def _joined(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    _check_answers(address)
     own: dict[str, Any] = {} if address else {"include_dashboard": False, "object_store_memory": STORE}
     try:
         ray.init(address or "local", logging_level=logging.ERROR, log_to_driver=False, **own)
@@ -110,6 +113,16 @@ def _joined(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str | None) -> None:
+    """Ray asks at an address for many minutes. Raises InputError where nobody listens there."""
+    place = urlsplit(address if address and "://" in address else f"//{address or ''}")
+    try:
+        if place.port:
+            socket.create_connection((place.hostname or "", place.port), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise InputError(f"no Ray cluster answers at {address} ({error}): check it with `ray status`") from None
 
 
 def _check_room(cpus: int, gpus: int, address: str | None) -> None:
