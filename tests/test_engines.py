@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import counterfeit as cf
-from grid_cases import GRID, numbers
+from grid_cases import GRID, assert_alike, numbers
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_two_at_once_one_of_them_killed_and_the_table_is_the_same(done, start) -
     assert "[1/4] vae on mnist5k, seed 0: to be trained" in err and "[4/4] epoch   2/2" in err
     first = json.loads(Path("runs/small/comparison.json").read_text())
     assert len(first["failures"]) == 1 and len(first["runs"]) == 3, "it cost its member, and no other"
-    assert numbers(cf.compare("grid.toml")) == numbers(serial), "it went on, by another engine even"
+    assert_alike(numbers(cf.compare("grid.toml")), numbers(serial))  # it went on, by another engine even
     again = cf.load(last.split(": ")[1]).record
     command = ["compare", "grid.toml", "--workers", "2"]
     assert again.made_by["command"][1:] == command, "a run tells the command that was typed, not its child's"
