@@ -31,7 +31,6 @@ from counterfeit.runs import provenance
 RESULTS = Path(__file__).parent / "results"
 SIDE, A_FOLDER = 32, 1000
 EVERY = 0.02  # seconds between two looks at a process
-MILLION = 1_000_000
 
 CONVERT = """
 import sys, time
@@ -43,22 +42,16 @@ print(time.perf_counter() - start)
 
 FIRST_BATCH = """
 import sys, time
-import numpy as np
-import counterfeit as cf
-from counterfeit.config import Config
-from counterfeit.loop import State, Stepped, run_steps
-from counterfeit.models import build
-from counterfeit.recipes import RECIPES
-from counterfeit.training import as_fed
 import torch
+import counterfeit as cf
+from counterfeit.data.feed import chosen_rows, feed
 start = time.perf_counter()
 data = cf.load_data(sys.argv[1])
-opened = time.perf_counter() - start
-config = RECIPES["vae"].config
-state = State.fresh(build(RECIPES["vae"], config, data.shape, 0), config, torch.device("cpu"))
-start = time.perf_counter()
-next(event for event in run_steps(state, as_fed(data.images, torch.device("cpu")), None, config))
-print(opened, time.perf_counter() - start)
+opened = time.perf_counter()
+device = torch.device("cpu")
+pixels, _ = next(feed(data.images, None, chosen_rows(len(data), 128, 0, range(len(data) // 128), device), device))
+assert pixels.shape == (128, *data.shape)
+print(opened - start, time.perf_counter() - opened)
 """
 
 
@@ -96,7 +89,7 @@ def watched(*command: str, env: dict[str, str]) -> tuple[str, dict[str, float]]:
     return process.stdout.read(), {"seconds": seconds, "peak_mib": peak, "anonymous_mib": anonymous, "file_mib": file}
 
 
-def measure(n: int, home: Path, scored: bool) -> dict[str, Any]:
+def measure(n: int, home: Path) -> dict[str, Any]:
     """All steps for one number of images; its folder and cache are removed."""
     work = home / f"{n}"
     images, cache, run = work / "images", work / "cache", work / "run"
@@ -107,11 +100,9 @@ def measure(n: int, home: Path, scored: bool) -> dict[str, Any]:
         row["convert"]["seconds"] = round(float(seconds), 2)
         row["disk_mib"] = {"files": mib_of(images), "cache": mib_of(cache)}
         times, row["open"] = watched("-c", FIRST_BATCH, str(images), env=env)
-        row["open"]["seconds"], row["open"]["first_batch_s"] = (round(float(t), 3) for t in times.split())
+        row["open"]["seconds"], row["open"]["first_batch_s"] = (round(float(t), 4) for t in times.split())
         train = ("-m", "counterfeit", "train", "vae", "--data", str(images), "--epochs", "1", "--device", "cpu")
         row["train"] = watched(*train, "--out", str(run), env=env)[1]
-        if not scored:
-            return row
         score = ("-m", "counterfeit", "score", str(run), "--real", str(images), "-n", "2000", "--device", "cpu")
         row["score"] = watched(*score, env=env)[1]
         row["score_again"] = watched(*score, env=env)[1]
@@ -126,19 +117,51 @@ def mib_of(folder: Path) -> float:
     return round(blocks * 512 / 2**20, 1)
 
 
+def a_million(row: dict[str, Any]) -> dict[str, float]:
+    """What a million such images cost, in proportion to one row: every part of it is so much an image."""
+    times = 1_000_000 / row["n"]
+    return {
+        "convert_s": round(row["convert"]["seconds"] * times),
+        "open_s": round(row["open"]["seconds"] * times, 1),
+        "cache_gib": round(row["disk_mib"]["cache"] * times / 1024, 2),
+        "files_gib": round(row["disk_mib"]["files"] * times / 1024, 2),
+        "order_mib": round(1_000_000 * 8 / 2**20, 1),  # of an epoch, the one thing in memory that grows: int64
+    }
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The table of docs/scaling.md."""
+    names = ("convert", "open", "train", "score")
+    head = [
+        "images",
+        "conversion, s",
+        "cache, MiB",
+        "opening, s",
+        "first batch, ms",
+        *(f"{n}, peak MiB" for n in names),
+    ]
+    lines = [head, ["---"] * len(head)]
+    for row in rows:
+        times = [f"{row['convert']['seconds']:.1f}", f"{row['disk_mib']['cache']:.0f}", f"{row['open']['seconds']:.2f}"]
+        first = f"{row['open']['first_batch_s'] * 1000:.0f}"
+        lines.append([f"{row['n']:,}", *times, first, *(f"{row[name]['peak_mib']:,}" for name in names)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", nargs="+", type=int, default=[10_000, 50_000, 100_000, 200_000])
-    parser.add_argument("--scored-up-to", type=int, default=100_000, help="scoring takes minutes from there on")
     parser.add_argument("--home", type=Path, help="where the folders are made; by default the temporary folder")
     parser.add_argument("--out", type=Path, default=RESULTS / "memory.json")
     args = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory(dir=args.home) as home:
         for n in args.n:
-            rows.append(measure(n, Path(home), n <= args.scored_up_to))
+            rows.append(measure(n, Path(home)))
             print(json.dumps(rows[-1]), flush=True)
-            write_json(args.out, {"rows": rows, "made_by": provenance(torch.device("cpu"))})
+            computed = a_million(rows[-1])
+            write_json(args.out, {"rows": rows, "a_million": computed, "made_by": provenance(torch.device("cpu"))})
+    print(f"{markdown(rows)}\n\na million, computed from the last row: {computed}")
 
 
 if __name__ == "__main__":

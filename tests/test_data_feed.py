@@ -5,14 +5,21 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import counterfeit as cf
 from counterfeit.data.feed import chosen_rows, feed
 from counterfeit.data.rows import is_stored, take
 from counterfeit.errors import DataError
+from counterfeit.loop import Stepped
+from counterfeit.recipes import RECIPES
+from counterfeit.runs import RunFolder, load_checkpoint
+from counterfeit.training import Training
 
 CPU = torch.device("cpu")
 
@@ -84,3 +91,44 @@ def test_an_epoch_over_a_map_does_not_take_the_maps_memory(tmp_path: Path) -> No
     command = [sys.executable, "-c", GROWTH, str(tmp_path / "images.npy")]
     grown = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert grown < 12
+
+
+def test_a_run_on_a_folder_that_is_stopped_goes_on_exactly_and_is_that_on_its_array(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(70):
+        path = tmp_path / "photos" / "ab"[i % 2] / f"{i:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(path)
+    config = RECIPES["cvae"].config.replace({"data": str(tmp_path / "photos"), "epochs": 2, "batch_size": 16})
+    data = cf.load_data(tmp_path / "photos")
+
+    def trained(name: str, stop_at: int | None = None, **options: Any) -> dict[str, torch.Tensor]:
+        settings = config.replace({"data": "array"}) if "array" in options else config
+        seen: list[object] = []
+        training = Training("cvae", settings, RunFolder(tmp_path / name), **options)
+        for event in training.events(lambda: stop_at is not None and Stepped(stop_at, 8) in seen):
+            seen.append(event)
+        return load_checkpoint(tmp_path / name / "checkpoint", ("model",))["model"]
+
+    whole = trained("whole")
+    halfway = trained("parts", stop_at=2)  # of 4 steps in an epoch
+    parts = trained("parts", resume=True)
+    array = trained("array", array=np.array(data.images), labels=data.labels)
+    assert any(not torch.equal(halfway[name], value) for name, value in whole.items())
+    for name, value in whole.items():
+        assert torch.equal(value, parts[name]) and torch.equal(value, array[name]), name
+
+
+def test_a_run_whose_images_are_gone_says_so_in_one_line(tmp_path: Path) -> None:
+    """They are read by the step, not kept open: as where another deletes the cache."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i in range(8):
+        Image.fromarray(np.full((8, 8), i, np.uint8)).save(photos / f"{i}.png")
+    data = cf.load_data(photos)
+    config = RECIPES["vae"].config.replace({"data": str(photos), "batch_size": 4})
+    events = Training("vae", config, RunFolder(tmp_path / "run")).events()
+    next(events)
+    Path(str(data.images.filename)).unlink()
+    with pytest.raises(DataError, match="images.npy cannot be read .No such file or directory.; run the command again"):
+        list(events)

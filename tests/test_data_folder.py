@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import time
+import tracemalloc
 import warnings
 import zlib
 from pathlib import Path
@@ -458,3 +459,56 @@ def test_killed_while_converting(large, cache):
     process.communicate()
     assert len(data.load(large)) == 16
     assert list((cache / "folders").glob("*.making")) == []
+
+
+# --- folders larger than memory
+
+
+def pictures_of(root, count):
+    """So many files, 200 to a subfolder, all the same small picture."""
+    first = put(root / "first.png", plain((1, 2, 3), (8, 8)))
+    for i in range(count):
+        path = root / f"{i // 200:03d}" / f"a-name-of-an-image-{i:06d}.png"
+        path.parent.mkdir(exist_ok=True)
+        os.link(first, path)
+    first.unlink()
+    return root
+
+
+def peak(function):
+    """The most bytes that Python and numpy held at once while it ran."""
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_number_of_files(tmp_path):
+    """A list of the further 2,800 files would be 400 KB or more, and their pixels 540 KB."""
+    few, many = (pictures_of(tmp_path / name, count) for name, count in (("few", 200), ("many", 3000)))
+    data.load(pictures_of(tmp_path / "first", 1))  # what is imported once
+    grown = [peak(lambda root=root: data.load(root)) for root in (few, many)]
+    assert grown[1] - grown[0] < 200_000, f"converting: {grown}"
+    grown = [peak(lambda root=root: data.load(root)) for root in (few, many)]
+    assert grown[1] - grown[0] < 100_000, f"opening: {grown}"
+
+
+def test_the_order_is_that_of_the_whole_names(root):
+    names = ["a/z.png", "a-b.png", "a.png", "a/b/c.png", "a0.png", "B.png", "a/b.png"]
+    for i, name in enumerate(names):
+        put(root / name, plain((i,) * 3))
+    assert data.load(root).images[:, 0, 0, 0].tolist() == [names.index(name) for name in sorted(names)]
+
+
+def test_a_folder_that_changes_while_it_is_converted_is_refused(root, cache, monkeypatch):
+    put(root / "a.png")
+
+    def changing(path, **options):
+        put(root / "b.png")
+        return picture.decode(path, **options)
+
+    monkeypatch.setattr("counterfeit.data.folder.decode", changing)
+    refused(root, root, "was changed while it was converted; run the command again")
+    assert {file.suffix for file in (cache / "folders").iterdir()} == {".lock"}

@@ -255,14 +255,15 @@ def test_scores_while_training_mark_best_and_final(tmp_path: Path) -> None:
 
 
 def test_of_very_many_real_images_a_seeded_choice_is_compared_with_and_the_receipt_says_so(
-    digits, fakes: Path, monkeypatch
+    digits, fakes: Path, monkeypatch, capsys
 ) -> None:
     images = digits[0]
     whole = cf.score(fakes, real=images, metrics=QUICK)
     assert whole.receipt["real"]["n"] == len(images) == 1000
     monkeypatch.setattr("counterfeit.scoring.images.MOST_REAL", 600)
     bounded = cf.score(fakes, real=images, metrics=QUICK)
-    assert bounded.receipt["real"]["n"] == 600
+    assert (bounded.receipt["real"]["n"], bounded.receipt["real"]["of"]) == (600, 1000)
+    assert "compared with 600 of its 1,000 images, a seeded choice" in capsys.readouterr().err
     chosen = images[np.sort(np.random.default_rng(0).permutation(1000)[:600])]
     by_hand = cf.score(fakes, real=chosen, metrics=QUICK)
     assert {name: found.value for name, found in bounded.metrics.items()} == {

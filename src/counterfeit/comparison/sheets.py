@@ -9,7 +9,9 @@ import numpy as np
 
 from counterfeit import binarise
 from counterfeit import data as datasets
+from counterfeit.console import say
 from counterfeit.data import ImageSet
+from counterfeit.data.rows import take
 from counterfeit.errors import DataError
 from counterfeit.generate import labels_for
 from counterfeit.metrics.distances import nearest
@@ -17,6 +19,7 @@ from counterfeit.metrics.value import as_pair
 from counterfeit.models import Autoencoder
 from counterfeit.run import Run
 from counterfeit.scoring import features, judge
+from counterfeit.scoring.images import subset, used
 
 SEED = 0
 COLUMNS, ROWS = 10, 5
@@ -90,20 +93,23 @@ class Sheets:
 
     @cached_property
     def neighbours(self) -> tuple[np.ndarray, np.ndarray, Grid]:
-        """Of every sample how near its nearest training image is, that one's row in the training set, and that image.
+        """Of every sample how near its nearest training image is, that one's row among those looked at, and that image.
 
         Nearness as `metrics.memorisation.near_copies` has it: the distance over that from the training image to the
         nearest other one, since simple images are near to each other, and a copy is nearer than that.
         """
         train = _real(self.run, "train")
         detector = judge.small_scorer(train, self.run.device).detector
-        of_train = features.of_real(detector, train, len(train), 0).features
+        if used(train) < len(train):
+            say(f"{train.name}: nearest are sought among {used(train):,} of its {len(train):,} images, a seeded choice")
+        of_train = features.of_real(detector, train, used(train), 0).features
         of_samples, of_train = as_pair(detector(self.samples).features, of_train)
         distance, index = nearest(of_samples, of_train)
         rows, place = np.unique(index, return_inverse=True)
         local, _ = nearest(of_train[rows], of_train, but=rows)
         ratio = distance / np.maximum(local[place], np.finfo(np.float64).tiny)  # beside a duplicate: far, or a copy
-        return ratio, index, np.asarray(train.images[index])
+        chosen = np.concatenate(list(subset(len(train), used(train), 0)))
+        return ratio, index, take(train.images, chosen[index])
 
     def nearest(self) -> tuple[Grid, int]:
         ratio, index, train = self.neighbours

@@ -17,6 +17,7 @@ import torch
 
 from counterfeit.config import ScoreConfig
 from counterfeit.data import DATASETS, ImageSet
+from counterfeit.data.rows import take
 from counterfeit.detectors.small_cnn import SmallCNN
 from counterfeit.detectors.training import Recipe, accuracy, fit, predicted, recipe_for, sized
 from counterfeit.device import pick_device
@@ -109,7 +110,9 @@ def _drawn(fakes: Labelled, test: ImageSet, n: int, recipe: Recipe, device: torc
     what = f"{CLASSIFIER}: {recipe.epochs} epochs on {n:,} images of {fakes.images.name}"
     network = fit(images, labels, len(test.classes), sized(recipe, n), device, what)
     assert test.labels is not None
-    found = label_accuracy(predicted(network, torch.from_numpy(np.array(test.images))).numpy(), test.labels)
+    batches = (torch.from_numpy(take(test.images, rows)) for rows in subset(len(test), len(test), 0))
+    probabilities = torch.cat([predicted(network, batch) for batch in batches])
+    found = label_accuracy(probabilities.numpy(), test.labels)
     kind = f"standard error over the {len(test):,} test images, of this one classifier"
     missing = [name for label, name in enumerate(test.classes) if label not in labels]
     notes = (f"no generated image has the label {_some(missing)}: the classifier cannot know what it was never shown",)

@@ -17,9 +17,9 @@ from counterfeit.generate import BLOCK
 from counterfeit.processes import ALONE, Group
 
 BATCH = 1000
-MOST_REAL = (
-    100_000  # real images that a set is represented by, so that memory and the search for neighbours are bounded
-)
+# Real images that a set is represented by, so that the memory for features and the search for neighbours are bounded:
+# as many as the largest named data set has, whose numbers are of all its images.
+MOST_REAL = 60_000
 
 
 @dataclass(frozen=True)

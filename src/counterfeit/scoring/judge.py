@@ -14,7 +14,7 @@ from counterfeit.data import DATASETS, ImageSet
 from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS
-from counterfeit.scoring.images import Images, check_form
+from counterfeit.scoring.images import Images, check_form, used
 from counterfeit.scoring.score import Score
 from counterfeit.scoring.scorer import Scorer
 
@@ -50,6 +50,8 @@ def prepared(config: ScoreConfig, trained: Config | None = None) -> Scorer:
 
     def load() -> Scorer:
         real, other, train = real_images(config, trained)
+        if used(real) < len(real):
+            say(f"{real.name}: compared with {used(real):,} of its {len(real):,} images, a seeded choice")
         return Scorer(load_detector(config, real), real, other, train, group=group)
 
     return group.everyone(load)

@@ -17,10 +17,18 @@ def of_images(fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
 
 
 def of_set(images: ImageSet | None) -> dict[str, Any] | None:
-    """Of a split of real images, and how many of them are used; None where there is none."""
+    """Of a split of real images, which are all used; None where there is none."""
     if images is None:
         return None
-    return {"name": images.name, "split": images.split, "n": used(images), "digest": images.digest}
+    return {"name": images.name, "split": images.split, "n": len(images), "digest": images.digest}
+
+
+def of_bounded(images: ImageSet | None) -> dict[str, Any] | None:
+    """The same, and where there are too many to use them all, of how many the n are a choice, and its seed."""
+    whole = of_set(images)
+    if images is None or whole is None or used(images) == len(images):
+        return whole
+    return {**whole, "n": used(images), "of": len(images), "seed": 0}
 
 
 def of_floor(images: ImageSet | None, n: int, seed: int) -> dict[str, Any] | None:
