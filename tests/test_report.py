@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 import counterfeit as cf
-from counterfeit import words
+from counterfeit import detectors, words
 from counterfeit.comparison.pictures import draw, of_comparison, paths
+from counterfeit.comparison.sheets import Sheets
 from counterfeit.recipes import RECIPES
 from counterfeit.report import render
 from counterfeit.report.embed import embed
@@ -301,3 +302,18 @@ def test_the_verb_scores_what_has_no_score_and_writes_the_page(
     ):
         wrong = command("report", *words_)
         assert wrong.code == 2 and told in wrong.err and wrong.err.count("\n") == 1
+
+
+def test_of_very_many_training_images_the_nearest_is_sought_in_a_seeded_choice(
+    trained: dict[str, cf.Run], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("counterfeit.scoring.images.MOST_REAL", 200)
+    sheets = Sheets(trained["vae"])
+    _, _, found = sheets.neighbours
+    assert "nearest are sought among 200 of its 600 images, a seeded choice" in capsys.readouterr().err
+    images = cf.load_data("mnist5k").images[::8][:600]
+    chosen = images[np.sort(np.random.default_rng(0).permutation(600)[:200])]
+    detector = detectors.load("fashion-cnn", device="cpu")
+    of_samples, of_chosen = (detector(some).features.astype(float) for some in (sheets.samples[:50], chosen))
+    nearest = ((of_samples[:, None] - of_chosen) ** 2).sum(axis=2).argmin(axis=1)
+    assert np.array_equal(found[:50], chosen[nearest])
