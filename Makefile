@@ -50,6 +50,7 @@ format: $(STAMP)  ## mend what ruff can
 
 bench: $(STAMP) $(PEERS)/.installed  ## training speed against the loop that courses teach and Pythae, in one run; the commands
 	$(BIN)/python benchmarks/speed.py --peers $(PEERS)
+	$(BIN)/python benchmarks/layers.py
 	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/publish.py
 

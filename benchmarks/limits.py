@@ -3,37 +3,22 @@
 The products of one step are recorded as they are asked for, with their shapes; a convolution counts as the product
 that it is equal to, of its patches by its kernels. Each shape is then timed alone, operands at hand, by the quicker of
 the two libraries in PyTorch, MKL and oneDNN. The sum is what a step would take if there were nothing but products.
+A layer that we compute in another way than PyTorch (nets/conv.py) counts with the products that it makes.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from math import prod
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import counterfeit as cf
-from counterfeit.loop import State, Stepped, run_steps
-from counterfeit.models import build
 from counterfeit.nets.linear import HAS_ONEDNN
-from counterfeit.recipes import RECIPES
+from our_loop import our_steps
 
 Product = tuple[int, int, int]  # (M, K) by (K, N)
-
-
-def our_steps(name: str, data: str) -> Iterator[None]:
-    """Our loop on a named data set, one step an item."""
-    recipe, images = RECIPES[name], cf.load_data(data)
-    config = recipe.config.replace({"epochs": 10_000})
-    model = build(recipe, config, images.shape, len(images.classes))
-    state = State.fresh(model, config, torch.device("cpu"))
-    labels = torch.from_numpy(images.labels) if model.classes else None
-    for event in run_steps(state, torch.from_numpy(images.images), labels, config):
-        if isinstance(event, Stepped):
-            yield
 
 
 class Products(TorchDispatchMode):

@@ -145,6 +145,14 @@ def of_commands(results: Json, which: str) -> str:
     return markdown(lines)
 
 
+def of_layers(results: Json, which: str) -> str:
+    """Our layers beside PyTorch's."""
+    lines = [["layer", "ours, ms", "PyTorch's, ms", "ratio"]]
+    for row in results["layers"]["rows"]:
+        lines.append([row["layer"], f"{row['ours_ms']:.2f}", f"{row['torch_ms']:.2f}", times(row["ratio"])])
+    return markdown(lines)
+
+
 KINDS: dict[str, Callable[[Json, str], str]] = {
     "data": of_data,
     "model": of_model,
@@ -152,6 +160,7 @@ KINDS: dict[str, Callable[[Json, str], str]] = {
     "search": of_search,
     "speed": of_speed,
     "commands": of_commands,
+    "layers": of_layers,
 }
 
 
@@ -160,7 +169,7 @@ def read() -> Json:
     results: Json = {grid: json.loads((RESULTS / grid / "comparison.json").read_text()) for grid in GRIDS}
     results["search"] = {path.stem: json.loads(path.read_text()) for path in (RESULTS / "search").glob("*.json")}
     results["speed"] = {"mnist": json.loads((RESULTS / "speed-mnist.json").read_text())}
-    return results | {"commands": json.loads((RESULTS / "commands.json").read_text())}
+    return results | {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in ("commands", "layers")}
 
 
 def filled(page: str, results: Json) -> str:

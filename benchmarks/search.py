@@ -2,9 +2,8 @@
 
     python benchmarks/search.py gan [--data mnist cifar10] [--workers 2] [--out runs/search]
 
-Every try trains with a seed that no comparison uses, and is measured by the FID of 2,000 samples after the last epoch.
-The first is the recipe itself; the others were chosen by hand, each after looking at those before it, and what was
-plainly bad on one data set was not tried on the other. The figure that orders them is the geometric mean, over the data
+Every try of tries.toml trains with a seed that no comparison uses, and is measured by the FID of 2,000 samples after
+the last epoch. The first is the recipe itself. The figure that orders them is the geometric mean, over the data
 sets, of their FID divided by the recipe's. Results go into benchmarks/results/search/MODEL.json; runs that are there
 already are taken as they are. The winner is judged on other seeds, by `benchmarks/grids/tuned.toml`, and not by this.
 """
@@ -21,20 +20,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
 from counterfeit.files import write_json
 from counterfeit.runs import RunFolder, provenance
 
+TRIES = Path(__file__).parent / "tries.toml"
 RESULTS = Path(__file__).parent / "results/search"
 SEED, EPOCHS = 100, 10  # comparisons use the seeds 0, 1, 2
 
 Json = dict[str, Any]
-
-
-def tries(model: str) -> list[Json]:
-    """Settings of the tries that were made, in their order; {} is the recipe itself."""
-    return [found["settings"] for found in json.loads((RESULTS / f"{model}.json").read_text())["tries"]]
 
 
 def words(settings: Json) -> list[str]:
@@ -67,7 +63,8 @@ def ratio(scores: dict[str, float | None], exact: dict[str, float | None]) -> fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", choices=sorted(path.stem for path in RESULTS.glob("*.json")))
+    tries: dict[str, list[Json]] = msgspec.toml.decode(TRIES.read_bytes())
+    parser.add_argument("model", choices=list(tries))
     parser.add_argument("--data", nargs="+", default=["mnist", "cifar10"])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/search"))
@@ -78,7 +75,7 @@ def main() -> None:
                 data: pool.submit(fid, args.model, data, settings, RunFolder(args.out / f"{args.model}-{data}-{i}"))
                 for data in args.data
             })
-            for i, settings in enumerate(tries(args.model))
+            for i, settings in enumerate(tries[args.model])
         ]  # fmt: skip
         rows: list[Json] = []
         for settings, by_data in futures:

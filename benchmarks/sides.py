@@ -23,7 +23,7 @@ Stretch = Callable[[], object]
 
 def ours(model: str, data: str, steps: int) -> Stretch:
     """Our loop; flushing denormals is part of it."""
-    from limits import our_steps
+    from our_loop import our_steps
 
     torch.set_flush_denormal(True)
     return _walk(our_steps(model, data), steps)

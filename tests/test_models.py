@@ -226,16 +226,24 @@ def test_our_linear_is_torchs_linear_to_float32_rounding(inputs: int, outputs: i
         assert (one.double() - two).abs().max() < 1e-4 * two.abs().max()
 
 
-def test_our_linear_can_be_differentiated_twice() -> None:
-    """Gradient penalties need that; against finite differences is too coarse in float32, so against nn.Linear."""
-    ours, theirs = Linear(32, 64, 0.1), nn.Sequential(nn.Linear(32, 64), nn.LeakyReLU(0.1))
-    theirs[0].load_state_dict(ours.state_dict())
-    x = torch.randn(16, 32, requires_grad=True)
-    penalties = []
-    for layer in (ours, theirs):
-        (slope,) = torch.autograd.grad(layer(x).tanh().sum(), x, create_graph=True)
-        penalties.append(torch.autograd.grad(slope.square().sum(), [*layer.parameters()][0])[0])
-    torch.testing.assert_close(*penalties, rtol=1e-4, atol=1e-5)  # float32 sums in another order
+def test_our_layers_can_be_differentiated_twice() -> None:
+    """Gradient penalties need that; finite differences are too coarse in float32, so against PyTorch's own layers."""
+    plain = nn.Sequential(nn.Linear(32, 64), nn.LeakyReLU(0.1))
+    pairs = [
+        (Linear(32, 64, 0.1), plain, (16, 32)),
+        (Conv2d(1, 32, 5), nn.Conv2d(1, 32, 5), (4, 1, 16, 16)),
+        (ConvTranspose2d(64, 1, 4, 2, 1), nn.ConvTranspose2d(64, 1, 4, 2, 1), (4, 64, 8, 8)),
+    ]  # fmt: skip
+    for ours, theirs, shape in pairs:
+        (theirs[0] if theirs is plain else theirs).load_state_dict(ours.state_dict())
+        x = torch.randn(*shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        penalties = []
+        for layer in (ours, theirs):
+            (slope,) = torch.autograd.grad(layer(x).tanh().sum(), x, create_graph=True)
+            penalties.append(torch.autograd.grad(slope.square().sum(), [*layer.parameters()][0])[0])
+        one, two = penalties
+        assert two.abs().max() > 0
+        assert (one - two).abs().max() < 1e-4 * two.abs().max(), type(ours)  # float32 sums in another order
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 20, 24), (3, 18, 20), (2, 16, 16)], ids=str)

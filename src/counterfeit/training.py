@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,14 +12,12 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from counterfeit import binarise, generate, images
 from counterfeit import data as datasets
-from counterfeit.config import Config, option
+from counterfeit.config import Config
 from counterfeit.data import ImageSet
-from counterfeit.data.image_set import BLOCK
-from counterfeit.data.rows import is_stored, take
+from counterfeit.data.feed import as_fed, resident
 from counterfeit.device import pick_device
 from counterfeit.errors import Abandoned, InputError, NonFiniteError, RunError, Told
 from counterfeit.loop import EpochEnded, Event, Logged, State, Stepped, Stopped, run_steps, steps_per_epoch
@@ -29,14 +26,12 @@ from counterfeit.processes import ALONE, Group
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import DataRecord, RunFolder, RunRecord, load_checkpoint, provenance, save_checkpoint
 from counterfeit.runs.checkpoint import read_index
+from counterfeit.runs.continuing import check_data, check_settings
 from counterfeit.runs.curves import draw_curves
 from counterfeit.scoring import Images, Scorer, judge
 
 __all__ = ["EpochEnded", "Event", "Logged", "Resumed", "ScoredEpoch", "Stepped", "Stopped", "Tested", "Training"]
 
-# Settings that a continued run may change: they do not touch what its steps compute.
-FREE_ON_RESUME = {"epochs", "log_every", "score_every", "device", "skip_bad"}
-MOST_ON_DEVICE = 2**31  # bytes of a folder's images that are copied to an accelerator, where steps find them quickest
 SAMPLES_SCORED = 2000  # while training: enough to see a curve, and drawn in a second or two
 GROUPS = ("model", "training", "ema")
 
@@ -94,7 +89,7 @@ class Training:
             )
         self.earlier = folder.read_record() if resume else None
         if self.earlier:
-            self._check_settings(self.earlier)
+            check_settings(folder, self.earlier, model, config)
         else:
             folder.check_free()
         if config.data == "array" and array is None:
@@ -102,7 +97,7 @@ class Training:
         source = config.data if array is None else array
         self.data: ImageSet = datasets.load(source, labels=labels, size=config.size, skip_bad=config.skip_bad)
         if self.earlier:
-            self._check_data(self.earlier)
+            check_data(folder, self.earlier, self.data.name, self.data.digest)
         steps_per_epoch(len(self.data), config.batch_size)
         self.device = pick_device(config.device)
         self.model = build(self.recipe, config, self.data.shape, len(self.data.classes))
@@ -163,7 +158,7 @@ class Training:
         static = self.config.binarise == "static"
         pixels = as_fed(self._evaluated(self.data) if static else self.data.images, self.device)
         labels = (
-            _resident(self.data.labels, self.device) if self.model.classes and self.data.labels is not None else None
+            resident(self.data.labels, self.device) if self.model.classes and self.data.labels is not None else None
         )
         for event in run_steps(state, pixels, labels, self.config, stop):
             match event:
@@ -264,31 +259,6 @@ class Training:
         d = self.data
         return DataRecord(d.name, d.split, len(d), d.shape, d.classes, d.digest)
 
-    def _check_settings(self, earlier: RunRecord) -> None:
-        if earlier.model != self.recipe.name:
-            raise RunError(f"{self.folder} holds a run of {earlier.model}, not {self.recipe.name}: pass another --out")
-        made_by, here = earlier.made_by.get("versions", {}), provenance(torch.device("cpu"))["versions"]
-        for name in ("counterfeit", "torch"):
-            if made_by.get(name) != here[name]:
-                raise RunError(
-                    f"{self.folder} was made by {name} {made_by.get(name)} and this is {here[name]}, so it cannot be "
-                    "continued exactly: install that version, or train anew into another --out"
-                )
-        was, now = earlier.config.to_dict(), self.config.to_dict()
-        for name in was:
-            if name not in FREE_ON_RESUME and was[name] != now[name]:
-                raise RunError(
-                    f"{self.folder} was trained with {option(name)} {was[name]}, not {now[name]}: "
-                    "leave the option out to continue it, or pass another --out"
-                )
-
-    def _check_data(self, earlier: RunRecord) -> None:
-        if earlier.data.digest != self.data.digest:
-            raise RunError(
-                f"{self.folder} was trained on other images: {self.data.name} has changed since then; "
-                "restore it, or train anew into another --out"
-            )
-
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
@@ -319,24 +289,3 @@ def _sampling(state: State) -> Iterator[Family]:
         yield cast(Family, model)
     finally:
         model.train()
-
-
-def as_fed(images: np.ndarray, device: torch.device) -> Tensor | np.ndarray:
-    """The images as `run_steps` takes them: on the device; but a folder's memory map stays on the disk where the
-    device is the CPU, whose memory is then free for other things, or where it is large."""
-    if not is_stored(images):
-        return _resident(images, device)
-    if device.type == "cpu" or images.nbytes > MOST_ON_DEVICE:
-        return images
-    held = torch.empty(images.shape, dtype=torch.uint8, device=device)
-    for start in range(0, len(images), BLOCK):
-        rows = np.arange(start, min(start + BLOCK, len(images)))
-        held[start : start + BLOCK] = torch.from_numpy(take(images, rows))
-    return held
-
-
-def _resident(array: np.ndarray, device: torch.device) -> Tensor:
-    """The whole array on the device; on the CPU without a copy."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # we only read
-        return torch.from_numpy(array).to(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +13,10 @@ import torch
 from torch import Tensor
 
 from counterfeit.data.batches import epoch_order
-from counterfeit.data.rows import take
+from counterfeit.data.image_set import BLOCK
+from counterfeit.data.rows import is_stored, take
 
+MOST_ON_DEVICE = 2**31  # bytes of a folder's images that are copied to an accelerator, where steps find them quickest
 AHEAD = 2  # batches read while a step computes: one for the next step, one for when the disk is slow for a moment
 
 
@@ -64,3 +67,24 @@ def _read_ahead(images: np.ndarray, rows: Iterator[Tensor]) -> Iterator[tuple[Te
             ready = pixels.result()  # raises here what was raised there
             waiting.extend((following, pool.submit(read, following)) for following in islice(rows, 1))
             yield chosen, ready
+
+
+def as_fed(images: np.ndarray, device: torch.device) -> Tensor | np.ndarray:
+    """The images as `feed` takes them: on the device; but a folder's memory map stays on the disk where the
+    device is the CPU, whose memory is then free for other things, or where it is large."""
+    if not is_stored(images):
+        return resident(images, device)
+    if device.type == "cpu" or images.nbytes > MOST_ON_DEVICE:
+        return images
+    held = torch.empty(images.shape, dtype=torch.uint8, device=device)
+    for start in range(0, len(images), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(images)))
+        held[start : start + BLOCK] = torch.from_numpy(take(images, rows))
+    return held
+
+
+def resident(array: np.ndarray, device: torch.device) -> Tensor:
+    """The whole array on the device; on the CPU without a copy."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # we only read
+        return torch.from_numpy(array).to(device)

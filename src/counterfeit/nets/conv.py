@@ -38,13 +38,18 @@ class _Conv2d(torch.autograd.Function):
             _, dw, db = torch.ops.aten.convolution_backward(
                 grad, x, w, [len(w)], [1, 1], [0, 0], [1, 1], False, [0, 0], 1, mask
             )
-        return _gradient_of_images(grad, w, x.shape[1]) if need_x else None, dw, db
+        return _gradient_of_images(grad, w) if need_x else None, dw, db
 
 
-def _gradient_of_images(grad: Tensor, w: Tensor, channels: int) -> Tensor:
+def _block(channels: int) -> int:
+    """r, the side of a block: C r² is 16 or near it."""
+    return 4 if channels == 1 else 2
+
+
+def _gradient_of_images(grad: Tensor, w: Tensor) -> Tensor:
     """grad (B, O, H-k+1, W-k+1), w (O, C, k, k) -> (B, C, H, W)."""
-    k = w.shape[-1]
-    r = 4 if channels == 1 else 2  # C r² near 16
+    channels, k = w.shape[1], w.shape[-1]
+    r = _block(channels)
     turned = w.flip(2, 3).transpose(0, 1)  # (C, O, k, k)
     blocks = turned.new_zeros(channels, r, r, len(w), k + r - 1, k + r - 1)
     for i in range(r):
@@ -58,23 +63,44 @@ class Conv2d(nn.Conv2d):
     """nn.Conv2d of stride 1 without padding, for images."""
 
     def forward(self, x: Tensor) -> Tensor:
-        r = 4 if self.in_channels == 1 else 2
+        r = _block(self.in_channels)
         fits = self.in_channels <= FEW and x.shape[2] % r == 0 and x.shape[3] % r == 0
         if x.device.type == "cpu" and fits:
             return _Conv2d.apply(x, self.weight, self.bias)
         return super().forward(x)
 
 
-class ConvTranspose2d(nn.ConvTranspose2d):
-    """nn.ConvTranspose2d, to images: every pixel's patch by one matrix product, then their overlapping sum."""
+class _ConvTranspose2d(torch.autograd.Function):
+    """x (B, C, H, W), w (C, C', k, k), b (C',) -> (B, C', H', W'), with few channels C'.
 
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # torch's has an output_size, which ours are not asked for
+    Every pixel's patch is a row of one matrix product, and the patches overlap in a sum. The gradients are PyTorch's.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor, stride: int, padding: int) -> Tensor:
+        ctx.save_for_backward(x, w)
+        ctx.stride, ctx.padding = stride, padding
+        n, c, h, width = x.shape
+        pixels = x.permute(0, 2, 3, 1).reshape(n * h * width, c)
+        patches = F.linear(pixels, w.flatten(1).T).view(n, h * width, -1)  # (B, HW, C' k k)
+        k = w.shape[-1]
+        size = ((h - 1) * stride - 2 * padding + k, (width - 1) * stride - 2 * padding + k)
+        return F.fold(patches.transpose(1, 2), size, k, padding=padding, stride=stride) + b.view(-1, 1, 1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
+        x, w = ctx.saved_tensors
+        stride, padding = [ctx.stride] * 2, [ctx.padding] * 2
+        dx, dw, db = torch.ops.aten.convolution_backward(
+            grad, x, w, [w.shape[1]], stride, padding, [1, 1], True, [0, 0], 1, list(ctx.needs_input_grad[:3])
+        )
+        return dx, dw, db, None, None
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """nn.ConvTranspose2d, to images."""
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # torch's can be asked for an output size
         if x.device.type != "cpu" or self.out_channels > FEW:
             return super().forward(x)
-        b, c, h, w = x.shape
-        pixels = x.permute(0, 2, 3, 1).reshape(b * h * w, c)
-        patches = F.linear(pixels, self.weight.flatten(1).T).view(b, h * w, -1)  # (B, HW, C' k k)
-        assert self.bias is not None
-        stride, padding, k = self.stride[0], int(self.padding[0]), self.kernel_size[0]
-        size = ((h - 1) * stride - 2 * padding + k, (w - 1) * stride - 2 * padding + k)
-        return F.fold(patches.transpose(1, 2), size, k, padding=padding, stride=stride) + self.bias.view(-1, 1, 1)
+        return _ConvTranspose2d.apply(x, self.weight, self.bias, self.stride[0], self.padding[0])

@@ -1,0 +1,42 @@
+"""Whether a run can be continued exactly: by the same settings, versions and images that it was begun with."""
+
+from __future__ import annotations
+
+import torch
+
+from counterfeit.config import Config, option
+from counterfeit.errors import RunError
+from counterfeit.runs.folder import RunFolder, RunRecord
+from counterfeit.runs.provenance import provenance
+
+# Settings that a continued run may change: they do not touch what its steps compute.
+FREE = {"epochs", "log_every", "score_every", "device", "skip_bad"}
+
+
+def check_settings(folder: RunFolder, earlier: RunRecord, model: str, config: Config) -> None:
+    """RunError where the run is another model's, was made by other versions, or with other settings."""
+    if earlier.model != model:
+        raise RunError(f"{folder} holds a run of {earlier.model}, not {model}: pass another --out")
+    made_by, here = earlier.made_by.get("versions", {}), provenance(torch.device("cpu"))["versions"]
+    for name in ("counterfeit", "torch"):
+        if made_by.get(name) != here[name]:
+            raise RunError(
+                f"{folder} was made by {name} {made_by.get(name)} and this is {here[name]}, so it cannot be "
+                "continued exactly: install that version, or train anew into another --out"
+            )
+    was, now = earlier.config.to_dict(), config.to_dict()
+    for name in was:
+        if name not in FREE and was[name] != now[name]:
+            raise RunError(
+                f"{folder} was trained with {option(name)} {was[name]}, not {now[name]}: "
+                "leave the option out to continue it, or pass another --out"
+            )
+
+
+def check_data(folder: RunFolder, earlier: RunRecord, name: str, digest: str) -> None:
+    """RunError where the images are not those of the run; digest as in ImageSet."""
+    if earlier.data.digest != digest:
+        raise RunError(
+            f"{folder} was trained on other images: {name} has changed since then; "
+            "restore it, or train anew into another --out"
+        )
