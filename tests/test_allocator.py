@@ -29,8 +29,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told so")
 def test_buffers_of_a_step_are_not_given_back() -> None:
-    """20 steps of 24 MiB are 123,000 pages of 4 KiB, or 240 of 2 MiB: without it each faults at every step, for glibc is
-    told to give all back; with it none has to, and a step's worth of small pages, 6,144, is left for what else grows."""
+    """20 steps of 24 MiB are 123,000 pages of 4 KiB, or 240 of 2 MiB: without it, and with a glibc that is told to give
+    all back, each faults at every step. With it none has to; 6,144, one step's pages, are left for what else grows."""
     faults = {}
     gives_back = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
     for how in ("usual", "kept"):
