@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import torch
 
 import counterfeit as cf
-from counterfeit.loop import State, Stepped, run_steps
+from counterfeit.loop import Stepped, run_steps
 from counterfeit.models import build
 from counterfeit.recipes import RECIPES
+from counterfeit.state import State
 
 
 def our_steps(name: str, data: str) -> Iterator[None]:

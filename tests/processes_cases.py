@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from counterfeit import data, loop, processes
-from counterfeit.loop import Logged, State, Stepped, run_steps
+from counterfeit.loop import Logged, Stepped, run_steps
 from counterfeit.models import build
 from counterfeit.processes import Group
 from counterfeit.recipes import RECIPES
+from counterfeit.state import State
 
 STEPS = 20
 # Settings that differ from the recipe's. dcgan is the one with batch norm, and small to be quick.

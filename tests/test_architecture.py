@@ -12,12 +12,13 @@ PACKAGE = Path(counterfeit.__file__).parent
 # From the bottom up: a module or package may import from the lines above its own, and from itself.
 LAYERS = [
     ["errors", "version"],
-    ["registry", "console", "files", "words", "noise", "allocator"],
+    ["registry", "console", "files", "words", "noise", "allocator", "capture", "precision"],
     ["config", "images", "binarise", "device"],
     ["processes"],
     ["recipes", "options", "nets", "losses", "metrics"],
     ["models", "data"],
-    ["generate", "runs", "loop", "detectors"],
+    ["generate", "runs", "state", "detectors"],
+    ["loop"],
     ["scoring"],
     ["likelihood"],
     ["run", "training"],

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 import counterfeit as cf
 from counterfeit import binarise
 from counterfeit.likelihood import Likelihood, likelihood
-from counterfeit.loop import State, run_steps
+from counterfeit.loop import run_steps
 from counterfeit.losses import LIKELIHOODS
 from counterfeit.models import VAE, build, build_from_recipe
 from counterfeit.noise import Noise
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import RunFolder, load_checkpoint
+from counterfeit.state import State
 from counterfeit.training import Stepped, Training
 
 SHAPE = (1, 8, 8)

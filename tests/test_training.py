@@ -13,10 +13,11 @@ import torch
 import counterfeit as cf
 from counterfeit.config import Config
 from counterfeit.errors import NonFiniteError
-from counterfeit.loop import EpochEnded, Logged, State, Stepped, Stopped, run_steps
+from counterfeit.loop import EpochEnded, Logged, Stepped, Stopped, run_steps
 from counterfeit.models import build
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import RunFolder, load_checkpoint
+from counterfeit.state import State
 from counterfeit.training import Training
 
 GROUPS = ("model", "training", "ema")
@@ -44,7 +45,7 @@ def assert_bit_equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor])
 @every_model
 def test_two_epochs_and_two_more_equal_four_bit_for_bit(name: str, digits, tmp_path: Path) -> None:
     """Model, optimisers, moving average, noise and position in the data; and the same seed gives the same weights."""
-    settings = {**small(digits), "ema": 0.9, "seed": 3}
+    settings = {**small(digits), "ema": 0.9, "lr_decay": 0.5, "seed": 3}
     cf.train(name, out=tmp_path / "whole", epochs=4, **settings)
     cf.train(name, out=tmp_path / "parts", epochs=2, **settings)
     half = weights(tmp_path / "parts")
@@ -98,6 +99,21 @@ def test_an_empty_folder_that_a_kill_left_is_no_obstacle(digits, tmp_path: Path)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".lock").touch()
     assert cf.train("vae", out=tmp_path / "run", epochs=1, **small(digits)).log
+
+
+def test_rates_decay_by_the_epoch() -> None:
+    """Adam's own record of them, after each of three epochs of two steps; both players', each from its own."""
+    settings = {"epochs": 3, "batch_size": 4, "lr": 1e-3, "lr_discriminator": 4e-3, "lr_decay": 0.5}
+    config = RECIPES["gan"].config.replace(settings)
+    state = State.fresh(build(RECIPES["gan"], config, (1, 28, 28), 0), config, torch.device("cpu"))
+    images = torch.zeros(8, 1, 28, 28, dtype=torch.uint8)
+    used = [
+        [state.optimisers[player].param_groups[0]["lr"] for player in ("generator", "discriminator")]
+        for event in run_steps(state, images, None, config)
+        if isinstance(event, Stepped)
+    ]
+    wanted = [[1e-3 * 0.5**epoch, 4e-3 * 0.5**epoch] for epoch in (0, 0, 1, 1, 2, 2)]
+    assert np.allclose(used, wanted, rtol=1e-12)
 
 
 def test_another_seed_gives_other_weights(digits, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ class Config:
     """Adam's learning rate."""
     lr_discriminator: Annotated[float | None, arg(help_behavior_hint="(default: --lr)")] = None
     """Adam's learning rate of a GAN's discriminator, where it shall differ: two time scales, arXiv:1706.08500."""
+    lr_decay: float = 1.0
+    """Factor on all learning rates after every epoch; 1 keeps them, 0.8 leaves a tenth after ten epochs."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Adam's decay rates of the first and second moment, per step."""
     loss: str = "bernoulli"
@@ -68,6 +70,11 @@ class Config:
     """Steps between two rows of log.jsonl; each row holds the means of its steps."""
     score_every: int = 0
     """Epochs between two FIDs of 2,000 samples by the small detector that suits the data, logged; 0 means none."""
+    precision: str = "float32"
+    """Numbers in which training computes matrix products: `float32`, `bfloat16`, or `tf32` on NVIDIA cards. Scores are
+    computed in float32 always."""
+    cuda_graph: bool = False
+    """Record the training step as one CUDA graph: the same numbers with less waiting for Python, on NVIDIA cards."""
     device: str = "auto"
     """Where to compute: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is."""
 
@@ -84,6 +91,8 @@ class Config:
             rate = getattr(self, name)
             if rate is not None and not (math.isfinite(rate) and rate > 0):
                 raise InputError(f"{option(name)} is {rate}; it must be a positive number, such as 0.001")
+        if not 0 < self.lr_decay <= 1:
+            raise InputError(f"--lr-decay is {self.lr_decay}; it must be above 0 and at most 1 (off), such as 0.8")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"--betas are {self.betas[0]} {self.betas[1]}; each must be at least 0 and less than 1")
         if self.binarise not in ("none", "static", "dynamic"):
@@ -101,6 +110,8 @@ class Config:
             raise InputError(
                 f"--label-smoothing is {self.label_smoothing}; it must be at least 0 (off) and below 0.5, such as 0.1"
             )
+        if self.precision not in ("float32", "tf32", "bfloat16"):
+            raise InputError(f"--precision is {self.precision!r}; it must be float32, tf32 or bfloat16")
         if not 0 <= self.ema < 1:
             raise InputError(f"--ema is {self.ema}; it must be at least 0 (off) and less than 1, such as 0.999")
 

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from counterfeit.allocator import keep_freed_memory
 from counterfeit.binarise import draw
+from counterfeit.capture import Captured, CudaGraph, Step
 from counterfeit.config import Config
 from counterfeit.data.feed import chosen_rows, feed
 from counterfeit.errors import InputError, NonFiniteError
 from counterfeit.images import to_float
-from counterfeit.models import Family
-from counterfeit.nets import share_batch_norm
-from counterfeit.noise import Noise
-from counterfeit.processes import ALONE, Group
-
-Tensors = dict[str, Tensor]
-MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's names for them
+from counterfeit.precision import computing_in
+from counterfeit.processes import Group
+from counterfeit.state import State
 
 
 @dataclass(frozen=True)
@@ -63,106 +59,13 @@ class Stopped:
 Event = Stepped | Logged | EpochEnded | Stopped
 
 
-@dataclass
-class State:
-    """All that changes while training: saved and loaded, it continues exactly.
-
-    Attributes:
-        model: the family, on its device, in training mode.
-        optimisers: one Adam a player.
-        average: exponential moving average of the weights, or None.
-        rng: the source of the training noise, on the model's device.
-        group: the processes that train it together; each has the whole state, and all have the same.
-        step: steps done. With the seed it gives the position in the data: no other state is needed for that.
-    """
-
-    model: Family
-    optimisers: dict[str, torch.optim.Adam]
-    average: AveragedModel | None
-    rng: Noise
-    group: Group = ALONE
-    step: int = 0
-    names: dict[Tensor, str] = field(default_factory=dict)
-
-    @classmethod
-    def fresh(cls, model: Family, config: Config, device: torch.device, group: Group = ALONE) -> State:
-        """Optimisers, average and noise for a model that has not been trained."""
-        # Channels-last is what convolutions are fastest on; it touches parameters with four axes only.
-        model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        optimisers = {
-            player: torch.optim.Adam(module.parameters(), lr=_rate(config, player), betas=config.betas, fused=True)
-            for player, module in model.players().items()
-        }
-        # Buffers too: batch norm's moments of the present weights are far from those of the averaged ones.
-        average = AveragedModel(model, multi_avg_fn=averaging(config.ema), use_buffers=True) if config.ema else None
-        share_batch_norm(model, group)  # not the average's, which is never trained
-        rng = Noise(torch.Generator(device).manual_seed(config.seed), group.rank, group.world)
-        names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
-        return cls(model, optimisers, average, rng, group, names=names)
-
-    def tensors(self) -> dict[str, Tensors]:
-        """Everything as named tensors, in groups: `model` and `ema` are what sampling needs, `training` the rest."""
-        training = {"rng": self.rng.generator.get_state()}
-        for optimiser in self.optimisers.values():
-            for parameter, values in optimiser.state.items():
-                training |= {f"{self.names[parameter]}.{key}": value for key, value in values.items()}
-        groups = {"model": self.model.state_dict(), "training": training}
-        if self.average is not None:
-            groups["ema"] = self.average.module.state_dict()
-            training["ema.updates"] = self.average.n_averaged
-        return groups
-
-    def load(self, groups: dict[str, Tensors], step: int) -> None:
-        """Take over what `tensors` gave, after `step` steps."""
-        self.model.load_state_dict(groups["model"])
-        training = groups["training"]
-        rng = self.rng.generator
-        if len(training["rng"]) != len(rng.get_state()):
-            raise InputError(f"the run drew its noise on another kind of device than {rng.device}: pass its --device")
-        rng.set_state(training["rng"].cpu())
-        for optimiser in self.optimisers.values():
-            for parameter in optimiser.param_groups[0]["params"]:
-                prefix = self.names[parameter] + "."
-                # The moments take the parameter's memory layout: the fused kernel walks them side by side.
-                moments = {key: torch.empty_like(parameter.data).copy_(training[prefix + key]) for key in MOMENTS}
-                optimiser.state[parameter] = {"step": training[prefix + "step"].to(parameter.device), **moments}
-        if self.average is not None:
-            self.average.module.load_state_dict(groups["ema"])
-            self.average.n_averaged.copy_(training["ema.updates"])
-        self.step = step
-
-    def update(self, player: str, loss: Tensor) -> None:
-        """One Adam step on one player; gradients are computed for its parameters only, and averaged over processes."""
-        optimiser = self.optimisers[player]
-        optimiser.zero_grad(set_to_none=True)
-        parameters = optimiser.param_groups[0]["params"]
-        loss.backward(inputs=parameters)
-        self.group.average([parameter.grad for parameter in parameters if parameter.grad is not None])
-        optimiser.step()
-
-
-def averaging(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
-    """Exponential moving average, whose decay grows to `decay` as (1 + t) / (10 + t) after t updates.
-
-    With a constant one the average would still be a tenth of untrained weights after 2,300 steps at 0.999. The ramp is
-    that of TensorFlow's ExponentialMovingAverage with num_updates.
-    """
-
-    @torch.no_grad()
-    def update(averages: Sequence[Tensor], weights: Sequence[Tensor], updates: Tensor | int) -> None:
-        t = int(updates)
-        share = 1 - min(decay, (1 + t) / (10 + t))
-        for average, weight in zip(averages, weights, strict=True):
-            if average.is_floating_point():
-                average.lerp_(weight, share)
-            else:
-                average.copy_(weight)  # batch norm's count of batches
-
-    return update
-
-
-def _rate(config: Config, player: str) -> float:
-    return config.lr_discriminator or config.lr if player == "discriminator" else config.lr
+def check_device(config: Config, device: torch.device, group: Group) -> None:
+    """InputError where the settings ask for what the device cannot do."""
+    if config.precision == "tf32" and device.type != "cuda":
+        raise InputError(f"--precision tf32 is for NVIDIA cards, and this is {device}: take float32 or bfloat16")
+    if config.cuda_graph and (device.type != "cuda" or group.world > 1):
+        here = f"{group.world} processes" if group.world > 1 else f"--device {device}"
+        raise InputError(f"--cuda-graph is for one process with --device cuda, not {here}: leave it out")
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -208,14 +111,14 @@ def run_steps(
     steps, mine = range(state.step, total), group.part(config.batch_size)
     rows = (chosen[mine] for chosen in chosen_rows(len(images), config.batch_size, config.seed, steps, device))
     batches = feed(images, labels, rows, device)
+    step = _stepping(state, config)
+    state.set_rates(config, state.step // per_epoch)
     while state.step < total:
         if state.step % group.stride == 0 and group.any(stop()):
             yield from meter.read()
             yield Stopped(state.step)
             return
-        pixels, y = next(batches)
-        x = draw(pixels, state.rng) if config.binarise == "dynamic" else to_float(pixels)
-        losses = state.model.step(x, y, state.update, state.rng)
+        losses = step(*next(batches))
         group.average(moments)
         if state.average is not None:
             state.average.update_parameters(state.model)
@@ -225,8 +128,20 @@ def run_steps(
         if state.step % config.log_every == 0 or state.step % per_epoch == 0:
             yield from meter.read()
         if state.step % per_epoch == 0:
+            state.set_rates(config, state.step // per_epoch)
             yield EpochEnded(state.step // per_epoch, state.step)
             meter.restart_clock()
+
+
+def _stepping(state: State, config: Config) -> Step:
+    """From uint8 images (B, C, H, W) and labels to losses, the weights having moved."""
+
+    def step(pixels: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        with computing_in(config.precision, pixels.device):
+            x = draw(pixels, state.rng) if config.binarise == "dynamic" else to_float(pixels)
+            return state.model.step(x, y, state.update, state.rng)
+
+    return Captured(step, CudaGraph(state.rng.generator)) if config.cuda_graph else step
 
 
 class _Meter:

@@ -20,7 +20,16 @@ from counterfeit.data import ImageSet
 from counterfeit.data.feed import as_fed, resident
 from counterfeit.device import pick_device
 from counterfeit.errors import Abandoned, InputError, NonFiniteError, RunError, Told
-from counterfeit.loop import EpochEnded, Event, Logged, State, Stepped, Stopped, run_steps, steps_per_epoch
+from counterfeit.loop import (
+    EpochEnded,
+    Event,
+    Logged,
+    Stepped,
+    Stopped,
+    check_device,
+    run_steps,
+    steps_per_epoch,
+)
 from counterfeit.models import Autoencoder, Family, build
 from counterfeit.processes import ALONE, Group
 from counterfeit.recipes import RECIPES
@@ -29,6 +38,7 @@ from counterfeit.runs.checkpoint import read_index
 from counterfeit.runs.continuing import check_data, check_settings
 from counterfeit.runs.curves import draw_curves
 from counterfeit.scoring import Images, Scorer, judge
+from counterfeit.state import State
 
 __all__ = ["EpochEnded", "Event", "Logged", "Resumed", "ScoredEpoch", "Stepped", "Stopped", "Tested", "Training"]
 
@@ -100,6 +110,7 @@ class Training:
             check_data(folder, self.earlier, self.data.name, self.data.digest)
         steps_per_epoch(len(self.data), config.batch_size)
         self.device = pick_device(config.device)
+        check_device(config, self.device, group)
         self.model = build(self.recipe, config, self.data.shape, len(self.data.classes))
         self.scorer: Scorer | None = None
         self.test: ImageSet | None = None

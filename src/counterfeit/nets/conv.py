@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from counterfeit.nets.linear import in_float32_on_cpu
+
 FEW = 4  # channels up to which the other way is quicker
 
 
@@ -65,7 +67,7 @@ class Conv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         r = _block(self.in_channels)
         fits = self.in_channels <= FEW and x.shape[2] % r == 0 and x.shape[3] % r == 0
-        if x.device.type == "cpu" and fits:
+        if in_float32_on_cpu(x) and fits:
             return _Conv2d.apply(x, self.weight, self.bias)
         return super().forward(x)
 
@@ -101,6 +103,6 @@ class ConvTranspose2d(nn.ConvTranspose2d):
     """nn.ConvTranspose2d, to images."""
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # torch's can be asked for an output size
-        if x.device.type != "cpu" or self.out_channels > FEW:
-            return super().forward(x)
-        return _ConvTranspose2d.apply(x, self.weight, self.bias, self.stride[0], self.padding[0])
+        if in_float32_on_cpu(x) and self.out_channels <= FEW:
+            return _ConvTranspose2d.apply(x, self.weight, self.bias, self.stride[0], self.padding[0])
+        return super().forward(x)

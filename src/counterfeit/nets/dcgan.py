@@ -50,7 +50,7 @@ class Encoder(nn.Module):
         _initialise(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.head(join_label(self.features(x).flatten(1), y, self.classes))
+        return self.head(join_label(self.features(x).flatten(1), y, self.classes)).float()
 
 
 class Decoder(nn.Module):
@@ -74,7 +74,7 @@ class Decoder(nn.Module):
         _initialise(self)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.upsample(self.stem(join_label(z, y, self.classes)))
+        return self.upsample(self.stem(join_label(z, y, self.classes))).float()
 
 
 NETS.add("dcgan", Pair(Encoder, Decoder))

@@ -24,6 +24,11 @@ def _product(x: Tensor, w: Tensor, b: Tensor | None = None, slope: float | None 
     return torch.ops.mkldnn._linear_pointwise.default(x, w, b, name, scalars, "")
 
 
+def in_float32_on_cpu(x: Tensor) -> bool:
+    """Whether a layer is to compute in the numbers that it is given, on a CPU: autocast is for PyTorch's own layers."""
+    return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+
+
 class _OneDnn(torch.autograd.Function):
     """x (B, I), w (O, I), b (O,) or None -> act(x wᵀ + b), (B, O); its gradients are products of the same kind."""
 
@@ -58,8 +63,7 @@ class Linear(nn.Linear):
         self.slope = slope
 
     def forward(self, x: Tensor) -> Tensor:
-        on_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and x.ndim == 2
-        if HAS_ONEDNN and on_cpu and self.out_features >= NARROW:
+        if HAS_ONEDNN and in_float32_on_cpu(x) and x.ndim == 2 and self.out_features >= NARROW:
             return _OneDnn.apply(x, self.weight, self.bias, self.slope)
         out = super().forward(x)
         return out if self.slope is None else F.leaky_relu_(out, self.slope) if self.slope else F.relu_(out)

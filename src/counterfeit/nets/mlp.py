@@ -25,7 +25,7 @@ class Encoder(nn.Module):
         self.layers = nn.Sequential(*_hidden(prod(shape) + classes, width, depth, slope), Linear(width, out))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.layers(join_label(x.flatten(1), y, self.classes))  # (B, CHW + K) -> (B, out)
+        return self.layers(join_label(x.flatten(1), y, self.classes)).float()  # (B, CHW + K) -> (B, out)
 
 
 class Decoder(nn.Module):
@@ -37,7 +37,8 @@ class Decoder(nn.Module):
         self.layers = nn.Sequential(*_hidden(latent + classes, width, depth, slope=0), Linear(width, prod(shape)))
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.layers(join_label(z, y, self.classes)).unflatten(1, self.shape)  # (B, CHW) -> (B, C, H, W)
+        pixels = self.layers(join_label(z, y, self.classes))  # (B, CHW)
+        return pixels.float().unflatten(1, self.shape)
 
 
 NETS.add("fc-vae", Pair(partial(Encoder, depth=3, slope=0.0), partial(Decoder, depth=3)))

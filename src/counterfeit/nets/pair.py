@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from counterfeit.registry import Registry
@@ -35,4 +34,6 @@ def join_label(v: Tensor, y: Tensor | None, classes: int) -> Tensor:
     if classes == 0:
         return v
     assert y is not None, "a conditional net needs labels"
-    return torch.cat([v, F.one_hot(y, classes).to(v.dtype)], dim=1)
+    # F.one_hot reads the labels back to check them, and a GPU would be waited for.
+    one_hot = y[:, None] == torch.arange(classes, device=y.device)
+    return torch.cat([v, one_hot.to(v.dtype)], dim=1)

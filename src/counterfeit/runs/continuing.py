@@ -10,7 +10,7 @@ from counterfeit.runs.folder import RunFolder, RunRecord
 from counterfeit.runs.provenance import provenance
 
 # Settings that a continued run may change: they do not touch what its steps compute.
-FREE = {"epochs", "log_every", "score_every", "device", "skip_bad"}
+FREE = {"epochs", "log_every", "score_every", "device", "skip_bad", "cuda_graph"}
 
 
 def check_settings(folder: RunFolder, earlier: RunRecord, model: str, config: Config) -> None:

@@ -1,0 +1,78 @@
+"""A training step as a CUDA graph: recorded once, then started as a whole.
+
+A step of a small net is some hundred kernels of a few microseconds each, and a GPU waits for Python between them. The
+recorded step has no Python in it. What it reads and writes are the same places in memory every time: images and labels
+are copied into them first, and the losses out of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+T = TypeVar("T")
+# uint8 images (B, C, H, W) and labels (B,) or None -> named losses, scalars; weights and optimisers have moved
+Step = Callable[[Tensor, Tensor | None], dict[str, Tensor]]
+
+WARM_UP = 3  # steps before the recording: libraries pick their kernels, and Adam makes its moments
+
+
+class Graph(Protocol):
+    """What records work for a device."""
+
+    def warm_up(self, work: Callable[[], T]) -> T:
+        """Do the work as it comes, as it must be done before it is recorded."""
+
+    def record(self, work: Callable[[], T]) -> T:
+        """Write down what the work asks of the device, which does not do it yet; its results are where they will be."""
+
+    def replay(self) -> None:
+        """Do the recorded work: same memory, new noise."""
+
+
+class CudaGraph:
+    """PyTorch's, for work whose random numbers come from one generator."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.graph = torch.cuda.CUDAGraph()
+        self.graph.register_generator_state(generator)
+        self.stream = torch.cuda.Stream(generator.device)
+
+    def warm_up(self, work: Callable[[], T]) -> T:
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
+            result = work()
+        torch.cuda.current_stream().wait_stream(self.stream)
+        return result
+
+    def record(self, work: Callable[[], T]) -> T:
+        with torch.cuda.graph(self.graph, stream=self.stream):
+            return work()
+
+    def replay(self) -> None:
+        self.graph.replay()
+
+
+class Captured:
+    """A step that computes what the one given does, bit for bit: its first steps as they come, the others replayed."""
+
+    def __init__(self, step: Step, graph: Graph) -> None:
+        self.step, self.graph = step, graph
+        self.warm = 0
+        self.losses: dict[str, Tensor] = {}
+
+    def __call__(self, pixels: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        if self.warm < WARM_UP:
+            self.warm += 1
+            return self.graph.warm_up(lambda: self.step(pixels, y))
+        if not self.losses:
+            self.pixels, self.y = pixels.clone(), None if y is None else y.clone()
+            self.losses = self.graph.record(lambda: self.step(self.pixels, self.y))
+        self.pixels.copy_(pixels)
+        if self.y is not None and y is not None:
+            self.y.copy_(y)
+        self.graph.replay()
+        return {name: loss.detach().clone() for name, loss in self.losses.items()}

@@ -1,0 +1,141 @@
+"""All that changes while training, and how it does: optimisers, moving average, noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from counterfeit.config import Config
+from counterfeit.errors import InputError
+from counterfeit.models import Family
+from counterfeit.nets import share_batch_norm
+from counterfeit.noise import Noise
+from counterfeit.processes import ALONE, Group
+
+Tensors = dict[str, Tensor]
+MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's names for them
+
+
+@dataclass
+class State:
+    """All that changes while training: saved and loaded, it continues exactly.
+
+    Attributes:
+        model: the family, on its device, in training mode.
+        optimisers: one Adam a player.
+        average: exponential moving average of the weights, or None.
+        rng: the source of the training noise, on the model's device.
+        group: the processes that train it together; each has the whole state, and all have the same.
+        step: steps done. With the seed it gives the position in the data: no other state is needed for that.
+    """
+
+    model: Family
+    optimisers: dict[str, torch.optim.Adam]
+    average: AveragedModel | None
+    rng: Noise
+    group: Group = ALONE
+    step: int = 0
+    names: dict[Tensor, str] = field(default_factory=dict)
+
+    @classmethod
+    def fresh(cls, model: Family, config: Config, device: torch.device, group: Group = ALONE) -> State:
+        """Optimisers, average and noise for a model that has not been trained."""
+        # Channels-last is what convolutions are fastest on; it touches parameters with four axes only.
+        model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        on_gpu = config.cuda_graph or device.type == "cuda"  # where a graph must find all that changes in memory
+        optimisers = {
+            player: torch.optim.Adam(
+                module.parameters(),
+                lr=torch.zeros((), device=device) if on_gpu else 0.0,  # set_rates sets it
+                betas=config.betas,
+                fused=True,
+                capturable=on_gpu,
+            )
+            for player, module in model.players().items()
+        }
+        # Buffers too: batch norm's moments of the present weights are far from those of the averaged ones.
+        average = AveragedModel(model, multi_avg_fn=averaging(config.ema), use_buffers=True) if config.ema else None
+        if average is not None:
+            average.n_averaged = average.n_averaged.cpu()  # it is asked whether it is 0: a GPU would be waited for
+        share_batch_norm(model, group)  # not the average's, which is never trained
+        rng = Noise(torch.Generator(device).manual_seed(config.seed), group.rank, group.world)
+        names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
+        return cls(model, optimisers, average, rng, group, names=names)
+
+    def tensors(self) -> dict[str, Tensors]:
+        """Everything as named tensors, in groups: `model` and `ema` are what sampling needs, `training` the rest."""
+        training = {"rng": self.rng.generator.get_state()}
+        for optimiser in self.optimisers.values():
+            for parameter, values in optimiser.state.items():
+                training |= {f"{self.names[parameter]}.{key}": value for key, value in values.items()}
+        groups = {"model": self.model.state_dict(), "training": training}
+        if self.average is not None:
+            groups["ema"] = self.average.module.state_dict()
+            training["ema.updates"] = self.average.n_averaged
+        return groups
+
+    def load(self, groups: dict[str, Tensors], step: int) -> None:
+        """Take over what `tensors` gave, after `step` steps."""
+        self.model.load_state_dict(groups["model"])
+        training = groups["training"]
+        rng = self.rng.generator
+        if len(training["rng"]) != len(rng.get_state()):
+            raise InputError(f"the run drew its noise on another kind of device than {rng.device}: pass its --device")
+        rng.set_state(training["rng"].cpu())
+        for optimiser in self.optimisers.values():
+            for parameter in optimiser.param_groups[0]["params"]:
+                prefix = self.names[parameter] + "."
+                # The moments take the parameter's memory layout: the fused kernel walks them side by side.
+                moments = {key: torch.empty_like(parameter.data).copy_(training[prefix + key]) for key in MOMENTS}
+                optimiser.state[parameter] = {"step": training[prefix + "step"].to(parameter.device), **moments}
+        if self.average is not None:
+            self.average.module.load_state_dict(groups["ema"])
+            self.average.n_averaged.copy_(training["ema.updates"])
+        self.step = step
+
+    def set_rates(self, config: Config, epoch: int) -> None:
+        """The learning rates of an epoch, which counts from 0."""
+        for player, optimiser in self.optimisers.items():
+            rate = _rate(config, player) * config.lr_decay**epoch
+            group = optimiser.param_groups[0]
+            if isinstance(group["lr"], Tensor):  # its place in memory is what a CUDA graph knows of it
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def update(self, player: str, loss: Tensor) -> None:
+        """One Adam step on one player; gradients are computed for its parameters only, and averaged over processes."""
+        optimiser = self.optimisers[player]
+        optimiser.zero_grad(set_to_none=True)
+        parameters = optimiser.param_groups[0]["params"]
+        loss.backward(inputs=parameters)
+        self.group.average([parameter.grad for parameter in parameters if parameter.grad is not None])
+        optimiser.step()
+
+
+def averaging(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    """Exponential moving average, whose decay grows to `decay` as (1 + t) / (10 + t) after t updates.
+
+    With a constant one the average would still be a tenth of untrained weights after 2,300 steps at 0.999. The ramp is
+    that of TensorFlow's ExponentialMovingAverage with num_updates.
+    """
+
+    @torch.no_grad()
+    def update(averages: Sequence[Tensor], weights: Sequence[Tensor], updates: Tensor | int) -> None:
+        t = torch.as_tensor(updates, dtype=torch.float64)
+        share = (1 - ((1 + t) / (10 + t)).clamp(max=decay)).float()  # where the weights are, which nobody waits for
+        for average, weight in zip(averages, weights, strict=True):
+            if average.is_floating_point():
+                average.lerp_(weight, share)
+            else:
+                average.copy_(weight)  # batch norm's count of batches
+
+    return update
+
+
+def _rate(config: Config, player: str) -> float:
+    return config.lr_discriminator or config.lr if player == "discriminator" else config.lr
