@@ -18,8 +18,8 @@ class Train:
     """Train a generator and keep it in a run folder."""
 
     model: Positional[Annotated[str, arg(metavar="MODEL")]]
-    """Name of the model: ae, vae, cvae, gan, lsgan or dcgan; vae-tuned, gan-tuned or lsgan-tuned for settings that
-    score better. The defaults below are this model's own."""
+    """Name of the model: ae, vae, cvae, gan, lsgan or dcgan; vae-tuned, gan-tuned, lsgan-tuned or dcgan-tuned for
+    settings that score better. The defaults below are this model's own."""
     out: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Run folder; by default runs/MODEL-DATA-sSEED."""
     resume: bool = False

@@ -116,3 +116,4 @@ def _tuned(name: str, **settings: Any) -> None:
 _tuned("vae", kl_weight=0.5, batch_size=64)
 for _name in ("gan", "lsgan"):
     _tuned(_name, lr=5e-4, lr_discriminator=2e-3, batch_size=64, ema=0.99)
+_tuned("dcgan", lr_decay=0.7)
