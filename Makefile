@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test browser lint format peers bench seed tuned pairs memory torture processes ray detectors checks parity full clean
+.PHONY: help demo test browser lint format peers bench quality seed tuned pairs memory torture processes ray detectors checks parity full clean
 
 # The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
 PEERS := .venv-peers
@@ -48,10 +48,17 @@ format: $(STAMP)  ## mend what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP) $(PEERS)/.installed  ## training speed against the loop that courses teach and Pythae, in one run; the commands
+bench: $(STAMP) $(PEERS)/.installed  ## training speed against the course loop and Pythae; commands; scoring against torch-fidelity
 	$(BIN)/python benchmarks/speed.py --peers $(PEERS)
 	$(BIN)/python benchmarks/layers.py
+	$(BIN)/python benchmarks/profiles.py
+	$(BIN)/python benchmarks/compiled.py
 	$(BIN)/python benchmarks/commands.py
+	$(BIN)/python benchmarks/score_speed.py --peers $(PEERS)
+	$(BIN)/python benchmarks/publish.py
+
+quality: $(STAMP)  ## seconds until the FID that the course loop ends with, and both loops' last losses, over seeds (an hour)
+	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/publish.py
 
 seed: $(STAMP)  ## six models, two data sets, three seeds, scored (hours on a CPU; it goes on where it was), into README and docs
@@ -60,6 +67,8 @@ seed: $(STAMP)  ## six models, two data sets, three seeds, scored (hours on a CP
 
 tuned: $(STAMP)  ## the recipes that a search found, over the seeds of the seed grid, into README and docs
 	$(BIN)/counterfeit compare benchmarks/grids/tuned.toml
+	$(BIN)/counterfeit compare benchmarks/grids/tuned-dcgan.toml
+	$(BIN)/counterfeit compare runs/tuned --out runs/tuned
 	$(BIN)/python benchmarks/publish.py --comparison runs/tuned/comparison.json
 
 memory: $(STAMP)  ## memory and time against the number of images in a folder, 10,000 to 200,000

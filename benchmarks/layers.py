@@ -22,6 +22,7 @@ from counterfeit.files import write_json
 from counterfeit.nets.conv import Conv2d, ConvTranspose2d
 from counterfeit.nets.linear import Linear
 from counterfeit.runs import provenance
+from spread import ratios
 
 RESULTS = Path(__file__).parent / "results"
 BATCH, INNER = 128, 10
@@ -79,10 +80,8 @@ def main() -> None:
             for side in sorted(sides, reverse=bool(i % 2)):
                 took = milliseconds(sides[side])
                 times[side] += [took] if i >= 0 else []
-        ratios = [b / a for a, b in zip(times["ours"], times["torch"], strict=True)]
         row: dict[str, object] = {"layer": name} | {f"{s}_ms": round(median(t), 2) for s, t in times.items()}
-        spread = {"median": median(ratios), "least": min(ratios), "most": max(ratios)}
-        rows.append({**row, "ratio": {key: round(value, 2) for key, value in spread.items()}})
+        rows.append({**row, "ratio": ratios(times["torch"], times["ours"])})
         print(rows[-1], flush=True)
     write_json(RESULTS / "layers.json", {"rows": rows, "batch": BATCH, "made_by": provenance(torch.device("cpu"))})
 

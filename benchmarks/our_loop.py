@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
 import counterfeit as cf
 from counterfeit.loop import Stepped, run_steps
-from counterfeit.models import build
+from counterfeit.models import Family, build
 from counterfeit.recipes import RECIPES
 from counterfeit.state import State
 
 
-def our_steps(name: str, data: str) -> Iterator[None]:
-    """Train a named model on a named data set for ever."""
-    recipe, images = RECIPES[name], cf.load_data(data)
-    config = recipe.config.replace({"epochs": 10_000})
-    model = build(recipe, config, images.shape, len(images.classes))
+def our_steps(name: str, data: str, **settings: Any) -> Iterator[None]:
+    """Train a named model on a named data set for ever, with its recipe's settings but for those given."""
+    images = cf.load_data(data)
+    model = build(RECIPES[name], RECIPES[name].config, images.shape, len(images.classes))
+    yield from steps_of(model, name, images, **settings)
+
+
+def steps_of(model: Family, name: str, images: cf.ImageSet, **settings: Any) -> Iterator[None]:
+    """The same of a model that is there."""
+    config = RECIPES[name].config.replace({"epochs": 10_000, **settings})
     state = State.fresh(model, config, torch.device("cpu"))
     labels = torch.from_numpy(images.labels) if model.classes else None
     for event in run_steps(state, torch.from_numpy(images.images), labels, config):

@@ -22,6 +22,7 @@ from typing import Any
 
 from counterfeit.files import write_json
 from counterfeit.words import number, plus_minus
+from spread import ratios
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results"
@@ -118,7 +119,7 @@ def of_search(results: Json, model: str) -> str:
 
 def of_speed(results: Json, data: str) -> str:
     """Training speed against every peer, and the fraction of the matrix-product limit."""
-    sides = {"over_course": "over the course loop", "over_pythae": "over Pythae"}
+    sides = {"over_course": "over the course loop", "over_pythae": "over Pythae", "bfloat16_over_ours": "in bfloat16"}
     lines = [["model", "images/s", *sides.values(), "of the matrix-product limit"]]
     for row in results["speed"][data]["rows"]:
         ratios = [times(row[side]) if side in row else "" for side in sides]
@@ -153,6 +154,67 @@ def of_layers(results: Json, which: str) -> str:
     return markdown(lines)
 
 
+def of_quality(results: Json, data: str) -> str:
+    """Seconds to the course loop's last FID, and what both loops end with."""
+    lines = [["model", "seconds, course loop", "seconds, ours", "ratio", "last FID, course loop", "ours"]]
+    for row in results["quality"][data]["rows"]:
+        if "target" in row:
+            seconds = [row[side]["seconds_to_target"] for side in ("course", "ours")]
+            reached = [pair for pair in zip(*seconds, strict=True) if None not in pair]
+            speed = times(ratios(*zip(*reached, strict=True))) if reached else "–"
+            cells = [", ".join("never" if s is None else f"{s:.0f}" for s in side) for side in seconds]
+            ends = [over_seeds(row[side]["fid"]) for side in ("course", "ours")]
+            lines.append([f"`{row['model']}`", *cells, speed, *ends])
+    return markdown(lines)
+
+
+def of_losses(results: Json, data: str) -> str:
+    """The last epoch's mean losses of both loops."""
+    lines = [["model", "loss", "course loop", "ours"]]
+    for row in results["quality"][data]["rows"]:
+        for term, values in row["course"]["losses"].items():
+            ours = row["ours"]["losses"][term]
+            lines.append([f"`{row['model']}`", f"`{term}`", over_seeds(values), over_seeds(ours)])
+    return markdown(lines)
+
+
+def over_seeds(values: list[float]) -> str:
+    std = statistics.stdev(values) if len(values) > 1 else None
+    return plus_minus({"mean": statistics.mean(values), "std": std, "values": values})
+
+
+def of_scoring(results: Json, which: str) -> str:
+    """Our score command beside torch-fidelity's."""
+    said = {"new": "everything to be computed", "cached": "real images in both caches"}
+    lines = [["", "ours, s", "torch-fidelity, s", "ratio"]]
+    for row in results["score-speed"]["rows"]:
+        sides = [row[side] for side in ("ours_s", "torch_fidelity_s")]
+        cells = [f"{s['median']:.1f} ({s['least']:.1f}–{s['most']:.1f})" for s in sides]
+        lines.append([said[row["what"]], *cells, times(row["ratio"])])
+    return markdown(lines)
+
+
+def of_profiles(results: Json, which: str) -> str:
+    """Milliseconds of a step by kind of operator, before and after."""
+    kinds = results["profiles"]["kinds"]
+    lines = [["model", "", "a step, ms", *kinds, "page faults"]]
+    for row in results["profiles"]["rows"]:
+        for side in ("before", "after"):
+            found = row[side]
+            parts = [f"{found['ms_by_kind'][kind]:.1f}" if kind in found["ms_by_kind"] else "" for kind in kinds]
+            whole = f"{found['ms_a_step']:.1f}"
+            lines.append([f"`{row['model']}`", side, whole, *parts, f"{found['page_faults_a_step']:,}"])
+    return markdown(lines)
+
+
+def of_compiled(results: Json, which: str) -> str:
+    """What torch.compile makes of a step."""
+    lines = [["model", "compiling, s", "speed compiled over not"]]
+    for row in results["compiled"]["rows"]:
+        lines.append([f"`{row['model']}`", f"{row['compiling_s']:.0f}", times(row["ratio"])])
+    return markdown(lines)
+
+
 KINDS: dict[str, Callable[[Json, str], str]] = {
     "data": of_data,
     "model": of_model,
@@ -161,6 +223,11 @@ KINDS: dict[str, Callable[[Json, str], str]] = {
     "speed": of_speed,
     "commands": of_commands,
     "layers": of_layers,
+    "compiled": of_compiled,
+    "profiles": of_profiles,
+    "quality": of_quality,
+    "losses": of_losses,
+    "scoring": of_scoring,
 }
 
 
@@ -169,7 +236,9 @@ def read() -> Json:
     results: Json = {grid: json.loads((RESULTS / grid / "comparison.json").read_text()) for grid in GRIDS}
     results["search"] = {path.stem: json.loads(path.read_text()) for path in (RESULTS / "search").glob("*.json")}
     results["speed"] = {"mnist": json.loads((RESULTS / "speed-mnist.json").read_text())}
-    return results | {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in ("commands", "layers")}
+    results["quality"] = {"mnist": json.loads((RESULTS / "quality-mnist.json").read_text())}
+    single = ("commands", "layers", "compiled", "profiles", "score-speed")
+    return results | {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in single}
 
 
 def filled(page: str, results: Json) -> str:
@@ -183,7 +252,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.comparison:
         whole = json.loads(args.comparison.read_text())
-        home = RESULTS / whole["title"]
+        home = RESULTS / Path(whole["title"]).name  # a grid's name, or that of a folder of runs
         home.mkdir(parents=True, exist_ok=True)
         PICTURES.mkdir(parents=True, exist_ok=True)
         runs = [{key: value for key, value in run.items() if key != "losses"} for run in whole["runs"]]

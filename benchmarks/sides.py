@@ -29,6 +29,14 @@ def ours(model: str, data: str, steps: int) -> Stretch:
     return _walk(our_steps(model, data), steps)
 
 
+def bfloat16(model: str, data: str, steps: int) -> Stretch:
+    """Our loop with --precision bfloat16."""
+    from our_loop import our_steps
+
+    torch.set_flush_denormal(True)
+    return _walk(our_steps(model, data, precision="bfloat16"), steps)
+
+
 def course(model: str, data: str, steps: int) -> Stretch:
     """The loop that courses teach, on the same networks of PyTorch's own layers."""
     import counterfeit as cf
@@ -86,7 +94,7 @@ def pythae(model: str, data: str, steps: int) -> Stretch:
     return lambda: trainer.train_step(next(epochs))
 
 
-SIDES = {side.__name__: side for side in (ours, course, pythae)}
+SIDES = {side.__name__: side for side in (ours, bfloat16, course, pythae)}
 
 
 def _walk(steps: Iterator[object], n: int) -> Stretch:

@@ -2,10 +2,11 @@
 
     python benchmarks/speed.py [--models vae gan dcgan] [--data mnist] [--pairs 7] [--seconds 4] [--peers .venv-peers]
 
-All sides train the same networks with the same batch size and rates, each in a process of its own; a round is one
-stretch of each, the order alternating, and the others wait. The figure is the median of the rounds' ratios, with their
-range. Absolute rates of a noisy machine mean little; the ratios of one run do. Between the rounds the matrix products
-of a step are timed by themselves (see limits.py): the fraction is what they would take of a step's time.
+All sides train the same networks with the same batch size and rates, ours a second time in bfloat16, each in a
+process of its own; a round is one stretch of each, the order alternating, and the others wait. The figure is the
+median of the rounds' ratios, with their range. Absolute rates of a noisy machine mean little; the ratios of one run
+do. Between the rounds the matrix products of a step are timed by themselves (see limits.py): the fraction is what they
+would take of a step's time.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import limits
 from counterfeit.files import write_json
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import provenance
+from spread import ratios, spread
 
 HERE = Path(__file__).parent
 PROBE = 10  # steps from which the length of a stretch is judged
@@ -77,7 +79,7 @@ def compare(model: str, data: str, pairs: int, seconds: float, peers: Path | Non
     with tempfile.TemporaryDirectory() as home:
         array = Path(home) / "images.npy"
         np.save(array, cf.load_data(data).images)
-        sides = {side: Side(sys.executable, side, model, data, steps) for side in ("ours", "course")}
+        sides = {side: Side(sys.executable, side, model, data, steps) for side in ("ours", "bfloat16", "course")}
         if peers and model == "vae":
             sides["pythae"] = Side(str(peers / "bin/python"), "pythae", model, str(array), steps)
         rates: dict[str, list[float]] = {side: [] for side in sides}
@@ -90,16 +92,12 @@ def compare(model: str, data: str, pairs: int, seconds: float, peers: Path | Non
             side.close()
     row: dict[str, object] = {"model": model, "data": data, "steps_a_stretch": steps, "pairs": pairs}
     row |= {f"{side}_images_per_s": round(median(values) * batch) for side, values in rates.items()}
-    for side in list(sides)[1:]:
-        ratios = [a / b for a, b in zip(rates["ours"], rates[side], strict=True)]
-        row[f"over_{side}"] = spread(ratios)
+    for side in list(sides)[2:]:
+        row[f"over_{side}"] = ratios(rates["ours"], rates[side])
+    row["bfloat16_over_ours"] = ratios(rates["bfloat16"], rates["ours"])
     row["fraction_of_limit"] = spread(fractions)
     row["gflop_a_step"] = round(limits.flops(products) / 1e9, 2)
     return row
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    return {"median": round(median(values), 2), "least": round(min(values), 2), "most": round(max(values), 2)}
 
 
 def main() -> None:
@@ -126,6 +124,8 @@ def line(row: dict) -> str:
         side = key.removeprefix("over_")
         s = row[key]
         said.append(f"{side} {row[side + '_images_per_s']:,}: {s['median']:.2f}x ({s['least']:.2f}–{s['most']:.2f})")
+    s = row["bfloat16_over_ours"]
+    said.append(f"in bfloat16 {s['median']:.2f}x ({s['least']:.2f}–{s['most']:.2f})")
     f = row["fraction_of_limit"]
     return ", ".join(said) + f"; {f['median']:.0%} of the limit ({f['least']:.0%}–{f['most']:.0%})"
 

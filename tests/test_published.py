@@ -28,7 +28,12 @@ def test_every_model_has_its_figures() -> None:
     tuned = {name.removesuffix(publish.TUNED) for name in set(RECIPES) - exact}
     wanted = {("model", name) for name in exact} | {("search", name) for name in tuned}
     wanted |= {(kind, data) for kind in ("data", "tuned") for data in ("mnist", "cifar10")}
-    assert blocks == wanted | {("speed", "mnist"), ("commands", "all"), ("commands", "samples"), ("layers", "all")}
+    wanted |= {(kind, "mnist") for kind in ("speed", "quality", "losses")}
+    assert blocks == wanted | {
+        ("commands", "all"),
+        ("commands", "samples"),
+        *((kind, "all") for kind in ("layers", "compiled", "profiles", "scoring")),
+    }
 
 
 def test_the_score_checks() -> None:

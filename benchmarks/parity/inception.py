@@ -18,18 +18,11 @@ from unittest import mock
 import numpy as np
 import torch
 
-# torchvision's wheel on the package index is built for CUDA. Its C++ operators do not load beside a CPU build of
-# PyTorch, but the Inception blocks that pytorch-fid builds on need none of them: it is enough that these two exist.
-LIBRARY = torch.library.Library("torchvision", "FRAGMENT")
-try:
-    import torchvision  # noqa: F401
-except RuntimeError:
-    for operator in ("nms", "qnms"):
-        LIBRARY.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+import without_cuda  # noqa: F401  isort: skip
 
-import pytorch_fid.inception  # noqa: E402
-import torch_fidelity.feature_extractor_inceptionv3  # noqa: E402
-from cleanfid.resize import build_resizer  # noqa: E402
+import pytorch_fid.inception
+import torch_fidelity.feature_extractor_inceptionv3
+from cleanfid.resize import build_resizer
 
 TESTS = Path(__file__).resolve().parents[2] / "tests"
 sys.path.insert(0, str(TESTS))

@@ -37,23 +37,29 @@ class CudaGraph:
     """PyTorch's, for work whose random numbers come from one generator."""
 
     def __init__(self, generator: torch.Generator) -> None:
-        self.graph = torch.cuda.CUDAGraph()
-        self.graph.register_generator_state(generator)
-        self.stream = torch.cuda.Stream(generator.device)
+        self.device = generator.device
+        with torch.cuda.device(self.device):  # the graph's own memory is on the current device
+            self.graph = torch.cuda.CUDAGraph()
+            self.graph.register_generator_state(generator)
+            self.stream = torch.cuda.Stream()
 
     def warm_up(self, work: Callable[[], T]) -> T:
-        self.stream.wait_stream(torch.cuda.current_stream())
+        usual = torch.cuda.current_stream(self.device)
+        self.stream.wait_stream(usual)
         with torch.cuda.stream(self.stream):
             result = work()
-        torch.cuda.current_stream().wait_stream(self.stream)
+        usual.wait_stream(self.stream)
         return result
 
     def record(self, work: Callable[[], T]) -> T:
-        with torch.cuda.graph(self.graph, stream=self.stream):
+        # A thread may be reading the next images meanwhile: what it asks of the device is no part of the recording.
+        ours_alone = torch.cuda.graph(self.graph, stream=self.stream, capture_error_mode="thread_local")
+        with torch.cuda.device(self.device), ours_alone:
             return work()
 
     def replay(self) -> None:
-        self.graph.replay()
+        with torch.cuda.device(self.device):
+            self.graph.replay()
 
 
 class Captured:

@@ -32,7 +32,7 @@ class Config:
     """Images per step; the last partial batch of an epoch is dropped."""
     lr: float = 1e-3
     """Adam's learning rate."""
-    lr_discriminator: Annotated[float | None, arg(help_behavior_hint="(default: --lr)")] = None
+    lr_discriminator: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="(default: --lr)")] = None
     """Adam's learning rate of a GAN's discriminator, where it shall differ: two time scales, arXiv:1706.08500."""
     lr_decay: float = 1.0
     """Factor on all learning rates after every epoch; 1 keeps them, 0.8 leaves a tenth after ten epochs."""

@@ -120,8 +120,7 @@ def run_steps(
             return
         losses = step(*next(batches))
         group.average(moments)
-        if state.average is not None:
-            state.average.update_parameters(state.model)
+        state.move_average(config.ema)
         state.step += 1
         meter.add(losses)
         yield Stepped(state.step, total)

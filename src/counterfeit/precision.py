@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 
 import torch
 
 
-def computing_in(precision: str, device: torch.device) -> AbstractContextManager[object]:
+@contextmanager
+def computing_in(precision: str, device: torch.device) -> Iterator[None]:
     """Within it, matrix products and convolutions are computed in `precision`, see `Config`; `tf32` is for cuda."""
-    if precision == "bfloat16":
-        # Its cache of rounded weights would outlive their update: a GAN's generator would face a former discriminator.
-        return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
-    return _float32(tf32=precision == "tf32") if device.type == "cuda" else nullcontext()
+    rounded = precision == "bfloat16"
+    # Autocast's cache of rounded weights would outlive their update: a generator would face a former discriminator.
+    cast = torch.autocast(device.type, torch.bfloat16, cache_enabled=False) if rounded else nullcontext()
+    with _cuda_kernels(tf32=precision == "tf32") if device.type == "cuda" else nullcontext(), cast:
+        yield
 
 
 @contextmanager
-def _float32(tf32: bool) -> Iterator[None]:
-    """With all bits of a product's operands or with the first 10: PyTorch's own choice differs by the operation."""
+def _cuda_kernels(tf32: bool) -> Iterator[None]:
+    """All bits of a float32 operand or the first 10, where PyTorch's own choice differs by the operation; and kernels
+    that give the same bits every time, without which no run could be continued exactly."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     try:
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=tf32):
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
             yield
     finally:
         torch.set_float32_matmul_precision(before)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from counterfeit.config import Config
 from counterfeit.errors import InputError
@@ -35,7 +34,7 @@ class State:
 
     model: Family
     optimisers: dict[str, torch.optim.Adam]
-    average: AveragedModel | None
+    average: Family | None
     rng: Noise
     group: Group = ALONE
     step: int = 0
@@ -57,10 +56,7 @@ class State:
             )
             for player, module in model.players().items()
         }
-        # Buffers too: batch norm's moments of the present weights are far from those of the averaged ones.
-        average = AveragedModel(model, multi_avg_fn=averaging(config.ema), use_buffers=True) if config.ema else None
-        if average is not None:
-            average.n_averaged = average.n_averaged.cpu()  # it is asked whether it is 0: a GPU would be waited for
+        average = copy.deepcopy(model).requires_grad_(False) if config.ema else None
         share_batch_norm(model, group)  # not the average's, which is never trained
         rng = Noise(torch.Generator(device).manual_seed(config.seed), group.rank, group.world)
         names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
@@ -74,8 +70,7 @@ class State:
                 training |= {f"{self.names[parameter]}.{key}": value for key, value in values.items()}
         groups = {"model": self.model.state_dict(), "training": training}
         if self.average is not None:
-            groups["ema"] = self.average.module.state_dict()
-            training["ema.updates"] = self.average.n_averaged
+            groups["ema"] = self.average.state_dict()
         return groups
 
     def load(self, groups: dict[str, Tensors], step: int) -> None:
@@ -93,8 +88,7 @@ class State:
                 moments = {key: torch.empty_like(parameter.data).copy_(training[prefix + key]) for key in MOMENTS}
                 optimiser.state[parameter] = {"step": training[prefix + "step"].to(parameter.device), **moments}
         if self.average is not None:
-            self.average.module.load_state_dict(groups["ema"])
-            self.average.n_averaged.copy_(training["ema.updates"])
+            self.average.load_state_dict(groups["ema"])
         self.step = step
 
     def set_rates(self, config: Config, epoch: int) -> None:
@@ -107,6 +101,25 @@ class State:
             else:
                 group["lr"] = rate
 
+    @torch.no_grad()
+    def move_average(self, decay: float) -> None:
+        """Bring the average nearer to the weights, after each step, by a decay that grows to `decay`.
+
+        It is (1 + t) / (10 + t) after t steps, as TensorFlow's ExponentialMovingAverage with num_updates has it: with a
+        constant one the average would still be a tenth of untrained weights after 2,300 steps at 0.999. The first step
+        makes it the weights.
+
+        Buffers are averaged too: batch norm's moments of the present weights are far from those of averaged ones.
+        """
+        if self.average is None:
+            return
+        share = 1 - min(decay, (1 + self.step) / (10 + self.step)) if self.step else 1.0
+        for average, now in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
+            if average.is_floating_point():
+                average.lerp_(now, share)
+            else:
+                average.copy_(now)  # batch norm's count of batches
+
     def update(self, player: str, loss: Tensor) -> None:
         """One Adam step on one player; gradients are computed for its parameters only, and averaged over processes."""
         optimiser = self.optimisers[player]
@@ -115,26 +128,6 @@ class State:
         loss.backward(inputs=parameters)
         self.group.average([parameter.grad for parameter in parameters if parameter.grad is not None])
         optimiser.step()
-
-
-def averaging(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
-    """Exponential moving average, whose decay grows to `decay` as (1 + t) / (10 + t) after t updates.
-
-    With a constant one the average would still be a tenth of untrained weights after 2,300 steps at 0.999. The ramp is
-    that of TensorFlow's ExponentialMovingAverage with num_updates.
-    """
-
-    @torch.no_grad()
-    def update(averages: Sequence[Tensor], weights: Sequence[Tensor], updates: Tensor | int) -> None:
-        t = torch.as_tensor(updates, dtype=torch.float64)
-        share = (1 - ((1 + t) / (10 + t)).clamp(max=decay)).float()  # where the weights are, which nobody waits for
-        for average, weight in zip(averages, weights, strict=True):
-            if average.is_floating_point():
-                average.lerp_(weight, share)
-            else:
-                average.copy_(weight)  # batch norm's count of batches
-
-    return update
 
 
 def _rate(config: Config, player: str) -> float:

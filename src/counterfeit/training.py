@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -294,9 +294,9 @@ class Training:
 @contextmanager
 def _sampling(state: State) -> Iterator[Family]:
     """The model that samples are taken from, in inference mode: the moving average where there is one."""
-    model = state.model if state.average is None else state.average.module
+    model = state.average or state.model
     model.eval()
     try:
-        yield cast(Family, model)
+        yield model
     finally:
         model.train()

@@ -51,8 +51,8 @@ class AE(Autoencoder):
         self.batches += 1
         weight = self.batches.reciprocal().clamp(min=MEMORY)  # a plain average until the memory is full
         self.mean.lerp_(z.mean(0), weight)
-        with torch.autocast(z.device.type, enabled=False):  # moments of float32 codes, whatever the nets compute in
-            self.second.lerp_(z.T @ z / len(z), weight)
+        # No matrix product: the moments are float32's, whatever products are computed in.
+        self.second.lerp_((z[:, :, None] * z[:, None, :]).mean(0), weight)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.encoder(x)
