@@ -115,7 +115,7 @@ def summary(name: str, data: str, runs: dict[str, list[list[Json]]]) -> Json:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["ae", "vae", "cvae", "gan", "lsgan"])
+    parser.add_argument("--models", nargs="+", default=["vae", "gan"])
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=10)

@@ -1,6 +1,6 @@
 """The whole way from two folders of PNGs to FID and Inception Score: our command against torch-fidelity's.
 
-    python benchmarks/score_speed.py [--images 256] [--pairs 5] [--peers .venv-peers]
+    python benchmarks/score_speed.py [--images 128] [--pairs 5] [--peers .venv-peers]
 
 Each side is one command in a process of its own, start and loading included, with the same random weights in the same
 Inception network; the sides take turns, and which begins alternates. Once with everything to be computed, and once with
@@ -63,7 +63,7 @@ def run(words: list, env: dict[str, str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=256, help="in each folder, of CIFAR-10")
+    parser.add_argument("--images", type=int, default=128, help="in each folder, of CIFAR-10")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--peers", type=Path, default=Path(".venv-peers"), help="environment of make peers")
     args = parser.parse_args()
