@@ -57,7 +57,7 @@ bench: $(STAMP) $(PEERS)/.installed  ## training speed against the course loop a
 	$(BIN)/python benchmarks/score_speed.py --peers $(PEERS)
 	$(BIN)/python benchmarks/publish.py
 
-quality: $(STAMP)  ## seconds until the FID that the course loop ends with, and both loops' last losses, over seeds (an hour)
+quality: $(STAMP)  ## seconds until the FID that the course loop ends with, and both loops' last losses, over seeds (20 minutes)
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/publish.py
 

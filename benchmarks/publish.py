@@ -22,7 +22,6 @@ from typing import Any
 
 from counterfeit.files import write_json
 from counterfeit.words import number, plus_minus
-from spread import ratios
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results"
@@ -156,12 +155,12 @@ def of_layers(results: Json, which: str) -> str:
 
 def of_quality(results: Json, data: str) -> str:
     """Seconds to the course loop's last FID, and what both loops end with."""
-    lines = [["model", "seconds, course loop", "seconds, ours", "ratio", "last FID, course loop", "ours"]]
+    lines = [["model", "seconds, course loop", "seconds, ours", "ratio of medians", "last FID, course loop", "ours"]]
     for row in results["quality"][data]["rows"]:
         if "target" in row:
             seconds = [row[side]["seconds_to_target"] for side in ("course", "ours")]
-            reached = [pair for pair in zip(*seconds, strict=True) if None not in pair]
-            speed = times(ratios(*zip(*reached, strict=True))) if reached else "–"
+            theirs, ours = (statistics.median(math.inf if s is None else s for s in side) for side in seconds)
+            speed = f"{theirs / ours:.2f}x" if max(theirs, ours) < math.inf else "–"
             cells = [", ".join("never" if s is None else f"{s:.0f}" for s in side) for side in seconds]
             ends = [over_seeds(row[side]["fid"]) for side in ("course", "ours")]
             lines.append([f"`{row['model']}`", *cells, speed, *ends])
