@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import counterfeit as cf
 from counterfeit.loop import run_steps
 from counterfeit.models import build
 from counterfeit.nets import NETS
+from counterfeit.nets.batch_norm import SharedBatchNorm
 from counterfeit.precision import computing_in
+from counterfeit.processes import ALONE
 from counterfeit.recipes import RECIPES
 from counterfeit.scoring import Scorer
 from counterfeit.state import State
@@ -91,3 +94,11 @@ def test_tf32_is_asked_for_within_steps_only(monkeypatch) -> None:
         with computing_in(precision, cuda):
             assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == wanted
         assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
+
+
+def test_batch_norm_over_processes_takes_bfloat16() -> None:
+    """Its moments are float32, whatever the layer before it computed in."""
+    norm = SharedBatchNorm(nn.BatchNorm1d(4), ALONE)
+    rough = torch.randn(64, 4).bfloat16()
+    assert norm(rough).dtype == torch.float32
+    assert torch.allclose(norm.running_mean, 0.1 * rough.float().mean(0), atol=1e-6)

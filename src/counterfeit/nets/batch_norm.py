@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from counterfeit.nets.pair import widened
 from counterfeit.processes import Group
 
 
@@ -50,7 +51,7 @@ class SharedBatchNorm(_BatchNorm):
         """(B, C) or (B, C, H, W) -> the same shape; B are this process's rows."""
         if not self.training:
             return super().forward(input)
-        input = input.float()  # moments are kept in float32, whatever the layer before it computed in
+        input = widened(input)  # moments are kept in float32, whatever the layer before it computed in
         axes, form = [0, *range(2, input.ndim)], [1, -1] + [1] * (input.ndim - 2)
         mean = _Mean.apply(input.mean(axes), self.group)  # (C,)
         centred = input - mean.view(form)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from counterfeit.errors import InputError
 from counterfeit.nets.conv import Conv2d, ConvTranspose2d
 from counterfeit.nets.linear import Linear
-from counterfeit.nets.pair import NETS, Pair, Shape, join_label
+from counterfeit.nets.pair import NETS, Pair, Shape, join_label, widened
 
 
 def _check(shape: Shape) -> None:
@@ -50,7 +50,7 @@ class Encoder(nn.Module):
         _initialise(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.head(join_label(self.features(x).flatten(1), y, self.classes)).float()
+        return widened(self.head(join_label(self.features(x).flatten(1), y, self.classes)))
 
 
 class Decoder(nn.Module):
@@ -74,7 +74,7 @@ class Decoder(nn.Module):
         _initialise(self)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.upsample(self.stem(join_label(z, y, self.classes))).float()
+        return widened(self.upsample(self.stem(join_label(z, y, self.classes))))
 
 
 NETS.add("dcgan", Pair(Encoder, Decoder))

@@ -8,7 +8,7 @@ from math import prod
 from torch import Tensor, nn
 
 from counterfeit.nets.linear import Linear
-from counterfeit.nets.pair import NETS, Pair, Shape, join_label
+from counterfeit.nets.pair import NETS, Pair, Shape, join_label, widened
 
 
 def _hidden(inputs: int, width: int, depth: int, slope: float) -> list[nn.Module]:
@@ -25,7 +25,7 @@ class Encoder(nn.Module):
         self.layers = nn.Sequential(*_hidden(prod(shape) + classes, width, depth, slope), Linear(width, out))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.layers(join_label(x.flatten(1), y, self.classes)).float()  # (B, CHW + K) -> (B, out)
+        return widened(self.layers(join_label(x.flatten(1), y, self.classes)))  # (B, CHW + K) -> (B, out)
 
 
 class Decoder(nn.Module):
@@ -38,7 +38,7 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         pixels = self.layers(join_label(z, y, self.classes))  # (B, CHW)
-        return pixels.float().unflatten(1, self.shape)
+        return widened(pixels).unflatten(1, self.shape)
 
 
 NETS.add("fc-vae", Pair(partial(Encoder, depth=3, slope=0.0), partial(Decoder, depth=3)))

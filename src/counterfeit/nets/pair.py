@@ -37,3 +37,8 @@ def join_label(v: Tensor, y: Tensor | None, classes: int) -> Tensor:
     # F.one_hot reads the labels back to check them, and a GPU would be waited for.
     one_hot = y[:, None] == torch.arange(classes, device=y.device)
     return torch.cat([v, one_hot.to(v.dtype)], dim=1)
+
+
+def widened(x: Tensor) -> Tensor:
+    """bfloat16 -> float32, what leaves a net whatever autocast computed in; wider numbers as they are."""
+    return x.float() if x.dtype == torch.bfloat16 else x
