@@ -179,7 +179,7 @@ def of_losses(results: Json, data: str) -> str:
 
 def over_seeds(values: list[float]) -> str:
     std = statistics.stdev(values) if len(values) > 1 else None
-    return plus_minus({"mean": statistics.mean(values), "std": std, "values": values})
+    return plus_minus({"mean": statistics.mean(values), "std": std})
 
 
 def of_scoring(results: Json, which: str) -> str:

@@ -92,7 +92,7 @@ def compare(model: str, data: str, pairs: int, seconds: float, peers: Path | Non
             side.close()
     row: dict[str, object] = {"model": model, "data": data, "steps_a_stretch": steps, "pairs": pairs}
     row |= {f"{side}_images_per_s": round(median(values) * batch) for side, values in rates.items()}
-    for side in list(sides)[2:]:
+    for side in (side for side in ("course", "pythae") if side in sides):
         row[f"over_{side}"] = ratios(rates["ours"], rates[side])
     row["bfloat16_over_ours"] = ratios(rates["bfloat16"], rates["ours"])
     row["fraction_of_limit"] = spread(fractions)

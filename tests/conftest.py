@@ -32,6 +32,21 @@ def use_test_cache(test_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 @pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A cache that is this test's own, where nothing is yet."""
+    monkeypatch.setenv("COUNTERFEIT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def root(tmp_path: Path, cache: Path) -> Path:
+    """An empty folder for images."""
+    path = tmp_path / "photos"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
 def digits() -> tuple[np.ndarray, np.ndarray]:
     """1,000 real MNIST digits, 100 a class: uint8 (1000, 1, 28, 28) and labels."""
     data = cf.load_data("mnist5k")

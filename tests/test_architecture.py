@@ -18,7 +18,7 @@ LAYERS = [
     ["recipes", "options", "nets", "losses", "metrics"],
     ["models", "data"],
     ["generate", "runs", "state", "detectors"],
-    ["loop"],
+    ["loop", "snapshots"],
     ["scoring"],
     ["likelihood"],
     ["run", "training"],

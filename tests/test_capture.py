@@ -9,31 +9,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from counterfeit.capture import WARM_UP
-from counterfeit.loop import run_steps
-from counterfeit.models import build
 from counterfeit.recipes import RECIPES
 from counterfeit.state import State
-
-EPOCHS, BATCH = 3, 64
-every_model = pytest.mark.parametrize("name", list(RECIPES))
-
+from loop_cases import prepared, trained
 
 # Rates that are the same number in float32, in which a graph reads them from memory, and in Python's float.
 RATES = {"lr": 2**-10, "lr_discriminator": None, "lr_decay": 0.5}
-
-
-def prepared(name: str, **settings) -> State:
-    config = RECIPES[name].config.replace({"epochs": EPOCHS, "batch_size": BATCH, **settings})
-    return State.fresh(build(RECIPES[name], config, (1, 28, 28), 10), config, torch.device("cpu"))
-
-
-def trained(name: str, digits, **settings) -> tuple[State, list[dict[str, float]]]:
-    """After all steps, and the losses that were logged."""
-    config = RECIPES[name].config.replace({"epochs": EPOCHS, "batch_size": BATCH, "log_every": 1, **settings})
-    state = prepared(name, **settings)
-    images, labels = (torch.from_numpy(part[:200]) for part in digits)
-    events = list(run_steps(state, images, labels if state.model.classes else None, config))
-    return state, [event.losses for event in events if hasattr(event, "losses")]
 
 
 class StandIn:
@@ -64,23 +45,17 @@ class StandIn:
 
 @pytest.mark.parametrize(("name", "binarise"), [*((name, "none") for name in RECIPES), ("vae", "dynamic")])
 def test_a_replayed_step_is_the_step_bit_for_bit(name: str, binarise: str, digits, monkeypatch) -> None:
-    made: list[StandIn] = []
-    plain, losses = trained(name, digits, ema=0.9, **RATES, binarise=binarise)
+    settings = {"ema": 0.9, "binarise": binarise, "log_every": 4, **RATES}  # losses of several steps are kept
+    plain, config = prepared(name, **settings)
+    losses = trained(plain, config, digits)
+    replayed, config = prepared(name, cuda_graph=True, **settings)
+    graph = StandIn(replayed)
+    monkeypatch.setattr("counterfeit.loop.CudaGraph", lambda generator: graph)
 
-    def stand_in(_) -> StandIn:
-        made.append(StandIn(states[0]))
-        return made[0]
-
-    states: list[State] = []
-    fresh = State.fresh.__func__  # type: ignore[attr-defined]
-    monkeypatch.setattr("counterfeit.loop.CudaGraph", stand_in)
-    monkeypatch.setattr(State, "fresh", classmethod(lambda *args: states.append(fresh(*args)) or states[0]))
-    graph, replayed = trained(name, digits, ema=0.9, **RATES, binarise=binarise, cuda_graph=True)
-
-    assert made[0].replays == graph.step - WARM_UP > 0
-    assert replayed == losses
+    assert trained(replayed, config, digits) == losses
+    assert graph.replays == replayed.step - WARM_UP > 0
     for group, tensors in plain.tensors().items():
-        for key, tensor in graph.tensors()[group].items():
+        for key, tensor in replayed.tensors()[group].items():
             assert torch.equal(tensor, tensors[key]), f"{group}/{key}"
 
 
@@ -97,10 +72,10 @@ class Reads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@every_model
+@pytest.mark.parametrize("name", list(RECIPES))
 def test_no_step_reads_a_value_back(name: str, digits) -> None:
-    state = prepared(name, ema=0.9)
-    images, labels = (torch.from_numpy(part[:BATCH]) for part in digits)
+    state, _ = prepared(name, ema=0.9)
+    images, labels = (torch.from_numpy(part[:64]) for part in digits)
     with Reads() as mode:
         for state.step in range(2):
             state.model.step(images / 255, labels if state.model.classes else None, state.update, state.rng)

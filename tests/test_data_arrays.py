@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import torch
 
 from counterfeit import data
 from counterfeit.errors import DataError
@@ -55,7 +56,6 @@ def test_an_array_in_the_right_form_is_not_copied():
 
 
 def test_torch_tensors():
-    torch = pytest.importorskip("torch")
     tensor = torch.from_numpy(RGB.copy())
     loaded = data.load(tensor, labels=torch.tensor([0, 2, 1, 1, 0]))
     assert np.array_equal(loaded.images, RGB)

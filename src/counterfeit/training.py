@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from counterfeit import binarise, generate, images
+from counterfeit import binarise, generate
 from counterfeit import data as datasets
 from counterfeit.config import Config
 from counterfeit.data import ImageSet
@@ -38,6 +38,7 @@ from counterfeit.runs.checkpoint import read_index
 from counterfeit.runs.continuing import check_data, check_settings
 from counterfeit.runs.curves import draw_curves
 from counterfeit.scoring import Images, Scorer, judge
+from counterfeit.snapshots import draw_reconstructions, draw_samples, shown_of
 from counterfeit.state import State
 
 __all__ = ["EpochEnded", "Event", "Logged", "Resumed", "ScoredEpoch", "Stepped", "Stopped", "Tested", "Training"]
@@ -189,7 +190,7 @@ class Training:
         yield from self.group.by_first(partial(self._finish, state))
 
     def _end_epoch(self, state: State, epoch: int) -> list[ScoredEpoch]:
-        self._draw_samples(state, epoch)
+        self._draw(state, epoch)
         scored = self._score(state, epoch)
         self._save(state)  # last, so that what a kill leaves undone is done again
         return scored
@@ -238,26 +239,16 @@ class Training:
         epoch = state.step // steps_per_epoch(len(self.data), self.config.batch_size)
         save_checkpoint(self.folder.checkpoint, state.tensors(), state.step, epoch)
 
-    def _draw_samples(self, state: State, epoch: int) -> None:
-        """The same noise every epoch, so that the pictures can be compared; ten a class for a conditional model."""
+    def _draw(self, state: State, epoch: int) -> None:
+        """Samples, and of an autoencoder reconstructions: of the test set where there is one."""
         with _sampling(state) as model:
-            columns = model.classes or 8
-            n = columns * (10 if model.classes else 8)
-            (batch,) = generate.samples(model, n, self.config.seed, generate.labels_for(model, n, None), n)
-            images.save_png(self.folder.samples / f"epoch-{epoch:04d}.png", images.grid(batch, columns, scale=2))
+            draw_samples(self.folder.samples / f"epoch-{epoch:04d}.png", model, self.config.seed)
             if isinstance(model, Autoencoder):
-                self._draw_reconstructions(model, epoch)
-
-    def _draw_reconstructions(self, model: Autoencoder, epoch: int) -> None:
-        """Rows in pairs: images, of the test set where there is one, over their reconstructions."""
-        shown, columns = self.test or self.data, 10
-        chosen = np.linspace(0, len(shown) - 1, 4 * columns).astype(int)  # spread over the set, which may be sorted
-        inputs = self._evaluated(shown)[chosen]
-        labels = shown.labels[chosen] if model.classes and shown.labels is not None else None
-        outputs = generate.reconstruct(model, inputs, labels)
-        rows = [part[i : i + columns] for i in range(0, len(chosen), columns) for part in (inputs, outputs)]
-        sheet = images.grid(np.concatenate(rows), columns, scale=2)
-        images.save_png(self.folder.samples / f"reconstruction-{epoch:04d}.png", sheet)
+                data = self.test or self.data
+                chosen = shown_of(len(data))
+                labels = data.labels[chosen] if model.classes and data.labels is not None else None
+                path = self.folder.samples / f"reconstruction-{epoch:04d}.png"
+                draw_reconstructions(path, model, self._evaluated(data)[chosen], labels)
 
     def _evaluated(self, data: ImageSet) -> np.ndarray:
         """The images as losses are asked of them outside the steps: with --binarise, the fixed draws."""

@@ -1,0 +1,126 @@
+"""Black and white images out of grey ones, drawn once or at every step."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import counterfeit as cf
+from counterfeit import binarise
+from counterfeit.loop import run_steps
+from counterfeit.models import build
+from counterfeit.noise import Noise
+from counterfeit.recipes import RECIPES
+from counterfeit.runs import RunFolder, load_checkpoint
+from counterfeit.state import State
+from counterfeit.training import Stepped, Training
+
+
+def every_grey(n: int) -> np.ndarray:
+    """n images of 16x16 pixels, of all grey values each."""
+    return np.tile(np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16), (n, 1, 1, 1))
+
+
+def test_a_pixel_is_white_as_often_as_it_is_bright() -> None:
+    """8,000 draws of each grey value, both ways: within 4.5 standard deviations (256 x 2 draws: a chance of 0.3 %)."""
+    n, images = 8000, every_grey(8000)
+    p = np.arange(256) / 255
+    drawn = {
+        "fixed": binarise.fixed(images, "train") / 255,
+        "dynamic": binarise.draw(torch.from_numpy(images), Noise.seeded(0)).numpy(),
+    }
+    for how, values in drawn.items():
+        assert set(np.unique(values)) == {0, 1}, how
+        mean = values.reshape(n, 256).mean(0)
+        assert (np.abs(mean - p) <= 4.5 * np.sqrt(p * (1 - p) / n)).all(), how  # black and white: exactly
+        neighbours = np.corrcoef(values[:-1, 0, 8, 0], values[1:, 0, 8, 0])[0, 1]
+        assert abs(neighbours) < 4.5 / math.sqrt(n), how
+
+
+def test_fixed_draws_are_a_function_of_split_index_and_pixel() -> None:
+    images = every_grey(2500)
+    drawn = binarise.fixed(images, "test")
+    assert drawn.dtype == np.uint8 and np.array_equal(binarise.fixed(images, "test"), drawn)
+    assert np.array_equal(binarise.fixed(images[:1234], "test"), drawn[:1234])
+    assert not np.array_equal(binarise.fixed(images, "train"), drawn)
+    assert np.array_equal(binarise.fixed(drawn, "train"), drawn), "black and white images pass unchanged"
+    # Pinned: another NumPy that draws otherwise would silently change every static run and every evaluation.
+    digest = hashlib.sha256(drawn.tobytes()).hexdigest()
+    assert digest == "87d33e7d6451b57f3ce38b8e0b0bffe043470672c4997d094ccaef62418899ec"
+
+
+@pytest.mark.parametrize("how", ["static", "dynamic", "none"])
+def test_static_training_sees_the_same_pixels_in_every_epoch_and_dynamic_does_not(how: str, tmp_path: Path) -> None:
+    images = every_grey(10)
+    shown: list[Tensor] = []
+    config = RECIPES["vae"].config.replace({"epochs": 3, "batch_size": 10, "binarise": how, "data": "array"})
+    training = Training("vae", config, RunFolder(tmp_path / "run"), array=images)
+    step = training.model.step
+
+    def recording(x, y, update, rng):
+        shown.append(x.flatten(1).clone())
+        return step(x, y, update, rng)
+
+    training.model.step = recording  # type: ignore[method-assign]
+    list(training.events())
+    one, two, three = (epoch[epoch.argsort(0)[:, 0]].sum(0) for epoch in shown)  # whatever the order: counts by pixel
+    assert torch.equal(one, two) == torch.equal(two, three) == (how != "dynamic")
+    values = set(torch.cat(shown).unique().tolist())
+    assert values == {0.0, 1.0} if how != "none" else len(values) == 256
+    if how == "static":
+        assert torch.equal(one, torch.from_numpy(binarise.fixed(images, "train") / 255).float().flatten(1).sum(0))
+
+
+@pytest.mark.parametrize(("name", "how"), [("vae", "dynamic"), ("vae", "static"), ("cvae", "dynamic")])
+def test_a_stopped_run_goes_on_exactly(name: str, how: str, digits, tmp_path: Path) -> None:
+    """Stopped after step 5 of 3 x 4, in the middle of an epoch; everything that a checkpoint holds, bit for bit."""
+    images, labels = digits[0][:256], digits[1][:256]
+    config = RECIPES[name].config.replace({"data": "array", "epochs": 3, "batch_size": 64, "binarise": how})
+
+    def training(folder: str, resume: bool = False) -> Training:
+        return Training(name, config, RunFolder(tmp_path / folder), resume=resume, array=images, labels=labels)
+
+    list(training("whole").events())
+    seen: list[object] = []
+    for event in training("parts").events(lambda: sum(isinstance(e, Stepped) for e in seen) >= 5):
+        seen.append(event)
+    list(training("parts", resume=True).events())
+
+    def tensors(folder: str) -> dict[str, Tensor]:
+        groups = load_checkpoint(tmp_path / folder / "checkpoint", ("model", "training"))
+        return {f"{g}/{key}": tensor for g, group in groups.items() for key, tensor in group.items()}
+
+    whole, parts = tensors("whole"), tensors("parts")
+    assert whole.keys() == parts.keys() and all(torch.equal(whole[key], tensor) for key, tensor in parts.items())
+
+
+def test_grey_training_draws_as_before(digits) -> None:
+    """The option's default touches no noise: the same losses as with a loop that knows nothing of it."""
+    images = torch.from_numpy(digits[0][:256])
+    config = RECIPES["vae"].config.replace({"epochs": 1})
+    state = State.fresh(build(RECIPES["vae"], config, (1, 28, 28), 0), config, torch.device("cpu"))
+    list(run_steps(state, images, None, config))
+    rng = torch.Generator().manual_seed(config.seed)
+    for _ in range(2):
+        torch.randn(128, 15, generator=rng)
+    assert torch.equal(state.rng.generator.get_state(), rng.get_state())
+
+
+@pytest.mark.parametrize("name", ["gan", "lsgan", "dcgan"])
+def test_gans_refuse_the_option(name: str, command, tmp_path: Path) -> None:
+    shown = command("train", name, "--binarise", "dynamic", "--out", tmp_path / "run")
+    assert shown.code == 2 and "--binarise dynamic is for a Bernoulli likelihood" in shown.err
+    assert len(shown.err.splitlines()) == 1 and not (tmp_path / "run").exists()
+    with pytest.raises(cf.InputError, match="Bernoulli"):
+        cf.train(name, out=tmp_path / "run", binarise="static")
+
+
+def test_another_word_is_refused(command) -> None:
+    shown = command("train", "vae", "--binarise", "dynamo")
+    assert shown.code == 2 and "it must be none, static or dynamic" in shown.err
