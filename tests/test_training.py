@@ -108,7 +108,7 @@ def test_rates_decay_by_the_epoch() -> None:
     state = State.fresh(build(RECIPES["gan"], config, (1, 28, 28), 0), config, torch.device("cpu"))
     images = torch.zeros(8, 1, 28, 28, dtype=torch.uint8)
     used = [
-        [state.optimisers[player].param_groups[0]["lr"] for player in ("generator", "discriminator")]
+        [state.optimisers[player].rate for player in ("generator", "discriminator")]
         for event in run_steps(state, images, None, config)
         if isinstance(event, Stepped)
     ]

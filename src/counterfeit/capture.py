@@ -17,7 +17,7 @@ T = TypeVar("T")
 # uint8 images (B, C, H, W) and labels (B,) or None -> named losses, scalars; weights and optimisers have moved
 Step = Callable[[Tensor, Tensor | None], dict[str, Tensor]]
 
-WARM_UP = 3  # steps before the recording: libraries pick their kernels, and Adam makes its moments
+WARM_UP = 3  # steps before the recording: libraries pick their kernels, and what they keep is allocated
 
 
 class Graph(Protocol):

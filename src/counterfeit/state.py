@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from counterfeit.adam import Adam, laid_out
 from counterfeit.config import Config
 from counterfeit.errors import InputError
 from counterfeit.models import Family
@@ -16,7 +17,6 @@ from counterfeit.noise import Noise
 from counterfeit.processes import ALONE, Group
 
 Tensors = dict[str, Tensor]
-MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's names for them
 
 
 @dataclass
@@ -33,7 +33,7 @@ class State:
     """
 
     model: Family
-    optimisers: dict[str, torch.optim.Adam]
+    optimisers: dict[str, Adam]
     average: Family | None
     rng: Noise
     group: Group = ALONE
@@ -45,15 +45,9 @@ class State:
         """Optimisers, average and noise for a model that has not been trained."""
         # Channels-last is what convolutions are fastest on; it touches parameters with four axes only.
         model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        on_gpu = config.cuda_graph or device.type == "cuda"  # where a graph must find all that changes in memory
+        in_memory = config.cuda_graph or device.type == "cuda"  # where a graph must find all that changes
         optimisers = {
-            player: torch.optim.Adam(
-                module.parameters(),
-                lr=torch.zeros((), device=device) if on_gpu else 0.0,  # set_rates sets it
-                betas=config.betas,
-                fused=True,
-                capturable=on_gpu,
-            )
+            player: Adam(module.parameters(), config.betas, device, in_memory)
             for player, module in model.players().items()
         }
         average = copy.deepcopy(model).requires_grad_(False) if config.ema else None
@@ -64,10 +58,7 @@ class State:
 
     def tensors(self) -> dict[str, Tensors]:
         """Everything as named tensors, in groups: `model` and `ema` are what sampling needs, `training` the rest."""
-        training = {"rng": self.rng.generator.get_state()}
-        for optimiser in self.optimisers.values():
-            for parameter, values in optimiser.state.items():
-                training |= {f"{self.names[parameter]}.{key}": value for key, value in values.items()}
+        training = {"rng": self.rng.generator.get_state(), **self._adam()}
         groups = {"model": self.model.state_dict(), "training": training}
         if self.average is not None:
             groups["ema"] = self.average.state_dict()
@@ -81,25 +72,26 @@ class State:
         if len(training["rng"]) != len(rng.get_state()):
             raise InputError(f"the run drew its noise on another kind of device than {rng.device}: pass its --device")
         rng.set_state(training["rng"].cpu())
-        for optimiser in self.optimisers.values():
-            for parameter in optimiser.param_groups[0]["params"]:
-                prefix = self.names[parameter] + "."
-                # The moments take the parameter's memory layout: the fused kernel walks them side by side.
-                moments = {key: torch.empty_like(parameter.data).copy_(training[prefix + key]) for key in MOMENTS}
-                optimiser.state[parameter] = {"step": training[prefix + "step"].to(parameter.device), **moments}
+        for name, tensor in self._adam().items():
+            tensor.copy_(training[name])
         if self.average is not None:
             self.average.load_state_dict(groups["ema"])
         self.step = step
 
+    def _adam(self) -> Tensors:
+        """What the optimisers keep, by name: the tensors themselves."""
+        found = {}
+        for player, adam in self.optimisers.items():
+            found[f"{player}.steps"] = adam.steps
+            for parameter, first, second in zip(adam.parameters, adam.first, adam.second, strict=True):
+                found[f"{self.names[parameter]}.first"] = first
+                found[f"{self.names[parameter]}.second"] = second
+        return found
+
     def set_rates(self, config: Config, epoch: int) -> None:
         """The learning rates of an epoch, which counts from 0."""
-        for player, optimiser in self.optimisers.items():
-            rate = _rate(config, player) * config.lr_decay**epoch
-            group = optimiser.param_groups[0]
-            if isinstance(group["lr"], Tensor):  # its place in memory is what a CUDA graph knows of it
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
+        for player, adam in self.optimisers.items():
+            adam.set_rate(_rate(config, player) * config.lr_decay**epoch)
 
     @torch.no_grad()
     def move_average(self, decay: float) -> None:
@@ -122,12 +114,11 @@ class State:
 
     def update(self, player: str, loss: Tensor) -> None:
         """One Adam step on one player; gradients are computed for its parameters only, and averaged over processes."""
-        optimiser = self.optimisers[player]
-        optimiser.zero_grad(set_to_none=True)
-        parameters = optimiser.param_groups[0]["params"]
-        loss.backward(inputs=parameters)
-        self.group.average([parameter.grad for parameter in parameters if parameter.grad is not None])
-        optimiser.step()
+        adam = self.optimisers[player]
+        found = torch.autograd.grad(loss, adam.parameters)
+        gradients = [laid_out(gradient, of) for gradient, of in zip(found, adam.parameters, strict=True)]
+        self.group.average(gradients)
+        adam.step(gradients)
 
 
 def _rate(config: Config, player: str) -> float:

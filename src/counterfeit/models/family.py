@@ -7,7 +7,9 @@ Letters: B batch, C channels, H and W height and width, Z latent length.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,23 @@ from counterfeit.noise import Noise
 
 # update(player, loss): one optimiser step on that player's parameters, and on nothing else. The loop provides it.
 Update = Callable[[str, Tensor], None]
+
+
+@contextmanager
+def constant(net: nn.Module) -> Iterator[None]:
+    """What is computed by the net within has gradients of its inputs only.
+
+    A player's loss that runs through another's net would else compute the gradients of that one's weights as well, for
+    nothing: asking autograd for some gradients only does not spare those that layers of our own compute.
+    """
+    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
 
 
 class Family(nn.Module, ABC):
@@ -83,6 +102,6 @@ class Autoencoder(Family):
 
     def step(self, x: Tensor, y: Tensor | None, update: Update, rng: Noise) -> dict[str, Tensor]:
         terms = {name: term.mean() for name, term in self.terms(x, y, rng).items()}
-        loss = torch.stack([term * self.weights.get(name, 1.0) for name, term in terms.items()]).sum()
+        loss = reduce(torch.add, [term * self.weights.get(name, 1.0) for name, term in terms.items()])
         update("autoencoder", loss)
         return {"loss": loss} | (terms if len(terms) > 1 else {})

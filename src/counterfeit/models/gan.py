@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from counterfeit.losses import Adversarial
-from counterfeit.models.family import Family, Update
+from counterfeit.models.family import Family, Update, constant
 from counterfeit.noise import Noise
 
 
@@ -50,7 +50,8 @@ class GAN(Family):
         d_loss = self.loss.discriminator(both[: len(x)], both[len(x) :], self.target).mean()
         update("discriminator", d_loss)
 
-        g_loss = self.loss.generator(self.discriminator(self.noisy(fake, rng))).mean()
+        with constant(self.discriminator):
+            g_loss = self.loss.generator(self.discriminator(self.noisy(fake, rng))).mean()
         update("generator", g_loss)
         return {"d_loss": d_loss, "g_loss": g_loss}
 

@@ -1,7 +1,11 @@
-"""Convolutions from and to images, which have one channel or three: the two products that oneDNN is slow at on CPUs.
+"""Convolutions as oneDNN is quickest at them on CPUs, with the parameters and, to float32 rounding, the results of
+PyTorch's own.
 
-A convolution's kernels run over 16 channels at once, so that a result of one channel takes as long as one of sixteen.
-Both layers have the parameters and, to float32 rounding, the results of PyTorch's own.
+- Images have one channel or three, and oneDNN's kernels run over 16 channels at once: a result of one channel takes as
+  long as one of sixteen. Layers next to images compute such results in other ways.
+- A transposed convolution is the gradient of a convolution, and quicker as that than by PyTorch's operator for it.
+- A bias's gradient is a sum over a whole batch. oneDNN adds the numbers up one after another, which takes longer than
+  PyTorch's sum by parts, and rounds more.
 """
 
 from __future__ import annotations
@@ -17,12 +21,24 @@ from counterfeit.nets.linear import in_float32_on_cpu
 FEW = 4  # channels up to which the other way is quicker
 
 
-class _Conv2d(torch.autograd.Function):
-    """x (B, C, H, W), w (O, C, k, k), b (O,) -> (B, O, H-k+1, W-k+1), with few channels C and stride 1.
+def _gradients(
+    grad: Tensor, x: Tensor, w: Tensor, stride: int, padding: int, transposed: bool, wanted: list[bool]
+) -> list[Tensor | None]:
+    """Of x, w and b, those wanted, by PyTorch's operator but for the last."""
+    pair, (need_x, need_w, need_b) = [stride] * 2, wanted
+    dx = dw = None
+    if need_x or need_w:
+        dx, dw, _ = torch.ops.aten.convolution_backward(
+            grad, x, w, None, pair, [padding] * 2, [1, 1], transposed, [0, 0], 1, [need_x, need_w, False]
+        )
+    return [dx, dw, grad.sum((0, 2, 3)) if need_b else None]
 
-    The gradient of x has C channels. It is computed in blocks of r x r pixels, whose C r² numbers are taken as
-    channels: a convolution with stride r and kernels of k+r-1, then a pixel shuffle (Shi et al. 2016,
-    arXiv:1609.05158).
+
+class _Conv2d(torch.autograd.Function):
+    """x (B, C, H, W), w (O, C, k, k), b (O,) -> (B, O, H-k+1, W-k+1), with stride 1.
+
+    The gradient of few channels C is computed in blocks of r x r pixels, whose C r² numbers are taken as channels: a
+    convolution with stride r and kernels of k+r-1, then a pixel shuffle (Shi et al. 2016, arXiv:1609.05158).
     """
 
     @staticmethod
@@ -31,16 +47,13 @@ class _Conv2d(torch.autograd.Function):
         return F.conv2d(x, w, b)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, w = ctx.saved_tensors
         need_x, need_w, need_b = ctx.needs_input_grad
-        dw = db = None
-        if need_w:
-            mask = [False, need_w, need_b]
-            _, dw, db = torch.ops.aten.convolution_backward(
-                grad, x, w, [len(w)], [1, 1], [0, 0], [1, 1], False, [0, 0], 1, mask
-            )
-        return _gradient_of_images(grad, w) if need_x else None, dw, db
+        r = _block(x.shape[1])
+        in_blocks = need_x and x.shape[1] <= FEW and x.shape[2] % r == 0 and x.shape[3] % r == 0
+        dx, dw, db = _gradients(grad, x, w, 1, 0, False, [need_x and not in_blocks, need_w, need_b])
+        return _gradient_of_images(grad, w) if in_blocks else dx, dw, db
 
 
 def _block(channels: int) -> int:
@@ -62,47 +75,59 @@ def _gradient_of_images(grad: Tensor, w: Tensor) -> Tensor:
 
 
 class Conv2d(nn.Conv2d):
-    """nn.Conv2d of stride 1 without padding, for images."""
+    """nn.Conv2d of stride 1 without padding."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__(inputs, outputs, kernel)
 
     def forward(self, x: Tensor) -> Tensor:
-        r = _block(self.in_channels)
-        fits = self.in_channels <= FEW and x.shape[2] % r == 0 and x.shape[3] % r == 0
-        if in_float32_on_cpu(x) and fits:
+        if in_float32_on_cpu(x):
             return _Conv2d.apply(x, self.weight, self.bias)
         return super().forward(x)
 
 
 class _ConvTranspose2d(torch.autograd.Function):
-    """x (B, C, H, W), w (C, C', k, k), b (C',) -> (B, C', H', W'), with few channels C'.
-
-    Every pixel's patch is a row of one matrix product, and the patches overlap in a sum. The gradients are PyTorch's.
-    """
+    """x (B, C, H, W), w (C, C', k, k), b (C',) -> (B, C', H', W')."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor, stride: int, padding: int) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)  # once: the gradients need it as well
         ctx.save_for_backward(x, w)
         ctx.stride, ctx.padding = stride, padding
-        n, c, h, width = x.shape
-        pixels = x.permute(0, 2, 3, 1).reshape(n * h * width, c)
-        patches = F.linear(pixels, w.flatten(1).T).view(n, h * width, -1)  # (B, HW, C' k k)
-        k = w.shape[-1]
-        size = ((h - 1) * stride - 2 * padding + k, (width - 1) * stride - 2 * padding + k)
-        return F.fold(patches.transpose(1, 2), size, k, padding=padding, stride=stride) + b.view(-1, 1, 1)
+        h, width = ((side - 1) * stride - 2 * padding + w.shape[-1] for side in x.shape[2:])
+        way = _overlapping if w.shape[1] <= FEW else _as_gradient
+        return way(x, w, (h, width), stride, padding).add_(b.view(-1, 1, 1))
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, w = ctx.saved_tensors
-        stride, padding = [ctx.stride] * 2, [ctx.padding] * 2
-        dx, dw, db = torch.ops.aten.convolution_backward(
-            grad, x, w, [w.shape[1]], stride, padding, [1, 1], True, [0, 0], 1, list(ctx.needs_input_grad[:3])
-        )
-        return dx, dw, db, None, None
+        return *_gradients(grad, x, w, ctx.stride, ctx.padding, True, ctx.needs_input_grad[:3]), None, None
+
+
+def _overlapping(x: Tensor, w: Tensor, size: tuple[int, int], stride: int, padding: int) -> Tensor:
+    """To few channels: every pixel's patch is a row of one matrix product, and the patches overlap in a sum."""
+    n, c, h, width = x.shape
+    pixels = x.permute(0, 2, 3, 1).reshape(n * h * width, c)
+    patches = F.linear(pixels, w.flatten(1).T).view(n, h * width, -1)  # (B, HW, C' k k)
+    return F.fold(patches.transpose(1, 2), size, w.shape[-1], padding=padding, stride=stride)
+
+
+def _as_gradient(x: Tensor, w: Tensor, size: tuple[int, int], stride: int, padding: int) -> Tensor:
+    """The gradient of images that a convolution by w has made into something whose gradient is x."""
+    images = torch.empty(len(x), w.shape[1], *size, memory_format=torch.channels_last)  # only the shape matters
+    wanted = [True, False, False]
+    return torch.ops.aten.convolution_backward(
+        x, images, w, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1, wanted
+    )[0]
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
-    """nn.ConvTranspose2d, to images."""
+    """nn.ConvTranspose2d as its arguments are here: with a bias, and one group."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, padding: int) -> None:
+        super().__init__(inputs, outputs, kernel, stride, padding)
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # torch's can be asked for an output size
-        if in_float32_on_cpu(x) and self.out_channels <= FEW:
+        if in_float32_on_cpu(x):
             return _ConvTranspose2d.apply(x, self.weight, self.bias, self.stride[0], self.padding[0])
         return super().forward(x)

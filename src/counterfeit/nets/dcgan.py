@@ -68,7 +68,7 @@ class Decoder(nn.Module):
             nn.Unflatten(1, (128, h // 4, w // 4)),
         )  # fmt: skip
         self.upsample = nn.Sequential(
-            nn.ConvTranspose2d(128, 64, 4, stride=2, padding=1), nn.ReLU(inplace=True), nn.BatchNorm2d(64),
+            ConvTranspose2d(128, 64, 4, stride=2, padding=1), nn.ReLU(inplace=True), nn.BatchNorm2d(64),
             ConvTranspose2d(64, c, 4, stride=2, padding=1),
         )  # fmt: skip
         _initialise(self)
