@@ -35,16 +35,19 @@ def cases() -> dict[str, tuple[nn.Module, nn.Module, Tensor]]:
     plain = nn.Linear(784, 400)
     plain.load_state_dict(linear.state_dict())
     found["784 to 400 and ReLU"] = (linear, nn.Sequential(plain, nn.ReLU(inplace=True)), torch.randn(BATCH, 784))
+    convolutions: dict[str, tuple[nn.Module, Tensor]] = {
+        "convolution, 32 to 64 channels": (Conv2d(32, 64, 5), torch.randn(BATCH, 32, 12, 12)),
+        "transposed convolution, 128 to 64": (ConvTranspose2d(128, 64, 4, 2, 1), torch.randn(BATCH, 128, 7, 7)),
+    }
     for what, c, side in (("grey", 1, 28), ("RGB", 3, 32)):
-        first, last = Conv2d(c, 32, 5), ConvTranspose2d(64, c, 4, stride=2, padding=1)
-        for name, ours, x in (
-            (f"first convolution, {what}", first, torch.randn(BATCH, c, side, side)),
-            (f"last transposed convolution, {what}", last, torch.randn(BATCH, 64, side // 2, side // 2)),
-        ):
-            ours.to(memory_format=torch.channels_last)
-            theirs = copy.deepcopy(ours)
-            theirs.__class__ = type(ours).__base__
-            found[name] = (ours, theirs, x.to(memory_format=torch.channels_last))
+        x, half = torch.randn(BATCH, c, side, side), torch.randn(BATCH, 64, side // 2, side // 2)
+        convolutions[f"first convolution, {what}"] = Conv2d(c, 32, 5), x
+        convolutions[f"last transposed convolution, {what}"] = ConvTranspose2d(64, c, 4, 2, 1), half
+    for name, (ours, x) in convolutions.items():
+        ours.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        theirs = copy.deepcopy(ours)
+        theirs.__class__ = type(ours).__base__
+        found[name] = (ours, theirs, x.to(memory_format=torch.channels_last))
     return found
 
 

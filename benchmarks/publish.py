@@ -155,7 +155,17 @@ def of_layers(results: Json, which: str) -> str:
 
 def of_quality(results: Json, data: str) -> str:
     """Seconds to the course loop's last FID, and what both loops end with."""
-    lines = [["model", "seconds, course loop", "seconds, ours", "ratio of medians", "last FID, course loop", "ours"]]
+    lines = [
+        [
+            "model",
+            "epochs",
+            "seconds, course loop",
+            "seconds, ours",
+            "ratio of medians",
+            "last FID, course loop",
+            "ours",
+        ]
+    ]
     for row in results["quality"][data]["rows"]:
         if "target" in row:
             seconds = [row[side]["seconds_to_target"] for side in ("course", "ours")]
@@ -163,7 +173,7 @@ def of_quality(results: Json, data: str) -> str:
             speed = f"{theirs / ours:.2f}x" if max(theirs, ours) < math.inf else "–"
             cells = [", ".join("never" if s is None else f"{s:.0f}" for s in side) for side in seconds]
             ends = [over_seeds(row[side]["fid"]) for side in ("course", "ours")]
-            lines.append([f"`{row['model']}`", *cells, speed, *ends])
+            lines.append([f"`{row['model']}`", str(row["epochs"]), *cells, speed, *ends])
     return markdown(lines)
 
 

@@ -1,12 +1,12 @@
 """Epochs to quality: training seconds until the FID that the course loop ends with, and the losses at the end.
 
-    python benchmarks/quality.py [--models vae gan] [--data mnist] [--seeds 0 1 2] [--epochs 10]
+    python benchmarks/quality.py [--models ae vae cvae gan lsgan] [--data mnist] [--seeds 0 1 2] [--epochs 10]
 
 The course loop (course_loop.py) trains for its whole budget, ours as long, each in a process of its own and one after
 the other, the same network with the same rates and batches; both are scored after every epoch by the FID of 2,000
 samples, the clock being stopped. A side has reached the quality after the first epoch whose FID is not above the course
 loop's last one, mean over seeds plus one standard deviation. An `ae` of the course has no distribution to sample from:
-it is held to its losses alone.
+it is held to its losses alone. Results of other models from other runs are kept.
 """
 
 from __future__ import annotations
@@ -94,9 +94,9 @@ def reached(rows: list[Json], target: float) -> float | None:
     return next((row["seconds"] for row in rows if row["fid"] <= target), None)
 
 
-def summary(name: str, data: str, runs: dict[str, list[list[Json]]]) -> Json:
+def summary(name: str, seeds: list[int], runs: dict[str, list[list[Json]]]) -> Json:
     """Both sides over their seeds: last losses, last FIDs, seconds to the course loop's quality."""
-    row: Json = {"model": name, "data": data}
+    row: Json = {"model": name, "seeds": seeds, "epochs": len(runs["ours"][0])}
     for side in SIDES:
         last = [rows[-1] for rows in runs[side]]
         row[side] = {
@@ -113,9 +113,25 @@ def summary(name: str, data: str, runs: dict[str, list[list[Json]]]) -> Json:
     return row
 
 
+def run(side: str, name: str, data: str, seed: int, epochs: int) -> list[Json]:
+    """What `epochs_of` gives, in a process of its own."""
+    words = {"side": side, "models": name, "data": data, "seeds": seed, "epochs": epochs}
+    command = [sys.executable, __file__, *(part for key, value in words.items() for part in (f"--{key}", str(value)))]
+    out = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
+    found: list[Json] = json.loads(out)
+    return found
+
+
+def keep(row: Json, result: Path) -> None:
+    """Write a model's row into the file, in place of an earlier one."""
+    rows = {row["model"]: row for row in (json.loads(result.read_text())["rows"] if result.exists() else [])}
+    rows[row["model"]] = {**row, "made_by": provenance(torch.device("cpu"))}
+    write_json(result, {"rows": [rows[name] for name in RECIPES if name in rows]})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["vae", "gan"])
+    parser.add_argument("--models", nargs="+", default=["ae", "vae", "cvae", "gan", "lsgan"])
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=10)
@@ -124,31 +140,14 @@ def main() -> None:
     if args.side:
         print(json.dumps(epochs_of(args.side, args.models[0], args.data, args.seeds[0], args.epochs)))
         return
-    result = HERE / f"results/quality-{args.data}.json"
-    rows = []
     for name in args.models:
         runs: dict[str, list[list[Json]]] = {side: [] for side in SIDES}
         for seed in args.seeds:
             for side in SIDES:
-                words = [
-                    "--side",
-                    side,
-                    "--models",
-                    name,
-                    "--data",
-                    args.data,
-                    "--seeds",
-                    seed,
-                    "--epochs",
-                    args.epochs,
-                ]
-                command = [sys.executable, __file__, *map(str, words)]
-                out = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
-                runs[side].append(json.loads(out))
-        rows.append(summary(name, args.data, runs))
-        print({side: {k: v for k, v in rows[-1][side].items() if k != "curve"} for side in SIDES}, flush=True)
-        made_by = provenance(torch.device("cpu"))
-        write_json(result, {"rows": rows, "seeds": args.seeds, "epochs": args.epochs, "made_by": made_by})
+                runs[side].append(run(side, name, args.data, seed, args.epochs))
+        row = summary(name, args.seeds, runs)
+        print(name, {side: {k: v for k, v in row[side].items() if k != "curve"} for side in SIDES}, flush=True)
+        keep(row, HERE / f"results/quality-{args.data}.json")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import counterfeit as cf
 from counterfeit.cli import main
@@ -29,6 +30,12 @@ def use_test_cache(test_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     """No test touches the user's cache or leaves a run in the checkout."""
     monkeypatch.setenv("COUNTERFEIT_CACHE", str(test_cache))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def seed_torch() -> None:
+    """What a test draws without a generator of its own is the same whichever tests ran before it."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture

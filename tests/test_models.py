@@ -275,3 +275,13 @@ def test_our_convolutions_are_torchs_to_float32_rounding(shape: tuple[int, int, 
         for one, two in zip(*both, strict=True):
             assert one.shape == two.shape
             assert (one - two).abs().max() < 1e-4 * two.abs().max()
+
+
+def test_a_biass_gradient_is_exact_to_rounding_of_its_last_digits() -> None:
+    """36,864 positive numbers: added one by one, as oneDNN does, they would round by 5e-6 of their sum."""
+    layer = Conv2d(1, 32, 5).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    y = layer(torch.rand(64, 1, 28, 28, generator=torch.Generator().manual_seed(0)))
+    upstream = torch.rand(y.shape, generator=torch.Generator().manual_seed(1)).to(memory_format=torch.channels_last)
+    (got,) = torch.autograd.grad(y, layer.bias, upstream)
+    want = upstream.double().sum((0, 2, 3))
+    assert ((got - want).abs() / want).max() < 1e-6
