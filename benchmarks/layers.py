@@ -36,19 +36,23 @@ def cases() -> dict[str, tuple[nn.Module, nn.Module, Tensor]]:
     plain.load_state_dict(linear.state_dict())
     found["784 to 400 and ReLU"] = (linear, nn.Sequential(plain, nn.ReLU(inplace=True)), torch.randn(BATCH, 784))
     convolutions: dict[str, tuple[nn.Module, Tensor]] = {
-        "convolution, 32 to 64 channels": (Conv2d(32, 64, 5), torch.randn(BATCH, 32, 12, 12)),
-        "transposed convolution, 128 to 64": (ConvTranspose2d(128, 64, 4, 2, 1), torch.randn(BATCH, 128, 7, 7)),
+        "convolution, 32 to 64 channels": (Conv2d(32, 64, 5), images(32, 12)),
+        # In the net these are the numbers of a Linear, unflattened: not channels-last.
+        "transposed convolution, 128 to 64": (ConvTranspose2d(128, 64, 4, 2, 1), images(128, 7).contiguous()),
     }
     for what, c, side in (("grey", 1, 28), ("RGB", 3, 32)):
-        x, half = torch.randn(BATCH, c, side, side), torch.randn(BATCH, 64, side // 2, side // 2)
-        convolutions[f"first convolution, {what}"] = Conv2d(c, 32, 5), x
-        convolutions[f"last transposed convolution, {what}"] = ConvTranspose2d(64, c, 4, 2, 1), half
+        convolutions[f"first convolution, {what}"] = Conv2d(c, 32, 5), images(c, side)
+        convolutions[f"last transposed convolution, {what}"] = ConvTranspose2d(64, c, 4, 2, 1), images(64, side // 2)
     for name, (ours, x) in convolutions.items():
         ours.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         theirs = copy.deepcopy(ours)
         theirs.__class__ = type(ours).__base__
-        found[name] = (ours, theirs, x.to(memory_format=torch.channels_last))
+        found[name] = (ours, theirs, x)
     return found
+
+
+def images(channels: int, side: int) -> Tensor:
+    return torch.randn(BATCH, channels, side, side).to(memory_format=torch.channels_last)
 
 
 def passes(layer: nn.Module, x: Tensor) -> Callable[[], None]:

@@ -34,8 +34,7 @@ RESULT = Path(__file__).parent / "results/profiles.json"
 SIDES = ("before", "after")
 WARM_UP = 5
 KINDS = {  # the first whose word is in an operator's name
-    "convolutions, backward": ("convolution_backward", "_Conv2d", "_ConvTranspose2d"),
-    "convolutions": ("convolution", "col2im", "pixel_shuffle", "im2col"),
+    "convolutions": ("convolution", "_Conv2d", "_ConvTranspose2d", "col2im", "pixel_shuffle", "im2col"),
     "matrix products": ("addmm", "mm", "linear"),
     "Adam": ("adam",),
     "pooling and batch norm": ("pool", "batch_norm"),

@@ -232,23 +232,31 @@ def test_our_linear_is_torchs_linear_to_float32_rounding(inputs: int, outputs: i
 
 
 def test_our_layers_can_be_differentiated_twice() -> None:
-    """Gradient penalties need that; finite differences are too coarse in float32, so against PyTorch's own layers."""
+    """Gradient penalties need that; finite differences are too coarse in float32, so against PyTorch's own layers.
+
+    Gradients of inputs and weights, and of what they come to by both; inputs are not channels-last.
+    """
     plain = nn.Sequential(nn.Linear(32, 64), nn.LeakyReLU(0.1))
     pairs = [
         (Linear(32, 64, 0.1), plain, (16, 32)),
         (Conv2d(1, 32, 5), nn.Conv2d(1, 32, 5), (4, 1, 16, 16)),
+        (Conv2d(32, 16, 5), nn.Conv2d(32, 16, 5), (4, 32, 8, 8)),
         (ConvTranspose2d(64, 1, 4, 2, 1), nn.ConvTranspose2d(64, 1, 4, 2, 1), (4, 64, 8, 8)),
-    ]  # fmt: skip
+        (ConvTranspose2d(32, 16, 4, 2, 1), nn.ConvTranspose2d(32, 16, 4, 2, 1), (4, 32, 8, 8)),
+    ]
     for ours, theirs, shape in pairs:
         (theirs[0] if theirs is plain else theirs).load_state_dict(ours.state_dict())
         x = torch.randn(*shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
         penalties = []
         for layer in (ours, theirs):
-            (slope,) = torch.autograd.grad(layer(x).tanh().sum(), x, create_graph=True)
-            penalties.append(torch.autograd.grad(slope.square().sum(), [*layer.parameters()][0])[0])
-        one, two = penalties
-        assert two.abs().max() > 0
-        assert (one - two).abs().max() < 1e-4 * two.abs().max(), type(ours)  # float32 sums in another order
+            by = [x, next(layer.parameters())]
+            gradients = torch.autograd.grad(layer(x).tanh().sum(), by, create_graph=True)
+            penalties.append(
+                [d for g in gradients for d in torch.autograd.grad(g.square().sum(), by, retain_graph=True)]
+            )
+        for one, two in zip(*penalties, strict=True):
+            assert two.abs().max() > 0
+            assert (one - two).abs().max() < 1e-4 * two.abs().max(), type(ours)  # float32 sums in another order
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 20, 24), (3, 18, 20), (2, 16, 16)], ids=str)

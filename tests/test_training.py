@@ -12,13 +12,14 @@ import torch
 
 import counterfeit as cf
 from counterfeit.config import Config
-from counterfeit.errors import NonFiniteError
+from counterfeit.errors import NonFiniteError, RunError
 from counterfeit.loop import EpochEnded, Logged, Stepped, Stopped, run_steps
 from counterfeit.models import build
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import RunFolder, load_checkpoint
 from counterfeit.state import State
 from counterfeit.training import Training
+from loop_cases import prepared
 
 GROUPS = ("model", "training", "ema")
 every_model = pytest.mark.parametrize("name", list(RECIPES))
@@ -99,6 +100,14 @@ def test_an_empty_folder_that_a_kill_left_is_no_obstacle(digits, tmp_path: Path)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".lock").touch()
     assert cf.train("vae", out=tmp_path / "run", epochs=1, **small(digits)).log
+
+
+def test_a_checkpoint_of_another_form_is_refused() -> None:
+    state, _ = prepared("vae")
+    groups = state.tensors()
+    del groups["training"]["autoencoder.steps"]
+    with pytest.raises(RunError, match="of another version"):
+        state.load(groups, 1)
 
 
 def test_rates_decay_by_the_epoch() -> None:

@@ -11,14 +11,16 @@ from torch import Tensor, nn
 class Adam:
     """Kingma & Ba 2015 (arXiv:1412.6980), algorithm 1, with the numbers of torch.optim.Adam(fused=True), bit for bit.
 
-    It is PyTorch's fused kernel without what torch.optim does around it for parameter groups, hooks and parameters that
-    some steps leave out: nothing here has these, and in steps of a few milliseconds they take their share.
+    It is PyTorch's fused kernel, an operator that PyTorch keeps private, without what torch.optim does around it for
+    parameter groups, hooks and parameters that some steps leave out: nothing here has these, and in steps of a few
+    milliseconds they take their share.
 
     Attributes:
         parameters: what it updates, all in every step.
-        first, second: the moving averages of gradients and squared gradients, laid out in memory as the parameters.
+        first_moments, second_moments: moving averages of the gradients and of their squares, laid out in memory as the
+            parameters.
         steps: steps done, a scalar on the parameters' device.
-        rate: the learning rate; where `in_memory`, a scalar tensor beside `steps`, which a CUDA graph can find.
+        rate: the learning rate; with `rate_on_device` a scalar tensor beside `steps`, where a CUDA graph finds it.
     """
 
     EPS = 1e-8
@@ -28,14 +30,14 @@ class Adam:
         parameters: Iterable[nn.Parameter],
         betas: tuple[float, float],
         device: torch.device,
-        in_memory: bool = False,
+        rate_on_device: bool = False,
     ) -> None:
         self.parameters: list[Tensor] = list(parameters)
         self.betas = betas
-        self.first = [torch.zeros_like(parameter.data) for parameter in self.parameters]
-        self.second = [torch.zeros_like(moment) for moment in self.first]
-        self.steps = torch.zeros((), device=device)
-        self.rate: float | Tensor = torch.zeros((), device=device) if in_memory else 0.0
+        self.first_moments = [torch.zeros_like(parameter.data) for parameter in self.parameters]
+        self.second_moments = [torch.zeros_like(moment) for moment in self.first_moments]
+        self.steps = torch.zeros((), dtype=torch.float32, device=device)  # float32 is what the kernel reads
+        self.rate: float | Tensor = torch.zeros_like(self.steps) if rate_on_device else 0.0
 
     def set_rate(self, rate: float) -> None:
         """Take this learning rate from now on."""
@@ -52,8 +54,8 @@ class Adam:
         torch._fused_adam_(
             self.parameters,
             gradients,
-            self.first,
-            self.second,
+            self.first_moments,
+            self.second_moments,
             [],
             [self.steps] * len(self.parameters),  # the kernel only reads them
             lr=self.rate,

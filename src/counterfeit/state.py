@@ -10,7 +10,7 @@ from torch import Tensor
 
 from counterfeit.adam import Adam, laid_out
 from counterfeit.config import Config
-from counterfeit.errors import InputError
+from counterfeit.errors import InputError, RunError
 from counterfeit.models import Family
 from counterfeit.nets import share_batch_norm
 from counterfeit.noise import Noise
@@ -45,9 +45,9 @@ class State:
         """Optimisers, average and noise for a model that has not been trained."""
         # Channels-last is what convolutions are fastest on; it touches parameters with four axes only.
         model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        in_memory = config.cuda_graph or device.type == "cuda"  # where a graph must find all that changes
+        rate_on_device = config.cuda_graph or device.type == "cuda"
         optimisers = {
-            player: Adam(module.parameters(), config.betas, device, in_memory)
+            player: Adam(module.parameters(), config.betas, device, rate_on_device)
             for player, module in model.players().items()
         }
         average = copy.deepcopy(model).requires_grad_(False) if config.ema else None
@@ -66,13 +66,15 @@ class State:
 
     def load(self, groups: dict[str, Tensors], step: int) -> None:
         """Take over what `tensors` gave, after `step` steps."""
-        self.model.load_state_dict(groups["model"])
-        training = groups["training"]
+        training, kept = groups["training"], self._adam()
+        if training.keys() != {"rng", *kept}:
+            raise RunError("the run's checkpoint is of another version: train anew into another --out")
         rng = self.rng.generator
         if len(training["rng"]) != len(rng.get_state()):
             raise InputError(f"the run drew its noise on another kind of device than {rng.device}: pass its --device")
         rng.set_state(training["rng"].cpu())
-        for name, tensor in self._adam().items():
+        self.model.load_state_dict(groups["model"])
+        for name, tensor in kept.items():
             tensor.copy_(training[name])
         if self.average is not None:
             self.average.load_state_dict(groups["ema"])
@@ -83,9 +85,9 @@ class State:
         found = {}
         for player, adam in self.optimisers.items():
             found[f"{player}.steps"] = adam.steps
-            for parameter, first, second in zip(adam.parameters, adam.first, adam.second, strict=True):
-                found[f"{self.names[parameter]}.first"] = first
-                found[f"{self.names[parameter]}.second"] = second
+            for parameter, first, second in zip(adam.parameters, adam.first_moments, adam.second_moments, strict=True):
+                name = self.names[parameter]
+                found |= {f"{name}.first_moment": first, f"{name}.second_moment": second}
         return found
 
     def set_rates(self, config: Config, epoch: int) -> None:

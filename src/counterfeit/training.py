@@ -126,7 +126,8 @@ class Training:
             NonFiniteError: says the term, epoch and step, and which checkpoint is the last good one.
             RunError: the folder cannot be written, or its checkpoint cannot be read.
         """
-        # Late in training Adam's moments decay into denormal numbers, which CPUs compute many times slower.
+        # Late in training Adam's moments decay into denormal numbers, for which CPUs take longer. Threads get the
+        # setting when they start: those that PyTorch has had before keep theirs.
         torch.set_flush_denormal(True)
         try:
             state = State.fresh(self.model, self.config, self.device, self.group)

@@ -141,7 +141,7 @@ def epochs(network: SmallCNN, images: Tensor, labels: Tensor, recipe: Recipe) ->
     )
     top = recipe.warm_up * steps
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda i: min((i + 1) / top, (steps - i) / (steps - top)))
-    torch.set_flush_denormal(True)  # CPUs compute with denormal numbers many times slower
+    torch.set_flush_denormal(True)  # CPUs take longer for denormal numbers
     try:
         for _ in range(recipe.epochs):
             network.train()

@@ -61,7 +61,7 @@ class Family(nn.Module, ABC):
         Args:
             x: images (B, C, H, W), float in [0, 1].
             y: labels (B,) int64, or None.
-            update: see `Update`; call it once for each player.
+            update: see `Update`; call it once for each player, with a loss that depends on all of its parameters.
             rng: the only source of randomness.
 
         Returns:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from counterfeit.nets.linear import in_float32_on_cpu
 
-FEW = 4  # channels up to which the other way is quicker
+FEW = 4  # channels of images: up to so many, blocks and overlapping patches are quicker
 
 
 def _gradients(
@@ -91,7 +91,6 @@ class _ConvTranspose2d(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor, stride: int, padding: int) -> Tensor:
-        x = x.contiguous(memory_format=torch.channels_last)  # once: the gradients need it as well
         ctx.save_for_backward(x, w)
         ctx.stride, ctx.padding = stride, padding
         h, width = ((side - 1) * stride - 2 * padding + w.shape[-1] for side in x.shape[2:])
@@ -114,7 +113,8 @@ def _overlapping(x: Tensor, w: Tensor, size: tuple[int, int], stride: int, paddi
 
 def _as_gradient(x: Tensor, w: Tensor, size: tuple[int, int], stride: int, padding: int) -> Tensor:
     """The gradient of images that a convolution by w has made into something whose gradient is x."""
-    images = torch.empty(len(x), w.shape[1], *size, memory_format=torch.channels_last)  # only the shape matters
+    shape = (len(x), w.shape[1], *size)  # all that matters of the images
+    images = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     wanted = [True, False, False]
     return torch.ops.aten.convolution_backward(
         x, images, w, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1, wanted
@@ -129,5 +129,6 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # torch's can be asked for an output size
         if in_float32_on_cpu(x):
+            x = x.contiguous(memory_format=torch.channels_last)  # once: the gradients need it as well
             return _ConvTranspose2d.apply(x, self.weight, self.bias, self.stride[0], self.padding[0])
         return super().forward(x)
