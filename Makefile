@@ -60,6 +60,7 @@ bench: $(STAMP) $(PEERS)/.installed  ## training speed against the course loop a
 quality: $(STAMP)  ## seconds until the FID that the course loop ends with, and both loops' last losses, over seeds (an hour)
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/quality.py --models dcgan --epochs 3
+	$(BIN)/python benchmarks/reused_noise.py
 	$(BIN)/python benchmarks/publish.py
 
 seed: $(STAMP)  ## six models, two data sets, three seeds, scored (hours on a CPU; it goes on where it was), into README and docs

@@ -187,6 +187,15 @@ def of_losses(results: Json, data: str) -> str:
     return markdown(lines)
 
 
+def of_reuse(results: Json, which: str) -> str:
+    """The generator's loss by reused and by new noise."""
+    lines = [["model", "by the reused noise", "by new noise", "difference"]]
+    for row in results["reused-noise"]["rows"]:
+        difference = f"{row['difference']:.4f} ± {row['error']:.4f}"
+        lines.append([f"`{row['model']}`", f"{row['reused']:.4f}", f"{row['new']:.4f}", difference])
+    return markdown(lines)
+
+
 def over_seeds(values: list[float]) -> str:
     std = statistics.stdev(values) if len(values) > 1 else None
     return plus_minus({"mean": statistics.mean(values), "std": std})
@@ -236,6 +245,7 @@ KINDS: dict[str, Callable[[Json, str], str]] = {
     "profiles": of_profiles,
     "quality": of_quality,
     "losses": of_losses,
+    "reuse": of_reuse,
     "scoring": of_scoring,
 }
 
@@ -246,7 +256,7 @@ def read() -> Json:
     results["search"] = {path.stem: json.loads(path.read_text()) for path in (RESULTS / "search").glob("*.json")}
     results["speed"] = {"mnist": json.loads((RESULTS / "speed-mnist.json").read_text())}
     results["quality"] = {"mnist": json.loads((RESULTS / "quality-mnist.json").read_text())}
-    single = ("commands", "layers", "compiled", "profiles", "score-speed")
+    single = ("commands", "layers", "compiled", "profiles", "reused-noise", "score-speed")
     return results | {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in single}
 
 
