@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +102,13 @@ def test_an_empty_folder_that_a_kill_left_is_no_obstacle(digits, tmp_path: Path)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".lock").touch()
     assert cf.train("vae", out=tmp_path / "run", epochs=1, **small(digits)).log
+
+
+def test_training_does_not_import_pytorchs_compiler(tmp_path: Path) -> None:
+    """torch._dynamo takes most of a second and 75 MiB, and torch.optim imports it when it is first used."""
+    train = "cf.train('gan', numpy.zeros((128, 1, 28, 28), 'u1'), out=sys.argv[1], epochs=1, quiet=True)"
+    code = f"import sys, numpy, counterfeit as cf; {train}; sys.exit('torch._dynamo' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=True)
 
 
 def test_a_checkpoint_of_another_form_is_refused() -> None:

@@ -13,7 +13,7 @@ class Adam:
 
     It is PyTorch's fused kernel, an operator that PyTorch keeps private, without what torch.optim does around it for
     parameter groups, hooks and parameters that some steps leave out: nothing here has these, and in steps of a few
-    milliseconds they take their share.
+    milliseconds they take their share. The first use of torch.optim also imports PyTorch's compiler.
 
     Attributes:
         parameters: what it updates, all in every step.
