@@ -53,7 +53,7 @@ def measure(model: str, data: str, home: Path) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=list(RECIPES))
+    parser.add_argument("--models", nargs="+", default=[name for name in RECIPES if not name.endswith("-tuned")])
     parser.add_argument("--data", nargs="+", default=["mnist", "cifar10"])
     args = parser.parse_args()
     rows = []
