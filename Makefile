@@ -75,9 +75,11 @@ tuned: $(STAMP)  ## the recipes that a search found, over the seeds of the seed 
 
 memory: $(STAMP)  ## memory and time against the number of images in a folder, 10,000 to 200,000
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/publish.py
 
 pairs: $(STAMP)  ## all models on mnist and cifar10, one epoch each: images/s and peak memory
 	$(BIN)/python benchmarks/pairs.py
+	$(BIN)/python benchmarks/publish.py
 
 torture: $(STAMP)  ## kill -9 a training run at 20 random moments; every resumed run must end bit-equal
 	$(BIN)/pytest tests/test_kill.py -m torture -rP

@@ -129,23 +129,69 @@ def a_million(row: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def markdown(rows: list[dict[str, Any]]) -> str:
-    """The table of docs/scaling.md."""
-    names = ("convert", "open", "train", "score")
-    head = [
-        "images",
-        "conversion, s",
-        "cache, MiB",
-        "opening, s",
-        "first batch, ms",
-        *(f"{n}, peak MiB" for n in names),
+def points(found: dict[str, Any]) -> list[list[str]]:
+    """The table of docs/scaling.md: its head, and a line a number of images."""
+    names = {"convert": "conversion", "open": "opening", "train": "training", "score": "scoring"}
+    lines = [
+        [
+            "images",
+            "conversion, s",
+            "cache, MiB",
+            "opening, s",
+            "first batch, ms",
+            *(f"{said}, peak MiB" for said in names.values()),
+        ]
     ]
-    lines = [head, ["---"] * len(head)]
-    for row in rows:
+    for row in found["rows"]:
         times = [f"{row['convert']['seconds']:.1f}", f"{row['disk_mib']['cache']:.0f}", f"{row['open']['seconds']:.2f}"]
         first = f"{row['open']['first_batch_s'] * 1000:.0f}"
         lines.append([f"{row['n']:,}", *times, first, *(f"{row[name]['peak_mib']:,}" for name in names)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return lines
+
+
+def million(found: dict[str, Any]) -> list[list[str]]:
+    """What a million images cost, with the arithmetic."""
+    first, last, costs = found["rows"][0], found["rows"][-1], found["a_million"]
+    scaled, more = f"/ {last['n']:,} x 1,000,000", last["n"] - first["n"]
+    began, ended = (row["train"]["seconds"] for row in (first, last))
+    least, grown = first["convert"]["peak_mib"], last["convert"]["peak_mib"] - first["convert"]["peak_mib"]
+    beyond, beyond_first = 1_000_000 - last["n"], 1_000_000 - first["n"]
+    training = last["train"]["peak_mib"]
+    disk = last["disk_mib"]
+    return [
+        ["what", "arithmetic", ""],
+        ["conversion, once", f"{last['convert']['seconds']} s {scaled}", f"{costs['convert_s']} s"],
+        [
+            "disk: the cache",
+            f"{disk['cache']} MiB {scaled} (3,072 bytes of pixels and 8 of label an image)",
+            f"{costs['cache_gib']} GiB",
+        ],
+        [
+            "disk: the PNG files themselves",
+            f"{disk['files']} MiB {scaled} (one block of 4 KiB each)",
+            f"{costs['files_gib']} GiB",
+        ],
+        [
+            "opening, each time: the name, length and time of every file",
+            f"{last['open']['seconds']} s {scaled}",
+            f"{costs['open_s']} s",
+        ],
+        [
+            "an epoch of `vae`",
+            f"({ended} s − {began} s) / {more:,} x 1,000,000",
+            f"{(ended - began) / more * 1_000_000:.0f} s",
+        ],
+        [
+            "memory of conversion",
+            f"{least} MiB + {grown} MiB / {more:,} x {beyond_first:,}",
+            f"{least + grown / more * beyond_first:.0f} MiB",
+        ],
+        [
+            "memory of training",
+            f"{training} MiB + an epoch's order, 8 bytes x {beyond:,} more images",
+            f"{training + beyond * 8 / 2**20:.0f} MiB",
+        ],
+    ]
 
 
 def main() -> None:
@@ -161,7 +207,7 @@ def main() -> None:
             print(json.dumps(rows[-1]), flush=True)
             computed = a_million(rows[-1])
             write_json(args.out, {"rows": rows, "a_million": computed, "made_by": provenance(torch.device("cpu"))})
-    print(f"{markdown(rows)}\n\na million, computed from the last row: {computed}")
+    print(f"a million, computed from the last row: {computed}")
 
 
 if __name__ == "__main__":

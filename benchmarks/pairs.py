@@ -21,6 +21,7 @@ import torch
 from counterfeit.files import write_json
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import provenance
+from publish import TUNED
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -53,7 +54,7 @@ def measure(model: str, data: str, home: Path) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=[name for name in RECIPES if not name.endswith("-tuned")])
+    parser.add_argument("--models", nargs="+", default=[name for name in RECIPES if not name.endswith(TUNED)])
     parser.add_argument("--data", nargs="+", default=["mnist", "cifar10"])
     args = parser.parse_args()
     rows = []

@@ -1,4 +1,4 @@
-"""Put measured figures into README.md, docs/models and docs/performance.md: none there is typed by hand.
+"""Put measured figures into README.md and the pages of docs that hold such blocks: none of those is typed by hand.
 
     counterfeit compare benchmarks/grids/seed.toml
     python benchmarks/publish.py [--comparison runs/seed/comparison.json]
@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import memory
 from counterfeit.files import write_json
 from counterfeit.words import number, plus_minus
 
@@ -28,7 +29,10 @@ RESULTS = ROOT / "benchmarks/results"
 GRIDS = ("seed", "tuned")  # of benchmarks/grids
 TUNED = "-tuned"  # ends the names of recipes that the search found
 PICTURES = ROOT / "docs/images/models"
-PAGES = [ROOT / "README.md", ROOT / "docs/performance.md", *sorted((ROOT / "docs/models").glob("*.md"))]
+PAGES = [
+    *(ROOT / page for page in ("README.md", "docs/performance.md", "docs/scaling.md")),
+    *sorted((ROOT / "docs/models").glob("*.md")),
+]
 SHOWN = ("FID", "KID", "IS", "Precision", "Recall", "Density", "Coverage")
 BLOCK = re.compile(r"(<!-- figures: (\w+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -201,6 +205,23 @@ def over_seeds(values: list[float]) -> str:
     return plus_minus({"mean": statistics.mean(values), "std": std})
 
 
+def of_pairs(results: Json, which: str) -> str:
+    """Speed and memory of an epoch of every model, the data sets side by side."""
+    by = {(row["model"], row["data"]): row for row in results["pairs"]["rows"]}
+    data = list(dict.fromkeys(name for _, name in by))
+    lines = [["model", *(head for name in data for head in (f"{name}, images/s", "peak memory, MiB"))]]
+    for model in dict.fromkeys(model for model, _ in by):
+        rows = [by[model, name] for name in data]
+        cells = [f"{row[key]:,}" for row in rows for key in ("images_per_s", "peak_memory_mib")]
+        lines.append([f"`{model}`", *cells])
+    return markdown(lines)
+
+
+def of_memory(results: Json, which: str) -> str:
+    """A folder against the number of its images, or what a million would cost."""
+    return markdown({"points": memory.points, "million": memory.million}[which](results["memory"]))
+
+
 def of_scoring(results: Json, which: str) -> str:
     """Our score command beside torch-fidelity's."""
     said = {"new": "everything to be computed", "cached": "real images in both caches"}
@@ -246,6 +267,8 @@ KINDS: dict[str, Callable[[Json, str], str]] = {
     "quality": of_quality,
     "losses": of_losses,
     "reuse": of_reuse,
+    "pairs": of_pairs,
+    "memory": of_memory,
     "scoring": of_scoring,
 }
 
@@ -256,7 +279,7 @@ def read() -> Json:
     results["search"] = {path.stem: json.loads(path.read_text()) for path in (RESULTS / "search").glob("*.json")}
     results["speed"] = {"mnist": json.loads((RESULTS / "speed-mnist.json").read_text())}
     results["quality"] = {"mnist": json.loads((RESULTS / "quality-mnist.json").read_text())}
-    single = ("commands", "layers", "compiled", "profiles", "reused-noise", "score-speed")
+    single = ("commands", "layers", "compiled", "memory", "pairs", "profiles", "reused-noise", "score-speed")
     return results | {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in single}
 
 

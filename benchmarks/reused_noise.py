@@ -58,7 +58,9 @@ def compare(name: str, images: cf.ImageSet, warm_up: int, epochs: int) -> dict[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["gan", "lsgan"])
+    parser.add_argument(
+        "--models", nargs="+", default=["gan", "lsgan"], choices=["gan", "lsgan"], help="without batch norm"
+    )
     parser.add_argument("--warm-up", type=int, default=6, help="epochs before")
     parser.add_argument("--epochs", type=int, default=2)
     args = parser.parse_args()

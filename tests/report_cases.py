@@ -1,9 +1,10 @@
-"""Comparisons as `comparison.compare.comparison_of` gives them, with made-up numbers, and pictures of one colour."""
+"""Made-up comparisons as `comparison.compare.comparison_of` gives them, one-colour pictures, a reader of pages."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from html.parser import HTMLParser
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -182,3 +183,37 @@ def draw_pictures(whole: Json, folder: Path, size: tuple[int, int] = (200, 100))
                 Image.frombytes("RGB", size, rng.randbytes(3 * size[0] * size[1])).save(file)
                 found.setdefault(path, {})[kind] = file
     return found
+
+
+VOID = {"meta", "link", "img", "br"}
+
+
+class Page(HTMLParser):
+    """Reads a page and remembers its elements; raises where tags do not close in the order in which they opened."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.elements if name == tag]

@@ -32,7 +32,9 @@ def test_every_model_has_its_figures() -> None:
     assert blocks == wanted | {
         ("commands", "all"),
         ("commands", "samples"),
-        *((kind, "all") for kind in ("layers", "compiled", "profiles", "reuse", "scoring")),
+        ("memory", "points"),
+        ("memory", "million"),
+        *((kind, "all") for kind in ("layers", "compiled", "pairs", "profiles", "reuse", "scoring")),
     }
 
 

@@ -1,4 +1,4 @@
-"""The report: whole, self-contained HTML whatever a comparison lacks; pictures of runs of every model."""
+"""The report: whole, self-contained HTML whatever a comparison lacks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -15,48 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import counterfeit as cf
-from counterfeit import detectors, words
-from counterfeit.comparison.pictures import draw, of_comparison, paths
-from counterfeit.comparison.sheets import Sheets
+from counterfeit import words
 from counterfeit.recipes import RECIPES
 from counterfeit.report import render
 from counterfeit.report.embed import embed
 from counterfeit.report.svg import Style
-from report_cases import comparison, draw_pictures
-
-VOID = {"meta", "link", "img", "br"}
-
-
-class Page(HTMLParser):
-    """Reads a page and remembers its elements; raises where tags do not close in the order in which they opened."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] not in ("style", "script"):
-            self.text += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attrs for name, attrs in self.elements if name == tag]
+from report_cases import Page, comparison, draw_pictures
 
 
 def checked(whole: dict[str, Any], drawn: dict[str, dict[str, Path]] | None = None) -> Page:
@@ -235,85 +198,3 @@ def test_pictures_shrink_to_the_room_there_is_and_damaged_ones_are_told(tmp_path
         assert len(faults) == 1 and str(bad) in faults[0]
     shown, faults = embed(files, 1000)
     assert not shown and "too large" in faults[0]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, test_cache: Path) -> dict[str, cf.Run]:
-    """A run of every model, of one epoch over 600 digits in a file."""
-    home = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
-        digits = cf.load_data("mnist5k")
-        np.savez(home / "digits.npz", images=digits.images[::8][:600], labels=digits.labels[::8][:600])
-        quick = {"data": home / "digits.npz", "epochs": 1, "encoder_width": 16, "decoder_width": 16, "quiet": True}
-        return {model: cf.train(model, out=home / model, **quick) for model in RECIPES}
-
-
-def pixels(file: Path) -> np.ndarray:
-    with Image.open(file) as image:
-        return np.asarray(image)
-
-
-@pytest.mark.parametrize("model", list(RECIPES))
-def test_pictures_suit_the_model_and_are_drawn_once(trained: dict[str, cf.Run], model: str) -> None:
-    run = trained[model]
-    found = paths(run, draw(run))
-    expected = {"samples", "interpolation", "nearest", "random", "real"}
-    expected |= {"reconstructions"} if RECIPES[model].family != "gan" else set()
-    expected |= {"classes"} if RECIPES[model].conditional else set()
-    assert found.keys() == expected
-    for file in found.values():
-        with Image.open(file) as image:
-            assert image.mode == "L" and image.width == 10 * 29 + 1 and file.parent == run.folder.samples / "report"
-    # The first samples are those that `sample` gives, and the same in both pictures.
-    sheet, below = (pixels(found[kind]) for kind in ("samples", "random"))
-    np.testing.assert_array_equal(sheet[1:29, 1:29], run.sample(50, seed=0)[0, 0])
-    np.testing.assert_array_equal(sheet[:29], below[:29])
-    before = {kind: file.stat().st_mtime_ns for kind, file in found.items()}
-    assert {kind: file.stat().st_mtime_ns for kind, file in paths(run, draw(run)).items()} == before
-
-
-def test_an_array_has_pictures_of_what_needs_no_real_images(
-    digits: tuple[np.ndarray, np.ndarray], tmp_path: Path
-) -> None:
-    images, labels = digits
-    run = cf.train("cvae", data=images, labels=labels, epochs=1, out=tmp_path / "run", quiet=True, latent=2)
-    drawn = draw(run)
-    assert drawn.files.keys() == {"samples", "classes"}
-    assert all("array" in sentence and str(run.path) in sentence for sentence in drawn.left_out)
-    whole = {"tables": [{"rows": [{"runs": [str(run.path)]}, {"runs": [str(tmp_path / "none")]}]}]}
-    with of_comparison(whole) as (found, notes):
-        assert found[str(run.path)].keys() == {"samples", "classes"}
-    assert any("holds no run" in note for note in notes) and any("array" in note for note in notes)
-
-
-def test_the_verb_scores_what_has_no_score_and_writes_the_page(
-    trained: dict[str, cf.Run], command: Callable[..., Any], tmp_path: Path
-) -> None:
-    out = tmp_path / "new" / "page.html"
-    done = command("report", trained["gan"].path, trained["vae"].path, "--out", out, "-n", 200, "--metrics", "fid,is")
-    assert done.code == 0 and done.out.strip() == str(out)
-    text = Page(out.read_text()).text
-    assert "FID" in text and str(trained["vae"].path) in text
-    for words_, told in (
-        ([], "nothing to compare"),
-        ([tmp_path], "holds no run"),
-        ([trained["gan"].path, "--out", tmp_path], "--out"),
-    ):
-        wrong = command("report", *words_)
-        assert wrong.code == 2 and told in wrong.err and wrong.err.count("\n") == 1
-
-
-def test_of_very_many_training_images_the_nearest_is_sought_in_a_seeded_choice(
-    trained: dict[str, cf.Run], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("counterfeit.scoring.images.MOST_REAL", 200)
-    sheets = Sheets(trained["vae"])
-    _, _, found = sheets.neighbours
-    assert "nearest are sought among 200 of its 600 images, a seeded choice" in capsys.readouterr().err
-    images = cf.load_data("mnist5k").images[::8][:600]
-    chosen = images[np.sort(np.random.default_rng(0).permutation(600)[:200])]
-    detector = detectors.load("fashion-cnn", device="cpu")
-    of_samples, of_chosen = (detector(some).features.astype(float) for some in (sheets.samples[:50], chosen))
-    nearest = ((of_samples[:, None] - of_chosen) ** 2).sum(axis=2).argmin(axis=1)
-    assert np.array_equal(found[:50], chosen[nearest])
