@@ -15,6 +15,8 @@ from counterfeit import binarise, generate
 from counterfeit import data as datasets
 from counterfeit.config import Config, ScoreConfig
 from counterfeit.data import ImageSet
+from counterfeit.data.class_names import numbers
+from counterfeit.data.form import form_at
 from counterfeit.device import pick_device
 from counterfeit.errors import InputError, RunError
 from counterfeit.likelihood import Likelihood, bounded, likelihood
@@ -28,14 +30,15 @@ from counterfeit.scoring.cas import Labelled, cas
 from counterfeit.scoring.images import BATCH, subset
 from counterfeit.scoring.receipt import made_here, of_set
 
-Labels = int | Sequence[int] | np.ndarray | None
+Labels = int | str | Sequence[int | str] | np.ndarray | None
 
 
 class Run:
     """A run folder, opened: everything it needs is in the folder.
 
-    Images are uint8 (N, C, H, W) numpy arrays; latent vectors float32 (N, Z); labels integers, one for all images or
-    one an image. The weights are the moving average where the run kept one (`--ema`), else the last checkpoint's own.
+    Images are uint8 (N, C, H, W) numpy arrays; latent vectors float32 (N, Z); labels numbers or names of classes, one
+    for all images or one an image. The weights are the moving average where the run kept one (`--ema`), else the last
+    checkpoint's own.
 
     Attributes:
         path: the folder.
@@ -99,8 +102,12 @@ class Run:
         return generate.samples(self.model, n, seed, self.labels(n, labels), batch_size)
 
     def labels(self, n: int, labels: Labels = None) -> np.ndarray | None:
-        """The labels that `sample` uses for n images: int64 (n,), or None for a model without labels."""
-        return generate.labels_for(self.model, n, labels)
+        """The labels that `sample` uses for n images: int64 (n,), or None for a model without labels.
+
+        A label is a class's number, or its name, which goes before a number: "7" is the class named 7 if there is one.
+        """
+        wanted: Any = numbers(self.data.classes, labels) if self.model.classes else labels
+        return generate.labels_for(self.model, n, wanted)
 
     def noise(self, n: int, *, seed: int = 0) -> np.ndarray:
         """Latent vectors as `sample` draws them."""
@@ -143,7 +150,7 @@ class Run:
         `scorer`, from `judge.prepared`, saves reading the real images' features again for every run.
         """
         config = ScoreConfig.of({"real": real, **settings})
-        scorer = scorer or judge.prepared(config, self.config)
+        scorer = scorer or judge.prepared(config, self.config, self.data.shape)
         result = judge.score(self._drawn(), config, self.config, scorer)
         return scorer.group.by_first(partial(self._keep, result, result.receipt["detector"]["name"], config))
 
@@ -152,9 +159,10 @@ class Run:
         config = ScoreConfig.of({"device": self.device, "real": real, "n": n, **settings})
         if not self.model.classes:
             raise InputError(f"{self.path} is a run of {self.model_name}, whose images have no labels: train a cvae")
-        test, train, _ = judge.real_images(config, self.config)
-        of = self.data
-        fakes = Labelled(self._drawn(), lambda n, seed: np.asarray(self.labels(n)), of.classes, of.shape, of.digest)
+        test, train, _ = judge.real_sides(judge.real_images(config, self.config), config.size, self.data.shape)
+        images, of = self._drawn().at_size(config.size), self.data
+        assert images.shape is not None
+        fakes = Labelled(images, lambda n, seed: np.asarray(self.labels(n)), of.classes, images.shape, of.digest)
         return self._keep(cas(fakes, test, train, config), "cas", config)
 
     def _drawn(self) -> Images:
@@ -163,7 +171,8 @@ class Run:
         def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
             return generate.samples(self.model, n, seed, self.labels(n), BATCH, group)
 
-        return Images(self.name, None, draw, self.weights_sha256, self.labels, self.data.shape)
+        shape = self.data.shape
+        return Images(self.name, None, draw, self.weights_sha256, self.labels, shape, form_at(shape))
 
     def _keep(self, score: Score, by: str, config: ScoreConfig) -> Score:
         of = score.receipt["real"]

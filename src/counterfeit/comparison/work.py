@@ -22,6 +22,7 @@ from counterfeit.comparison.collect import record
 from counterfeit.comparison.grid import Member
 from counterfeit.config import ScoreConfig
 from counterfeit.console import say
+from counterfeit.data.form import form_at
 from counterfeit.errors import InputError, RunError
 from counterfeit.fitting import fitting
 from counterfeit.metrics import METRICS
@@ -121,9 +122,9 @@ class Worker:
             raise RunError(f"{folder} is not finished: counterfeit train {member.model} --out {folder} --resume")
 
     def _scorer(self, run: Run) -> Scorer:
-        of = (run.config.data, run.config.size, run.config.skip_bad)
+        of = (run.config.data, run.config.size, run.config.skip_bad, run.data.shape)
         if of not in self._scorers:
-            self._scorers[of] = judge.prepared(self.order.score, run.config)
+            self._scorers[of] = judge.prepared(self.order.score, run.config, run.data.shape)
         return self._scorers[of]
 
 
@@ -153,7 +154,8 @@ def kept_score(run: Run, config: ScoreConfig, scorer: Scorer) -> Json | None:
     labels = [f"{label}[{scorer.detector.name}]" for name in names for label in METRICS[name].labels]
     if scorer.detector.weights_sha256 is None:  # a function of the user's: nobody knows whether it is still the same
         return None
-    drawn = {"n": config.n, "seed": config.seed, "repeats": config.repeats, "digest": run.weights_sha256}
+    form = form_at(run.data.shape, config.size)
+    drawn = {"n": config.n, "seed": config.seed, "repeats": config.repeats, "digest": run.weights_sha256, "form": form}
     wanted = {**scorer.against(config.n, config.seed), **drawn}
     for path in sorted((run.path / "scores").glob("*.json")):
         try:

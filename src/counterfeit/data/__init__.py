@@ -14,16 +14,16 @@ from counterfeit.data import cifar10, fashion_mnist, mnist, mnist5k  # noqa: F40
 from counterfeit.data.arrays import from_array, from_npz
 from counterfeit.data.batches import epoch_order
 from counterfeit.data.cache import cache_dir
-from counterfeit.data.folder import load_folder
+from counterfeit.data.folder import NATIVE, Size, load_folder
 from counterfeit.data.image_set import ImageSet
 from counterfeit.data.named import DATASETS, DataSet, load_named
 from counterfeit.errors import DataError
 
-__all__ = ["DATASETS", "DataSet", "ImageSet", "cache_dir", "epoch_order", "load", "splits"]
+__all__ = ["DATASETS", "NATIVE", "DataSet", "ImageSet", "cache_dir", "epoch_order", "load", "splits"]
 
 
 def load(
-    source: Any, split: str = "train", *, labels: Any | None = None, size: int | None = None, skip_bad: bool = False
+    source: Any, split: str = "train", *, labels: Any | None = None, size: Size = None, skip_bad: bool = False
 ) -> ImageSet:
     """A split of a data set, whatever it comes from.
 
@@ -33,7 +33,8 @@ def load(
             folder of that name; "./mnist" is the folder.
         split: one of `splits(source)`.
         labels: integers (N,) for an array; nothing else takes them.
-        size: height and width, 8 to 1024 pixels, to which a folder's images are scaled; nothing else takes it.
+        size: height and width, 8 to 1024 pixels, to which a folder's images are scaled, 64 by default; nothing else
+            takes it. "native" takes images as they are: a folder's where all its files are of one size.
         skip_bad: leave out a folder's unusable files instead of raising; nothing else takes it.
 
     Raises:
@@ -44,7 +45,7 @@ def load(
     what = name or str(path or "an array")
     if labels is not None and (name or path):
         raise DataError(f"labels go only with an array, and {what} is none")
-    if (size is not None or skip_bad) and not (path and path.is_dir()):
+    if (size not in (None, NATIVE) or skip_bad) and not (path and path.is_dir()):
         raise DataError(f"size and skip_bad go only with a folder of images, and {what} is none")
     if name:
         return load_named(DATASETS[name], split)

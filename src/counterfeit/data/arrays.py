@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,24 @@ from counterfeit.data.image_set import SMALLEST_SIDE, ImageSet, content_digest
 from counterfeit.errors import DataError
 
 MOST_CLASSES = 1 << 16
+NAME = 4 * 255  # bytes of the longest name, 4 to a character
 
 
-def from_array(images: Any, labels: Any | None = None, *, name: str = "array", where: str = "the array") -> ImageSet:
+def from_array(
+    images: Any,
+    labels: Any | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    name: str = "array",
+    where: str = "the array",
+) -> ImageSet:
     """Images, numpy array or torch tensor (on any device), as a data set with one split, "train".
 
     Args:
         images: uint8 (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3, H and W at least 8. Not copied where it is
             (N, C, H, W) and contiguous already.
-        labels: integers (N,) from 0 up, or None. The classes are "0" to the largest label.
+        labels: integers (N,) from 0 up, or None.
+        classes: the classes' names, in label order; by default "0" to the largest label.
         name: for ImageSet.name.
         where: for messages.
 
@@ -33,12 +43,15 @@ def from_array(images: Any, labels: Any | None = None, *, name: str = "array", w
     if labels is None:
         return ImageSet(name, "train", pixels, None, (), content_digest(pixels, None))
     numbers = _labels(labels, len(pixels), where)
-    classes = tuple(str(label) for label in range(int(numbers.max()) + 1))
-    return ImageSet(name, "train", pixels, numbers, classes, content_digest(pixels, numbers))
+    most = int(numbers.max())
+    if classes is not None and most >= len(classes):
+        raise DataError(f"{where} has the label {most} and names for {len(classes):,} classes; name them all, or none")
+    names = tuple(classes or map(str, range(most + 1)))
+    return ImageSet(name, "train", pixels, numbers, names, content_digest(pixels, numbers))
 
 
 def from_npz(path: Path) -> ImageSet:
-    """The `images` and, where there are any, the `labels` of an .npz file, as `from_array` takes them.
+    """The `images` and, where there are any, the `labels` and the names `classes` of an .npz file; see `from_array`.
 
     Raises DataError, naming the file, also for a file that is no .npz, lacks `images` or holds pickled objects.
     """
@@ -50,13 +63,37 @@ def from_npz(path: Path) -> ImageSet:
             if "images" not in arrays:
                 raise DataError(f"{path} has no array 'images', only {', '.join(arrays) or 'nothing'}")
             images, labels = arrays["images"], arrays["labels"] if "labels" in arrays else None
+        classes = _classes(path) if labels is not None else None
     except DataError:
         raise
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         pickled = "allow_pickle" in str(error)
         fault = "it holds pickled objects or is no .npz file" if pickled else str(error) or type(error).__name__
         raise DataError(f"{path} cannot be read as .npz ({fault}); save it again by np.savez") from error
-    return from_array(images, labels, name=str(path), where=str(path))
+    return from_array(images, labels, classes=classes, name=str(path), where=str(path))
+
+
+def _classes(path: Path) -> list[str] | None:
+    """The names `classes`, if there are any. Their number and length are checked before room is made for them."""
+    with zipfile.ZipFile(path) as arrays:
+        if "classes.npy" not in arrays.namelist():
+            return None
+        with arrays.open("classes.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, kind = read(file)
+            if not (kind.kind == "U" and len(shape) == 1 and 0 < shape[0] <= MOST_CLASSES and kind.itemsize <= NAME):
+                raise DataError(
+                    f"{path} has an array 'classes' of {kind} {shape}; it holds the names of up to {MOST_CLASSES:,} "
+                    f"classes, each of up to {NAME // 4} characters"
+                )
+            file.seek(0)
+            names: list[str] = np.lib.format.read_array(file, allow_pickle=False).tolist()
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1 or "" in names:
+        fault = f"the name {name!r} {times} times" if times > 1 else "an empty name"
+        raise DataError(f"{path} has in its array 'classes' {fault}; every class needs a name of its own")
+    return names
 
 
 def as_nchw(array: np.ndarray, where: str) -> np.ndarray:

@@ -12,24 +12,27 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from counterfeit.console import progress, say
 from counterfeit.data.cache import cache_dir, locked
+from counterfeit.data.class_names import in_order
 from counterfeit.data.image_set import SMALLEST_SIDE, ImageSet, content_digest
 from counterfeit.data.picture import EXTENSIONS, BadPicture, decode, examine
 from counterfeit.errors import DataError, InputError
 
-VERSION = 1  # of the conversion: a change of what comes out of the same files needs a new number
+VERSION = 2  # of the conversion: a change of what comes out of the same files needs a new number
 SIZES = range(SMALLEST_SIDE, 1025)  # pixels
 DEFAULT_SIZE = 64
+NATIVE: Literal["native"] = "native"  # the size that all files have
+Size = int | Literal["native"] | None
 THREADS = 4  # Pillow decodes and scales outside the interpreter's lock; each holds one full-size image
 CHUNK = 64  # images decoded before they are written
 
@@ -46,7 +49,7 @@ class Entry(NamedTuple):
     mtime_ns: int
 
 
-def load_folder(root: Path, *, size: int | None = None, skip_bad: bool = False) -> ImageSet:
+def load_folder(root: Path, *, size: Size = None, skip_bad: bool = False) -> ImageSet:
     """Every image below `root`, each the centred square scaled to `size`, in the order of their paths.
 
     The files may be nested as they please, of mixed sizes and modes. Hidden files, and those without an image's
@@ -56,15 +59,16 @@ def load_folder(root: Path, *, size: int | None = None, skip_bad: bool = False) 
 
     Args:
         size: height and width in pixels, 8 to 1024; by default 64, or the smallest image's shorter
-            side if that is less.
+            side if that is less. NATIVE takes the images as they are, square or not, where all are of one size.
         skip_bad: leave out, and name, the files that cannot be used, instead of refusing the folder.
 
     Raises:
         InputError: `size` out of range.
-        DataError: no images, or a bad one: damaged, empty, a shorter side under 8 pixels, a longer side over 8 times
-            the shorter, more than 89 million pixels, or pixels of unknown range.
+        DataError: no images, or of several sizes where NATIVE is asked for, or a bad one: damaged, empty, a shorter
+            side under 8 pixels, a longer side over 8 times the shorter, more than 89 million pixels, or pixels of
+            unknown range.
     """
-    if size is not None and (not isinstance(size, int) or size not in SIZES):
+    if size not in (None, NATIVE) and (not isinstance(size, int) or size not in SIZES):
         raise InputError(f"size is {size}; it is a whole number of pixels, {SIZES[0]} to {SIZES[-1]}")
     key, files = _key(root, size, skip_bad)
     made = cache_dir() / "folders" / key
@@ -122,7 +126,7 @@ def _is_folder(found: os.DirEntry[str]) -> bool:
         return False
 
 
-def _key(root: Path, size: int | None, skip_bad: bool) -> tuple[str, int]:
+def _key(root: Path, size: Size, skip_bad: bool) -> tuple[str, int]:
     """What the conversion is kept under, and how many image files there are. DataError where there are none."""
     digest = hashlib.sha256(json.dumps([VERSION, size, skip_bad]).encode())
     files = 0
@@ -141,7 +145,8 @@ def _open(made: Path, root: Path) -> ImageSet:
     labels = np.load(made / "labels.npy") if about["classes"] else None
     if about["left_out"]:
         say(f"{root}: bad files left out: {len(about['left_out']):,}: {_some(about['left_out'])}")
-    return ImageSet(str(root), "train", images, labels, tuple(about["classes"]), about["digest"])
+    sizes = tuple((height, width) for height, width in about["sizes"])
+    return ImageSet(str(root), "train", images, labels, tuple(about["classes"]), about["digest"], sizes)
 
 
 def _some(bad: dict[str, str]) -> str:
@@ -150,7 +155,7 @@ def _some(bad: dict[str, str]) -> str:
     return ", ".join(f"{name} ({bad[name]})" for name in names[:3]) + (", …" if len(names) > 3 else "")
 
 
-def _make(made: Path, root: Path, files: int, size: int | None, skip_bad: bool) -> None:
+def _make(made: Path, root: Path, files: int, size: Size, skip_bad: bool) -> None:
     """Convert the files and put the result, complete, at `made`."""
     work = made.with_suffix(".making")
     shutil.rmtree(work, ignore_errors=True)  # left by a process that was killed
@@ -159,14 +164,14 @@ def _make(made: Path, root: Path, files: int, size: int | None, skip_bad: bool) 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's: on metadata, and on sizes that `examine` refuses by itself
-            folders, several = _convert(work / "images.npy", root, files, size, bad if skip_bad else None)
+            folders, several, sizes = _convert(work / "images.npy", root, files, size, bad if skip_bad else None)
         if _key(root, size, skip_bad) != (made.name, files):
             raise DataError(f"{root} was changed while it was converted; run the command again")
         images = np.load(work / "images.npy", mmap_mode="r")
         labels, classes = _labels(folders)
         if labels is not None:
             np.save(work / "labels.npy", labels)
-        about = {"digest": content_digest(images, labels), "classes": classes, "left_out": bad}
+        about = {"digest": content_digest(images, labels), "classes": classes, "left_out": bad, "sizes": sizes}
         (work / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
         os.replace(work, made)
     finally:
@@ -179,30 +184,56 @@ def _make(made: Path, root: Path, files: int, size: int | None, skip_bad: bool) 
         say(f"{root}: files that hold several frames: {several:,}; the first frame of each is used")
 
 
-def _convert(path: Path, root: Path, files: int, size: int | None, bad: dict[str, str] | None) -> tuple[list[str], int]:
-    """Write the images as .npy; returns the subfolder of `root` that each lies in, "" for none, and how many files
-    hold several frames."""
+def _convert(
+    path: Path, root: Path, files: int, size: Size, bad: dict[str, str] | None
+) -> tuple[list[str], int, list[tuple[int, int]]]:
+    """Write the images as .npy; returns the subfolder of `root` that each lies in, "" for none, how many files hold
+    several frames, and the (height, width) that all have or the smallest and the largest one."""
     while True:
-        good, least, grey, several = 0, DEFAULT_SIZE, True, 0
+        good, sizes, grey, several = 0, list[tuple[int, int]](), True, 0
         for _, header in _each(examine, root, files, f"{root}: examining {files:,} files", bad):
-            good, least, grey = good + 1, min(least, header.side), grey and header.grey
+            good, sizes, grey = good + 1, _extremes([*sizes, header.size]), grey and header.grey
             several += header.several_frames
         if not good:
             raise DataError(f"{root}: none of its {files:,} image files can be used: {_some(bad or {})}")
-        side, channels, known = size or least, 1 if grey else 3, len(bad or ())
-        what = f"{root}: converting {good:,} images to {side}x{side}"
+        channels, known = 1 if grey else 3, len(bad or ())
+        side = None if size == NATIVE else size or min(DEFAULT_SIZE, *sizes[0])
+        height, width = (side, side) if side else _only(sizes, root)
+        what = f"{root}: converting {good:,} images to {height}x{width}"
         folders = []
         with path.open("wb") as file:
-            shape = (good, channels, side, side)
+            shape = (good, channels, height, width)
             np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
             for entry, image in _each(partial(decode, size=side, channels=channels), root, good, what, bad):
+                if image.shape != shape[1:]:  # turned by EXIF
+                    _only([(height, width), image.shape[1:]], root)
                 file.write(image.tobytes())
                 folders.append(sys.intern(entry.name.rpartition("/")[0].partition("/")[0]))
             file.flush()
             os.fsync(file.fileno())
         if len(bad or ()) == known:
-            return folders, several
+            return folders, several, sizes
         # Some were bad beyond their header. They must not decide the size or the channels, so it is done anew.
+
+
+def _extremes(sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The smallest and the largest (height, width), by the shorter side; one where they are equal."""
+    least, most = (pick(sizes, key=lambda size: (*sorted(size), size)) for pick in (min, max))
+    return [least] if least == most else [least, most]
+
+
+def _only(sizes: Sequence[tuple[int, int]], root: Path) -> tuple[int, int]:
+    """The size that all have. Raises DataError where there are several, or one that is too large to keep."""
+    if len(sizes) > 1:
+        (h, w), (height, width) = sizes
+        fault = f"its images are of several sizes, {h}x{w} to {height}x{width}"
+    elif max(sizes[0]) not in SIZES:
+        fault = (
+            f"its images are of {sizes[0][0]}x{sizes[0][1]}, and are taken as they are up to {SIZES[-1]} pixels only"
+        )
+    else:
+        return sizes[0]
+    raise DataError(f"{root}: {fault}; pass --size {min(*sizes[0], SIZES[-1])}, say, to bring all to one size")
 
 
 def _each(
@@ -235,7 +266,7 @@ def _each(
 
 def _labels(folders: list[str]) -> tuple[np.ndarray | None, list[str]]:
     """int64 (N,) labels and the classes, the subfolders' names; (None, []) where the folder has no such form."""
-    classes = sorted(set(folders))
+    classes = in_order(set(folders))
     if "" in classes or len(classes) < 2:
         return None, []
     numbers = {name: number for number, name in enumerate(classes)}

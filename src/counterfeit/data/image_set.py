@@ -25,6 +25,8 @@ class ImageSet:
         labels: int64 (N,) with values in [0, len(classes)), or None.
         classes: the classes' names, in label order; empty without labels.
         digest: SHA-256 (hex) over shape, pixels and labels: the identity of the content, whatever its source.
+        sizes: (height, width) of a folder's files as stored: one where all are alike, else the smallest's and the
+            largest's; () for what was read as it is.
     """
 
     name: str
@@ -33,6 +35,7 @@ class ImageSet:
     labels: np.ndarray | None
     classes: tuple[str, ...]
     digest: str
+    sizes: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)

@@ -47,6 +47,8 @@ class Detector:
         device: where the network computes.
         block: rows that go through the network at once.
         network: the images of one block on the device -> their features and class probabilities.
+        any_size: whether sets of different sizes may be compared by it, each brought to the network's size from its
+            own, as the literature does; otherwise both have to be of one size.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Detector:
     device: torch.device
     block: int
     network: Network
+    any_size: bool = False
 
     def __call__(self, images: np.ndarray, advance: Callable[[int], object] | None = None) -> Features:
         """Features of images.

@@ -11,12 +11,17 @@ from counterfeit import detectors, processes
 from counterfeit.config import Config, ScoreConfig
 from counterfeit.console import say
 from counterfeit.data import DATASETS, ImageSet
+from counterfeit.data.form import is_grey
 from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS
-from counterfeit.scoring.images import Images, check_form, used
+from counterfeit.processes import Group
+from counterfeit.scoring.images import Images, as_grey, at_size, check_form, generated, used
 from counterfeit.scoring.score import Score
 from counterfeit.scoring.scorer import Scorer
+
+# The real images, those that the floor is drawn from, and those that the model was trained on
+Sets = tuple[ImageSet, ImageSet | None, ImageSet | None]
 
 SMALL = 1000  # features: a detector with fewer is quick enough to look at a whole training set
 
@@ -31,25 +36,43 @@ def score(source: Any, config: ScoreConfig, trained: Config | None = None, score
     Raises:
         InputError: something named is wrong, missing, or does not fit.
     """
-    scorer = scorer or prepared(config, trained)
-    fakes, names = scorer.group.everyone(partial(_checked, source, config, scorer))
+    group = scorer.group if scorer else processes.join(config.device)
+    if scorer is None:  # before the generated images are read: a name that is wrong is said at once
+        sets = group.everyone(partial(real_images, config, trained))
+    if not isinstance(source, Images) and not callable(source):
+        source = group.everyone(partial(generated, source, config.size, config.skip_bad))
+    if scorer is None:
+        scorer = _scorer(config, sets, None if callable(source) else source.shape, group)
+    fakes, names = group.everyone(partial(_checked, source, config, scorer))
     return scorer.score(fakes, names, config.n, config.seed, config.repeats)
 
 
 def _checked(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, list[str]]:
     """What is scored, and the metrics' names."""
-    fakes = source if isinstance(source, Images) else Images.of(source, scorer.real, config.skip_bad)
-    if fakes.shape is not None:
-        check_form(fakes.name, fakes.shape, scorer.real)
+    any_size = scorer.detector.any_size
+    if isinstance(source, Images):
+        fakes = source.at_size(config.size)
+        if fakes.shape is not None:
+            check_form(fakes.name, fakes.shape, scorer.real, any_size)
+    else:
+        fakes = Images.of(source, scorer.real, config.skip_bad, config.size, any_size)
     return fakes, metric_names(config, scorer, fakes.labels(1) is not None)
 
 
-def prepared(config: ScoreConfig, trained: Config | None = None) -> Scorer:
-    """The real images and the detector that are asked for, in each process of a job. Raises InputError as `score`."""
+def prepared(config: ScoreConfig, trained: Config | None = None, shape: tuple[int, int, int] | None = None) -> Scorer:
+    """The real images and the detector that are asked for, in each process of a job. Raises InputError as `score`.
+
+    `shape` is (C, H, W) of what is to be scored, where it is known: see `real_sides`.
+    """
     group = processes.join(config.device)
+    return _scorer(config, group.everyone(partial(real_images, config, trained)), shape, group)
+
+
+def _scorer(config: ScoreConfig, sets: Sets, shape: tuple[int, int, int] | None, group: Group) -> Scorer:
+    """That of the sets of `real_images`."""
 
     def load() -> Scorer:
-        real, other, train = real_images(config, trained)
+        real, other, train = real_sides(sets, config.size, shape)
         if used(real) < len(real):
             say(f"{real.name}: compared with {used(real):,} of its {len(real):,} images, a seeded choice")
         return Scorer(load_detector(config, real), real, other, train, group=group)
@@ -123,7 +146,19 @@ def default_metrics(scorer: Scorer, labelled: bool) -> list[str]:
     ]
 
 
-def real_images(config: ScoreConfig, trained: Config | None) -> tuple[ImageSet, ImageSet | None, ImageSet | None]:
+def real_sides(sets: Sets, size: int | None, shape: tuple[int, int, int] | None) -> Sets:
+    """The sets of `real_images` in the form in which they are compared with generated images (C, H, W).
+
+    They are brought to a size where one is asked for; RGB images that are grey throughout are grey beside grey ones.
+    """
+    there = {one.digest: at_size(one, size) for one in sets if one is not None}
+    if shape and shape[0] == 1 and all(one.shape[0] == 3 and is_grey(one) for one in there.values()):
+        there = {digest: as_grey(one) for digest, one in there.items()}
+    real, other, train = sets
+    return there[real.digest], other and there[other.digest], train and there[train.digest]
+
+
+def real_images(config: ScoreConfig, trained: Config | None) -> Sets:
     """The real images, those that the floor is drawn from, and those that the model was trained on (or None)."""
     wanted = trained.data if config.real is None and trained else config.real
     if wanted is None:
@@ -147,8 +182,11 @@ def split_of(wanted: Any) -> tuple[Any, str]:
 
 
 def folder_options(name: Any, config: ScoreConfig, trained: Config | None) -> dict[str, Any]:
-    """How a folder is read: for a run, as it was for training; nothing else takes options."""
+    """How a folder is read: at the size that is asked for, or for a run as it was for training, or as it is.
+
+    Nothing else takes options.
+    """
     if not isinstance(name, (str, Path)) or name in DATASETS or not Path(name).is_dir():
         return {}
-    size = trained.size if trained and trained.data == str(name) else None
-    return {"size": size, "skip_bad": config.skip_bad or bool(trained and trained.skip_bad)}
+    own = trained.size if trained and trained.data == str(name) else datasets.NATIVE
+    return {"size": config.size or own, "skip_bad": config.skip_bad or bool(trained and trained.skip_bad)}

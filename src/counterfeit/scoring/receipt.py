@@ -7,13 +7,19 @@ from typing import Any
 import torch
 
 from counterfeit.data import ImageSet
+from counterfeit.data.form import form_of
 from counterfeit.runs.provenance import provenance
 from counterfeit.scoring.images import Images, used
 
 
 def of_images(fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
     """Of generated images."""
-    return {"name": fakes.name, "n": n, "seed": seed, "repeats": repeats, "digest": fakes.digest}
+    return {"name": fakes.name, "n": n, "seed": seed, "repeats": repeats, "digest": fakes.digest, "form": fakes.form}
+
+
+def of_real(images: ImageSet) -> dict[str, Any]:
+    """Of the real images that are compared with."""
+    return {**(of_bounded(images) or {}), "form": form_of(images)}
 
 
 def of_set(images: ImageSet | None) -> dict[str, Any] | None:

@@ -144,7 +144,7 @@ class Scorer:
     def against(self, n: int, seed: int) -> dict[str, Any]:
         """What n generated images are measured against and by what: a part of the receipt."""
         return {
-            "real": receipt.of_bounded(self.real),
+            "real": receipt.of_real(self.real),
             "floor": receipt.of_floor(self.other, n, seed),
             "train": receipt.of_bounded(self.train),
             "detector": {
