@@ -213,7 +213,8 @@ def make(options: Options) -> Detector:
     protocol = options.protocol or PROTOCOL
     resize = PROTOCOLS[protocol]
     weights = inception_weights(options.weights, options.any_weights)
-    network = InceptionV3()
+    with Seeded(0):  # values that are replaced at once shall not be drawn from the user's generator
+        network = InceptionV3()
     fill(network, weights)
     network.fold().to(options.device)
     block = 16 if options.device.type == "cpu" else 64
