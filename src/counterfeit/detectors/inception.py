@@ -16,6 +16,7 @@ from counterfeit.detectors.detector import Detector
 from counterfeit.detectors.entry import DETECTORS, Entry, Options, compiled
 from counterfeit.detectors.resize import PROTOCOLS, SIDE
 from counterfeit.detectors.weights import fill, inception_weights
+from counterfeit.nets.initial import Seeded
 
 FEATURES = 2048
 CLASSES = 1008
