@@ -189,10 +189,40 @@ def test_labels_in_terms_of_the_real_classes() -> None:
     assert told("cat dog emu", [1, 0], "cat emu") == [2, 0], "names, as a folder has them"
     assert told("shirt bag boot", [1, 0], "0 2") == [2, 0], "a folder of numbers"
     assert told("0 1 10 11 2", [4], "0 1 10 11 2") == [4]
+    twelve = [str(i) for i in range(12)]
+    by_letter = " ".join(sorted(twelve))
+    assert told(by_letter, [2, 10], " ".join(twelve)) == [4, 2], "the classes 2 and 10 by name, not the third and 11th"
+    assert told(" ".join(twelve), [2, 4], by_letter) == [10, 2]
+    assert told("a/b con é", [0, 1, 2], "%63on a%2Fb é") == [1, 0, 2], "as `sample` spells folders"
+    assert told("%63on con", [0, 1], "%63on con") == [0, 1], "a name as it stands goes before what it may spell"
     with pytest.raises(cf.InputError, match="'emu'"):
         told("cat dog", [0, 1], "cat emu")
     with pytest.raises(cf.InputError, match="label 2, and the real images have 0 to 1"):
         told("cat dog", [0, 2], "0 1 2")
+
+
+def test_what_is_matched_by_number_is_said(parts, capsys) -> None:
+    fakes, _, test = parts
+    named = replace(test, classes=tuple("zero one two three four five six seven eight nine".split()))
+    by_number = cas(Labelled.of_set(fakes), named, None, replace(QUICK, n=50))[NAME]
+    assert "by number: 0 is zero, 1 is one, 2 is two" in capsys.readouterr().err
+    assert by_number.value == cas(Labelled.of_set(fakes), test, None, replace(QUICK, n=50))[NAME].value
+    assert "by number" not in capsys.readouterr().err
+
+
+def test_size_brings_both_sides_to_it_and_the_receipt_says_so(parts, tmp_path: Path) -> None:
+    fakes, _, test = parts
+    few = {"n": 100, "device": "cpu"}
+    np.savez(tmp_path / "small.npz", images=fakes.images[:, :, 4:24, 4:24], labels=fakes.labels)
+    np.savez(tmp_path / "real.npz", images=test.images.repeat(3, axis=1), labels=test.labels)
+    receipt = cf.cas(tmp_path / "small.npz", tmp_path / "real.npz", size=20, **few).receipt
+    assert receipt["real"]["form"]["stored"] == {"sizes": [[28, 28]], "channels": 3}
+    assert receipt["real"]["form"]["compared"] == receipt["generated"]["form"]["compared"]
+    assert receipt["generated"]["form"] == {
+        "stored": {"sizes": [[20, 20]], "channels": 1},
+        "compared": {"size": [20, 20], "channels": 1},
+        "filter": None,
+    }
 
 
 def test_the_recipe_of_a_data_set_and_the_batches_of_few_images() -> None:

@@ -169,8 +169,8 @@ class ScoreConfig:
             )
         if not 0 <= self.seed < 2**31:
             raise InputError(f"--seed is {self.seed}; it must be between 0 and 2^31 - 1")
-        if self.size is not None and not (isinstance(self.size, int) and 8 <= self.size <= 1024):
-            raise InputError(f"--size is {self.size}; it must be a whole number of pixels, 8 to 1024")
+        if self.size is not None and not 8 <= self.size <= 1024:
+            raise InputError(f"--size is {self.size}; it must be 8 to 1024 pixels")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> ScoreConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -30,31 +30,42 @@ def in_order(names: Iterable[str]) -> list[str]:
 def folder_names(classes: Sequence[str]) -> list[str]:
     """A folder's name for each class, the same on every system, from which `class_name` finds the class again.
 
-    It is the class's own name, but that characters which some file system refuses are written as in a URL, %2F for "/";
-    so is the first one of a name that has another meaning ("con", ".x"), or that a disk which does not tell capitals
-    from small letters would take for an earlier one.
+    It is the class's own name, except that characters which some file system refuses are written as in a URL, %2F for
+    "/"; so are the first ones of a name that has another meaning ("con", ".x"), or that a disk which does not tell
+    capitals from small letters would take for an earlier one.
 
     Raises:
         InputError: a name is empty, is there twice, or is too long for a folder.
     """
-    names: list[str] = []
-    taken: set[str] = set()
+    taken: dict[str, str] = {}  # folders as a disk may see them -> the folders
+    earlier: set[str] = set()
     for name in classes:
-        safe = "".join(_escaped(char) if char in UNSAFE else char for char in name)
-        if safe[-1:] in (".", " "):  # Windows cuts these off
-            safe = safe[:-1] + _escaped(safe[-1])
-        special = safe.startswith((".", " ")) or safe.partition(".")[0].rstrip(" ").casefold() in DEVICES
-        if safe and (special or _seen(safe) in taken):
-            safe = _escaped(safe[0]) + safe[1:] if safe[0] != "%" else safe
-        fault = "is empty" if not safe else "is there twice" if _seen(safe) in taken else ""
-        if len(safe.encode(errors="surrogateescape")) > LONGEST:
+        folder = _safe(name, taken)
+        fault = "" if name else "is empty"
+        if name in earlier:
+            fault = "is there twice"
+        elif len(folder.encode(errors="surrogateescape")) > LONGEST:
             fault = f"takes more than the {LONGEST} bytes that a folder's name can have"
         if fault:
             shown = name if len(name) <= 40 else f"{name[:39]}…"
-            raise InputError(f"the class name {shown!r} {fault}: pass --out FILE.npz, which takes any names")
-        taken.add(_seen(safe))
-        names.append(safe)
-    return names
+            raise InputError(f"the class name {shown!r} {fault}: pass --out FILE.npz, or give the class another name")
+        taken[_seen(folder)] = folder
+        earlier.add(name)
+    return list(taken.values())
+
+
+def _safe(name: str, taken: Container[str]) -> str:
+    """The name with as many characters escaped as it takes; all of them are a name that no other name has."""
+    unsafe = [char in UNSAFE for char in name]
+    if name[-1:] in (".", " "):  # Windows cuts these off
+        unsafe[-1] = True
+    for first in range(len(name) + 1):
+        chars = (_escaped(c) if bad or i < first else c for i, (c, bad) in enumerate(zip(name, unsafe, strict=True)))
+        safe = "".join(chars)
+        special = safe.startswith((".", " ")) or safe.partition(".")[0].rstrip(" ").casefold() in DEVICES
+        if not special and _seen(safe) not in taken:
+            break
+    return safe
 
 
 def class_name(folder: str) -> str:

@@ -13,7 +13,7 @@ from counterfeit.data.image_set import BLOCK, ImageSet
 from counterfeit.data.picture import squared
 from counterfeit.data.rows import take
 
-FILTER = "centred square, Lanczos"  # of `squared`, by which a folder's files are brought to a size as well
+FILTER = "centered square, Lanczos"  # of `squared`, by which a folder's files are brought to a size as well
 
 
 @dataclass(frozen=True)
