@@ -89,7 +89,7 @@ def test_several_frames(root, capsys):
     assert (loaded.images == np.array([255, 0, 0])[:, None, None]).all()
     assert "hold several frames: 3; the first frame of each is used" in capsys.readouterr().err
     data.load(root)
-    assert "frames" not in capsys.readouterr().err
+    assert "several frames" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])

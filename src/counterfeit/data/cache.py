@@ -58,7 +58,10 @@ def sealed(facts: Mapping[str, Any]) -> str:
 
 def unsealed(text: str) -> dict[str, Any]:
     """The facts of a sealed text. Raises ValueError if it is not exactly what was written."""
-    facts = json.loads(text)
+    try:
+        facts = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     if not isinstance(facts, dict) or facts.pop("seal", None) != _seal(facts):
         raise ValueError("its content is not what was written")
     return facts

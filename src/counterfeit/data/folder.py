@@ -31,7 +31,7 @@ from counterfeit.files import write_atomic
 VERSION = 2  # of the conversion: a change of what comes out of the same files needs a new number
 SIZES = range(SMALLEST_SIDE, 1025)  # pixels
 
-DAMAGED = (OSError, ValueError, EOFError, KeyError, TypeError)  # what reading from the cache raises
+DAMAGED = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError)  # what reading from the cache raises
 
 
 def load_folder(root: Path, *, size: int | None = None, skip_bad: bool = False) -> ImageSet:

@@ -1,8 +1,8 @@
 """What was computed once and is kept in the cache, under a key of everything that decides it, the code included.
 
 A change of a data set, a detector's weights, the code that computes or the libraries that it computes with leads to
-another key: nothing stale is ever met. Each file carries its key and the shape, dtype and SHA-256 of its arrays, so that
-nothing else is ever taken for it.
+another key: nothing stale is ever met. Each file carries its key and the shape, dtype and SHA-256 of its arrays, and
+nothing else is taken for it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DAMAGED = (OSError, ValueError, LookupError, EOFError, TypeError, AttributeError
 def kept(kind: str, key: str | None, names: Sequence[str], what: str, make: Callable[[], Arrays]) -> Arrays:
     """The arrays that `make` gives, from the cache where they are there already; a key of None is never kept.
 
-    A second process that wants the same waits for the first. A file that is not what was stored is named and made again.
+    A second process that wants the same waits for the first. What is not as it was stored is named and made again.
 
     Args:
         kind: folder of the cache.
