@@ -18,6 +18,7 @@ from counterfeit.data import convert, folder, picture, stored, walk
 from counterfeit.data.cache import sealed, unsealed
 from counterfeit.data.rows import take
 from counterfeit.errors import DataError
+from counterfeit.files import stamp
 from folder_cases import bitmaps, plain, put
 
 SHIPS, NOISE = (np.random.default_rng(seed).integers(0, 256, (6, 16, 16, 3), np.uint8) for seed in (1, 2))
@@ -53,6 +54,13 @@ def test_two_folders_of_equal_names_sizes_and_times_are_two(root, tmp_path, sett
     ships.rename(tmp_path / "away")
     noise.rename(root / "ships")  # and at one path, one after the other
     assert np.array_equal(pixels(root / "ships"), NOISE)
+
+
+def test_so_are_two_whose_files_were_also_written_at_the_same_moment(root, monkeypatch):
+    """Unpacked side by side: all that differs is the inode."""
+    monkeypatch.setattr(walk, "stamp", lambda found: (*stamp(found)[:4], 1))
+    ships, noise = bitmaps(root / "ships", SHIPS), bitmaps(root / "noise", NOISE)
+    assert np.array_equal(pixels(ships), SHIPS) and np.array_equal(pixels(noise), NOISE)
 
 
 def blacken(path: Path) -> None:
