@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from counterfeit.data.rows import is_stored, take
+from counterfeit.data.rows import take
+from counterfeit.data.stored import is_stored
 
 BLOCK = 1000  # images of a memory map looked at together
 SMALLEST_SIDE = 8  # pixels: the least height and width of an image
@@ -25,6 +27,7 @@ class ImageSet:
         labels: int64 (N,) with values in [0, len(classes)), or None.
         classes: the classes' names, in label order; empty without labels.
         digest: SHA-256 (hex) over shape, pixels and labels: the identity of the content, whatever its source.
+        conversion: how a folder's files were brought to one form: size, crop, filter, the decoder's version, ….
     """
 
     name: str
@@ -33,6 +36,7 @@ class ImageSet:
     labels: np.ndarray | None
     classes: tuple[str, ...]
     digest: str
+    conversion: Mapping[str, str | int] | None = None
 
     def __len__(self) -> int:
         return len(self.images)

@@ -21,7 +21,7 @@ import filelock
 
 from counterfeit.data.cache import cache_dir
 from counterfeit.errors import InputError, RunError
-from counterfeit.files import write_atomic
+from counterfeit.files import Stamp, stamp, write_atomic
 from counterfeit.runs.checkpoint import INDEX
 from counterfeit.runs.folder import RunFolder
 
@@ -177,9 +177,6 @@ def _turn(name: str) -> int:
     return {f"checkpoint/{INDEX}": 1, "run.json": 2}.get(name, 0)
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> Stamp | None:
     """Changes when a file does; None where there is none."""
-    if not path.exists():
-        return None
-    stat = path.stat()
-    return stat.st_mtime_ns, stat.st_size
+    return stamp(path.stat()) if path.exists() else None
