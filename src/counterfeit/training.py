@@ -35,8 +35,9 @@ from counterfeit.processes import ALONE, Group
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import DataRecord, RunFolder, RunRecord, load_checkpoint, provenance, save_checkpoint
 from counterfeit.runs.checkpoint import read_index
-from counterfeit.runs.continuing import check_data, check_settings
+from counterfeit.runs.continuing import check_settings
 from counterfeit.runs.curves import draw_curves
+from counterfeit.runs.data import images_of, record_of, source_of
 from counterfeit.scoring import Images, Scorer, judge
 from counterfeit.snapshots import draw_reconstructions, draw_samples, shown_of
 from counterfeit.state import State
@@ -103,21 +104,34 @@ class Training:
             check_settings(folder, self.earlier, model, config)
         else:
             folder.check_free()
-        if config.data == "array" and array is None:
-            raise RunError(f"{folder} was trained on an array: give the same array as data= to continue it")
-        source = config.data if array is None else array
-        self.data: ImageSet = datasets.load(source, labels=labels, size=config.size, skip_bad=config.skip_bad)
-        if self.earlier:
-            check_data(folder, self.earlier, self.data.name, self.data.digest)
+        self.data, test = self._images(array, labels)
         steps_per_epoch(len(self.data), config.batch_size)
         self.device = pick_device(config.device)
         check_device(config, self.device, group)
         self.model = build(self.recipe, config, self.data.shape, len(self.data.classes))
         self.scorer: Scorer | None = None
-        self.test: ImageSet | None = None
         tested = isinstance(self.model, Autoencoder) or config.score_every
-        if tested and "test" in datasets.splits(source):
-            self.test = datasets.load(source, "test", size=config.size, skip_bad=config.skip_bad)
+        self.test: ImageSet | None = test() if tested else None
+
+    def _images(self, array: Any, labels: Any) -> tuple[ImageSet, Callable[[], ImageSet | None]]:
+        """The images to train on, and what gives those to test on, where there are any."""
+        config, earlier = self.config, self.earlier
+        if earlier is None:
+            source = config.data if array is None else array
+            options = {"labels": labels, "size": config.size, "skip_bad": config.skip_bad, "holdout": config.holdout}
+            wanted = [split for split in ("train", "test") if split in datasets.splits(source, config.holdout)]
+            if config.holdout:  # read once for both
+                both = datasets.load_splits(source, wanted, **options)
+                return both["train"], lambda: both["test"]
+            train = datasets.load(source, **options)
+            return train, lambda: datasets.load(source, "test", **options) if "test" in wanted else None
+        moved = array is None and config.data != earlier.config.data
+        if earlier.data.kind == "array" and array is None and not moved:
+            raise RunError(f"{self.folder} was trained on an array: give the same array as data= to continue it")
+        given = None if array is None else datasets.load(array, labels=labels)
+        place = config.data if moved else given
+        found = images_of(earlier, str(self.folder), place, "restore it, or train again into another --out")
+        return found["train"], lambda: found.get("test")
 
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event | Resumed | ScoredEpoch | Tested]:
         """Train to the end of config.epochs, writing the run folder.
@@ -163,7 +177,13 @@ class Training:
             self.folder.cut_log(state.step)
             resumed_by = [*self.earlier.resumed_by, {"from_step": state.step, **provenance(self.device)}]
             self.folder.write_record(
-                dataclasses.replace(self.earlier, config=self.config, resumed_by=resumed_by, finished=None)
+                dataclasses.replace(
+                    self.earlier,
+                    config=self.config,
+                    data=self._data_record(),
+                    resumed_by=resumed_by,
+                    finished=None,
+                )
             )
         return [Resumed(state.step)]
 
@@ -259,8 +279,11 @@ class Training:
         draw_curves(self.folder.curves, self.folder.read_log(), f"{self.recipe.name} on {self.data.name}")
 
     def _data_record(self) -> DataRecord:
-        d = self.data
-        return DataRecord(d.name, d.split, len(d), d.shape, d.classes, d.digest)
+        """Of where the images are now: those of a run that is continued may have moved."""
+        earlier, place = self.earlier, self.config.data
+        if earlier and place == earlier.config.data and self.data.kind != "array":
+            place = source_of(earlier, str(self.folder))
+        return record_of(self.data, place)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -25,6 +25,7 @@ from counterfeit.console import progress, say
 from counterfeit.data.cache import cache_dir, locked
 from counterfeit.data.image_set import SMALLEST_SIDE, ImageSet, content_digest
 from counterfeit.data.picture import EXTENSIONS, BadPicture, decode, examine
+from counterfeit.data.place import refuse_run_below
 from counterfeit.errors import DataError, InputError
 
 VERSION = 1  # of the conversion: a change of what comes out of the same files needs a new number
@@ -98,6 +99,7 @@ def _walk(root: Path) -> Iterator[Entry]:
                 names = [f"{each.name}/" if _is_folder(each) else each.name for each in found if each.name[0] != "."]
         except OSError as error:
             raise DataError(f"{folder}: {error.strerror}; make it readable or move it out of {root}") from error
+        refuse_run_below(folder, names, root)
         if (here.st_dev, here.st_ino) in seen:  # a link back up, or to a folder that was walked already
             return
         seen.add((here.st_dev, here.st_ino))

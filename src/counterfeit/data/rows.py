@@ -9,19 +9,50 @@ from __future__ import annotations
 
 from mmap import mmap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from counterfeit.errors import DataError
 
 
-def is_stored(images: np.ndarray) -> bool:
-    """Whether they are a whole file's memory map, as a folder's images are."""
+class Rows:
+    """Some rows of a memory map, which stay on the disk: as much of an array as is asked of a memory map.
+
+    Attributes:
+        whole: (N, …), a memory map for which `is_stored` holds.
+        rows: (B,) of its rows, from 0 up.
+    """
+
+    def __init__(self, whole: np.ndarray, rows: np.ndarray) -> None:
+        self.whole, self.rows = whole, rows
+        self.shape, self.dtype, self.ndim = (len(rows), *whole.shape[1:]), whole.dtype, whole.ndim
+        self.nbytes = int(np.prod(self.shape)) * whole.itemsize
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, chosen: Any) -> np.ndarray:
+        """Rows in memory, chosen as by the first index of an array."""
+        rows = self.rows[chosen]
+        return take(self.whole, rows) if np.ndim(rows) else take(self.whole, rows[None])[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """All of them in memory."""
+        return np.asarray(take(self.whole, self.rows), dtype)
+
+
+def is_stored(images: np.ndarray | Rows) -> bool:
+    """Whether they are a whole file's memory map, as a folder's images are, or rows of one."""
+    if isinstance(images, Rows):
+        return True
     return isinstance(images, np.memmap) and isinstance(images.base, mmap) and images.flags.c_contiguous
 
 
-def take(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def take(images: np.ndarray | Rows, rows: np.ndarray) -> np.ndarray:
     """images[rows] (B, …) in memory, for rows (B,) from 0 up. DataError where a memory map's file is damaged."""
+    if isinstance(images, Rows):
+        return take(images.whole, images.rows[rows])
     if not isinstance(images, np.memmap) or not is_stored(images):
         return np.asarray(images[rows])
     found = np.empty((len(rows), *images.shape[1:]), images.dtype)
