@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import counterfeit as cf
+from counterfeit import binarise, detectors
 from counterfeit import data as datasets
-from counterfeit import detectors
 from counterfeit.data.own import held_out_rows
 from counterfeit.data.rows import Rows, is_stored, take
 from counterfeit.errors import DataError, InputError
@@ -168,7 +168,9 @@ def test_runs_from_before_there_were_kinds_can_be_read(home: Path) -> None:
 
 def test_a_grid_knows_its_run_by_the_place_of_its_data(home: Path, command) -> None:
     """`pics` from here, and the same folder by its absolute path, are one."""
-    words = "models = ['vae']\ndata = ['{}']\nout = 'grid'\ntrain = {{epochs = 1}}\nscore = {{metrics = 'fid', n = 50}}\n"
+    words = (
+        "models = ['vae']\ndata = ['{}']\nout = 'grid'\ntrain = {{epochs = 1}}\nscore = {{metrics = 'fid', n = 50}}\n"
+    )
     Path("grid").mkdir()
     shutil.copytree("run", "grid/vae-pics-s0")
     Path("grid.toml").write_text(words.format(home / "pics"))
@@ -386,7 +388,8 @@ def test_a_held_out_part_of_a_folder_stays_on_the_disk_and_is_what_its_rows_are(
         assert np.array_equal(images.images[3:7], whole.images[rows[split]][3:7])
         assert np.array_equal(images.images[5], whole.images[rows[split]][5])
         assert np.array_equal(take(images.images, np.array([4, 1])), whole.images[rows[split]][[4, 1]])
-        in_memory = cf.load_data(np.asarray(images.images))
+        assert np.array_equal(binarise.fixed(images.images, split), binarise.fixed(whole.images[rows[split]], split))
+        in_memory = cf.load_data(np.array(images.images))
         assert images.digest == in_memory.digest and images.shape == (1, 28, 28), "the digest of the part's content"
 
 
@@ -425,6 +428,15 @@ def test_own_images_get_the_whole_measurement_by_holdout(held, tmp_path: Path) -
         cf.train("vae", source, out=run.path, resume=True, holdout=0.1, epochs=2, quiet=True)
     again = cf.train("vae", source, out=run.path, resume=True, epochs=2, quiet=True)
     assert again.data.digest == run.data.digest and again.record.finished
+
+
+def test_an_array_with_labels_is_given_again_with_its_labels(tmp_path: Path, real) -> None:
+    images, labels = real
+    run = cf.train("cvae", images, labels=labels, out=tmp_path / "run", epochs=1, holdout=0.2, quiet=True)
+    with pytest.raises(InputError, match="a run does not keep the array"):
+        run.score(**QUICK)
+    score = run.score(cf.load_data(images, labels=labels), metrics="fid", n=50)
+    assert score.receipt["real"]["split"] == "test" and score.receipt["floor"]["digest"] == run.data.digest
 
 
 def test_other_real_images_than_a_runs_own_have_no_memorisation(held, tmp_path: Path) -> None:

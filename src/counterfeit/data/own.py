@@ -26,22 +26,19 @@ def split_folders(root: Path) -> dict[str, Path] | None:
     Letters' case does not count; hidden files and files that are no images may lie beside them.
     Raises DataError for what looks like splits and is not these two: they would be taken for classes.
     """
-    folders: dict[str, Path] = {}
-    images = False
     try:
-        with os.scandir(root) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
-                    images = True
-                elif os.path.isdir(entry.path):
-                    folders[entry.name] = Path(entry.path)
+        there = os.listdir(root)
     except OSError:
         return None  # whoever reads the images says what is wrong
+    if not any(name.lower() == "train" for name in there):
+        return None  # at once, for there may be a million names
+    there = [name for name in there if name[0] != "."]
+    folders = {name: root / name for name in there if (root / name).is_dir()}
+    images = any(os.path.splitext(name)[1].lower() in EXTENSIONS and name not in folders for name in there)
     names = {name.lower() for name in folders}
     if names == SPLITS and len(folders) == 2 and not images:
-        return {name.lower(): folders[name] for name in sorted(folders, reverse=True)}  # train goes first
+        by_split = {name.lower(): path for name, path in folders.items()}
+        return {split: by_split[split] for split in ("train", "test")}
     if "train" in names and names & (SPLITS | OTHER_SPLITS) != {"train"}:
         beside = "images beside them" if images and names == SPLITS else ", ".join(sorted(folders))
         raise DataError(
