@@ -121,6 +121,14 @@ def test_after_half_of_the_files_are_gone_nothing_uses_the_rest(home: Path, comm
     assert command("score", "run", "--real", "pics", *ASKED).code == 0, "what is named by --real is what is named"
 
 
+def test_a_bad_file_that_came_later_can_be_skipped(home: Path, command) -> None:
+    """The images are still those of the run: its digest says so."""
+    (home / "pics" / "zzz.png").write_bytes(b"")
+    for words in (["score", "run", *ASKED], ["train", "vae", "--out", "run", "--resume", "--epochs", 2]):
+        refused(command(*words), "zzz.png", "--skip-bad")
+        assert command(*words, "--skip-bad").code == 0
+
+
 def test_images_of_equal_number_and_other_content_are_others(home: Path, command) -> None:
     shutil.rmtree(home / "pics")
     shutil.copytree(home / "elsewhere" / "pics", home / "pics")

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from counterfeit import binarise, generate
-from counterfeit import data as datasets
 from counterfeit.config import Config
 from counterfeit.data import ImageSet
 from counterfeit.data.feed import as_fed, resident
@@ -33,11 +32,11 @@ from counterfeit.loop import (
 from counterfeit.models import Autoencoder, Family, build
 from counterfeit.processes import ALONE, Group
 from counterfeit.recipes import RECIPES
-from counterfeit.runs import DataRecord, RunFolder, RunRecord, load_checkpoint, provenance, save_checkpoint
+from counterfeit.runs import RunFolder, RunRecord, load_checkpoint, provenance, save_checkpoint
 from counterfeit.runs.checkpoint import read_index
 from counterfeit.runs.continuing import check_settings
 from counterfeit.runs.curves import draw_curves
-from counterfeit.runs.data import images_of, record_of, source_of
+from counterfeit.runs.data import record_of, to_train_on
 from counterfeit.scoring import Images, Scorer, judge
 from counterfeit.snapshots import draw_reconstructions, draw_samples, shown_of
 from counterfeit.state import State
@@ -104,7 +103,7 @@ class Training:
             check_settings(folder, self.earlier, model, config)
         else:
             folder.check_free()
-        self.data, test = self._images(array, labels)
+        self.data, test = to_train_on(config, self.earlier, str(folder), array, labels)
         steps_per_epoch(len(self.data), config.batch_size)
         self.device = pick_device(config.device)
         check_device(config, self.device, group)
@@ -112,26 +111,6 @@ class Training:
         self.scorer: Scorer | None = None
         tested = isinstance(self.model, Autoencoder) or config.score_every
         self.test: ImageSet | None = test() if tested else None
-
-    def _images(self, array: Any, labels: Any) -> tuple[ImageSet, Callable[[], ImageSet | None]]:
-        """The images to train on, and what gives those to test on, where there are any."""
-        config, earlier = self.config, self.earlier
-        if earlier is None:
-            source = config.data if array is None else array
-            options = {"labels": labels, "size": config.size, "skip_bad": config.skip_bad, "holdout": config.holdout}
-            wanted = [split for split in ("train", "test") if split in datasets.splits(source, config.holdout)]
-            if config.holdout:  # read once for both
-                both = datasets.load_splits(source, wanted, **options)
-                return both["train"], lambda: both["test"]
-            train = datasets.load(source, **options)
-            return train, lambda: datasets.load(source, "test", **options) if "test" in wanted else None
-        moved = array is None and config.data != earlier.config.data
-        if earlier.data.kind == "array" and array is None and not moved:
-            raise RunError(f"{self.folder} was trained on an array: give the same array as data= to continue it")
-        given = None if array is None else datasets.load(array, labels=labels)
-        place = config.data if moved else given
-        found = images_of(earlier, str(self.folder), place, "restore it, or train again into another --out")
-        return found["train"], lambda: found.get("test")
 
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event | Resumed | ScoredEpoch | Tested]:
         """Train to the end of config.epochs, writing the run folder.
@@ -163,8 +142,8 @@ class Training:
         """Write or renew run.json, and take over the checkpoint."""
         if self.earlier is None:
             if self.group.first:
-                here = provenance(self.device)
-                self.folder.write_record(RunRecord(self.recipe.name, self.config, self._data_record(), here, []))
+                here, data = provenance(self.device), record_of(self.data, self.config, None)
+                self.folder.write_record(RunRecord(self.recipe.name, self.config, data, here, []))
             return []
         index = read_index(self.folder.checkpoint)
         if index and index.epoch > self.config.epochs:
@@ -176,14 +155,9 @@ class Training:
         if self.group.first:
             self.folder.cut_log(state.step)
             resumed_by = [*self.earlier.resumed_by, {"from_step": state.step, **provenance(self.device)}]
+            data = record_of(self.data, self.config, self.earlier)  # which may have moved
             self.folder.write_record(
-                dataclasses.replace(
-                    self.earlier,
-                    config=self.config,
-                    data=self._data_record(),
-                    resumed_by=resumed_by,
-                    finished=None,
-                )
+                dataclasses.replace(self.earlier, config=self.config, data=data, resumed_by=resumed_by, finished=None)
             )
         return [Resumed(state.step)]
 
@@ -277,13 +251,6 @@ class Training:
 
     def _draw_curves(self) -> None:
         draw_curves(self.folder.curves, self.folder.read_log(), f"{self.recipe.name} on {self.data.name}")
-
-    def _data_record(self) -> DataRecord:
-        """Of where the images are now: those of a run that is continued may have moved."""
-        earlier, place = self.earlier, self.config.data
-        if earlier and place == earlier.config.data and self.data.kind != "array":
-            place = source_of(earlier, str(self.folder))
-        return record_of(self.data, place)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

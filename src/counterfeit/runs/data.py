@@ -7,6 +7,7 @@ one in run.json. What is gone or has changed is an error, and never replaced by 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from counterfeit import paths
 from counterfeit.config import Config
 from counterfeit.data import DATASETS, ImageSet
 from counterfeit.data.own import held_out, held_out_rows
-from counterfeit.errors import DataError
+from counterfeit.errors import DataError, RunError
 from counterfeit.runs.folder import DataRecord, RunRecord
 
 MEND = "restore it, or name real images by --real"
@@ -52,7 +53,7 @@ def check(run: RunRecord, where: str, train: ImageSet, mend: str = MEND) -> None
         )
 
 
-def matching(run: RunRecord, place: Any, skip_bad: bool = False) -> dict[str, ImageSet] | None:
+def matching(run: RunRecord, place: Any) -> dict[str, ImageSet] | None:
     """The splits of what a user names, if it is what the run was trained on, wherever it lies; None if it is not."""
     config, source = run.config, datasets.locate(place)
     if source.kind == "dataset" and (run.data.kind, run.data.name) != ("dataset", source.name):
@@ -60,8 +61,6 @@ def matching(run: RunRecord, place: Any, skip_bad: bool = False) -> dict[str, Im
     if config.holdout and "test" in datasets.splits(place):
         return None
     options = {**_options(config, place), "holdout": 0.0}
-    if source.kind == "folder":
-        options["skip_bad"] = config.skip_bad or skip_bad
     found = datasets.load_splits(place, **options)
     if config.holdout:
         whole = next(iter(found.values()))
@@ -96,9 +95,46 @@ def same_place(record: RunRecord, data: str) -> bool:
     return paths.same(data, of.path or record.config.data)
 
 
-def record_of(train: ImageSet, place: str) -> DataRecord:
-    """What run.json keeps of the images, which are at `place` where they are a folder or file."""
-    path = str(paths.absolute(place)) if train.kind in ("folder", "npz") else None
+def to_train_on(
+    config: Config, earlier: RunRecord | None, where: str, array: Any, labels: Any
+) -> tuple[ImageSet, Callable[[], ImageSet | None]]:
+    """The images to train on, and what gives those to test on where there are any.
+
+    Args:
+        earlier: run.json of the run that is continued; the images must be the same, and may have moved.
+        where: the run's folder, for messages.
+        array, labels: images that take the place of config.data.
+
+    Raises DataError: they cannot be used, or are not those of the earlier run.
+    """
+    if earlier is None:
+        source = config.data if array is None else array
+        options = {"labels": labels, "size": config.size, "skip_bad": config.skip_bad, "holdout": config.holdout}
+        wanted = [split for split in ("train", "test") if split in datasets.splits(source, config.holdout)]
+        if config.holdout:  # read once for both
+            both = datasets.load_splits(source, wanted, **options)
+            return both["train"], lambda: both["test"]
+        train = datasets.load(source, **options)
+        return train, lambda: datasets.load(source, "test", **options) if "test" in wanted else None
+    place: Any = None if array is None else datasets.load(array, labels=labels)
+    if array is None and config.data != earlier.config.data:
+        place = config.data
+    if earlier.data.kind == "array" and place is None:
+        raise RunError(f"{where} was trained on an array: give the same array as data= to continue it")
+    run = replace(earlier, config=config)  # bad files may be skipped from now on
+    found = images_of(run, where, place, "restore it, or train again into another --out")
+    return found["train"], lambda: found.get("test")
+
+
+def record_of(train: ImageSet, config: Config, earlier: RunRecord | None) -> DataRecord:
+    """What run.json keeps of the images, and of where they are now.
+
+    `earlier` is run.json of the run that is continued, if it is one.
+    """
+    path = None
+    if train.kind in ("folder", "npz"):
+        as_before = earlier and config.data == earlier.config.data
+        path = str(paths.absolute(source_of(earlier, "the run") if earlier and as_before else config.data))
     return DataRecord(train.name, train.split, len(train), train.shape, train.classes, train.digest, train.kind, path)
 
 

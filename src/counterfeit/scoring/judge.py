@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -135,9 +136,11 @@ def real_images(
         run: the run, for messages.
     """
     split, own = "", trained is not None
+    if trained is not None and config.skip_bad:
+        trained = replace(trained, config=trained.config.replace({"skip_bad": True}))
     if config.real is not None:
         wanted, split = split_of(config.real)
-        found = matching(trained, wanted, config.skip_bad) if trained else None
+        found = matching(trained, wanted) if trained else None
         own = found is not None
         parts = found or datasets.load_splits(wanted, **folder_options(wanted, config))
     elif trained is not None:
