@@ -15,8 +15,8 @@ from PIL import Image
 
 import counterfeit as cf
 from counterfeit.data.feed import chosen_rows, feed
-from counterfeit.data.rows import take
-from counterfeit.data.stored import is_stored, open_stored
+from counterfeit.data.rows import is_stored, take
+from counterfeit.data.stored import open_stored
 from counterfeit.errors import DataError
 from counterfeit.loop import Stepped
 from counterfeit.recipes import RECIPES

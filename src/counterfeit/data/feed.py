@@ -14,8 +14,7 @@ from torch import Tensor
 
 from counterfeit.data.batches import epoch_order
 from counterfeit.data.image_set import BLOCK
-from counterfeit.data.rows import take
-from counterfeit.data.stored import is_stored
+from counterfeit.data.rows import is_stored, take
 
 MOST_ON_DEVICE = 2**31  # bytes of a folder's images that are copied to an accelerator, where steps find them quickest
 AHEAD = 2  # batches read while a step computes: one for the next step, one for when the disk is slow for a moment

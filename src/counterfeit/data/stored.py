@@ -43,7 +43,7 @@ def open_stored(path: Path, sha256: str) -> Stored:
     return array
 
 
-def is_stored(array: np.ndarray) -> bool:
+def is_whole(array: np.ndarray) -> bool:
     """Whether it is all of a stored file, and no part or copy of that."""
     return isinstance(array, Stored) and isinstance(array.base, mmap)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from counterfeit.data.picture import EXTENSIONS
+from counterfeit.data.place import refuse_run_below
 from counterfeit.errors import DataError
 from counterfeit.files import Stamp, stamp
 
@@ -78,6 +79,7 @@ def walk(root: Path) -> Iterator[Entry]:
                 names = [f"{each.name}/" if _is_folder(each) else each.name for each in found if each.name[0] != "."]
         except OSError as error:
             raise DataError(f"{folder}: {error.strerror}; make it readable or move it out of {root}") from error
+        refuse_run_below(folder, names, root)
         if (here.st_dev, here.st_ino) in seen:  # a link back up, or to a folder that was walked already
             return
         seen.add((here.st_dev, here.st_ino))
