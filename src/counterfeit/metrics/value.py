@@ -15,6 +15,10 @@ Floats = NDArray[np.float64]
 PROTOCOL_SEED = 2020
 """torch-fidelity's default seed: with it the same subsets, in the same order, are drawn as there."""
 
+RULE_OF_THREE = 1.5
+"""A share's standard error is at least this over n: what was seen in none of n images is, with 95 %, in up to 3/n of all
+(Hanley & Lippman-Hand 1983), and twice the error says so. It is more than the binomial error up to 2 hits only."""
+
 LARGEST = 1e30
 """Features beyond this size are refused: their cube, which KID needs, is near the end of float64."""
 
