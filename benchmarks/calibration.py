@@ -8,8 +8,8 @@ its mean square over the draws is the standard deviation of the values. VAE and 
 models, whose distribution differs from the data. `real` scores real images against other real images.
 
 Real images come from the two splits together, less `TRAIN` images that play the training set for memorisation. They are
-drawn without replacement, from N of them: the part of the variance that is first order in the real set is by 1 − n/N
-smaller than for endless images. The spread is corrected for that, with the metric's own parts of its standard error.
+drawn without replacement from N of them, which makes the real part of the variance smaller by 1 − n/N, to first
+order. The spread is corrected for that; how large the part is, the metric's own parts of its standard error say.
 In `real` both sets are halves of one draw of 2 n. There two equal distributions are compared: the first-order effects of
 an image in one set and in the other are opposite, and Var(x̄ − ȳ) of disjoint draws is 2σ²/n, with nothing to correct:
 the covariance −σ²/N makes up for the 1 − n/N. Metrics that see the generated images only are corrected there too.
@@ -56,7 +56,9 @@ def looked_at(detector: Detector, batches: Iterator[np.ndarray], path: Path) -> 
     if not path.exists():
         found = [detector(batch) for batch in batches]
         path.parent.mkdir(parents=True, exist_ok=True)
-        features, probabilities = (np.concatenate([getattr(f, key) for f in found]) for key in ("features", "probabilities"))
+        features, probabilities = (
+            np.concatenate([getattr(f, key) for f in found]) for key in ("features", "probabilities")
+        )
         np.savez(path, features=features, probabilities=probabilities)
     with np.load(path) as arrays:
         return Features(arrays["features"], arrays["probabilities"])
@@ -215,7 +217,9 @@ def table(cell: str, n: str, found: Json) -> str:
     lines.append(["---"] * len(lines[0]))
     for label, row in found["rows"].items():
         whole, fixed = row["both"], row.get("fixed")
-        cells = ["–"] * 5 if whole is None else [*(f"{whole[k]:.4g}" for k in ("mean", "spread", "claimed")), *ends(whole)]
+        cells = (
+            ["–"] * 5 if whole is None else [*(f"{whole[k]:.4g}" for k in ("mean", "spread", "claimed")), *ends(whole)]
+        )
         lines.append([label, *cells, *(["–"] * 2 if fixed is None else ends(fixed))])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -26,6 +26,7 @@ MOST_PAIRS = 2**22
 
 CHUNK = 2**15
 
+
 @dataclass(frozen=True)
 class Protocol:
     """How large a ball is, and whether its edge belongs to it."""
@@ -76,7 +77,7 @@ class Neighbours:
         return self.square[:, min(protocol.k, self.square.shape[1]) - 1] * protocol.margin
 
     def places(self, half: NDArray[np.uint8], k: int) -> NDArray[np.intp]:
-        """(N,) the column of each image's k-th nearest in its own half, 0 or 1; K where that is not among those kept."""
+        """(N,) the column of each image's k-th nearest in its own half, 0 or 1; K where it is not among those kept."""
         ours = half[self.index] == half[:, None]
         return np.count_nonzero(np.cumsum(ours, axis=1, dtype=np.int16) < k, axis=1)
 
@@ -96,16 +97,15 @@ class Filled:
     """The balls of each protocol, and what the balls of halves are made of."""
 
     balls: Sequence[Balls]
-    real: Neighbours
-    fake: Neighbours
-    around_real: Pairs | None
-    """Whose owner is real; None where there are more than MOST_PAIRS of these or of the others."""
-    around_fake: Pairs | None
+    around: tuple[Neighbours, Neighbours]
+    """Of the real and of the fake images."""
+    pairs: tuple[Pairs, Pairs] | None
+    """Whose owner is real, and whose owner is fake; None where one of these has more than MOST_PAIRS."""
 
 
 def fill(real: Floats, fake: Floats, protocols: Sequence[Protocol]) -> Filled:
     """Fill the balls around real (N, D) and fake (M, D) images, in three passes over blocks of distances."""
-    around = tuple(Neighbours.of(rows, protocols) for rows in (real, fake))
+    around = Neighbours.of(real, protocols), Neighbours.of(fake, protocols)
     balls = [_empty(len(real), len(fake), p) for p in protocols]
     parts: tuple[list[Pairs], list[Pairs]] | None = ([], [])
     for rows, block in squared_distances(real, fake):
@@ -122,7 +122,7 @@ def fill(real: Floats, fake: Floats, protocols: Sequence[Protocol]) -> Filled:
             parts[1].append(_pairs(around[1], protocols, b, a, of_fake))
             if max(sum(len(part.owner) for part in side) for side in parts) > MOST_PAIRS:
                 parts = None
-    return Filled(balls, *around, *((None, None) if parts is None else map(_joined, parts)))
+    return Filled(balls, around, None if parts is None else (_joined(parts[0]), _joined(parts[1])))
 
 
 def _empty(reals: int, fakes: int, protocol: Protocol) -> Balls:

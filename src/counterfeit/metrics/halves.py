@@ -4,12 +4,12 @@ A share of balls is no mean of independent images: a ball's radius depends on ot
 many. So both sets are split into random halves A and B, which are independent draws. The statistic T of the four pairs
 of halves is a 2 x 2 layout, whose effects
 
-    R = (T_AA + T_AB - T_BA - T_BB) / 2,   F = (T_AA - T_AB + T_BA - T_BB) / 2,   I = (T_AA - T_AB - T_BA + T_BB) / 2
+    R = (T_AA + T_AB − T_BA − T_BB) / 2,  F = (T_AA − T_AB + T_BA − T_BB) / 2,  I = (T_AA − T_AB − T_BA + T_BB) / 2
 
-have the mean squares 2 V_real + V_both, 2 V_fake + V_both and V_both: the analysis of variance, exact for every T, where
-V_real, V_fake and V_both are the parts of T's variance at half the images. Their sum is (R² + F²) / 2. At all images it
-is half of that: the number of neighbours stays, and the variance falls as 1/n. With the real set fixed V_fake + V_both
-is left, half of (F² + I²) / 2. All are means over `SPLITS` splits.
+have the mean squares 2 V_real + V_both, 2 V_fake + V_both and V_both: the analysis of variance, exact for every T,
+where V_real, V_fake and V_both are the parts of T's variance at half the images. Their sum is (R² + F²) / 2. At all
+images it is half of that: the number of neighbours stays, and the variance falls as 1/n. With the real set fixed
+V_fake + V_both is left, half of (F² + I²) / 2. All are means over `SPLITS` splits.
 
 Halves are held against each other and not, as by a delete-half jackknife, against the whole: that overrates what is not
 linear. A bootstrap would repeat images, which then have neighbours at distance 0.
@@ -41,17 +41,25 @@ class Error:
     real: float
     fake: float
 
+    def with_real(self, known: float) -> Error:
+        """The same where the part with the generated images fixed is known: what the other set adds stays."""
+        return Error(float(np.hypot(known, np.sqrt(max(0.0, self.both**2 - self.real**2)))), known, self.fake)
+
+    def with_fake(self, known: float) -> Error:
+        """The same where the part with the real images fixed is known."""
+        return Error(float(np.hypot(known, np.sqrt(max(0.0, self.both**2 - self.fake**2)))), self.real, known)
+
 
 def errors(
     real: Floats, fake: Floats, protocols: Sequence[Protocol], filled: Filled, rng: np.random.RandomState
 ) -> list[Mapping[str, Error]]:
     """Of `precision`, `recall`, `density` and `coverage` by each protocol; of nothing below 4 images a set.
 
-    Sets with too many pairs, which have many duplicates, are halved until the pairs are few enough: then the variance of
-    the smaller sets is scaled by 1/n.
+    Sets with too many pairs, which have many duplicates, are halved until the pairs are few enough: then the variance
+    of the smaller sets is scaled by 1/n.
     """
     scale = 1.0
-    while filled.around_real is None:
+    while filled.pairs is None:
         real, fake = (rows[rng.permutation(len(rows))[: len(rows) // 2]] for rows in (real, fake))
         filled, scale = fill(real, fake, protocols), scale / 2
     if min(len(real), len(fake)) < 4:
@@ -81,11 +89,12 @@ def _halves(count: int, rng: np.random.RandomState) -> Half:
 
 def _layout(filled: Filled, protocols: Sequence[Protocol], real: Half, fake: Half) -> list[dict[str, Floats]]:
     """Each protocol's statistics of the four pairs of halves, (real half, fake half)."""
-    assert filled.around_real is not None and filled.around_fake is not None
+    assert filled.pairs is not None
+    (near_real, near_fake), (around_real, around_fake) = filled.around, filled.pairs
     layouts = []
     for p, protocol in enumerate(protocols):
-        held_by, holds = _counts(filled.around_real, p, filled.real, _fewest(protocol.k, real), real, fake)
-        real_held_by, _ = _counts(filled.around_fake, p, filled.fake, _fewest(protocol.k, fake), fake, real)
+        held_by, holds = _counts(around_real, p, near_real, _fewest(protocol.k, real), real, fake)
+        real_held_by, _ = _counts(around_fake, p, near_fake, _fewest(protocol.k, fake), fake, real)
         layouts.append(
             {
                 "precision": _means(held_by > 0, fake),

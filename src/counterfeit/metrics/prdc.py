@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,8 +12,9 @@ from numpy.typing import ArrayLike
 from counterfeit.metrics import balls, halves
 from counterfeit.metrics.balls import Balls, Protocol
 from counterfeit.metrics.halves import Error
-from counterfeit.metrics.value import PROTOCOL_SEED, RULE_OF_THREE, Value, as_pair
+from counterfeit.metrics.value import PROTOCOL_SEED, RULE_OF_THREE, Value, as_pair, standard_errors
 
+Counted = Literal["real", "fake"] | None
 KYNKAANNIEMI = Protocol(3, closed=True)
 NAEEM = Protocol(5, closed=False)
 
@@ -38,8 +40,8 @@ def precision_recall(real: ArrayLike, fake: ArrayLike, *, k: int = KYNKAANNIEMI.
 def precision_recall_of(found: Judged) -> dict[str, Value]:
     """`precision_recall`, from closed balls."""
     return {
-        "Precision": _mean(found.balls.fake_held_by > 0, "precision", found),
-        "Recall": _mean(found.balls.real_held, "recall", found),
+        "Precision": _mean(found.balls.fake_held_by > 0, "precision", "fake", found),
+        "Recall": _mean(found.balls.real_held, "recall", "real", found),
     }
 
 
@@ -57,10 +59,10 @@ def prdc(real: ArrayLike, fake: ArrayLike, *, k: int = NAEEM.k) -> dict[str, Val
 def prdc_of(found: Judged) -> dict[str, Value]:
     """`prdc`, from open balls."""
     return {
-        "PRDC-precision": _mean(found.balls.fake_held_by > 0, "precision", found),
-        "PRDC-recall": _mean(found.balls.real_held, "recall", found),
-        "Density": _mean(found.balls.fake_held_by / found.balls.k, "density", found, 1 / found.balls.k),
-        "Coverage": _mean(found.balls.real_holds, "coverage", found),
+        "PRDC-precision": _mean(found.balls.fake_held_by > 0, "precision", "fake", found),
+        "PRDC-recall": _mean(found.balls.real_held, "recall", "real", found),
+        "Density": _mean(found.balls.fake_held_by / found.balls.k, "density", "fake", found, 1 / found.balls.k),
+        "Coverage": _mean(found.balls.real_holds, "coverage", None, found),
     }
 
 
@@ -75,19 +77,25 @@ def fill(real: ArrayLike, fake: ArrayLike, *protocols: Protocol, seed: int = PRO
     return [Judged(*both) for both in zip(filled.balls, errors, strict=True)]
 
 
-def _mean(hits: np.ndarray, name: str, judged: Judged, unit: float = 1.0) -> Value:
+def _mean(hits: np.ndarray, name: str, counted: Counted, found: Judged, unit: float = 1.0) -> Value:
     """The mean of hits (N,), each a multiple of `unit`, and its standard error.
 
-    No error is below `RULE_OF_THREE`: that no image of n was hit does not say that none ever is.
+    With the other set fixed the hits of the set that is `counted` are independent images: that part is known exactly.
+    (A real image's ball is not: other real images decide how large it is.) No error is below `RULE_OF_THREE`: that no
+    image of n was hit does not say that none ever is.
     """
-    value, notes = float(hits.mean()), judged.balls.notes
-    if name not in judged.errors:
+    value, notes = float(hits.mean()), found.balls.notes
+    if name not in found.errors:
         return Value(value, notes=notes)
-    error, least = judged.errors[name], RULE_OF_THREE * unit / len(hits)
+    error = found.errors[name]
+    if counted is not None:
+        known = float(hits.std(ddof=1) / np.sqrt(len(hits)))
+        error = error.with_real(known) if counted == "real" else error.with_fake(known)
+    least = RULE_OF_THREE * unit / len(hits)
     return Value(
         value,
         max(error.both, least),
         "standard error from the sampling of both sets (random halves)",
-        {"standard_error_real": max(error.real, least), "standard_error_fake": max(error.fake, least)},
+        standard_errors(max(error.real, least), max(error.fake, least)),
         notes,
     )
