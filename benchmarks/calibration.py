@@ -7,9 +7,9 @@ n new generated ones, and computes every metric with its standard error. If that
 its mean square over the draws is the standard deviation of the values. VAE and DCGAN are trained for two epochs: bad
 models, whose distribution differs from the data. `real` scores real images against other real images.
 
-Real images come from the two splits together, less `TRAIN` images that play the training set for memorisation. They are
-drawn without replacement from N of them, which makes the real part of the variance smaller by 1 − n/N, to first
-order. The spread is corrected for that; how large the part is, the metric's own parts of its standard error say.
+Real images come from the two splits together, less `TRAIN` images that play the training set for memorisation. N are
+left, and draws from them without replacement make the real part of the variance smaller by 1 − n/N, to first order. The
+spread is corrected for that; how large the part is, the metric's own parts of its standard error say.
 In `real` both sets are halves of one draw of 2 n. There two equal distributions are compared: the first-order effects of
 an image in one set and in the other are opposite, and Var(x̄ − ȳ) of disjoint draws is 2σ²/n, with nothing to correct:
 the covariance −σ²/N makes up for the 1 − n/N. Metrics that see the generated images only are corrected there too.
@@ -59,7 +59,9 @@ def looked_at(detector: Detector, batches: Iterator[np.ndarray], path: Path) -> 
         features, probabilities = (
             np.concatenate([getattr(f, key) for f in found]) for key in ("features", "probabilities")
         )
-        np.savez(path, features=features, probabilities=probabilities)
+        beside = path.with_suffix(".part.npz")  # whole or absent, if killed
+        np.savez(beside, features=features, probabilities=probabilities)
+        beside.replace(path)
     with np.load(path) as arrays:
         return Features(arrays["features"], arrays["probabilities"])
 

@@ -51,15 +51,18 @@ def _variances(p: Floats, q: Floats, n: int, m: int, classes: int) -> tuple[floa
 
     The first order: an image of class c adds log(q/p) to the mean over q, and takes q/p from that over p. It vanishes
     where q is p. Then, with C classes seen (2 at least: one may have been missed), KL is half a chi-squared of C − 1
-    degrees of freedom times s = 1/n + 1/m (each set's own part with its own term of s), of variance (C − 1) s² / 2.
-    The first order's estimate, which takes chance for a difference, has twice that in the mean: so that variance is
-    taken from the estimate, and is the least that is left.
+    degrees of freedom times 1/n + 1/m, of variance (C − 1) (1/n + 1/m)² / 2; what is left of this with one set fixed is
+    all but the square of that one. These are the least that is returned. The first order's estimate takes chance for a
+    difference: it is too large by (C − 1) (1/n + 1/m)² / 2, or (C − 1) / 2n² and (C − 1) / 2m² of one set.
     """
     there = q > 0
     logs = np.log(q[there] / p[there])
     of_fake = float(q[there] @ logs**2 - (q[there] @ logs) ** 2) / m
     of_real = float(q**2 @ (1 / p) - 1) / n
-    parts = ((of_real, 1 / n), (of_fake, 1 / m), (of_real + of_fake, 1 / n + 1 / m))
-    chances = [(first, (max(2, classes) - 1) / 2 * s**2) for first, s in parts]
-    real, fake, both = (max(first - chance, chance) for first, chance in chances)
-    return real, fake, both
+    half = (max(2, classes) - 1) / 2
+    both = half * (1 / n + 1 / m) ** 2
+    return (
+        max(of_real - half / n**2, both - half / m**2),
+        max(of_fake - half / m**2, both - half / n**2),
+        max(of_real + of_fake - both, both),
+    )
