@@ -113,10 +113,12 @@ def _drawn(fakes: Labelled, test: ImageSet, n: int, recipe: Recipe, device: torc
     batches = (torch.from_numpy(take(test.images, rows)) for rows in subset(len(test), len(test), 0))
     probabilities = torch.cat([predicted(network, batch) for batch in batches])
     found = label_accuracy(probabilities.numpy(), test.labels)
-    kind = f"standard error over the {len(test):,} test images, of this one classifier"
+    kind = f"standard error over the {len(test):,} test images; leaves out the luck of this one draw and training"
+    classes = {name: share for name, share in found.extras.items() if name.startswith("class_")}
+    extras = {**classes, "standard_error_real": found.uncertainty or 0.0}  # here the images are the real ones
     missing = [name for label, name in enumerate(test.classes) if label not in labels]
     notes = (f"no generated image has the label {_some(missing)}: the classifier cannot know what it was never shown",)
-    return replace(found, uncertainty_kind=kind, notes=notes if missing else ()), network
+    return replace(found, uncertainty_kind=kind, extras=extras, notes=notes if missing else ()), network
 
 
 def _merged(draws: list[Value]) -> Value:
@@ -124,7 +126,7 @@ def _merged(draws: list[Value]) -> Value:
     if len(draws) == 1:
         return draws[0]
     merged = over_repeats([{NAME: draw} for draw in draws])[NAME]
-    kind = f"standard deviation over {len(draws)} independent draws and classifier seeds, whose mean is the value"
+    kind = f"{merged.uncertainty_kind}; each draw has a classifier seed of its own"
     classes = {name: float(np.mean([draw.extras[name] for draw in draws])) for name in draws[0].extras}
     return replace(merged, uncertainty_kind=kind, extras={**merged.extras, **classes})
 
