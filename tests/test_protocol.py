@@ -107,13 +107,16 @@ def test_a_run_is_scored_against_originals_of_another_size_once_the_size_is_name
     own = json.loads(command(*words).out)
     copies = tmp_path / "copies"
     shutil.copytree(originals, copies)
+    same = json.loads(command(*words, "--real", copies).out)  # the images that it was trained on are read as then
+    assert same["metrics"]["FID[cifar10-cnn]"]["value"] == own["metrics"]["FID[cifar10-cnn]"]["value"]
+    named = json.loads(command(*words, "--real", copies, "--size", 32).out)
+    assert named["metrics"]["FID[cifar10-cnn]"]["value"] == own["metrics"]["FID[cifar10-cnn]"]["value"]
+    assert named["receipt"]["real"]["form"]["stored"]["sizes"] == [[64, 64]]
+    next(copies.glob("*.png")).unlink()
     refused = command(*words, "--real", copies)
     assert refused.code == 2 and refused.err.strip().endswith(
         f"has images of 32x32 RGB and the real ones, {copies}, are 64x64 RGB: pass --size 32 to bring both to one size"
     )
-    named = json.loads(command(*words, "--real", copies, "--size", 32).out)
-    assert named["metrics"]["FID[cifar10-cnn]"]["value"] == own["metrics"]["FID[cifar10-cnn]"]["value"]
-    assert named["receipt"]["real"]["form"]["stored"]["sizes"] == [[64, 64]]
     larger = json.loads(command(*words, "--real", copies, "--size", 48).out)
     assert larger["receipt"]["generated"]["form"] == {
         "stored": {"sizes": [[32, 32]], "channels": 3},
