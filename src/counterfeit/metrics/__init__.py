@@ -46,13 +46,17 @@ class Inputs:
     """Features (T, D) of the images that the model was trained on."""
     reference: memorisation.Reference | None = None
     """`memorisation.reference(train, real)` where it is known already; it saves most of memorisation's time."""
+    matches: tuple[memorisation.Matches, memorisation.Matches] | None = None
+    """Of real and of fake: what a search of the training images' pixels found, which near-copies uses."""
     seed: int = PROTOCOL_SEED
     """Of subsets, shuffles and halves; the default draws what torch-fidelity draws."""
 
     @cached_property
     def neighbours(self) -> memorisation.Neighbours:
         """The nearest training images, found once for every metric of memorisation."""
-        return memorisation.neighbours(self.train, self.real, self.fake, seed=self.seed, known=self.reference)
+        return memorisation.neighbours(
+            self.train, self.real, self.fake, seed=self.seed, known=self.reference, matches=self.matches
+        )
 
     @cached_property
     def balls(self) -> list[prdc.Balls]:
