@@ -20,14 +20,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import counterfeit as cf
 import numpy as np
+from PIL import Image
+
+import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.files import write_json
 from counterfeit.metrics.memorisation import Nearest, Neighbours, copying_test, near_copies, neighbours
 from counterfeit.runs import provenance
 from counterfeit.scoring.copies import Gallery, shrunk
-from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 HELD = 15_000
