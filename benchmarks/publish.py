@@ -30,7 +30,7 @@ GRIDS = ("seed", "tuned")  # of benchmarks/grids
 TUNED = "-tuned"  # ends the names of recipes that the search found
 PICTURES = ROOT / "docs/images/models"
 PAGES = [
-    *(ROOT / page for page in ("README.md", "docs/performance.md", "docs/scaling.md")),
+    *(ROOT / page for page in ("README.md", "docs/metrics.md", "docs/performance.md", "docs/scaling.md")),
     *sorted((ROOT / "docs/models").glob("*.md")),
 ]
 SHOWN = ("FID", "KID", "IS", "Precision", "Recall", "Density", "Coverage")
@@ -254,6 +254,19 @@ def of_compiled(results: Json, which: str) -> str:
     return markdown(lines)
 
 
+def of_copies(results: Json, data: str) -> str:
+    """Share of draws that are flagged, by kind and share of copies; under 0 the honest sets."""
+    rows = results["copies"][data]["rows"]
+    sizes = list(dict.fromkeys(row["n"] for row in rows))
+    by = {(row["what"], row["share"], row["n"]): row["flagged"] for row in rows}
+    heads = [f"{name}, n = {n:,}" for n in sizes for name in ("near-copies", "C_T")]
+    lines = [[f"{data}: images", "copies", *heads]]
+    for what, share in dict.fromkeys((row["what"], row["share"]) for row in rows):
+        cells = [f"{by[what, share, n][name]:.0%}" for n in sizes for name in ("near-copies", "ct")]
+        lines.append([what, f"{share:.0%}" if share else "none", *cells])
+    return markdown(lines)
+
+
 KINDS: dict[str, Callable[[Json, str], str]] = {
     "data": of_data,
     "model": of_model,
@@ -270,6 +283,7 @@ KINDS: dict[str, Callable[[Json, str], str]] = {
     "pairs": of_pairs,
     "memory": of_memory,
     "scoring": of_scoring,
+    "copies": of_copies,
 }
 
 
@@ -279,7 +293,7 @@ def read() -> Json:
     results["search"] = {path.stem: json.loads(path.read_text()) for path in (RESULTS / "search").glob("*.json")}
     results["speed"] = {"mnist": json.loads((RESULTS / "speed-mnist.json").read_text())}
     results["quality"] = {"mnist": json.loads((RESULTS / "quality-mnist.json").read_text())}
-    single = ("commands", "layers", "compiled", "memory", "pairs", "profiles", "reused-noise", "score-speed")
+    single = ("copies", "commands", "layers", "compiled", "memory", "pairs", "profiles", "reused-noise", "score-speed")
     return results | {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in single}
 
 
