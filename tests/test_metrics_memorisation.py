@@ -146,7 +146,7 @@ def test_every_error_is_the_spread_over_draws_of_generated_and_test_images(name)
 def test_an_honest_model_is_no_copier_where_test_images_are_of_another_kind():
     """MNIST's test digits are by other writers: an honest model is then nearer to the training set than they are."""
     test = 1.3 * TEST
-    honest = copying_test(neighbours(TRAIN, test, MODEL))["C_T"].extras
+    honest = copying_test(neighbours(TRAIN, test, features(10, 600, D)))["C_T"].extras
     assert honest["z_test"] < -3 < honest["z_train"] == honest["z"] and not honest["flagged"]
     assert copying_test(neighbours(TRAIN, test, COPIERS["exact"]))["C_T"].extras["flagged"]
 
