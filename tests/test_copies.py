@@ -13,7 +13,7 @@ from PIL import Image
 import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.metrics.memorisation import KINDS
-from counterfeit.processes import ALONE
+from counterfeit.processes import ALONE, Alone
 from counterfeit.scoring import copies
 from counterfeit.scoring.copies import Gallery, Seen, shrunk
 from counterfeit.scoring.images import Images
@@ -148,3 +148,27 @@ def test_what_is_seen_is_what_was_drawn(parts) -> None:
     for n, seed in ((2500, 0), (1200, 3)):
         drawn = np.concatenate(list(seen.images.draw(n, seed, ALONE)))
         np.testing.assert_array_equal(seen.gathered(n, ALONE), drawn)
+
+
+def test_what_two_processes_saw_is_put_in_order(parts) -> None:
+    """Each draws its share; the first one puts them together as one process would have drawn them."""
+    train, _, _ = parts
+
+    class Pretended(Alone):
+        world = 2
+
+        def __init__(self, rank: int) -> None:
+            self.rank = rank
+
+        def gather(self, value):
+            return shares
+
+    shares: list = []
+    for n in (1500, 100):  # of the latter all is in the share of the first
+        shares.clear()
+        for rank in (0, 1):
+            seen = Seen(Images.of_set(train))
+            batches = list(seen.images.draw(n, 0, Pretended(rank)))
+            shares.append([shrunk(batch) for batch in batches])
+        whole = np.concatenate(list(Images.of_set(train).draw(n, 0, ALONE)))
+        np.testing.assert_array_equal(seen.gathered(n, Pretended(0)), whole)
