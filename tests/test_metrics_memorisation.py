@@ -5,13 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from counterfeit.metrics.copying_test import _rank_z, copying_test
 from counterfeit.metrics.memorisation import (
     KINDS,
     Matches,
     _cells,
-    _rank_z,
     authenticity,
-    copying_test,
     near_copies,
     neighbours,
 )

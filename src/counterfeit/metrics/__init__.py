@@ -11,7 +11,16 @@ from functools import cached_property
 from typing import Any, Literal
 
 from counterfeit.errors import InputError
-from counterfeit.metrics import class_balance, frechet, inception_score, kernel, label_accuracy, memorisation, prdc
+from counterfeit.metrics import (
+    class_balance,
+    copying_test,
+    frechet,
+    inception_score,
+    kernel,
+    label_accuracy,
+    memorisation,
+    prdc,
+)
 from counterfeit.metrics.value import PROTOCOL_SEED, Value
 from counterfeit.registry import Registry
 
@@ -194,6 +203,6 @@ METRICS.add(
         "like the test set",
         ("real", "fake", "train"),
         "C_T: rank test of the distances to the training set, generated against real test images",
-        lambda i: memorisation.copying_test(i.neighbours),
+        lambda i: copying_test.copying_test(i.neighbours),
     ),
 )

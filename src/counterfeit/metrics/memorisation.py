@@ -1,7 +1,8 @@
-"""Does the model repeat its training set? Authenticity, near-copies and C_T, each beside the real test set's own value.
+"""Does the model repeat its training set? Authenticity and near-copies, each beside the real test set's own value.
 
 Every statistic compares distances to the nearest training image, so the first step, `neighbours`, is shared.
 Near-copies also takes what a search of the pixels found (`Matches`): copies are found mirrored, moved or compressed.
+C_T, which takes the same, is in `copying_test`.
 
 The test set says what no copying looks like. A seeded half of it is the reference; the other half is scored like a
 model, so that its value is what a perfect model gets. The rule: a set is flagged if z is beyond 3, that is, if it has
@@ -194,7 +195,7 @@ def near_copies(found: Neighbours) -> dict[str, Value]:
         # The thresholds' part: how far the share moves with them, within one standard error of the quantile.
         moves = (_any(more).mean() - _any(fewer).mean()) / 2
         error = float(np.hypot(share.uncertainty or 0.0, moves))
-        extras, notes = _verdict(z, z > FLAG_Z, "more near-copies of training images than among real test images")
+        extras, notes = verdict(z, z > FLAG_Z, "more near-copies of training images than among real test images")
         kinds, sorts = _kinds(which, near)
         values[label] = Value(share.value, error, share.uncertainty_kind, extras | kinds, notes and (notes[0] + sorts,))
     return values
@@ -242,72 +243,6 @@ def _kinds(which: Nearest, near: NDArray[np.bool_]) -> tuple[dict[str, float], s
     return extras, f": in pixels {said}; {nearest_one}" if said else ": in features only"
 
 
-def copying_test(found: Neighbours) -> dict[str, Value]:
-    """C_T (Meehan et al. 2020, arXiv:2004.05675): are fakes nearer to the training set than real test images are?
-
-    In every cell of feature space a Mann-Whitney z of the distances to the nearest training image, fakes against
-    reference, below 0 where fakes are nearer; C_T is their mean weighted by the reference's share of the cell, in
-    standard deviations. About 0 is right, far below is copying, far above is underfitting. The ± is its standard error
-    over both sets of images.
-
-    Test images may be of a somewhat other kind than training images (MNIST's are by other writers), and then an honest
-    model is nearer to the training set than they are. So `extras["z"]`, which flags, is the milder of two: `z_test`
-    against the reference, and `z_train` by the same test against the distances of training images to each other, which
-    are those that new images of the training distribution have. Both are in their standard deviations without copying.
-    """
-    values = {}
-    for label, which in (("C_T", found.fake), ("C_T (test)", found.control)):
-        value, spread, error = _cell_mean(which, found.reference)
-        extras = {"z_test": value / spread}
-        if len(found.train.distance):  # else every training image is there twice
-            mean, scale, _ = _cell_mean(which, found.train)
-            extras["z_train"] = mean / scale
-        z = max(extras.values())
-        verdict, notes = _verdict(z, z < -FLAG_Z, "nearer to training images than test and training images are")
-        kind = "standard error over generated and test images, the training set held fixed"
-        values[label] = Value(value, error, kind, verdict | extras, notes)
-    return values
-
-
-def _cell_mean(some: Nearest, reference: Nearest) -> tuple[float, float, float]:
-    """The weighted mean of the cells' Mann-Whitney z, its standard deviation where both sets are alike, its error."""
-    shared = np.intersect1d(some.cell, reference.cell)
-    cells = [(some.cell == c, reference.cell == c) for c in shared]
-    # A collapsed model may share no cell with the reference: then all of space is one.
-    cells = cells or [(np.ones(len(some.cell), bool), np.ones(len(reference.cell), bool))]
-    weights = np.array([b.sum() for _, b in cells], dtype=np.float64)
-    weights /= weights.sum()
-    found = [_rank_z(some.distance[a], reference.distance[b]) for a, b in cells]
-    mean = float(weights @ [z for z, _, _ in found])
-    # What one image more or less would change (infinitesimal jackknife): by its rank, and by its cell's weight.
-    by_some, by_reference = np.zeros(len(some.cell)), np.zeros(len(reference.cell))
-    for (a, b), weight, (z, of_a, of_b) in zip(cells, weights, found, strict=True):
-        by_some[a] = weight * of_a
-        by_reference[b] = weight * of_b + (z - mean) * weight / b.sum()
-    error = np.sqrt(sum(len(by) * by.var(ddof=min(1, len(by) - 1)) for by in (by_some, by_reference)))
-    return mean, float(np.sqrt(weights @ weights)), float(error)
-
-
-def _rank_z(a: Floats, b: Floats) -> tuple[float, Floats, Floats]:
-    """Mann-Whitney z of a (N,) against b (M,), below 0 where a is smaller, and each number's influence on it.
-
-    Equal numbers share their ranks. The influence (N,) and (M,) is the derivative of z by the number's weight, in 1.
-    """
-    n, m = len(a), len(b)
-    above, below = _placed(a, b), 1 - _placed(b, a)  # of b under each of a, and of a over each of b: DeLong et al. 1988
-    lead = float(above.mean()) - 0.5
-    scale = np.sqrt(12 * n * m / (n + m + 1))
-    of_a = scale * ((above - above.mean()) / n + lead / 2 * (1 / n - 1 / (n + m + 1)))
-    of_b = scale * ((below - below.mean()) / m + lead / 2 * (1 / m - 1 / (n + m + 1)))
-    return float(scale * lead), of_a, of_b
-
-
-def _placed(x: Floats, y: Floats) -> Floats:
-    """The share of y (M,) that is below each of x (N,), equal ones half."""
-    y = np.sort(y)
-    return (np.searchsorted(y, x, "left") + np.searchsorted(y, x, "right")) / (2 * len(y))
-
-
 def _proportion_z(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     """z of the share of a (N,) against that of b (M,), with the pooled variance; 0 where all or none are hits."""
     pooled = (a.sum() + b.sum()) / (len(a) + len(b))
@@ -323,6 +258,6 @@ def _share(hits: NDArray[np.bool_]) -> Value:
     return Value(float(hits.mean()), error, "standard error over the images, the training set held fixed")
 
 
-def _verdict(z: float, flagged: bool, what: str) -> tuple[dict[str, float], tuple[str, ...]]:
+def verdict(z: float, flagged: bool, what: str) -> tuple[dict[str, float], tuple[str, ...]]:
     """A statistic's extras, and the note that a flag brings."""
     return {"z": z, "flagged": float(flagged)}, ((f"flagged: {what} (z = {z:.1f})",) if flagged else ())
