@@ -78,7 +78,9 @@ def test_a_run_bounds_the_likelihood_of_its_test_images(run: cf.Run, command) ->
 
 def test_the_table_names_every_number(run: cf.Run, command) -> None:
     shown = command("likelihood", run.path, "-k", 5, "-n", 20)
-    assert all(word in shown.out for word in ("IWAE-5", "ELBO", "rate", "distortion", "active units", "of 15", "nats"))
+    assert all(
+        word in shown.out for word in ("IWAE-5", "ELBO", "rate", "distortion", "active units", "of 15", "ESS", "nats")
+    )
     assert "no normalised likelihood" not in shown.out
 
 

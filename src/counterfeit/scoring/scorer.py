@@ -15,9 +15,10 @@ from counterfeit.data import ImageSet
 from counterfeit.detectors import Detector, Features
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS, Inputs, Metric, Value
-from counterfeit.metrics.memorisation import Reference, reference
+from counterfeit.metrics.memorisation import Matches, Reference, reference
 from counterfeit.processes import ALONE, Group
 from counterfeit.scoring import features, receipt
+from counterfeit.scoring.copies import Gallery, Seen, of_test
 from counterfeit.scoring.images import Images, subset, used
 from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Score, Scored
@@ -62,10 +63,12 @@ class Scorer:
         wanted = {name: METRICS[name] for name in metrics}
         n = self.group.everyone(partial(usable, fakes, n, repeats))
         draws = []
+        seen = Seen(fakes) if self.train is not None and "near-copies" in wanted else None
         for s in range(seed, seed + repeats):
             what = "" if self.quiet else f"{n:,} images of {fakes.name}"
-            found = features.of_generated(self.detector, fakes, n, s, what, self.group)
-            draws.append(self.group.by_first(partial(self._values, wanted, found, fakes.labels(n))))
+            found = features.of_generated(self.detector, seen.images if seen else fakes, n, s, what, self.group)
+            small = seen.gathered(n, self.group) if seen else None
+            draws.append(self.group.by_first(partial(self._values, wanted, found, fakes.labels(n), small)))
         values = draws[0] if repeats == 1 else over_repeats(draws)
         floors = self.group.by_first(partial(self._floors, wanted, n, seed))
         scored = {
@@ -83,13 +86,19 @@ class Scorer:
         return self._found[images.digest]
 
     def _values(
-        self, wanted: Mapping[str, Metric], found: Features | None, labels: np.ndarray | None
+        self,
+        wanted: Mapping[str, Metric],
+        found: Features | None,
+        labels: np.ndarray | None,
+        small: np.ndarray | None = None,
     ) -> dict[str, Value]:
         assert found is not None
         real = self._of_real(self.real)
         inputs = Inputs(real.features, found.features, found.probabilities, real.probabilities, labels)
         if self.train is not None and any("train" in metric.needs for metric in wanted.values()):
             inputs = replace(inputs, train=self._of_real(self.train).features, reference=self._reference)
+            if small is not None:
+                inputs = replace(inputs, matches=(self._matches, self._gallery.search(small)))
         return {label: value for metric in wanted.values() for label, value in metric.compute(inputs).items()}
 
     @cached_property
@@ -105,7 +114,19 @@ class Scorer:
             say(f"{self.detector.name}: {what}")
             return asdict(reference(train, test))
 
-        return Reference(**kept("neighbours", key, ("local", "distance", "index"), what, make))
+        return Reference(**kept("neighbours", key, ("local", "other", "distance", "index"), what, make))
+
+    @cached_property
+    def _gallery(self) -> Gallery:
+        """The training images, to be searched for what generated ones are copies of."""
+        assert self.train is not None
+        return Gallery(self.train)
+
+    @cached_property
+    def _matches(self) -> Matches:
+        """What the same search finds for the test images."""
+        assert self.train is not None
+        return of_test(self.real, lambda: self._gallery, self.train)
 
     def _floors(self, wanted: Mapping[str, Metric], n: int, seed: int) -> dict[str, float]:
         """Each label's value for n real images of the other split, as if a generator had made them; cached.
