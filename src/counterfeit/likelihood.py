@@ -8,7 +8,7 @@ everything is meant given the label.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,15 @@ class Likelihood:
     binarised: bool
     receipt: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader has to know of the whole measurement, such as that the run is not finished."""
+        return tuple(self.receipt.get("notes", ()))
+
+    def noted(self, *notes: str) -> Likelihood:
+        """This with more notes, in its receipt."""
+        return replace(self, receipt={**self.receipt, "notes": [*self.notes, *notes]}) if notes else self
+
     def to_dict(self) -> dict[str, Any]:
         """{"metrics": {name: {"value": …, …}}, "receipt": {…}}, plain types, of the form that every score has."""
         notes = () if self.binarised else (GREY,)
@@ -92,7 +101,7 @@ class Likelihood:
             lines.append(f"{name:<20}{nats.mean:>10.2f}{error:>8}")
         lines.append(f"{'active units':<20}{self.active_units:>10} of {self.latent}")
         lines.append(f"± is the standard error over {self.n:,} images; papers print IWAE and ELBO with the sign turned")
-        return "\n".join(lines if self.binarised else [*lines, GREY])
+        return "\n".join([*lines, *(() if self.binarised else (GREY,)), *self.notes])
 
     def _rows(self) -> list[tuple[str, Nats, bool]]:
         """Printed name, value, whether it is a bound."""

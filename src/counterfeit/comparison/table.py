@@ -39,8 +39,10 @@ def tables(records: Sequence[Json], ranked_by: str | None = None) -> tuple[list[
         of_data = [(r, s) for r, s in zip(records, settings_of, strict=True) if r["data"] == data]
         by_protocol: dict[str, list[tuple[Json, Json]]] = {}
         for one in of_data:
-            by_protocol.setdefault(json.dumps(protocol(one[0]["score"]["receipt"]), sort_keys=True), []).append(one)
-        protocols = [json.loads(key) for key in by_protocol]
+            how = protocol(one[0]["score"]["receipt"])
+            content = {**how, "real": {**how["real"], "name": ""}}  # one set of images under two names is one
+            by_protocol.setdefault(json.dumps(content, sort_keys=True), []).append(one)
+        protocols = [protocol(rows[0][0]["score"]["receipt"]) for rows in by_protocol.values()]
         if len(protocols) > 1:
             notes.append(
                 f"{data}: scores are in {len(protocols)} tables, since they were measured differently "

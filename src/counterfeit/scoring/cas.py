@@ -54,7 +54,7 @@ class Labelled:
     trained_on: str | None = None
 
     @classmethod
-    def of_set(cls, images: ImageSet) -> Labelled:
+    def of_set(cls, images: ImageSet, kind: str = "array") -> Labelled:
         """Images at hand. Raises InputError where they have no labels."""
         known = images.labels
         if known is None:
@@ -63,7 +63,7 @@ class Labelled:
                 "in a folder each class has a subfolder, and an array takes labels="
             )
         return cls(
-            Images.of_set(images),
+            Images.of_set(images, kind),
             lambda n, seed: known[np.concatenate(list(subset(len(images), n, seed)))],
             images.classes,
             images.shape,
@@ -92,10 +92,11 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
     notes = (*value.notes, *_overlap(fakes, test))
     floor = None if train is None else _floor(test, train, n, recipe, device)
     made = {
-        "generated": receipt.of_images(fakes.images, n, seed, config.repeats),
-        "real": receipt.of_set(test),
+        "generated": receipt.of_images(fakes.images, n, seed, config.repeats, lambda n: fakes.labels(n, seed)),
+        "real": {**(receipt.of_set(test) or {}), "classes": list(test.classes)},
         "floor": receipt.of_floor(train, n, seed),
         "classifier": _classifier(draws[0][1], sized(recipe, n)),
+        **receipt.of_code(*receipt.SCORING),
         **receipt.made_here(device),
         "seconds": round(time.perf_counter() - begun, 2),
     }

@@ -72,4 +72,5 @@ def key(detector: Detector, images: ImageSet, n: int, seed: int) -> str | None:
     if detector.weights_sha256 is None:
         return None
     chosen = "all" if n >= len(images) else [n, seed]
-    return key_of([images.digest, chosen, detector.name, detector.weights_sha256, detector.protocol], "detectors")
+    known = [detector.name, detector.weights_sha256, detector.protocol, dict(detector.versions)]
+    return key_of([images.digest, chosen, *known], "detectors")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class Images:
         digest: SHA-256 of images at hand, of a run that of its weights, None for another generator.
         shape: (C, H, W) where it is known before anything is drawn.
         labels: n -> the labels (n,) that `draw(n, …)` generates for, or None.
+        kind: what they come from: "run", "folder", "npz", "array", "data set" or "function".
+        about: further facts for the receipt, JSON types.
     """
 
     name: str
@@ -43,16 +45,18 @@ class Images:
     digest: str | None = None
     labels: Callable[[int], np.ndarray | None] = lambda n: None
     shape: tuple[int, int, int] | None = None
+    kind: str = "function"
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of_set(cls, images: ImageSet) -> Images:
+    def of_set(cls, images: ImageSet, kind: str = "array") -> Images:
         """Images at hand; n < all takes a seeded subset."""
 
         def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
             for rows in subset(len(images), n, seed, group):
                 yield take(images.images, rows)
 
-        return cls(images.name, len(images), draw, images.digest)
+        return cls(images.name, len(images), draw, images.digest, kind=kind, about=conversion(images))
 
     @classmethod
     def of_callable(cls, function: Callable[[int, int], Any]) -> Images:
@@ -74,7 +78,24 @@ class Images:
 
         Raises DataError or InputError where they cannot be read or do not fit the real images.
         """
-        return cls.of_callable(source) if callable(source) else cls.of_set(fitting(source, like, skip_bad))
+        if callable(source):
+            return cls.of_callable(source)
+        return cls.of_set(fitting(source, like, skip_bad), kind_of(source))
+
+
+def kind_of(source: Any) -> str:
+    """What images at hand come from, for the receipt."""
+    if not isinstance(source, (str, Path)):
+        return "array"
+    if source in datasets.DATASETS:
+        return "data set"
+    return "folder" if Path(source).expanduser().is_dir() else "npz"
+
+
+def conversion(images: ImageSet) -> dict[str, Any]:
+    """How a folder's files became these images: size, crop, transparency. Empty for what is taken as it is."""
+    done = getattr(images, "conversion", None)
+    return {"conversion": done} if done else {}
 
 
 def fitting(source: Any, like: ImageSet, skip_bad: bool = False, labels: Any = None) -> ImageSet:
