@@ -18,6 +18,7 @@ from counterfeit.console import say
 from counterfeit.data import ImageSet
 from counterfeit.device import pick_device
 from counterfeit.errors import InputError, RunError
+from counterfeit.isolation import alone
 from counterfeit.likelihood import Likelihood, bounded, likelihood
 from counterfeit.models import Autoencoder, Family
 from counterfeit.processes import Group
@@ -25,7 +26,7 @@ from counterfeit.runs import DataRecord, RunFolder, Trained, read_trained
 from counterfeit.scoring import Images, Score, Scorer, judge
 from counterfeit.scoring.cas import Labelled, cas
 from counterfeit.scoring.images import BATCH, subset
-from counterfeit.scoring.receipt import file_name, made_here, of_code, of_set
+from counterfeit.scoring.receipt import DRAWING, file_name, made_here, of_code, of_set
 
 Labels = int | Sequence[int] | np.ndarray | None
 Measured = TypeVar("Measured", Score, Likelihood)
@@ -59,6 +60,7 @@ class Run:
         return f"Run({str(self.path)!r}: {self.model_name} on {self.data.name}, seed {self.config.seed})"
 
     @cached_property
+    @alone
     def trained(self) -> Trained:
         """The model and which weights it has; a run that has been continued since it was opened is taken as it is now.
 
@@ -91,6 +93,7 @@ class Run:
         """
         return np.concatenate(list(self.sample_batches(n, seed=seed, labels=labels)))
 
+    @alone
     def sample_batches(
         self, n: int, *, seed: int = 0, labels: Labels = None, batch_size: int = 1000
     ) -> Iterator[np.ndarray]:
@@ -103,10 +106,12 @@ class Run:
         """The labels that `sample` uses for n images: int64 (n,), or None for a model without labels."""
         return generate.labels_for(self.model, n, labels)
 
+    @alone
     def noise(self, n: int, *, seed: int = 0) -> np.ndarray:
         """Latent vectors as `sample` draws them."""
         return generate.noise(self.model, n, seed)
 
+    @alone
     def decode(self, z: np.ndarray, labels: Labels = None) -> np.ndarray:
         """Images of latent vectors (N, Z)."""
         z = np.asarray(z)
@@ -114,10 +119,12 @@ class Run:
             raise InputError(f"latent vectors must be (N, {self.model.latent}) with N >= 1, not {z.shape}")
         return generate.decode(self.model, z, self.labels(len(z), labels))
 
+    @alone
     def encode(self, images: np.ndarray, labels: Labels = None) -> np.ndarray:
         """Latent vectors of images; of a VAE's posterior, the means. InputError for a family that cannot encode."""
         return generate.encode(self._autoencoder(), self._checked(images), self._given(len(images), labels))
 
+    @alone
     def reconstruct(self, images: np.ndarray, labels: Labels = None) -> np.ndarray:
         """Images encoded and decoded. InputError for a family that cannot encode."""
         return generate.reconstruct(self._autoencoder(), self._checked(images), self._given(len(images), labels))
@@ -138,6 +145,7 @@ class Run:
         images = self.decode(z.reshape(-1, z.shape[-1]), None if of_lines is None else of_lines.repeat(steps))
         return images.reshape(len(z), steps, *images.shape[1:])
 
+    @alone
     def score(self, real: Any = None, *, scorer: Scorer | None = None, **settings: Any) -> Score:
         """Score samples of this run, and keep the score in its scores folder; see `counterfeit.score`.
 
@@ -150,6 +158,7 @@ class Run:
         result = judge.score(fakes, config, self.config, scorer)
         return scorer.group.by_first(partial(self._store, result, result.receipt["detector"]["name"]))
 
+    @alone
     def cas(self, real: Any = None, n: int = 10_000, **settings: Any) -> Score:
         """Classification Accuracy Score of this run, kept in its scores folder; see `counterfeit.cas`."""
         config = ScoreConfig.of({"device": self.device, "real": real, "n": n, **settings})
@@ -192,6 +201,7 @@ class Run:
         self.folder.write_score(file_name(by, found), found)
         return noted
 
+    @alone
     def likelihood(
         self,
         k: int = 5000,
@@ -235,7 +245,7 @@ class Run:
             "trained_with_binarise": self.config.binarise,
             "given_labels": bool(model.classes),
             **{"k": k, "n": n, "seed": seed, "seconds": round(time.perf_counter() - begun, 2)},
-            **of_code("likelihood", "losses", "models", "nets"),
+            **of_code({**DRAWING, "likelihood": ("likelihood.py",)}),
             **made_here(next(model.parameters()).device),
         }
         return self._store(replace(found, receipt=receipt), "likelihood")

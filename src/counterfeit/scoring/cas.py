@@ -96,7 +96,7 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
         "real": {**(receipt.of_set(test) or {}), "classes": list(test.classes)},
         "floor": receipt.of_floor(train, n, seed),
         "classifier": _classifier(draws[0][1], sized(recipe, n)),
-        **receipt.of_code(*receipt.SCORING),
+        **receipt.of_code(receipt.scoring_of(fakes.images)),
         **receipt.made_here(device),
         "seconds": round(time.perf_counter() - begun, 2),
     }

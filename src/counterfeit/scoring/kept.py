@@ -53,18 +53,15 @@ def key_of(facts: Sequence[Any], *packages: str) -> str:
 
 
 def source_digest(package: str) -> str:
-    """SHA-256 of the Python files of `counterfeit.PACKAGE`, which may be a module."""
+    """SHA-256 of the Python files of `counterfeit.PACKAGE`."""
     folder = Path(counterfeit.__file__).parent / package
-    files = sorted(folder.rglob("*.py")) or [folder.with_suffix(".py")]
-    content = [(path.relative_to(folder.parent).as_posix(), path.read_text()) for path in files]
+    files = sorted(folder.rglob("*.py"))
+    content = [(str(path.relative_to(folder)), path.read_text()) for path in files]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 # Taken now, as near as can be to when the code is loaded: what is edited later is not what this process computes with.
-SOURCES = {
-    package: source_digest(package)
-    for package in ("detectors", "metrics", "scoring", "likelihood", "losses", "models", "nets")
-}
+SOURCES = {package: source_digest(package) for package in ("detectors", "metrics")}
 
 
 def _read(path: Path) -> Arrays | None:

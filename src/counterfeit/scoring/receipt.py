@@ -9,24 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from counterfeit import source
 from counterfeit.data import ImageSet
 from counterfeit.detectors import Detector
 from counterfeit.runs import provenance
 from counterfeit.runs.provenance import versions
 from counterfeit.scoring.images import Images, conversion, used
-from counterfeit.scoring.kept import SOURCES
 
 Json = dict[str, Any]
 
-# Packages whose code turns images into scores.
-SCORING = ("detectors", "metrics", "scoring")
+# The parts of our code that turn images into scores, and draw them.
+SCORING = {"detectors": ("detectors",), "metrics": ("metrics",), "scoring": ("scoring",)}
+DRAWING = {"training": source.TRAINING}
 
 # What may differ between two receipts of one measurement, at the top and in the parts. Everything else is identity,
 # also what is added to receipts one day. Names are none: the digest beside a name is.
@@ -81,10 +82,15 @@ def of_detector(detector: Detector, probe: str | None) -> Json:
     return {**known, **({} if probe is None else {"probe_sha256": probe})}
 
 
-def of_code(*packages: str, used_too: Mapping[str, str] | None = None) -> Json:
-    """What computed the numbers: SHA-256 of our packages' source, and versions, with those of libraries `used_too`."""
-    code = {package: SOURCES[package] for package in packages}
+def of_code(parts: Mapping[str, Sequence[str]], used_too: Mapping[str, str] | None = None) -> Json:
+    """What computed the numbers: SHA-256 of parts of our source, and versions, with those of libraries `used_too`."""
+    code = {name: source.digest(*paths) for name, paths in parts.items()}
     return {"code": code, "versions": {**versions(), **(used_too or {})}}
+
+
+def scoring_of(fakes: Images) -> Mapping[str, Sequence[str]]:
+    """The parts of our code that a score of these images depends on: those that drew them too, if we did."""
+    return {**SCORING, **(DRAWING if fakes.kind == "run" else {})}
 
 
 def made_here(device: torch.device) -> Json:

@@ -150,7 +150,7 @@ class Scorer:
             "floor": receipt.of_floor(self.other, n, seed),
             "train": receipt.of_bounded(self.train),
             "detector": receipt.of_detector(self.detector, self.probe),
-            **receipt.of_code(*receipt.SCORING, used_too=self.detector.versions),
+            **receipt.of_code(receipt.scoring_of(fakes), self.detector.versions),
         }
         unknown = receipt.unidentified(made)
         return {**made, "unidentified": unknown} if unknown else made
