@@ -175,11 +175,8 @@ class Run:
         def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
             return generate.samples(self.model, n, seed, self.labels(n), BATCH, group)
 
-        of = self.trained
-        for note in of.unfinished():
-            say(f"{self.name}: {note}")
-        about = of.facts()
-        return Images(self.name, None, draw, of.sha256, self.labels, self.data.shape, kind="run", about=about)
+        about = self.trained.facts()
+        return Images(self.name, None, draw, self.weights_sha256, self.labels, self.data.shape, "run", about)
 
     def _check_same(self, group: Group) -> None:
         """RunError where processes of one job have read other weights: the run is being trained."""
@@ -193,10 +190,10 @@ class Run:
 
     def _store(self, score: Measured, by: str) -> Measured:
         """The score with what is to be said of the run's weights, stored in the scores folder where it can be."""
-        replaced = self.trained.replaced()
-        for note in replaced:
+        notes = [*self.trained.unfinished(), *self.trained.replaced()]
+        for note in notes:
             say(f"{self.name}: {note}")
-        noted = score.noted(*self.trained.unfinished(), *replaced)
+        noted = score.noted(*notes)
         found = noted.to_dict()
         self.folder.write_score(file_name(by, found), found)
         return noted
