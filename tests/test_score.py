@@ -53,6 +53,7 @@ def test_the_receipt_says_how_it_was_measured(fakes: Path) -> None:
     score = cf.score(fakes, "mnist5k", metrics=["fid"], n=300, seed=4)
     receipt = score.receipt
     assert receipt["generated"] | {"digest": ""} == {
+        "kind": "npz",
         "name": str(fakes),
         "n": 300,
         "seed": 4,
