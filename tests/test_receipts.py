@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import counterfeit as cf
+from counterfeit.comparison.pictures import of_comparison
 from counterfeit.comparison.table import tables
 from counterfeit.comparison.work import kept_score
 from counterfeit.config import ScoreConfig
@@ -354,3 +355,12 @@ def test_how_a_folder_was_read_is_in_its_receipt() -> None:
     found = of_set(Converted(data.name, "train", data.images, None, (), data.digest))
     assert found is not None and found["conversion"] == {"size": 28, "crop": "centre"}
     assert "conversion" not in (of_set(data) or {})
+
+
+def test_pictures_of_other_weights_than_the_scores_are_named(run: cf.Run, tmp_path: Path) -> None:
+    found = cf.compare(run.path, out=tmp_path / "out", **QUICK)
+    with of_comparison(found, "cpu") as (_, notes):
+        assert not any("other weights" in note for note in notes)
+    train_on(run)
+    with of_comparison(found, "cpu") as (_, notes):
+        assert any(note.startswith(f"{run.path}: its pictures are of other weights") for note in notes)
