@@ -334,7 +334,7 @@ def test_receipts_say_what_kind_of_thing_was_scored(home: Path, tmp_path: Path, 
         "folder": tmp_path / "pngs",
         "npz": str(tmp_path / "few.npz"),
         "array": images,
-        "data set": "mnist5k",
+        "dataset": "mnist5k",
         "function": lambda n, seed: images[:n].repeat(2, axis=0)[:n],
     }
     for kind, source in sources.items():
@@ -348,11 +348,7 @@ def test_receipts_say_what_kind_of_thing_was_scored(home: Path, tmp_path: Path, 
 
 def test_how_a_folder_was_read_is_in_its_receipt() -> None:
     data = cf.load_data("mnist5k")
-
-    class Converted(type(data)):  # type: ignore[misc]
-        conversion = {"size": 28, "crop": "centre"}
-
-    found = of_set(Converted(data.name, "train", data.images, None, (), data.digest))
+    found = of_set(replace(data, conversion={"size": 28, "crop": "centre"}))
     assert found is not None and found["conversion"] == {"size": 28, "crop": "centre"}
     assert "conversion" not in (of_set(data) or {})
 

@@ -95,5 +95,5 @@ def _sha256(checkpoint: Checkpoint) -> str:
 
 def _identity(record: RunRecord) -> Any:
     """What stays when a run is continued."""
-    settings = {name: value for name, value in record.config.to_dict().items() if name not in FREE}
-    return record.model, settings, record.data, record.made_by
+    settings = {name: value for name, value in record.config.to_dict().items() if name not in {*FREE, "data"}}
+    return record.model, settings, record.data.digest, record.made_by  # the images may have moved

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from counterfeit.config import ScoreConfig
-from counterfeit.data import DATASETS, ImageSet
+from counterfeit.data import ImageSet
 from counterfeit.data.rows import take
 from counterfeit.detectors.small_cnn import SmallCNN
 from counterfeit.detectors.training import Recipe, accuracy, fit, predicted, recipe_for, sized
@@ -54,7 +54,7 @@ class Labelled:
     trained_on: str | None = None
 
     @classmethod
-    def of_set(cls, images: ImageSet, kind: str = "array") -> Labelled:
+    def of_set(cls, images: ImageSet) -> Labelled:
         """Images at hand. Raises InputError where they have no labels."""
         known = images.labels
         if known is None:
@@ -63,7 +63,7 @@ class Labelled:
                 "in a folder each class has a subfolder, and an array takes labels="
             )
         return cls(
-            Images.of_set(images, kind),
+            Images.of_set(images),
             lambda n, seed: known[np.concatenate(list(subset(len(images), n, seed)))],
             images.classes,
             images.shape,
@@ -86,7 +86,7 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
         raise InputError(f"{test.name} has no labels to test a classifier with: name real images that have, by --real")
     check_form(fakes.images.name, fakes.shape, test)
     n, seed, device = usable(fakes.images, config.n, config.repeats), config.seed, pick_device(config.device)
-    recipe = replace(recipe_for(test.name, test.shape[0]), seed=seed)
+    recipe = replace(recipe_for(test.dataset, test.shape[0]), seed=seed)
     draws = [_drawn(fakes, test, n, replace(recipe, seed=s), device) for s in range(seed, seed + config.repeats)]
     value = _merged([found for found, _ in draws])
     notes = (*value.notes, *_overlap(fakes, test))
@@ -152,7 +152,7 @@ def _overlap(fakes: Labelled, test: ImageSet) -> tuple[str, ...]:
     mend = "name a test split by --real"
     if fakes.trained_on == test.digest:
         return (f"the generator was trained on the very images of this test, so that copying them pays: {mend}",)
-    if test.split == "train" and test.name in DATASETS:
+    if test.split == "train" and test.dataset:
         return (f"the test is a training split; had the generator seen it, copying would pay: {mend}",)
     return ()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ class Images:
         digest: SHA-256 of images at hand, of a run that of its weights, None for another generator.
         shape: (C, H, W) where it is known before anything is drawn.
         labels: n -> the labels (n,) that `draw(n, …)` generates for, or None.
-        kind: what they come from: "run", "folder", "npz", "array", "data set" or "function".
+        kind: what they come from: "run", "function", or the kind of an ImageSet.
         about: further facts for the receipt, JSON types.
     """
 
@@ -49,14 +48,14 @@ class Images:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of_set(cls, images: ImageSet, kind: str = "array") -> Images:
+    def of_set(cls, images: ImageSet) -> Images:
         """Images at hand; n < all takes a seeded subset."""
 
         def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
             for rows in subset(len(images), n, seed, group):
                 yield take(images.images, rows)
 
-        return cls(images.name, len(images), draw, images.digest, kind=kind, about=conversion(images))
+        return cls(images.name, len(images), draw, images.digest, kind=images.kind, about=conversion(images))
 
     @classmethod
     def of_callable(cls, function: Callable[[int, int], Any]) -> Images:
@@ -80,28 +79,18 @@ class Images:
         """
         if callable(source):
             return cls.of_callable(source)
-        return cls.of_set(fitting(source, like, skip_bad), kind_of(source))
-
-
-def kind_of(source: Any) -> str:
-    """What images at hand come from, for the receipt."""
-    if not isinstance(source, (str, Path)):
-        return "array"
-    if source in datasets.DATASETS:
-        return "data set"
-    return "folder" if Path(source).expanduser().is_dir() else "npz"
+        return cls.of_set(fitting(source, like, skip_bad))
 
 
 def conversion(images: ImageSet) -> dict[str, Any]:
     """How a folder's files became these images: size, crop, transparency. Empty for what is taken as it is."""
-    done = getattr(images, "conversion", None)
-    return {"conversion": done} if done else {}
+    return {"conversion": dict(images.conversion)} if images.conversion else {}
 
 
 def fitting(source: Any, like: ImageSet, skip_bad: bool = False, labels: Any = None) -> ImageSet:
     """A folder, .npz file or array of generated images; `labels` are an array's. Raises as `Images.of` does."""
-    if isinstance(source, (str, Path)) and Path(source).is_dir():
-        images = datasets.load(Path(source), labels=labels, size=square(like), skip_bad=skip_bad)
+    if datasets.locate(source).kind == "folder":
+        images = datasets.load(source, labels=labels, size=square(like), skip_bad=skip_bad)
     else:
         images = datasets.load(source, labels=labels)
     check_form(images.name, images.shape, like)

@@ -13,7 +13,7 @@ from counterfeit.runs import RunFolder
 from counterfeit.scoring import Score, judge
 from counterfeit.scoring.cas import Labelled
 from counterfeit.scoring.cas import cas as measure
-from counterfeit.scoring.images import fitting, kind_of
+from counterfeit.scoring.images import fitting
 
 
 @alone
@@ -56,4 +56,4 @@ def cas(
         return source.cas(real, **settings)
     config = ScoreConfig.of({"real": real, "device": device, **settings})
     test, train, _ = judge.real_images(config, None)
-    return measure(Labelled.of_set(fitting(source, test, skip_bad, labels), kind_of(source)), test, train, config)
+    return measure(Labelled.of_set(fitting(source, test, skip_bad, labels)), test, train, config)
