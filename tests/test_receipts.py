@@ -168,7 +168,7 @@ def test_names_of_files_are_safe_whatever_is_named(name: str) -> None:
 
 def test_a_kept_score_is_known_by_its_receipt_and_not_by_its_name(run: cf.Run) -> None:
     config = ScoreConfig.of({**QUICK, "metrics": ["fid", "kid"]})
-    scorer = judge.prepared(config, run.config)
+    scorer = judge.prepared(config, run.record)
     assert kept_score(run, config, scorer) is None
     score = json.loads(json.dumps(run.score(**vars(config)).to_dict()))
     (file,) = (run.path / "scores").glob("*.json")
@@ -199,7 +199,7 @@ def test_a_kept_score_is_known_by_its_receipt_and_not_by_its_name(run: cf.Run) -
 )
 def test_what_decides_a_number_is_its_identity(part: str, value: dict[str, str], run: cf.Run) -> None:
     config = ScoreConfig.of(QUICK)
-    scorer = judge.prepared(config, run.config)
+    scorer = judge.prepared(config, run.record)
     run.score(scorer=scorer, **QUICK)
     (file,) = (run.path / "scores").glob("*.json")
     score = json.loads(file.read_bytes())
@@ -214,7 +214,7 @@ def test_what_decides_a_number_is_its_identity(part: str, value: dict[str, str],
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"receipt": 1, "metrics": 2}', '{"receipt": {}, "metrics": []}'])
 def test_a_damaged_kept_score_is_passed_over(content: str, run: cf.Run) -> None:
     config = ScoreConfig.of(QUICK)
-    scorer = judge.prepared(config, run.config)
+    scorer = judge.prepared(config, run.record)
     score = run.score(scorer=scorer, **QUICK).to_dict()
     (file,) = (run.path / "scores").glob("*.json")
     file.write_text(content)
@@ -252,7 +252,7 @@ def test_what_cannot_be_identified_is_said_to_be_so_and_never_taken_for_an_earli
         return images.flatten(1)[:, ::50].float()
 
     config = ScoreConfig.of({**QUICK, "detector": own})
-    scorer = judge.prepared(config, run.config)
+    scorer = judge.prepared(config, run.record)
     receipt = run.score(scorer=scorer, **vars(config)).receipt
     (said,) = receipt["unidentified"]
     assert "own() is a function" in said and len(receipt["detector"]["probe_sha256"]) == 64
