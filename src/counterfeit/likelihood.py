@@ -85,6 +85,15 @@ class Likelihood:
     binarised: bool
     receipt: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader has to know of the whole measurement, such as that the run is not finished."""
+        return tuple(self.receipt.get("notes", ()))
+
+    def noted(self, *notes: str) -> Likelihood:
+        """This with more notes, in its receipt."""
+        return replace(self, receipt={**self.receipt, "notes": [*self.notes, *notes]}) if notes else self
+
     def to_dict(self) -> dict[str, Any]:
         """{"metrics": {name: {"value": …, …}}, "receipt": {…}}, plain types, of the form that every score has."""
         notes = () if self.binarised else (GREY,)
@@ -110,7 +119,7 @@ class Likelihood:
         lines.append(f"{'ESS':<20}{self.ess.median:>10.1f} median, {self.ess.least:.1f} least, of {self.k:,} samples")
         lines.append(f"± is the standard error over {self.n:,} images; papers print IWAE and ELBO with the sign turned")
         notes = [self.loose, None if self.binarised else GREY]
-        return "\n".join([*lines, *(note for note in notes if note is not None)])
+        return "\n".join([*lines, *(note for note in notes if note is not None), *self.notes])
 
     @property
     def loose(self) -> str | None:

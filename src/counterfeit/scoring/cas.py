@@ -98,10 +98,11 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
     notes = (*value.notes, *_overlap(fakes, test))
     floor = None if train is None else _floor(test, train, n, recipe, device)
     made = {
-        "generated": receipt.of_images(fakes.images, n, seed, config.repeats),
-        "real": {**(receipt.of_set(test) or {}), "form": form_of(test)},
+        "generated": receipt.of_images(fakes.images, n, seed, config.repeats, lambda n: fakes.labels(n, seed)),
+        "real": {**(receipt.of_set(test) or {}), "classes": list(test.classes), "form": form_of(test)},
         "floor": receipt.of_floor(train, n, seed),
         "classifier": _classifier(draws[0][1], sized(recipe, n)),
+        **receipt.of_code(receipt.scoring_of(fakes.images)),
         **receipt.made_here(device),
         "seconds": round(time.perf_counter() - begun, 2),
     }

@@ -73,5 +73,5 @@ def key(detector: Detector, images: ImageSet, n: int, seed: int) -> str | None:
     if detector.weights_sha256 is None:
         return None
     chosen = "all" if n >= len(images) else [n, seed]
-    facts = [images.digest, form_of(images), chosen, detector.name, detector.weights_sha256, detector.protocol]
-    return key_of(facts, "detectors")
+    known = [detector.name, detector.weights_sha256, detector.protocol, dict(detector.versions)]
+    return key_of([images.digest, form_of(images), chosen, *known], "detectors")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -39,6 +39,8 @@ class Images:
         labels: n -> the labels (n,) that `draw(n, …)` generates for, or None.
         form: sizes and channels as stored and as compared, for the receipt, see `data.form.described`; of a callable
             they are known once it has been drawn from.
+        kind: what they come from: "run", "function", or the kind of an ImageSet.
+        about: further facts for the receipt, JSON types.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Images:
     labels: Callable[[int], np.ndarray | None] = lambda n: None
     shape: tuple[int, int, int] | None = None
     form: dict[str, Any] = field(default_factory=dict)
+    kind: str = "function"
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_set(cls, images: ImageSet) -> Images:
@@ -57,7 +61,17 @@ class Images:
             for rows in subset(len(images), n, seed, group):
                 yield take(images.images, rows)
 
-        return cls(images.name, len(images), draw, images.digest, shape=images.shape, form=form_of(images))
+        about = conversion(images)
+        return cls(
+            images.name,
+            len(images),
+            draw,
+            images.digest,
+            shape=images.shape,
+            form=form_of(images),
+            kind=images.kind,
+            about=about,
+        )
 
     @classmethod
     def of_callable(cls, function: Callable[[int, int], Any], fit: Callable[[ImageSet], ImageSet]) -> Images:
@@ -100,6 +114,11 @@ class Images:
             return (form(batch) for batch in self.draw(n, seed, group))
 
         return replace(self, draw=draw, shape=form.shape(self.shape), form=form_at(self.shape, size))
+
+
+def conversion(images: ImageSet) -> dict[str, Any]:
+    """How a folder's files became these images: transparency, decoder, …. Empty for what is taken as it is."""
+    return {"conversion": dict(images.conversion)} if images.conversion else {}
 
 
 def generated(source: Any, size: int | None = None, skip_bad: bool = False, labels: Any = None) -> ImageSet:

@@ -12,7 +12,7 @@ import numpy as np
 
 from counterfeit.console import say
 from counterfeit.data import ImageSet
-from counterfeit.detectors import Detector, Features
+from counterfeit.detectors import Detector, Features, probed
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS, Inputs, Metric, Value
 from counterfeit.metrics.memorisation import Matches, Reference, reference
@@ -22,7 +22,6 @@ from counterfeit.scoring.copies import Gallery, Seen, of_test
 from counterfeit.scoring.images import Images, subset, used
 from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Score, Scored
-from counterfeit.version import __version__
 
 FEW_FOR_FID = 2000  # below this many images FID's upward bias is larger than most differences that one wants to see
 
@@ -36,6 +35,7 @@ class Scorer:
         train: the images that the generator was trained on, for memorisation; None where they are not known.
         quiet: show no progress while the generated images are looked at.
         group: the processes that look at them together; the first compares them with the real ones.
+        probe: digest of what a detector of the user's finds in fixed images; None for a named one.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Scorer:
     ) -> None:
         self.quiet, self.group = quiet, group
         self.detector, self.real, self.other, self.train = detector, real, other, train
+        self.probe = probed(detector, real.shape) if detector.custom else None
         self._found: dict[str, Features] = {}
 
     def score(self, fakes: Images, metrics: Sequence[str], n: int, seed: int = 0, repeats: int = 1) -> Score:
@@ -76,7 +77,7 @@ class Scorer:
             for metric in wanted.values()
             for label in metric.labels
         }
-        made = self._receipt(fakes, n, seed, repeats)
+        made = {**self.measured(fakes, n, seed, repeats), **receipt.made_here(self.detector.device)}
         return Score(scored, {**made, "seconds": round(time.perf_counter() - begun, 2)})
 
     def _of_real(self, images: ImageSet) -> Features:
@@ -162,26 +163,18 @@ class Scorer:
         labels = None if self.other.labels is None else self.other.labels[rows]
         return {label: value.value for label, value in self._values(wanted, found, labels).items()}
 
-    def against(self, n: int, seed: int) -> dict[str, Any]:
-        """What n generated images are measured against and by what: a part of the receipt."""
-        return {
+    def measured(self, fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
+        """What is measured, against what and by what: the receipt but for its circumstances, known before the work."""
+        made = {
+            "generated": receipt.of_images(fakes, n, seed, repeats),
             "real": receipt.of_real(self.real),
             "floor": receipt.of_floor(self.other, n, seed),
             "train": receipt.of_bounded(self.train),
-            "detector": {
-                "name": self.detector.name,
-                "protocol": self.detector.protocol,
-                "weights_sha256": self.detector.weights_sha256,
-            },
-            "code": key_of([__version__], "detectors", "metrics"),
+            "detector": receipt.of_detector(self.detector, self.probe),
+            **receipt.of_code(receipt.scoring_of(fakes), self.detector.versions),
         }
-
-    def _receipt(self, fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
-        return {
-            "generated": receipt.of_images(fakes, n, seed, repeats),
-            **self.against(n, seed),
-            **receipt.made_here(self.detector.device),
-        }
+        unknown = receipt.unidentified(made)
+        return {**made, "unidentified": unknown} if unknown else made
 
 
 def usable(fakes: Images, n: int, repeats: int) -> int:
