@@ -211,7 +211,7 @@ def test_a_grey_run_is_scored_against_its_digits_stored_as_rgb(digits, tmp_path:
 
 
 def test_one_pixel_in_color_makes_a_set_of_colors(digits) -> None:
-    rgb = digits[0].repeat(3, axis=1)
+    rgb = np.concatenate([digits[0], digits[0][:100]]).repeat(3, axis=1)  # more than are looked at together
     assert is_grey(cf.load_data(rgb)) and is_grey(cf.load_data(digits[0]))
     for channel in range(3):
         tinted = rgb.copy()
