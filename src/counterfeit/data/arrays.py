@@ -5,7 +5,9 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,11 @@ from counterfeit.errors import DataError
 
 MOST_CLASSES = 1 << 16
 NAME = 4 * 255  # bytes of the longest name, 4 to a character
+# Of files that hold a split for training and one for testing, the images and labels of each, as they are usually named.
+NPZ_SPLITS = tuple(
+    {split: (images.format(split), labels.format(split)) for split in ("train", "test")}
+    for images, labels in (("{}_images", "{}_labels"), ("x_{}", "y_{}"))
+)
 
 
 def from_array(
@@ -50,27 +57,56 @@ def from_array(
     return ImageSet(name, "train", pixels, numbers, names, content_digest(pixels, numbers))
 
 
-def from_npz(path: Path) -> ImageSet:
+def from_npz(path: Path, split: str = "train") -> ImageSet:
     """The `images` and, where there are any, the `labels` and the names `classes` of an .npz file; see `from_array`.
 
-    Raises DataError, naming the file, also for a file that is no .npz, lacks `images` or holds pickled objects.
+    Or a split of a file that holds two: see NPZ_SPLITS. Its labels may be (N, 1) too, and its classes without names
+    are "0" to the largest label of both splits. Raises DataError, naming the file, also for a file that is no .npz,
+    lacks the images or holds pickled objects.
     """
+    with _opened(path) as arrays:
+        names = _npz_names(arrays)
+        if names is None:
+            raise DataError(f"{path} has no array 'images', only {', '.join(arrays) or 'nothing'}")
+        images, labels = (arrays[name] if name in arrays else None for name in names[split])
+        classes = None if labels is None else _classes(path)
+        ends = [int(arrays[of].max()) for _, of in names.values() if of in arrays and arrays[of].size]
+    if len(names) == 1 or labels is None:
+        return from_array(images, labels, classes=classes, name=str(path), where=str(path))
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    classes = classes or [str(label) for label in range(max(ends) + 1)]
+    found = from_array(images, labels, classes=classes, name=str(path), where=f"{path}, {split} split")
+    return replace(found, split=split)
+
+
+def npz_splits(path: Path) -> tuple[str, ...]:
+    """The splits of an .npz file, from its arrays' names. Raises DataError as `from_npz`."""
+    with _opened(path) as arrays:
+        return tuple(_npz_names(arrays) or ("train",))
+
+
+def _npz_names(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str, str]] | None:
+    """The names of the arrays of each split's images and labels; None where the file has no such images."""
+    if "images" in arrays:
+        return {"train": ("images", "labels")}
+    return next((names for names in NPZ_SPLITS if all(images in arrays for images, _ in names.values())), None)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """The arrays of an .npz file by name, each read when it is asked for; DataError where they cannot be."""
     try:
         with path.open("rb") as opened:  # opened here, for np.load leaves it open where the zip is damaged
             arrays = np.load(opened, allow_pickle=False)
             if not isinstance(arrays, Mapping):
                 raise DataError(f"{path} is no .npz file but a single array; save it by np.savez(path, images=array)")
-            if "images" not in arrays:
-                raise DataError(f"{path} has no array 'images', only {', '.join(arrays) or 'nothing'}")
-            images, labels = arrays["images"], arrays["labels"] if "labels" in arrays else None
-        classes = _classes(path) if labels is not None else None
+            yield arrays
     except DataError:
         raise
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         pickled = "allow_pickle" in str(error)
         fault = "it holds pickled objects or is no .npz file" if pickled else str(error) or type(error).__name__
         raise DataError(f"{path} cannot be read as .npz ({fault}); save it again by np.savez") from error
-    return from_array(images, labels, classes=classes, name=str(path), where=str(path))
 
 
 def _classes(path: Path) -> list[str] | None:

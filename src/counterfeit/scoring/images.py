@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,7 +110,7 @@ def generated(source: Any, size: int | None = None, skip_bad: bool = False, labe
         labels: an array's.
     """
     if not isinstance(source, ImageSet):
-        folder = isinstance(source, (str, Path)) and Path(source).is_dir()
+        folder = datasets.locate(source).kind == "folder"
         read = partial(datasets.load, size=size or datasets.NATIVE, skip_bad=skip_bad) if folder else datasets.load
         source = read(source, labels=labels)
     return at_size(source, size)
