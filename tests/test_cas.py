@@ -201,6 +201,22 @@ def test_labels_in_terms_of_the_real_classes() -> None:
         told("cat dog", [0, 2], "0 1 2")
 
 
+def test_twelve_numbered_classes_are_met_by_name_from_an_array_a_file_and_a_folder(parts, tmp_path: Path) -> None:
+    """Digits, and inverted zeros and ones as 10 and 11, which come before 2 by letter: ten of twelve would be wrong."""
+    fakes = parts[0]
+    more = np.flatnonzero(fakes.labels < 2)[:160]
+    images = np.concatenate([fakes.images[:800], 255 - fakes.images[more]])
+    labels = np.concatenate([fakes.labels[:800], 10 + fakes.labels[more]])
+    np.savez(tmp_path / "file.npz", images=images, labels=labels)
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        path = tmp_path / "folder" / str(label) / f"{i:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0]).save(path)
+    file, folder = tmp_path / "file.npz", tmp_path / "folder"
+    for source, real, of_array in ((file, folder, None), (folder, file, None), (images, folder, labels)):
+        assert cf.cas(source, real, n=960, labels=of_array, device="cpu")[NAME].value > 0.7
+
+
 def test_what_is_matched_by_number_is_said(parts, capsys) -> None:
     fakes, _, test = parts
     named = replace(test, classes=tuple("zero one two three four five six seven eight nine".split()))

@@ -152,7 +152,7 @@ def test_what_makes_another_conversion(root, settled, change, capsys, monkeypatc
         monkeypatch.setitem(folder.DECODER, "pillow", "another")
     loaded = data.load(root, **options)
     assert "converting" in capsys.readouterr().err
-    assert loaded.shape[1] == (12 if change == "size" else 16)
+    assert loaded.conversion["size"] == (12 if change == "size" else 16)
 
 
 def test_a_file_that_changes_between_the_two_readings_is_noticed_even_if_no_stamp_shows_it(root, monkeypatch):
@@ -200,10 +200,14 @@ def test_how_the_files_were_brought_to_one_form_is_kept(root, settled):
     put(root / "a.png", plain(7, (40, 30), "L"))
     put(root / "b.png", plain((7, 7, 7), (99, 120)))
     for _ in range(2):
-        loaded = data.load(root, size=20)
-        conversion = loaded.conversion
-        assert loaded.sizes == ((30, 40), (120, 99))
-        assert (conversion["stored"], conversion["transparency"]) == ("grey and RGB", "on white")
+        conversion = data.load(root, size=20).conversion
+        assert conversion["size"] == 20 and conversion["shorter_sides"] == "30 to 99"
+        assert (conversion["stored"], conversion["filter"], conversion["crop"], conversion["transparency"]) == (
+            "grey and RGB",
+            "lanczos",
+            "centered square",
+            "on white",
+        )
         assert conversion["pillow"] == Image.__version__
     assert data.load(SHIPS).conversion is None
 

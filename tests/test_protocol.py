@@ -75,7 +75,7 @@ def test_size_brings_both_sides_to_it_by_one_filter_whatever_they_come_from(tmp_
     assert receipt["real"]["form"] == {
         "stored": {"sizes": [[72, 90]], "channels": 3},
         "compared": {"size": [32, 32], "channels": 3},
-        "filter": "centered square, Lanczos",
+        "filter": "centered square, lanczos",
     }
     assert receipt["generated"]["form"]["stored"]["sizes"] == [[96, 96]]
 
@@ -101,33 +101,51 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[cf.Run, Path]:
 
 
 def test_a_run_is_scored_against_originals_of_another_size_once_the_size_is_named(run, command, tmp_path: Path) -> None:
-    """At its own size by default, where the real images are those that it was trained on."""
+    """Images that it was not trained on, of twice its side; with one size they get the value of the resized array."""
     run, originals = run
     words = ["score", run.path, "--detector", "cifar10-cnn", "--metrics", "fid", "-n", 60, "--json"]
-    own = json.loads(command(*words).out)
-    copies = tmp_path / "copies"
-    shutil.copytree(originals, copies)
-    same = json.loads(command(*words, "--real", copies).out)  # the images that it was trained on are read as then
-    assert same["metrics"]["FID[cifar10-cnn]"]["value"] == own["metrics"]["FID[cifar10-cnn]"]["value"]
-    named = json.loads(command(*words, "--real", copies, "--size", 32).out)
-    assert named["metrics"]["FID[cifar10-cnn]"]["value"] == own["metrics"]["FID[cifar10-cnn]"]["value"]
-    assert named["receipt"]["real"]["form"]["stored"]["sizes"] == [[64, 64]]
-    next(copies.glob("*.png")).unlink()
-    refused = command(*words, "--real", copies)
+    others = tmp_path / "others"
+    others.mkdir()
+    for path in sorted(originals.iterdir())[:100]:
+        shutil.copy(path, others)
+    refused = command(*words, "--real", others)
     assert refused.code == 2 and refused.err.strip().endswith(
-        f"has images of 32x32 RGB and the real ones, {copies}, are 64x64 RGB: pass --size 32 to bring both to one size"
+        f"has images of 32x32 RGB and the real ones, {others}, are 64x64 RGB: pass --size 32 to bring both to one size"
     )
-    larger = json.loads(command(*words, "--real", copies, "--size", 48).out)
+    named = json.loads(command(*words, "--real", others, "--size", 32).out)
+    shrunk = Form(32)(blobs(130, 64, 64, seed=3)[:100])
+    array = run.score(shrunk, n=60, detector="cifar10-cnn", metrics=["fid"])
+    assert named["metrics"]["FID[cifar10-cnn]"]["value"] == array["FID[cifar10-cnn]"].value
+    assert named["receipt"]["real"]["form"]["stored"]["sizes"] == [[64, 64]]
+    larger = json.loads(command(*words, "--real", others, "--size", 48).out)
     assert larger["receipt"]["generated"]["form"] == {
         "stored": {"sizes": [[32, 32]], "channels": 3},
         "compared": {"size": [48, 48], "channels": 3},
-        "filter": "centered square, Lanczos",
+        "filter": "centered square, lanczos",
     }
     assert protocol(larger["receipt"]) != protocol(named["receipt"]), "they never share a column"
     old = json.loads(json.dumps(named["receipt"]))
     for part in ("real", "generated"):
         del old[part]["form"]
     assert protocol(old) != protocol(named["receipt"]), "receipts of earlier versions do not say it, and can be read"
+
+
+def test_the_data_of_a_run_are_read_at_its_size_or_at_the_one_that_is_named(run, tmp_path: Path) -> None:
+    """At another size from their files, once they are known as those of the training; a copy of them is the same."""
+    run, originals = run
+    settings = {"n": 60, "detector": "cifar10-cnn", "metrics": ["fid"]}
+    copies = tmp_path / "copies"
+    shutil.copytree(originals, copies)
+    for size, side in ((None, 32), (32, 32), (48, 48), (64, 64)):
+        found = [run.score(real, size=size, **settings) for real in (None, copies)]
+        values = [score["FID[cifar10-cnn]"].value for score in found]
+        real = Form(side)(blobs(130, 64, 64, seed=3))
+        assert values == [cf.score(Form(side)(run.sample(60)), real, **settings)["FID[cifar10-cnn]"].value] * 2
+        assert found[0].receipt["real"]["form"] == {
+            "stored": {"sizes": [[64, 64]], "channels": 3},
+            "compared": {"size": [side, side], "channels": 3},
+            "filter": None if side == 64 else "centered square, lanczos",
+        }
 
 
 def test_the_detector_of_the_literature_takes_each_side_at_its_own_size(capsys) -> None:
@@ -214,7 +232,7 @@ def test_a_grey_run_is_scored_against_its_digits_stored_as_rgb(digits, tmp_path:
 
 
 def test_one_pixel_in_color_makes_a_set_of_colors(digits) -> None:
-    rgb = digits[0].repeat(3, axis=1)
+    rgb = np.concatenate([digits[0], digits[0][:100]]).repeat(3, axis=1)  # more than are looked at together
     assert is_grey(cf.load_data(rgb)) and is_grey(cf.load_data(digits[0]))
     for channel in range(3):
         tinted = rgb.copy()

@@ -128,7 +128,7 @@ class Worker:
     def _scorer(self, run: Run) -> Scorer:
         of = (run.data, run.config.size, run.config.skip_bad, run.config.holdout)
         if of not in self._scorers:
-            self._scorers[of] = judge.prepared(self.order.score, run.record, run.name, run.data.shape)
+            self._scorers[of] = judge.prepared(self.order.score, run.record, run.name)
         return self._scorers[of]
 
 

@@ -17,12 +17,12 @@ from counterfeit.data.image_set import SMALLEST_SIDE, ImageSet, content_digest
 from counterfeit.errors import DataError
 
 MOST_CLASSES = 1 << 16
+NAME = 4 * 255  # bytes of the longest name, 4 to a character
 # Of files that hold a split for training and one for testing, the images and labels of each, as they are usually named.
 NPZ_SPLITS = tuple(
     {split: (images.format(split), labels.format(split)) for split in ("train", "test")}
     for images, labels in (("{}_images", "{}_labels"), ("x_{}", "y_{}"))
 )
-NAME = 4 * 255  # bytes of the longest name, 4 to a character
 
 
 def from_array(
@@ -60,21 +60,21 @@ def from_array(
 def from_npz(path: Path, split: str = "train") -> ImageSet:
     """The `images` and, where there are any, the `labels` and the names `classes` of an .npz file; see `from_array`.
 
-    Or a split of a file that holds two: see NPZ_SPLITS. Its labels may be (N, 1) too, and its classes are "0" to the
-    largest label of both splits. Raises DataError, naming the file, also for a file that is no .npz, lacks the images
-    or holds pickled objects.
+    Or a split of a file that holds two: see NPZ_SPLITS. Its labels may be (N, 1) too, and its classes without names
+    are "0" to the largest label of both splits. Raises DataError, naming the file, also for a file that is no .npz,
+    lacks the images or holds pickled objects.
     """
     with _opened(path) as arrays:
         names = _npz_names(arrays)
         if names is None:
             raise DataError(f"{path} has no array 'images', only {', '.join(arrays) or 'nothing'}")
         images, labels = (arrays[name] if name in arrays else None for name in names[split])
+        classes = None if labels is None else _classes(path)
         ends = [int(arrays[of].max()) for _, of in names.values() if of in arrays and arrays[of].size]
-        classes = _classes(path) if labels is not None else None
     if len(names) == 1 or labels is None:
         return from_array(images, labels, classes=classes, name=str(path), where=str(path))
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    classes = classes or [str(label) for label in range(max(ends) + 1)]  # of both splits
+    classes = classes or [str(label) for label in range(max(ends) + 1)]
     found = from_array(images, labels, classes=classes, name=str(path), where=f"{path}, {split} split")
     return replace(found, split=split)
 

@@ -22,8 +22,8 @@ from counterfeit.data.picture import BadPicture, Decoded, Header, decode, examin
 from counterfeit.data.walk import Entry, walk
 from counterfeit.errors import DataError
 
+DEFAULT_SIZE = 64  # pixels
 SIZES = range(SMALLEST_SIDE, 1025)  # pixels
-DEFAULT_SIZE = 64
 NATIVE: Literal["native"] = "native"  # the size that all files have
 Size = int | Literal["native"] | None
 THREADS = 4  # Pillow decodes and scales outside the interpreter's lock; each holds one full-size image
@@ -63,7 +63,7 @@ class Survey:
         content: names and contents of all of them.
         usable: of those that can be used.
         n: how many can be used. The next three are of these.
-        sizes: the (height, width) that all have as they are stored, or that of the smallest and of the largest one.
+        sizes: the (height, width) in pixels that all have, or those of the smallest and of the largest one.
         grey: how many are stored as grey.
         several: how many hold several frames.
         unread: how many could not be read at all.
@@ -77,6 +77,17 @@ class Survey:
     several: int = 0
     unread: int = 0
 
+    @property
+    def shorter(self) -> tuple[int, int]:
+        """The shorter sides of the smallest and of the largest one, in pixels."""
+        return min(self.sizes[0]), min(self.sizes[-1])
+
+    def add_size(self, size: tuple[int, int]) -> None:
+        """Of one more: the smallest is that of the shortest side."""
+        sizes = [*self.sizes, size]
+        least, most = (pick(sizes, key=lambda size: (*sorted(size), size)) for pick in (min, max))
+        self.sizes = [least] if least == most else [least, most]
+
 
 @dataclass
 class Converted:
@@ -84,7 +95,7 @@ class Converted:
 
     Attributes:
         sha256: of the array's file.
-        shape: (N, C, side, side).
+        shape: (N, C, H, W).
         folders: the subfolder that each image lies in, "" for none.
         strays: the first few images that lie in none.
         deep: how many are stored with 16 bits.
@@ -114,7 +125,7 @@ def survey(root: Path, files: int, bad: dict[str, str] | None) -> Survey:
     each = map(counted, _each(examine, root, files, f"{root}: examining {files:,} files", bad))
     for _, header in _usable(each, root, bad, seen.usable):
         seen.n += 1
-        seen.sizes = _extremes([*seen.sizes, header.size])
+        seen.add_size(header.size)
         seen.grey += header.grey
         seen.several += header.several_frames
     if not seen.n:
@@ -127,21 +138,49 @@ def convert(
 ) -> tuple[Survey, Converted]:
     """Write the images as .npy; returns also the survey of those that could be used.
 
-    Raises DataError for a bad file where `bad` is None, and where a file is not what it was in the survey.
+    Raises DataError for a bad file where `bad` is None, where a file is not what it was in the survey, and for several
+    sizes where NATIVE is asked for.
     """
     while True:
         known, usable = len(bad or ()), Names()
-        side = None if size == NATIVE else size or min(DEFAULT_SIZE, *seen.sizes[0])
-        shape = (seen.n, 1 if seen.grey == seen.n else 3, *((side, side) if side else _only(seen.sizes, root)))
+        side = None if size == NATIVE else size or min(DEFAULT_SIZE, seen.shorter[0])
+        height, width = (side, side) if side else one_size(seen.sizes, root)
+        shape = (seen.n, 1 if seen.grey == seen.n else 3, height, width)
         what = f"{root}: converting {seen.n:,} images to {shape[2]}x{shape[3]}"
         decoded = partial(decode, size=side, channels=shape[1])
-        made = _write(path, shape, root, _usable(_each(decoded, root, seen.n, what, bad), root, bad, usable))
+        good = _usable(_each(decoded, root, seen.n, what, bad), root, bad, usable)
+        made = _write(path, shape, _of_one_size(good, (height, width), root))
         if len(bad or ()) == known:
             if usable.hex() != seen.usable.hex():
                 raise DataError(changed(root))
             return seen, made
         # Some were bad beyond their header. They must not decide the size or the channels, so it is done again.
         seen = survey(root, files, bad)
+
+
+def one_size(sizes: Sequence[tuple[int, int]], root: Path) -> tuple[int, int]:
+    """The (height, width) that all have. Raises DataError for several, or for one that is too large to keep."""
+    if len(sizes) > 1:
+        (h, w), (height, width) = sizes
+        fault = f"its images are of several sizes, {h}x{w} to {height}x{width}"
+    elif max(sizes[0]) not in SIZES:
+        fault = (
+            f"its images are of {sizes[0][0]}x{sizes[0][1]}, and are taken as they are up to {SIZES[-1]} pixels only"
+        )
+    else:
+        return sizes[0]
+    raise DataError(f"{root}: {fault}; pass --size {min(*sizes[0], SIZES[-1])}, say, to bring all to one size")
+
+
+def _of_one_size(
+    images: Iterator[tuple[Entry, Decoded]], size: tuple[int, int], root: Path
+) -> Iterator[tuple[Entry, Decoded]]:
+    """The images, which are of one size by their headers, but may lie on their sides."""
+    for entry, image in images:
+        _, height, width = image.pixels.shape
+        if (height, width) != size:  # turned by EXIF
+            one_size([size, (height, width)], root)
+        yield entry, image
 
 
 def changed(root: Path) -> str:
@@ -155,32 +194,12 @@ def some(bad: Mapping[str, str]) -> str:
     return ", ".join(f"{name} ({bad[name]})" for name in names[:NAMED]) + (", …" if len(names) > NAMED else "")
 
 
-def _extremes(sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The smallest and the largest (height, width), by the shorter side; one where they are equal."""
-    least, most = (pick(sizes, key=lambda size: (*sorted(size), size)) for pick in (min, max))
-    return [least] if least == most else [least, most]
-
-
-def _only(sizes: Sequence[tuple[int, int]], root: Path) -> tuple[int, int]:
-    """The size that all have. Raises DataError where there are several, or one that is too large to keep."""
-    if len(sizes) > 1:
-        (h, w), (height, width) = sizes
-        fault = f"its images are of several sizes, {h}x{w} to {height}x{width}"
-    elif max(sizes[0]) not in SIZES:
-        fault = (
-            f"its images are of {sizes[0][0]}x{sizes[0][1]}, and are taken as they are up to {SIZES[-1]} pixels only"
-        )
-    else:
-        return sizes[0]
-    raise DataError(f"{root}: {fault}; pass --size {min(*sizes[0], SIZES[-1])}, say, to bring all to one size")
-
-
-def _write(path: Path, shape: tuple[int, ...], root: Path, images: Iterator[tuple[Entry, Decoded]]) -> Converted:
+def _write(path: Path, shape: tuple[int, ...], images: Iterator[tuple[Entry, Decoded]]) -> Converted:
     """Write the images as the .npy file `path`, hashed on the way."""
     made, digest, header = Converted("", shape), hashlib.sha256(), io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
     with path.open("wb") as file:
-        for piece in chain([header.getvalue()], _bytes(images, made, root)):
+        for piece in chain([header.getvalue()], _bytes(images, made)):
             digest.update(piece)
             file.write(piece)
         file.flush()
@@ -189,12 +208,9 @@ def _write(path: Path, shape: tuple[int, ...], root: Path, images: Iterator[tupl
     return made
 
 
-def _bytes(images: Iterator[tuple[Entry, Decoded]], made: Converted, root: Path) -> Iterator[bytes]:
+def _bytes(images: Iterator[tuple[Entry, Decoded]], made: Converted) -> Iterator[bytes]:
     """The pixels of each, noted in `made`."""
-    _, _, height, width = made.shape
     for entry, (pixels, values) in images:
-        if pixels.shape != made.shape[1:]:  # turned by EXIF
-            _only([(height, width), (pixels.shape[1], pixels.shape[2])], root)
         folder = entry.name.rpartition("/")[0].partition("/")[0]
         made.folders.append(sys.intern(folder))
         if not folder and len(made.strays) <= NAMED:

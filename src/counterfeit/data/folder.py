@@ -14,6 +14,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from counterfeit.data.walk import Glance, glance
 from counterfeit.errors import DataError, InputError
 from counterfeit.files import write_atomic
 
-VERSION = 2  # of the conversion: a change of what comes out of the same files needs a new number
+VERSION = 3  # of the conversion: a change of what comes out of the same files needs a new number
 
 DAMAGED = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError)  # what reading from the cache raises
 
@@ -109,16 +110,9 @@ def _open(made: Path, root: Path) -> ImageSet:
     labels = np.array(arrays["labels"]) if "labels" in arrays else None
     for note in about["notes"]:
         say(f"{root}: {note}")
-    return ImageSet(
-        str(root),
-        "train",
-        arrays["images"],
-        labels,
-        tuple(about["classes"]),
-        about["digest"],
-        conversion=about["conversion"],
-        sizes=tuple((height, width) for height, width in about["sizes"]),
-    )
+    found = ImageSet(str(root), "train", arrays["images"], labels, tuple(about["classes"]), about["digest"])
+    sizes = tuple((height, width) for height, width in about["sizes"])
+    return replace(found, conversion=about["conversion"], sizes=sizes)
 
 
 def _make(
@@ -149,7 +143,7 @@ def _make(
             "files": files,
             "classes": classes,
             "notes": _notes(converted, bad or {}),
-            "conversion": _conversion(used, converted),
+            "conversion": _conversion(used, converted, size),
             "sizes": used.sizes,
         }
         (work / "about.json").write_text(sealed(about), encoding="utf-8")
@@ -188,10 +182,19 @@ def _notes(made: Converted, bad: Mapping[str, str]) -> list[str]:
     return notes
 
 
-def _conversion(used: Survey, made: Converted) -> dict[str, str | int]:
+def _conversion(used: Survey, made: Converted, size: Size) -> dict[str, str | int]:
     """How the files were brought to one form."""
+    least, most = used.shorter
     stored = {0: "RGB", used.n: "grey"}.get(used.grey, "grey and RGB")
-    return {"stored": stored, "deep": made.deep, **RULES, **DECODER}
+    sides = f"{least} to {most}"
+    as_they_are: dict[str, str | int] = {"size": NATIVE, "crop": "none", "filter": "none"} if size == NATIVE else {}
+    of_files: dict[str, str | int] = {
+        "size": made.shape[2],
+        "shorter_sides": sides,
+        "stored": stored,
+        "deep": made.deep,
+    }
+    return {**of_files, **RULES, **DECODER, **as_they_are}
 
 
 def _labels(folders: list[str]) -> tuple[np.ndarray | None, list[str]]:

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from counterfeit.data.image_set import BLOCK, ImageSet
-from counterfeit.data.picture import squared
+from counterfeit.data.picture import RULES, squared
 from counterfeit.data.rows import take
 
-FILTER = "centered square, Lanczos"  # of `squared`, by which a folder's files are brought to a size as well
+FILTER = f"{RULES['crop']}, {RULES['filter']}"  # of `squared`, by which a folder's files are brought to a size as well
 
 
 @dataclass(frozen=True)

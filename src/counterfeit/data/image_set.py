@@ -26,8 +26,8 @@ class ImageSet:
         labels: int64 (N,) with values in [0, len(classes)), or None.
         classes: the classes' names, in label order; empty without labels.
         digest: SHA-256 (hex) over shape, pixels and labels: the identity of the content, whatever its source.
+        conversion: how a folder's files were brought to one form: size, crop, filter, the decoder's version, ….
         kind: "dataset", "folder", "npz" or "array".
-        conversion: how a folder's files became uint8: colors as stored, transparency, 16 bits, the decoder's version.
         sizes: (height, width) of a folder's files as stored: one where all are alike, else the smallest's and the
             largest's; () for what was read as it is.
     """

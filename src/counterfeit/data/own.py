@@ -57,9 +57,12 @@ def folder_split(root: Path, split: str, *, size: Size, skip_bad: bool) -> Image
     train = load_folder(homes["train"], size=size, skip_bad=skip_bad)
     if split == "train":
         return train
-    test = replace(
-        load_folder(homes["test"], size=NATIVE if size == NATIVE else train.shape[1], skip_bad=skip_bad), split="test"
-    )
+    as_train = NATIVE if size == NATIVE else train.shape[1]
+    test = replace(load_folder(homes["test"], size=as_train, skip_bad=skip_bad), split="test")
+    if test.shape[1:] != train.shape[1:]:
+        sizes = [f"{images.shape[1]}x{images.shape[2]}" for images in (train, test)]
+        least = min(*train.shape[1:], *test.shape[1:])
+        raise DataError(f"{root}: the images of the two splits are {' and '.join(sizes)}; pass --size {least}, say")
     if test.shape != train.shape:
         grey = homes["test" if test.shape[0] == 1 else "train"]
         raise DataError(f"{root}: all images in {grey.name}/ are grey and those of the other split are not")

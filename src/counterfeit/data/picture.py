@@ -40,8 +40,10 @@ DECODER = {
     "libjpeg": features.version("jpg") or "none",
     "libwebp": features.version("webp") or "none",
 }
-# What is done to every image beside scaling (see `form.form_of`), in the words of receipts.
+# How every image is brought to one form, in the words of receipts.
 RULES = {
+    "crop": "centered square",
+    "filter": "lanczos",
     "transparency": "on white",
     "16_bits": "divided by 257",
 }

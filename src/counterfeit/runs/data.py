@@ -22,16 +22,13 @@ from counterfeit.runs.folder import DataRecord, RunRecord
 MEND = "restore it, or name real images by --real"
 
 
-def images_of(
-    run: RunRecord, where: str, place: Any = None, mend: str = MEND, size: int | None = None
-) -> dict[str, ImageSet]:
+def images_of(run: RunRecord, where: str, place: Any = None, mend: str = MEND) -> dict[str, ImageSet]:
     """The splits of the images that a run was trained on, by name; "train" is among them.
 
     Args:
         where: the run, for messages.
         place: where the images are now, or an array of them; by default where they were.
         mend: the end of the message, where they are not.
-        size: at which a folder's files are read, once they are known to be the run's; by default as for training.
 
     Raises DataError: they are gone, or others by now.
     """
@@ -41,7 +38,6 @@ def images_of(
     except DataError as error:
         raise DataError(f"the images that {where} was trained on cannot be read: {error}") from error
     check(run, where, found["train"], mend)
-    found = _at_size(found, run.config, source, size)
     if place is None:  # shown as it was typed then
         return {split: replace(images, name=run.data.name) for split, images in found.items()}
     return found
@@ -57,11 +53,8 @@ def check(run: RunRecord, where: str, train: ImageSet, mend: str = MEND) -> None
         )
 
 
-def matching(run: RunRecord, place: Any, size: int | None = None) -> dict[str, ImageSet] | None:
-    """The splits of what a user names, if it is what the run was trained on, wherever it lies; None if it is not.
-
-    `size` is as for `images_of`.
-    """
+def matching(run: RunRecord, place: Any) -> dict[str, ImageSet] | None:
+    """The splits of what a user names, if it is what the run was trained on, wherever it lies; None if it is not."""
     config, source = run.config, datasets.locate(place)
     if source.kind == "dataset" and (run.data.kind, run.data.name) != ("dataset", source.name):
         return None
@@ -74,9 +67,7 @@ def matching(run: RunRecord, place: Any, size: int | None = None) -> dict[str, I
         if len(held_out_rows(len(whole), config.holdout)["train"]) != run.data.n:
             return None
         found = held_out(whole, config.holdout)
-    if "train" not in found or found["train"].digest != run.data.digest:
-        return None
-    return _at_size(found, config, place, size)
+    return found if "train" in found and found["train"].digest == run.data.digest else None
 
 
 def source_of(run: RunRecord, where: str, mend: str = MEND) -> str:
@@ -145,13 +136,6 @@ def record_of(train: ImageSet, config: Config, earlier: RunRecord | None) -> Dat
         as_before = earlier and config.data == earlier.config.data
         path = str(paths.absolute(source_of(earlier, "the run") if earlier and as_before else config.data))
     return DataRecord(train.name, train.split, len(train), train.shape, train.classes, train.digest, train.kind, path)
-
-
-def _at_size(found: dict[str, ImageSet], config: Config, source: Any, size: int | None) -> dict[str, ImageSet]:
-    """The same images, a folder's read from its files at another size than that of training."""
-    if size is None or size == found["train"].shape[1] or datasets.locate(source).kind != "folder":
-        return found
-    return datasets.load_splits(source, **{**_options(config, source), "size": size})
 
 
 def _options(config: Config, source: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from counterfeit import data as datasets
 from counterfeit import detectors, paths, processes
-from counterfeit.config import ScoreConfig
+from counterfeit.config import Config, ScoreConfig
 from counterfeit.console import say
 from counterfeit.data import DATASETS, ImageSet
 from counterfeit.data.form import is_grey
@@ -18,7 +18,7 @@ from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS
 from counterfeit.processes import Group
 from counterfeit.runs import RunRecord
-from counterfeit.runs.data import images_of, matching
+from counterfeit.runs.data import images_of, matching, source_of
 from counterfeit.scoring.images import Images, as_grey, at_size, check_form, generated, used
 from counterfeit.scoring.score import Score
 from counterfeit.scoring.scorer import Scorer
@@ -62,22 +62,19 @@ def _checked(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, 
     return fakes, metric_names(config, scorer, fakes.labels(1) is not None)
 
 
-def prepared(
-    config: ScoreConfig,
-    trained: RunRecord | None = None,
-    run: str = "the run",
-    shape: tuple[int, int, int] | None = None,
-) -> Scorer:
+def prepared(config: ScoreConfig, trained: RunRecord | None = None, run: str = "the run") -> Scorer:
     """The real images and the detector that are asked for, in each process of a job. Raises InputError as `score`.
 
-    `shape` is (C, H, W) of what is to be scored, where it is known: see `real_sides`.
+    Args:
+        trained: run.json of the run that is to be scored.
     """
     group = processes.join(config.device)
-    return _scorer(config, group.everyone(partial(real_images, config, trained, run)), shape, group)
+    sets = group.everyone(partial(real_images, config, trained, run))
+    return _scorer(config, sets, trained.data.shape if trained else None, group)
 
 
 def _scorer(config: ScoreConfig, sets: Sets, shape: tuple[int, int, int] | None, group: Group) -> Scorer:
-    """That of the sets of `real_images`."""
+    """That of the sets of `real_images`, for images (C, H, W)."""
 
     def load() -> Scorer:
         real, other, train = real_sides(sets, config.size, shape)
@@ -178,13 +175,15 @@ def real_images(config: ScoreConfig, trained: RunRecord | None, run: str = "the 
         trained = replace(trained, config=trained.config.replace({"skip_bad": True}))
     if config.real is not None:
         wanted, split = split_of(config.real)
-        found = matching(trained, wanted, config.size) if trained else None
+        found = matching(trained, wanted) if trained else None
         own = found is not None
         parts = found or datasets.load_splits(wanted, **folder_options(wanted, config))
     elif trained is not None:
-        parts = images_of(trained, run, size=config.size)
+        wanted, parts = source_of(trained, run), images_of(trained, run)
     else:
         raise InputError("--real is missing: name the real images to compare with, such as mnist or mnist:train")
+    if trained is not None and own:
+        parts = _read_again(parts, wanted, config, trained.config)
     split = split or ("test" if "test" in parts else next(iter(parts)))
     if split not in parts:
         name = next(iter(parts.values())).name
@@ -195,6 +194,14 @@ def real_images(config: ScoreConfig, trained: RunRecord | None, run: str = "the 
     return parts[split], other, other if seen else None
 
 
+def _read_again(parts: dict[str, ImageSet], source: Any, config: ScoreConfig, of_run: Config) -> dict[str, ImageSet]:
+    """What a run was trained on: a folder at --size from its files, after it was recognized at the training's size."""
+    if config.size is None or not all(images.kind == "folder" for images in parts.values()):
+        return parts
+    found = datasets.load_splits(source, size=config.size, skip_bad=of_run.skip_bad, holdout=of_run.holdout)
+    return {split: replace(images, name=parts[split].name) for split, images in found.items()}
+
+
 def split_of(wanted: Any) -> tuple[Any, str]:
     """`mnist:train` -> ("mnist", "train"), and so a path; without a split, or for anything else, (wanted, "")."""
     name, _, split = wanted.rpartition(":") if isinstance(wanted, str) else ("", "", "")
@@ -203,6 +210,7 @@ def split_of(wanted: Any) -> tuple[Any, str]:
 
 
 def folder_options(source: Any, config: ScoreConfig) -> dict[str, Any]:
-    """How a folder of real images is read: at the size that is asked for, or as it is; nothing else takes options."""
-    folder = datasets.locate(source).kind == "folder"
-    return {"size": config.size or datasets.NATIVE, "skip_bad": config.skip_bad} if folder else {}
+    """How a folder of real images is read: as it is, or at --size; nothing else takes options."""
+    if datasets.locate(source).kind != "folder":
+        return {}
+    return {"size": config.size or datasets.NATIVE, "skip_bad": config.skip_bad}
