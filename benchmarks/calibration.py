@@ -8,7 +8,7 @@ its mean square over the draws is the standard deviation of the values. VAE and 
 models, whose distribution differs from the data. `real` scores real images against other real images.
 
 Real images come from the two splits together, less `TRAIN` images that play the training set for memorisation. N are
-left, and draws from them without replacement make the real part of the variance smaller by 1 − n/N, to first order. The
+left; draws from them without replacement make the real part of the variance smaller by 1 − n/N, to first order. The
 spread is corrected for that; how large the part is, the metric's own parts of its standard error say.
 In `real` both sets are halves of one draw of 2 n. There two equal distributions are compared: the first-order effects of
 an image in one set and in the other are opposite, and Var(x̄ − ȳ) of disjoint draws is 2σ²/n, with nothing to correct:
