@@ -30,7 +30,7 @@ GRIDS = ("seed", "tuned")  # of benchmarks/grids
 TUNED = "-tuned"  # ends the names of recipes that the search found
 PICTURES = ROOT / "docs/images/models"
 PAGES = [
-    *(ROOT / page for page in ("README.md", "docs/performance.md", "docs/scaling.md")),
+    *(ROOT / page for page in ("README.md", "docs/compare.md", "docs/performance.md", "docs/scaling.md")),
     *sorted((ROOT / "docs/models").glob("*.md")),
 ]
 SHOWN = ("FID", "KID", "IS", "Precision", "Recall", "Density", "Coverage")
@@ -254,6 +254,39 @@ def of_compiled(results: Json, which: str) -> str:
     return markdown(lines)
 
 
+def of_ranks(results: Json, which: str) -> str:
+    """Tests that rank: what each errs and finds; the chosen one by rows and seeds, and where its assumptions fail."""
+    return markdown({"tests": ranks_tests, "chosen": ranks_chosen, "noise": ranks_noise}[which](results["ranks"]))
+
+
+def ranks_tests(found: Json) -> list[list[str]]:
+    few, many = ("2", "3", "4", "6"), ("10", "15", "20")
+    lines = [["test", "equal spreads", "unequal, 2 to 6 rows", "10 to 20 rows", "pairs parted", "at 2, 3, 5 seeds"]]
+    for test in found["tests"]:
+        worst = [max(test["unequal"][rows] for rows in group) for group in (few, many)]
+        power = test["power"]
+        again = " / ".join(f"{share:.0%}" for share in power["again"].values())
+        shown = [f"{error:.3f}" for error in (test["equal"], *worst)]
+        lines.append([test["test"], *shown, f"{power['parted']} of {power['pairs']}", again])
+    return lines
+
+
+def ranks_chosen(found: Json) -> list[list[str]]:
+    kinds = list(dict.fromkeys(row["seeds"] for row in found["chosen"]))
+    by = {(row["rows"], row["seeds"]): row for row in found["chosen"]}
+    lines = [["rows", *(f"{kind} seeds" for kind in kinds)]]
+    for rows in dict.fromkeys(rows for rows, _ in by):
+        cells = [by[rows, kind] for kind in kinds]
+        lines.append([str(rows), *(f"{cell['equal']:.3f} / {cell['unequal']:.3f}" for cell in cells)])
+    return lines
+
+
+def ranks_noise(found: Json) -> list[list[str]]:
+    lines = [["seeds scatter", "spreads", "2 seeds", "3 seeds", "5 seeds"]]
+    lines += [[row["noise"], row["spreads"], *(f"{row[kind]:.3f}" for kind in "235")] for row in found["noise"]]
+    return lines
+
+
 KINDS: dict[str, Callable[[Json, str], str]] = {
     "data": of_data,
     "model": of_model,
@@ -270,6 +303,7 @@ KINDS: dict[str, Callable[[Json, str], str]] = {
     "pairs": of_pairs,
     "memory": of_memory,
     "scoring": of_scoring,
+    "ranks": of_ranks,
 }
 
 
@@ -279,7 +313,7 @@ def read() -> Json:
     results["search"] = {path.stem: json.loads(path.read_text()) for path in (RESULTS / "search").glob("*.json")}
     results["speed"] = {"mnist": json.loads((RESULTS / "speed-mnist.json").read_text())}
     results["quality"] = {"mnist": json.loads((RESULTS / "quality-mnist.json").read_text())}
-    single = ("commands", "layers", "compiled", "memory", "pairs", "profiles", "reused-noise", "score-speed")
+    single = ("commands", "layers", "compiled", "memory", "pairs", "profiles", "ranks", "reused-noise", "score-speed")
     return results | {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in single}
 
 

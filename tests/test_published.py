@@ -34,6 +34,7 @@ def test_every_model_has_its_figures() -> None:
         ("commands", "samples"),
         ("memory", "points"),
         ("memory", "million"),
+        *(("ranks", which) for which in ("tests", "chosen", "noise")),
         *((kind, "all") for kind in ("layers", "compiled", "pairs", "profiles", "reuse", "scoring")),
     }
 
