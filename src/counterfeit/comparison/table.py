@@ -60,6 +60,7 @@ def protocol(receipt: Json) -> Json:
         "n": generated["n"],
         "repeats": generated["repeats"],
         "version": receipt["versions"]["counterfeit"],
+        "training code": generated.get("training_code"),
     }
 
 
