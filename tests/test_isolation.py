@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import counterfeit as cf
+from counterfeit import detectors
 from counterfeit.isolation import alone
 from counterfeit.models import build_from_recipe
 from counterfeit.recipes import RECIPES
@@ -57,6 +58,7 @@ def everything(digits: Digits, out: Path, model: str = "cvae", seed: int = 0) ->
     return [
         run.weights_sha256,
         run.sample(8).tobytes(),
+        detectors.load("mnist-cnn")(images[:8]).features.tobytes(),
         next(run.sample_batches(8, batch_size=3)).tobytes(),
         run.noise(4).tobytes(),
         {name: one.value for name, one in score.items()},

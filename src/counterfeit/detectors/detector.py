@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from counterfeit.errors import InputError
+from counterfeit.isolation import alone
 
 # uint8 (B, C, H, W) on the detector's device -> features (B, D), and class probabilities (B, K) or None
 Network = Callable[[Tensor], tuple[Tensor, Tensor | None]]
@@ -64,6 +65,7 @@ class Detector:
     custom: bool = False
     versions: Mapping[str, str] = field(default_factory=dict)
 
+    @alone
     def __call__(self, images: np.ndarray, advance: Callable[[int], object] | None = None) -> Features:
         """Features of images.
 
