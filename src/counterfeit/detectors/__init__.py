@@ -24,10 +24,12 @@ from counterfeit.detectors.resize import PROTOCOLS
 from counterfeit.detectors.weights import at_hand
 from counterfeit.device import pick_device
 from counterfeit.errors import InputError
+from counterfeit.isolation import alone
 
 __all__ = ["DETECTORS", "PROTOCOLS", "Detector", "Entry", "Features", "auto", "load", "probed"]
 
 
+@alone
 def load(
     detector: str | os.PathLike[str] | Callable[[Tensor], Any],
     *,
