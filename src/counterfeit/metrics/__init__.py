@@ -73,6 +73,16 @@ class Metric:
     least: int = 2
     """The smallest number of images in each set that gives a number; far more are needed for one of use."""
 
+    @property
+    def judges_classes(self) -> bool:
+        """Whether it reads class probabilities, of which a classifier is surer for images that it was trained on."""
+        return "probabilities" in self.needs
+
+    @property
+    def compares(self) -> bool:
+        """Whether real images are a side of it."""
+        return "real" in self.needs or "real_probabilities" in self.needs
+
     def compute(self, inputs: Inputs) -> dict[str, Value]:
         """The values by label. Raises InputError where an input is missing, too small, not finite or does not fit."""
         for need in self.needs:

@@ -14,11 +14,10 @@ from counterfeit.data import DATASETS, ImageSet
 from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS
+from counterfeit.scoring.baselines import SMALL
 from counterfeit.scoring.images import Images, check_form, used
 from counterfeit.scoring.score import Score
 from counterfeit.scoring.scorer import Scorer
-
-SMALL = 1000  # features: a detector with fewer is quick enough to look at a whole training set
 
 
 def score(source: Any, config: ScoreConfig, trained: Config | None = None, scorer: Scorer | None = None) -> Score:
