@@ -22,7 +22,7 @@ from typing import Any
 
 import memory
 from counterfeit.files import write_json
-from counterfeit.words import number, plus_minus
+from counterfeit.words import number, plus_minus, real_images
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results"
@@ -65,7 +65,7 @@ def of_data(results: Json, data: str) -> str:
         lines.append(
             [rank, f"[`{row['label']}`](docs/models/{row['model']}.md)", str(len(row["seeds"])), *scores, seconds]
         )
-    lines.append(["", "real images", "", *(number(table["floors"][name]) for name in names), ""])
+    lines.append(["", "real images", "", *(real_images(table, name) for name in names), ""])
     return markdown(lines)
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from counterfeit.words import number, plus_minus, whole
+from counterfeit.words import plus_minus, real_images, whole
 
 Json = dict[str, Any]
 
@@ -42,7 +42,7 @@ def rows(table: Json) -> list[list[str]]:
                 f"{row['parameters']:,}",
             ]
         )
-    floors = [number(table["floors"][name]) for name in table["columns"]]
+    floors = [real_images(table, name) for name in table["columns"]]
     return [*cells, ["", "real images", "", *floors, *[""] * (6 if with_curve else 3)]]
 
 

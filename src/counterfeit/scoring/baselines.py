@@ -8,7 +8,7 @@ could reach their value.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from counterfeit.metrics import Inputs, Metric
 from counterfeit.scoring import features, receipt
 from counterfeit.scoring.images import subset, used
 from counterfeit.scoring.kept import Arrays, kept, key_of
+from counterfeit.scoring.score import Scored
 
 SMALL = 1000  # features: a detector with fewer is fast enough to look at a whole training set
 MOST_DRAWS = 5
@@ -50,6 +51,27 @@ class Baseline:
         if len(values) > 1:
             return cls(float(values.mean()), float(values.std(ddof=1)), len(values), notes)
         return cls(float(values[0]), None if np.isnan(own[0]) else float(own[0]), 1, notes)
+
+    def beside(self, scored: Scored) -> Scored:
+        """The score of generated images, with this beside it."""
+        notes = scored.notes + self.notes
+        return replace(scored, floor=self.value, floor_std=self.std, floor_draws=self.draws, notes=notes)
+
+
+def fewer(n: int, asked: int, rest: int | None = None, unseen: bool = False) -> tuple[str, ...]:
+    """A sentence if the value of real images is of fewer than were generated, n and not `asked`.
+
+    Args:
+        rest: what they are compared with, if that is less than the real set.
+        unseen: whether it is for want of images that the detector was not trained on.
+    """
+    if n >= asked:
+        return ()
+    against = "" if rest is None else f" against {rest:,}"
+    others = "that the detector was not trained on" if unseen else "to spare"
+    return (
+        f"the value of real images beside it is of {n:,} images{against}, not of {asked:,}: there are no more {others}",
+    )
 
 
 @dataclass(frozen=True)
@@ -82,17 +104,6 @@ class StandIns:
         """Row numbers of every draw, ascending; the first draw is the choice that `subset` makes."""
         order = np.random.default_rng(self.seed).permutation(self.size)
         return [self.within[np.sort(order[i * self.n : (i + 1) * self.n])] for i in range(self.draws)]
-
-    def note(self, asked: int, unseen: bool) -> tuple[str, ...]:
-        """A sentence if a draw is of fewer images than were generated."""
-        if self.n >= asked:
-            return ()
-        against = f" against {self.size - self.n:,}" if self.apart else ""
-        others = "that the detector was not trained on" if unseen else "to spare"
-        return (
-            f"the value of real images beside it is of {self.n:,} images{against}, not of {asked:,}: "
-            f"there are no more {others}",
-        )
 
     def to_dict(self) -> dict[str, Any]:
         """A part of the receipt."""
@@ -136,8 +147,9 @@ class Baselines:
                 groups.setdefault((stand.images.digest, stand.apart), (stand, {}))[1][name] = metric
         found: dict[str, Baseline] = {}
         for stand, metrics in groups.values():
+            rest = stand.size - stand.n if stand.apart else None
             for name, arrays in self._kept(stand, metrics).items():
-                notes = stand.note(n, metrics[name].judges_classes)
+                notes = fewer(stand.n, n, rest, unseen=metrics[name].judges_classes)
                 found |= {label: Baseline.of(arrays[label], notes) for label in metrics[name].labels}
         return found
 

@@ -161,6 +161,4 @@ def _scored(metric: Metric, value: Value, floor: Baseline | None, label: str, n:
         notes += (f"{n:,} images are few, and FID is biased upward: compare at equal n only, or read FID-infinity",)
     extras = dict(value.extras)
     scored = Scored(value.value, value.uncertainty, value.uncertainty_kind, None, metric.better, extras, notes)
-    if floor is None:
-        return scored
-    return replace(scored, floor=floor.value, floor_std=floor.std, floor_draws=floor.draws, notes=notes + floor.notes)
+    return scored if floor is None else floor.beside(scored)
