@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test browser lint format peers bench quality seed tuned pairs memory torture processes ray detectors checks parity full clean
+.PHONY: help demo test browser lint format peers bench quality seed tuned stale pairs memory torture processes ray detectors checks parity full clean
 
 # The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
 PEERS := .venv-peers
@@ -72,6 +72,9 @@ tuned: $(STAMP)  ## the recipes that a search found, over the seeds of the seed 
 	$(BIN)/counterfeit compare benchmarks/grids/tuned-dcgan.toml
 	$(BIN)/counterfeit compare runs/tuned --out runs/tuned
 	$(BIN)/python benchmarks/publish.py --comparison runs/tuned/comparison.json
+
+stale: $(STAMP)  ## which published rows were trained by other code than today's
+	$(BIN)/python benchmarks/stale.py
 
 memory: $(STAMP)  ## memory and time against the number of images in a folder, 10,000 to 200,000
 	$(BIN)/python benchmarks/memory.py

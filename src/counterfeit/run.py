@@ -17,6 +17,7 @@ from counterfeit.config import Config, ScoreConfig
 from counterfeit.data import ImageSet
 from counterfeit.device import pick_device
 from counterfeit.errors import InputError, RunError
+from counterfeit.isolation import alone
 from counterfeit.likelihood import Likelihood, bounded, likelihood
 from counterfeit.models import Autoencoder, Family, build
 from counterfeit.processes import Group
@@ -59,6 +60,7 @@ class Run:
         return f"Run({str(self.path)!r}: {self.model_name} on {self.data.name}, seed {self.config.seed})"
 
     @cached_property
+    @alone
     def model(self) -> Family:
         """The family with its trained weights, in inference mode."""
         groups = load_checkpoint(self.folder.checkpoint, ["model", "ema"])
@@ -90,6 +92,7 @@ class Run:
         """
         return np.concatenate(list(self.sample_batches(n, seed=seed, labels=labels)))
 
+    @alone
     def sample_batches(
         self, n: int, *, seed: int = 0, labels: Labels = None, batch_size: int = 1000
     ) -> Iterator[np.ndarray]:
@@ -102,10 +105,12 @@ class Run:
         """The labels that `sample` uses for n images: int64 (n,), or None for a model without labels."""
         return generate.labels_for(self.model, n, labels)
 
+    @alone
     def noise(self, n: int, *, seed: int = 0) -> np.ndarray:
         """Latent vectors as `sample` draws them."""
         return generate.noise(self.model, n, seed)
 
+    @alone
     def decode(self, z: np.ndarray, labels: Labels = None) -> np.ndarray:
         """Images of latent vectors (N, Z)."""
         z = np.asarray(z)
@@ -113,10 +118,12 @@ class Run:
             raise InputError(f"latent vectors must be (N, {self.model.latent}) with N >= 1, not {z.shape}")
         return generate.decode(self.model, z, self.labels(len(z), labels))
 
+    @alone
     def encode(self, images: np.ndarray, labels: Labels = None) -> np.ndarray:
         """Latent vectors of images; of a VAE's posterior, the means. InputError for a family that cannot encode."""
         return generate.encode(self._autoencoder(), self._checked(images), self._given(len(images), labels))
 
+    @alone
     def reconstruct(self, images: np.ndarray, labels: Labels = None) -> np.ndarray:
         """Images encoded and decoded. InputError for a family that cannot encode."""
         return generate.reconstruct(self._autoencoder(), self._checked(images), self._given(len(images), labels))
@@ -137,6 +144,7 @@ class Run:
         images = self.decode(z.reshape(-1, z.shape[-1]), None if of_lines is None else of_lines.repeat(steps))
         return images.reshape(len(z), steps, *images.shape[1:])
 
+    @alone
     def score(self, real: Any = None, *, scorer: Scorer | None = None, **settings: Any) -> Score:
         """Score samples of this run, and keep the score in its scores folder; see `counterfeit.score`.
 
@@ -147,6 +155,7 @@ class Run:
         result = judge.score(self._drawn(), config, self.config, scorer)
         return scorer.group.by_first(partial(self._keep, result, result.receipt["detector"]["name"], config))
 
+    @alone
     def cas(self, real: Any = None, n: int = 10_000, **settings: Any) -> Score:
         """Classification Accuracy Score of this run, kept in its scores folder; see `counterfeit.cas`."""
         config = ScoreConfig.of({"device": self.device, "real": real, "n": n, **settings})
@@ -171,6 +180,7 @@ class Run:
         self.folder.write_score(f"{by}-{what}", score.to_dict())
         return score
 
+    @alone
     def likelihood(
         self,
         k: int = 5000,

@@ -25,6 +25,7 @@ def record(run: Run, score: dict[str, Any]) -> dict[str, Any]:
         "seed": run.config.seed,
         "epochs": run.config.epochs,
         "command": run.record.made_by.get("command", []),
+        "training_code": run.record.made_by.get("training_code"),
         "config": run.config.to_dict(),
         "parameters": sum(p.numel() for p in run.model.parameters()),
         "train_seconds": seconds,

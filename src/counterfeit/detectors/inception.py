@@ -16,6 +16,7 @@ from counterfeit.detectors.detector import Detector
 from counterfeit.detectors.entry import DETECTORS, Entry, Options, compiled
 from counterfeit.detectors.resize import PROTOCOLS, SIDE
 from counterfeit.detectors.weights import fill, inception_weights
+from counterfeit.nets.initial import Seeded
 
 FEATURES = 2048
 CLASSES = 1008
@@ -213,7 +214,8 @@ def make(options: Options) -> Detector:
     protocol = options.protocol or PROTOCOL
     resize = PROTOCOLS[protocol]
     weights = inception_weights(options.weights, options.any_weights)
-    network = InceptionV3()
+    with Seeded(0):  # values that are replaced at once shall not be drawn from the user's generator
+        network = InceptionV3()
     fill(network, weights)
     network.fold().to(options.device)
     block = 16 if options.device.type == "cpu" else 64

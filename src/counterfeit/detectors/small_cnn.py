@@ -27,6 +27,7 @@ from counterfeit.config import from_dict
 from counterfeit.detectors.detector import Detector
 from counterfeit.detectors.entry import DETECTORS, Entry, Options, compiled
 from counterfeit.errors import InputError
+from counterfeit.nets.initial import Seeded
 
 FOLDER = Path(__file__).parent / "weights"
 # The luma of ITU-R BT.601, with which Pillow too makes grey of colour.
@@ -164,7 +165,8 @@ def load_small_cnn(name: str, folder: Path = FOLDER) -> tuple[SmallCNN, Card]:
         raise InputError(f"{path} cannot be read ({error.strerror}); install counterfeit anew") from None
     if hashlib.sha256(content).hexdigest() != card.sha256:
         raise InputError(f"{path} is damaged: it has another SHA-256 than its card says; install counterfeit anew")
-    network = SmallCNN(card.architecture)
+    with Seeded(0):  # values that are replaced at once shall not be drawn from the user's generator
+        network = SmallCNN(card.architecture)
     network.load_state_dict(safetensors.torch.load(content))
     return network.eval().requires_grad_(False), card
 

@@ -22,6 +22,7 @@ from counterfeit.console import progress
 from counterfeit.detectors.entry import DETECTORS
 from counterfeit.detectors.small_cnn import Architecture, SmallCNN
 from counterfeit.errors import InputError
+from counterfeit.nets.initial import Seeded
 from counterfeit.registry import Registry
 
 LARGEST_SIDE = 32  # pixels: the largest that the recipes were made for; larger images reach the network at this size
@@ -119,8 +120,7 @@ def fresh(images: Tensor, classes: int, recipe: Recipe) -> SmallCNN:
     _, channels, h, w = images.shape
     mean, std = moments(images)
     of = Architecture(channels, min(max(h, w), LARGEST_SIDE), recipe.stem, recipe.widths, classes, mean, std)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
+    with Seeded(recipe.seed):
         network = SmallCNN(of).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     whiten(network, images)
     return network

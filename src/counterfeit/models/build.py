@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
-
 from counterfeit.config import Config, option
 from counterfeit.errors import InputError
 from counterfeit.losses import ADVERSARIAL, LIKELIHOODS
@@ -14,7 +12,7 @@ from counterfeit.models.family import Family
 from counterfeit.models.gan import GAN
 from counterfeit.models.vae import VAE
 from counterfeit.nets import NETS, Pair, Shape
-from counterfeit.nets.initial import initialise
+from counterfeit.nets.initial import Seeded, initialise
 from counterfeit.recipes import RECIPES, Recipe
 from counterfeit.registry import Registry
 
@@ -75,8 +73,7 @@ def build(recipe: Recipe, config: Config, shape: Shape, classes: int) -> Family:
             f"{recipe.name} learns from labels and {config.data} has none: "
             "put each class of images into a subfolder of its own, give labels=, or take an unconditional model"
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+    with Seeded(config.seed):
         model = FAMILIES[recipe.family](NETS[recipe.net], config, shape, classes if recipe.conditional else 0)
         initialise(model, config.init)
         return model

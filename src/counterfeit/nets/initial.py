@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from counterfeit.registry import Registry
 
@@ -25,3 +28,24 @@ def initialise(net: nn.Module, name: str) -> None:
             fill(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+# What fills tensors at random when a layer is made: all of them take a generator, and PyTorch's layers pass none.
+RANDOM = {"uniform_", "normal_", "kaiming_uniform_", "kaiming_normal_", "trunc_normal_", "rand", "randn", "randperm"}
+
+
+class Seeded(TorchFunctionMode):
+    """Within it, this thread's layers take their initial weights from a generator of their own.
+
+    The values are those that `torch.manual_seed(seed)` would give, but PyTorch's global generator is neither used nor
+    changed: it belongs to the user, and to all threads at once.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in RANDOM:
+            kwargs = {**(kwargs or {}), "generator": self.generator}
+        return func(*args, **(kwargs or {}))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy
 import torch
 
-from counterfeit import processes
+from counterfeit import processes, source
 from counterfeit.version import __version__
 
 
@@ -33,6 +33,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": versions(),
+        "training_code": source.digest(*source.TRAINING),
         "code_revision": code_revision(),
         "machine": {
             "platform": platform.platform(),

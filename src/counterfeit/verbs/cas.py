@@ -7,6 +7,7 @@ from typing import Any
 
 from counterfeit.config import ScoreConfig
 from counterfeit.errors import InputError
+from counterfeit.isolation import alone
 from counterfeit.run import Run
 from counterfeit.runs import RunFolder
 from counterfeit.scoring import Score, judge
@@ -15,6 +16,7 @@ from counterfeit.scoring.cas import cas as measure
 from counterfeit.scoring.images import fitting
 
 
+@alone
 def cas(
     source: Any,
     real: Any = None,

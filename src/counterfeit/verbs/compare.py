@@ -12,10 +12,12 @@ from counterfeit.comparison.engines import chosen
 from counterfeit.comparison.grid import Grid, of_runs, read_grid
 from counterfeit.config import ScoreConfig
 from counterfeit.errors import InputError
+from counterfeit.isolation import alone
 from counterfeit.runs import shared
 from counterfeit.verbs.report import write_report
 
 
+@alone
 def compare(
     sources: str | Path | Sequence[str | Path],
     *,

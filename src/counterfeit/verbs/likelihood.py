@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from counterfeit.isolation import alone
 from counterfeit.likelihood import Likelihood
 from counterfeit.run import Run
 
 
+@alone
 def likelihood(
     run: Run | str | Path,
     k: int = 5000,

@@ -13,10 +13,12 @@ from counterfeit.comparison.grid import of_runs
 from counterfeit.comparison.pictures import of_comparison
 from counterfeit.config import ScoreConfig
 from counterfeit.errors import RunError
+from counterfeit.isolation import alone
 from counterfeit.report import render
 from counterfeit.runs import shared
 
 
+@alone
 def report(
     runs: str | Path | Sequence[str | Path],
     out: str | Path = "report.html",
@@ -46,6 +48,7 @@ def report(
     return comparison
 
 
+@alone
 def write_report(comparison: Mapping[str, Any], out: str, device: str = "auto") -> None:
     """Draw the pictures that a comparison needs, where they are not drawn yet, and write its report.
 

@@ -12,9 +12,11 @@ from counterfeit import images
 from counterfeit.console import progress
 from counterfeit.errors import RunError
 from counterfeit.files import write_atomic
+from counterfeit.isolation import alone
 from counterfeit.run import Labels, Run
 
 
+@alone
 def sample(run: Run, n: int = 64, *, label: Labels = None, seed: int = 0, out: str | Path | None = None) -> Path:
     """Write n samples and return where they are.
 

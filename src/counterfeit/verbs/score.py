@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from counterfeit.config import ScoreConfig
+from counterfeit.isolation import alone
 from counterfeit.run import Run
 from counterfeit.runs import RunFolder
 from counterfeit.scoring import Score, judge
 
 
+@alone
 def score(source: Any, real: Any = None, **settings: Any) -> Score:
     """Score generated images; the Python form of `counterfeit score`.
 

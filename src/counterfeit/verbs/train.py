@@ -7,6 +7,7 @@ from typing import Any
 
 from counterfeit.config import Config
 from counterfeit.fitting import fitting
+from counterfeit.isolation import alone
 from counterfeit.recipes import RECIPES
 from counterfeit.run import Run
 from counterfeit.runs import RunFolder
@@ -64,6 +65,7 @@ def default_out(model: str, config: Config) -> Path:
     return Path("runs") / f"{model}-{Path(config.data).stem}-s{config.seed}"
 
 
+@alone
 def fit(
     model: str,
     config: Config,

@@ -1,0 +1,94 @@
+"""What the process around us has set does not change our numbers, nor do we change what it has set.
+
+A notebook may have autocast on, another default dtype or device, gradients off, numpy's errors on. Every public
+function that computes runs within `isolated()`, which sets what the numbers depend on and puts back what was.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import ParamSpec, TypeVar, cast
+
+import numpy as np
+import torch
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DEVICES = ("cpu", "cuda", "mps", "xpu")  # whose autocast a user may have on
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Compute in float32 on the CPU unless told otherwise, without autocast, with gradients where they are asked for.
+
+    May be nested, and entered by several threads at once.
+    """
+    with ExitStack() as held:
+        held.enter_context(_PROCESS)
+        held.enter_context(torch.inference_mode(False))
+        held.enter_context(torch.enable_grad())
+        for device in DEVICES:
+            if torch.is_autocast_enabled(device):
+                held.enter_context(torch.autocast(device, enabled=False))
+        if torch.get_default_device().type != "cpu":  # entered only then: it costs some Python at every operator
+            held.enter_context(torch.device("cpu"))
+        held.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
+        yield
+
+
+class _Process:
+    """Settings of the whole process, not of a thread: the first thread sets them, the last one puts back what was."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+        self._before: tuple[torch.dtype, str] = (torch.float32, "highest")
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._before = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+                torch.set_default_dtype(torch.float32)
+                torch.set_float32_matmul_precision("highest")
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                dtype, precision = self._before
+                torch.set_default_dtype(dtype)
+                torch.set_float32_matmul_precision(precision)
+
+
+_PROCESS = _Process()
+
+
+def alone(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a public function: it computes within `isolated()`, and so does each item of a generator that it
+    returns, but not what is done between two of them."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        with isolated():
+            result = function(*args, **kwargs)
+        return cast(T, _item_by_item(result)) if isinstance(result, Generator) else result
+
+    return call
+
+
+def _item_by_item(items: Generator[T, None, None]) -> Generator[T, None, None]:
+    try:
+        while True:
+            with isolated():
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+            yield item
+    finally:
+        with isolated():
+            items.close()
