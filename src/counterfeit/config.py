@@ -133,7 +133,8 @@ class ScoreConfig:
 
     real: Annotated[Any, arg(constructor=str, metavar="NAME[:SPLIT]|PATH", help_behavior_hint="")] = None
     """Real images to compare with: a data set, of which it is the test split where there is one unless NAME:train is
-    named; or a folder or .npz file. By default, for a run, the data that it was trained on."""
+    named; or a folder or .npz file, also one of statistics (mu, sigma), for FID only. By default, for a run, the data
+    that it was trained on."""
     detector: Annotated[Any, arg(constructor=str, metavar="NAME|FILE.onnx", help_behavior_hint="(default: auto)")] = (
         "auto"
     )

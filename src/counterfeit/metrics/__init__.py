@@ -72,6 +72,8 @@ class Metric:
     function: Callable[[Inputs], dict[str, Value]]
     least: int = 2
     """The smallest number of images in each set that gives a number; far more are needed for one of use."""
+    from_moments: Callable[[frechet.Moments, Any], dict[str, Value]] | None = None
+    """The same from moments of the real features and features of the generated images; None if it needs more."""
 
     @property
     def judges_classes(self) -> bool:
@@ -101,6 +103,7 @@ METRICS.add(
         ("real", "fake"),
         "Fréchet distance between Gaussians fitted to real and generated features",
         lambda i: {"FID": frechet.fid(i.real, i.fake)},
+        from_moments=lambda real, fake: {"FID": frechet.fid_to(real, fake)},
     ),
 )
 METRICS.add(

@@ -152,6 +152,7 @@ def _environment() -> Environment:
         "listed": words.listed,
         "command": words.command,
         "plus_minus": words.plus_minus,
+        "compared_with": words.compared_with,
         "pretty": lambda value: json.dumps(value, indent=1, ensure_ascii=False),
     }
     return environment

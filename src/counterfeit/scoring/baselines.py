@@ -162,8 +162,8 @@ class Baselines:
         """The real images that a metric's baseline is of; None if there are none."""
         if "train" in metric.needs:  # these print the test set's own value beside the model's
             return None
-        source = self._unseen() if metric.judges_classes else self.other
-        if source is None or len(source) < 4:
+        source = self._unseen() if metric.judges_classes else self.other if self.other and len(self.other) else None
+        if source is None:
             return None
         if "labels" in metric.needs and (source.labels is None or not knows_classes(self.detector, source)):
             return None
@@ -172,7 +172,7 @@ class Baselines:
     def _unseen(self) -> ImageSet | None:
         """The images that the detector was not trained on: of the other split, which has more to draw, or the real."""
         both = (self.other, self.real)
-        return next((one for one in both if one is not None and not has_seen(self.detector, one)), None)
+        return next((one for one in both if one is not None and len(one) and not has_seen(self.detector, one)), None)
 
     def _drawn(self, source: ImageSet, n: int, seed: int, apart: bool = False) -> StandIns:
         size = used(source) if source is self.real else len(source)

@@ -14,10 +14,12 @@ from counterfeit.data import DATASETS, ImageSet
 from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS
+from counterfeit.scoring.against_statistics import StatisticsScorer
 from counterfeit.scoring.baselines import SMALL
 from counterfeit.scoring.images import Images, check_form, used
 from counterfeit.scoring.score import Score
 from counterfeit.scoring.scorer import Scorer
+from counterfeit.scoring.statistics import is_statistics, read
 
 
 def score(source: Any, config: ScoreConfig, trained: Config | None = None, scorer: Scorer | None = None) -> Score:
@@ -37,6 +39,8 @@ def score(source: Any, config: ScoreConfig, trained: Config | None = None, score
 
 def _checked(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, list[str]]:
     """What is scored, and the metrics' names."""
+    if isinstance(scorer, StatisticsScorer):
+        return scorer.images(source, config), metric_names(config, scorer, labelled=False)
     fakes = source if isinstance(source, Images) else Images.of(source, scorer.real, config.skip_bad)
     if fakes.shape is not None:
         check_form(fakes.name, fakes.shape, scorer.real)
@@ -48,6 +52,10 @@ def prepared(config: ScoreConfig, trained: Config | None = None) -> Scorer:
     group = processes.join(config.device)
 
     def load() -> Scorer:
+        if is_statistics(config.real):
+            statistics = read(Path(config.real))
+            wanted, settings = statistics.choice(config)
+            return StatisticsScorer(named_detector(settings, wanted), statistics, group)
         real, other, train = real_images(config, trained)
         if used(real) < len(real):
             say(f"{real.name}: compared with {used(real):,} of its {len(real):,} images, a seeded choice")
@@ -58,6 +66,8 @@ def prepared(config: ScoreConfig, trained: Config | None = None) -> Scorer:
 
 def metric_names(config: ScoreConfig, scorer: Scorer, labelled: bool) -> list[str]:
     """The metrics that are asked for; by default those that fit."""
+    if isinstance(scorer, StatisticsScorer):
+        return scorer.names(asked_metrics(config))
     return asked_metrics(config) or default_metrics(scorer, labelled)
 
 
@@ -129,6 +139,8 @@ def real_images(config: ScoreConfig, trained: Config | None) -> tuple[ImageSet, 
         raise InputError("--real is missing: name the real images to compare with, such as mnist or mnist:train")
     if config.real is None and wanted == "array":
         raise InputError("--real is missing: a run does not keep the array that it was trained on; name real images")
+    if is_statistics(wanted):
+        raise InputError(f"{wanted} holds mu and sigma and no images: it can be --real of a score, and of nothing else")
     name, split = split_of(wanted)
     splits = datasets.splits(name)
     split = split or ("test" if "test" in splits else "train")
@@ -137,6 +149,14 @@ def real_images(config: ScoreConfig, trained: Config | None) -> tuple[ImageSet, 
     # Memorisation is asked beside a test set, and of images that the model has seen.
     seen = split == "test" and (trained is None or trained.data == name)
     return chosen, other, other if seen else None
+
+
+def check_real(config: ScoreConfig) -> None:
+    """InputError where `--real` names nothing that can be compared with."""
+    if is_statistics(config.real):
+        read(Path(config.real)).choice(config)
+    else:
+        real_images(config, None)
 
 
 def split_of(wanted: Any) -> tuple[Any, str]:
