@@ -155,14 +155,14 @@ class Baselines:
 
     def receipt(self, n: int, seed: int) -> dict[str, Any]:
         """Which images the baselines are of: those of features, and those of classes."""
-        sources = {"floor": self.other, "floor_of_classes": self._unseen()}
+        sources = {"floor": _enough(self.other), "floor_of_classes": self._unseen()}
         return {name: source and self._drawn(source, n, seed).to_dict() for name, source in sources.items()}
 
     def stand_ins(self, metric: Metric, n: int, seed: int) -> StandIns | None:
         """The real images that a metric's baseline is of; None if there are none."""
         if "train" in metric.needs:  # these print the test set's own value beside the model's
             return None
-        source = self._unseen() if metric.judges_classes else self.other if self.other and len(self.other) else None
+        source = self._unseen() if metric.judges_classes else _enough(self.other)
         if source is None:
             return None
         if "labels" in metric.needs and (source.labels is None or not knows_classes(self.detector, source)):
@@ -171,8 +171,8 @@ class Baselines:
 
     def _unseen(self) -> ImageSet | None:
         """The images that the detector was not trained on: of the other split, which has more to draw, or the real."""
-        both = (self.other, self.real)
-        return next((one for one in both if one is not None and len(one) and not has_seen(self.detector, one)), None)
+        both = (_enough(self.other), _enough(self.real))
+        return next((one for one in both if one is not None and not has_seen(self.detector, one)), None)
 
     def _drawn(self, source: ImageSet, n: int, seed: int, apart: bool = False) -> StandIns:
         size = used(source) if source is self.real else len(source)
@@ -226,6 +226,11 @@ class Baselines:
             return self.of_real(stand.images), stand.within
         n = stand.n * stand.draws
         return features.of_real(self.detector, stand.images, n, stand.seed), np.sort(np.concatenate(stand.rows))
+
+
+def _enough(images: ImageSet | None) -> ImageSet | None:
+    """None for a set of which no two draws can be made that a metric takes."""
+    return None if images is None or len(images) < 4 else images
 
 
 def _part(found: Features, chosen: np.ndarray) -> Features:
