@@ -30,7 +30,7 @@ GRIDS = ("seed", "tuned")  # of benchmarks/grids
 TUNED = "-tuned"  # ends the names of recipes that the search found
 PICTURES = ROOT / "docs/images/models"
 PAGES = [
-    *(ROOT / page for page in ("README.md", "docs/performance.md", "docs/scaling.md")),
+    *(ROOT / page for page in ("README.md", "docs/metrics.md", "docs/performance.md", "docs/scaling.md")),
     *sorted((ROOT / "docs/models").glob("*.md")),
 ]
 SHOWN = ("FID", "KID", "IS", "Precision", "Recall", "Density", "Coverage")
@@ -254,6 +254,22 @@ def of_compiled(results: Json, which: str) -> str:
     return markdown(lines)
 
 
+def of_calibration(results: Json, data: str) -> str:
+    """Claimed over true standard error by metric, and in brackets how many draws lay within twice the error."""
+    cells = {
+        f"{cell.partition('/')[2]}, n = {int(n):,}": found["rows"]
+        for cell, sizes in results["calibration"].items()
+        if cell.partition("/")[0] == data
+        for n, found in sizes.items()
+    }
+    lines = [["", *cells]]
+    for label in dict.fromkeys(label for rows in cells.values() for label in rows):
+        found = [(rows.get(label) or {}).get("both") for rows in cells.values()]
+        known = [None if one is None or one["ratio"] is None else one for one in found]
+        lines.append([label, *("–" if one is None else f"{one['ratio']:.2f} ({one['covered']:.2f})" for one in known)])
+    return markdown(lines)
+
+
 KINDS: dict[str, Callable[[Json, str], str]] = {
     "data": of_data,
     "model": of_model,
@@ -270,6 +286,7 @@ KINDS: dict[str, Callable[[Json, str], str]] = {
     "pairs": of_pairs,
     "memory": of_memory,
     "scoring": of_scoring,
+    "calibration": of_calibration,
 }
 
 
@@ -279,7 +296,17 @@ def read() -> Json:
     results["search"] = {path.stem: json.loads(path.read_text()) for path in (RESULTS / "search").glob("*.json")}
     results["speed"] = {"mnist": json.loads((RESULTS / "speed-mnist.json").read_text())}
     results["quality"] = {"mnist": json.loads((RESULTS / "quality-mnist.json").read_text())}
-    single = ("commands", "layers", "compiled", "memory", "pairs", "profiles", "reused-noise", "score-speed")
+    single = (
+        "calibration",
+        "commands",
+        "layers",
+        "compiled",
+        "memory",
+        "pairs",
+        "profiles",
+        "reused-noise",
+        "score-speed",
+    )
     return results | {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in single}
 
 

@@ -1,5 +1,6 @@
 """Images to put into folders, and what is said of those that cannot be used."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,14 @@ def put(path: Path, image=None, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
     (image or plain((10, 20, 30))).save(path, **options)
     return path
+
+
+def bitmaps(root: Path, images: np.ndarray) -> Path:
+    """BMP files, whose lengths are all the same, of one time, as git archive, tar and zip leave them."""
+    for i, image in enumerate(images):
+        path = put(root / f"{i}.bmp", Image.fromarray(image))
+        os.utime(path, ns=(10**18, 10**18))
+    return root
 
 
 def refused(path, *parts, **options):

@@ -12,7 +12,19 @@ PACKAGE = Path(counterfeit.__file__).parent
 # From the bottom up: a module or package may import from the lines above its own, and from itself.
 LAYERS = [
     ["errors", "version", "source"],
-    ["registry", "isolation", "console", "files", "words", "noise", "adam", "allocator", "capture", "precision"],
+    [
+        "registry",
+        "isolation",
+        "console",
+        "files",
+        "paths",
+        "words",
+        "noise",
+        "adam",
+        "allocator",
+        "capture",
+        "precision",
+    ],
     ["config", "images", "binarise", "device"],
     ["processes"],
     ["recipes", "options", "nets", "losses", "metrics"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 import counterfeit as cf
 from counterfeit.data.feed import chosen_rows, feed
 from counterfeit.data.rows import is_stored, take
+from counterfeit.data.stored import open_stored
 from counterfeit.errors import DataError
 from counterfeit.loop import Stepped
 from counterfeit.recipes import RECIPES
@@ -27,9 +29,12 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def stored(tmp_path: Path) -> np.ndarray:
     """1,000 distinct images of 3x8x8, as a memory map."""
-    images = np.random.default_rng(0).integers(0, 256, (1000, 3, 8, 8), np.uint8)
-    np.save(tmp_path / "images.npy", images)
-    return np.load(tmp_path / "images.npy", mmap_mode="r")
+    return on_disk(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 256, (1000, 3, 8, 8), np.uint8))
+
+
+def on_disk(path: Path, images: np.ndarray) -> np.ndarray:
+    np.save(path, images)
+    return open_stored(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def batches(images: np.ndarray | torch.Tensor, steps: range) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
@@ -61,19 +66,23 @@ def test_a_file_that_was_cut_short_is_said_where_the_batch_is_asked_for(stored: 
     path = Path(str(stored.filename))
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
-    with pytest.raises(DataError, match="images.npy cannot be read .it was cut short.; run the command again"):
+    with pytest.raises(
+        DataError, match="images.npy cannot be read .its content is not what was stored.; run the command again"
+    ):
         batches(stored, range(7))
 
 
 GROWTH = """
-import sys
-import numpy as np, torch
+import hashlib, sys
+from pathlib import Path
+import torch
 from counterfeit.data.feed import chosen_rows, feed
+from counterfeit.data.stored import open_stored
 
 def resident():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) / 1024
 
-images = np.load(sys.argv[1], mmap_mode="r")
+images = open_stored(Path(sys.argv[1]), hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())
 cpu = torch.device("cpu")
 steps = feed(images, None, chosen_rows(len(images), 100, 0, range(len(images) // 100), cpu), cpu)
 next(steps)

@@ -58,8 +58,8 @@ def test_copies_are_at_distance_zero():
     real = np.repeat(rows, 3, axis=0)
     assert precision_recall(real, rows, k=2)["Precision"].value == 1
     assert prdc(real, rows, k=2)["Density"].value == 0
-    np.testing.assert_array_equal(distances.neighbour_radii(real, [2]), 0)
-    assert (distances.neighbour_radii(real, [3]) > 1e-3).all()
+    np.testing.assert_array_equal(distances.nearest_others(real, 2)[0][:, 1], 0)
+    assert (distances.nearest_others(real, 3)[0][:, 2] > 1e-3).all()
 
 
 def test_distances_do_not_cancel_far_from_the_origin():

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 import tyro
 from tyro.conf import FlagCreatePairsOff
 
+from counterfeit import paths
 from counterfeit.config import ScoreConfig
 from counterfeit.console import say, speaks
 from counterfeit.errors import InputError, Told
@@ -52,10 +53,11 @@ def train(argv: list[str]) -> int:
     except Interrupted as stopped:
         say(str(stopped))
         return 130
-    print(f"run      {run.path}")
-    print(f"samples  {max(run.folder.samples.glob('epoch-*.png'), default=run.folder.samples)}")
-    print(f"curves   {run.folder.curves}")
-    print(f"next     {PROG} sample {run.path} -n 64 --out grid.png")
+    folder = run.folder
+    print(f"run      {folder}")
+    print(f"samples  {folder.shown(max(folder.samples.glob('epoch-*.png'), default=folder.samples))}")
+    print(f"curves   {folder.shown(folder.curves)}")
+    print(f"next     {PROG} sample {folder} -n 64 --out grid.png")
     return 0
 
 
@@ -162,7 +164,7 @@ def report(argv: list[str]) -> int:
 
     settings = score_settings(asked.config)
     found = make(asked.runs, asked.out, rank_by=asked.rank_by, **settings)
-    print(asked.out)
+    print(paths.typed(asked.out))
     return told(found["failures"])
 
 

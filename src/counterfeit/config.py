@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from tyro.conf import arg
 
+from counterfeit import paths
 from counterfeit.errors import InputError
 
 
@@ -23,7 +24,8 @@ class Config:
     # A value out of range raises InputError.
 
     data: str = "mnist"
-    """Data set name (see `counterfeit list data`), a folder of images, or an .npz file."""
+    """Data set name (see `counterfeit list data`), a folder of images, or an .npz file; train/ and test/ folders in a
+    folder are its splits."""
     epochs: int = 10
     """Passes over the training images."""
     seed: int = 0
@@ -66,6 +68,9 @@ class Config:
     that is less."""
     skip_bad: bool = False
     """Leave out the images of a folder that cannot be used, instead of stopping at the first."""
+    holdout: float = 0.0
+    """Share of the images, such as 0.1, that is not trained on but held out as a test split: the same images for every
+    training seed. For images without a test split of their own."""
     log_every: int = 50
     """Steps between two rows of log.jsonl; each row holds the means of its steps."""
     score_every: int = 0
@@ -112,6 +117,8 @@ class Config:
             )
         if self.precision not in ("float32", "tf32", "bfloat16"):
             raise InputError(f"--precision is {self.precision!r}; it must be float32, tf32 or bfloat16")
+        if not 0 <= self.holdout < 1:
+            raise InputError(f"--holdout is {self.holdout}; it must be at least 0 (none) and less than 1, such as 0.1")
         if not 0 <= self.ema < 1:
             raise InputError(f"--ema is {self.ema}; it must be at least 0 (off) and less than 1, such as 0.999")
 
@@ -133,8 +140,8 @@ class ScoreConfig:
 
     real: Annotated[Any, arg(constructor=str, metavar="NAME[:SPLIT]|PATH", help_behavior_hint="")] = None
     """Real images to compare with: a data set, of which it is the test split where there is one unless NAME:train is
-    named; or a folder or .npz file, also one of statistics (mu, sigma), for FID only. By default, for a run, the data
-    that it was trained on."""
+    named; or a folder or .npz file, with the splits of its own; or an .npz file of statistics, mu and sigma, for FID
+    only. By default, for a run, the data that it was trained on."""
     detector: Annotated[Any, arg(constructor=str, metavar="NAME|FILE.onnx", help_behavior_hint="(default: auto)")] = (
         "auto"
     )
@@ -176,8 +183,11 @@ class ScoreConfig:
         unknown = [name for name in settings if name not in known]
         if unknown:
             raise InputError(f"no setting named {unknown[0]!r}; known: {', '.join(known)}")
-        weights = settings.get("weights")
-        plain = {**settings, "weights": str(weights)} if isinstance(weights, os.PathLike) else settings
+        plain = dict(settings)
+        for name in ("real", "detector", "weights"):  # each may be a path; `~` is expanded here, once for all
+            value = plain.get(name)
+            if isinstance(value, os.PathLike) or (isinstance(value, str) and value.startswith("~")):
+                plain[name] = paths.typed(value)
         return from_dict(cls, plain, "settings")
 
 

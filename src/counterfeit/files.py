@@ -8,6 +8,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+# A file's device, inode, size, and times of the last change of its content and of its inode, in nanoseconds. A program
+# can set the first time back, and copy tools do; the second is the kernel's, which nobody sets.
+Stamp = tuple[int, int, int, int, int]
+
+
+def stamp(found: os.stat_result) -> Stamp:
+    """What the file system says changes when a file does."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
 
 def write_atomic(path: Path, content: bytes | memoryview) -> None:
     """Write beside, fsync, rename: a reader sees the old content or the new, never a part. Raises OSError."""

@@ -24,7 +24,7 @@ class Train:
     """Run folder; by default runs/MODEL-DATA-sSEED."""
     resume: bool = False
     """Continue the run in that folder exactly where its last checkpoint left it; its settings are taken over, and
-    --epochs may be raised."""
+    --epochs may be raised. Images that have moved are named by --data."""
     config: OmitArgPrefixes[Config] = field(default_factory=Config)
 
 

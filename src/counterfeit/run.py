@@ -24,6 +24,7 @@ from counterfeit.processes import Group
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import DataRecord, RunFolder, load_checkpoint
 from counterfeit.runs.checkpoint import read_index
+from counterfeit.runs.data import images_of
 from counterfeit.scoring import Images, Score, Scorer, judge
 from counterfeit.scoring.cas import Labelled, cas
 from counterfeit.scoring.images import BATCH, subset
@@ -50,7 +51,7 @@ class Run:
         self.folder = RunFolder(path)
         self.record = self.folder.read_record()
         self.path = self.folder.path
-        self.name = name or str(self.path)
+        self.name = name or str(self.folder)
         self.model_name: str = self.record.model
         self.config: Config = self.record.config
         self.data: DataRecord = self.record.data
@@ -151,8 +152,8 @@ class Run:
         `scorer`, from `judge.prepared`, saves reading the real images' features again for every run.
         """
         config = ScoreConfig.of({"real": real, **settings})
-        scorer = scorer or judge.prepared(config, self.config)
-        result = judge.score(self._drawn(), config, self.config, scorer)
+        scorer = scorer or judge.prepared(config, self.record, self.name)
+        result = judge.score(self._drawn(), config, self.record, scorer)
         return scorer.group.by_first(partial(self._keep, result, result.receipt["detector"]["name"], config))
 
     @alone
@@ -161,7 +162,7 @@ class Run:
         config = ScoreConfig.of({"device": self.device, "real": real, "n": n, **settings})
         if not self.model.classes:
             raise InputError(f"{self.path} is a run of {self.model_name}, whose images have no labels: train a cvae")
-        test, train, _ = judge.real_images(config, self.config)
+        test, train, _ = judge.real_images(config, self.record, self.name)
         of = self.data
         fakes = Labelled(self._drawn(), lambda n, seed: np.asarray(self.labels(n)), of.classes, of.shape, of.digest)
         return self._keep(cas(fakes, test, train, config), "cas", config)
@@ -207,7 +208,7 @@ class Run:
         """
         begun = time.perf_counter()
         model = bounded(self.model)
-        data = self._real(split) if images is None else datasets.load(images, labels=labels)
+        data = self.real(split) if images is None else datasets.load(images, labels=labels)
         n = len(data) if n is None else n
         if not 1 <= n <= len(data):
             raise InputError(f"-n is {n}; {data.name} has {len(data):,} {data.split} images, so take 1 to {len(data)}")
@@ -230,16 +231,14 @@ class Run:
         self.folder.write_score(name, found.to_dict())
         return found
 
-    def _real(self, split: str) -> ImageSet:
-        """A split of the data that the run was trained on."""
-        source, config = self.config.data, self.config
-        if source == "array":
-            raise InputError(f"{self.path} was trained on an array, which a run does not keep: pass images= in Python")
-        if split not in datasets.splits(source):
-            raise InputError(
-                f"{source} has no {split} images: pass --split {' or --split '.join(datasets.splits(source))}"
-            )
-        return datasets.load(source, split, size=config.size, skip_bad=config.skip_bad)
+    def real(self, split: str = "test") -> ImageSet:
+        """A split of the images that the run was trained on. InputError where they are gone, or others by now."""
+        if self.data.kind == "array":
+            raise InputError(f"{self.name} was trained on an array, which a run does not keep: pass images= in Python")
+        found = images_of(self.record, self.name, mend="restore it, or pass images= in Python")
+        if split not in found:
+            raise InputError(f"{self.data.name} has no {split} images: pass --split {' or --split '.join(found)}")
+        return found[split]
 
     def _autoencoder(self) -> Autoencoder:
         if not isinstance(self.model, Autoencoder):

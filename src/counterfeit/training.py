@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from counterfeit import binarise, generate
-from counterfeit import data as datasets
 from counterfeit.config import Config
 from counterfeit.data import ImageSet
 from counterfeit.data.feed import as_fed, resident
@@ -33,10 +32,11 @@ from counterfeit.loop import (
 from counterfeit.models import Autoencoder, Family, build
 from counterfeit.processes import ALONE, Group
 from counterfeit.recipes import RECIPES
-from counterfeit.runs import DataRecord, RunFolder, RunRecord, load_checkpoint, provenance, save_checkpoint
+from counterfeit.runs import RunFolder, RunRecord, load_checkpoint, provenance, save_checkpoint
 from counterfeit.runs.checkpoint import read_index
-from counterfeit.runs.continuing import check_data, check_settings
+from counterfeit.runs.continuing import check_settings
 from counterfeit.runs.curves import draw_curves
+from counterfeit.runs.data import record_of, to_train_on
 from counterfeit.scoring import Images, Scorer, judge
 from counterfeit.snapshots import draw_reconstructions, draw_samples, shown_of
 from counterfeit.state import State
@@ -103,21 +103,14 @@ class Training:
             check_settings(folder, self.earlier, model, config)
         else:
             folder.check_free()
-        if config.data == "array" and array is None:
-            raise RunError(f"{folder} was trained on an array: give the same array as data= to continue it")
-        source = config.data if array is None else array
-        self.data: ImageSet = datasets.load(source, labels=labels, size=config.size, skip_bad=config.skip_bad)
-        if self.earlier:
-            check_data(folder, self.earlier, self.data.name, self.data.digest)
+        self.data, test = to_train_on(config, self.earlier, str(folder), array, labels)
         steps_per_epoch(len(self.data), config.batch_size)
         self.device = pick_device(config.device)
         check_device(config, self.device, group)
         self.model = build(self.recipe, config, self.data.shape, len(self.data.classes))
         self.scorer: Scorer | None = None
-        self.test: ImageSet | None = None
         tested = isinstance(self.model, Autoencoder) or config.score_every
-        if tested and "test" in datasets.splits(source):
-            self.test = datasets.load(source, "test", size=config.size, skip_bad=config.skip_bad)
+        self.test: ImageSet | None = test() if tested else None
 
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event | Resumed | ScoredEpoch | Tested]:
         """Train to the end of config.epochs, writing the run folder.
@@ -149,8 +142,8 @@ class Training:
         """Write or renew run.json, and take over the checkpoint."""
         if self.earlier is None:
             if self.group.first:
-                here = provenance(self.device)
-                self.folder.write_record(RunRecord(self.recipe.name, self.config, self._data_record(), here, []))
+                here, data = provenance(self.device), record_of(self.data, self.config, None)
+                self.folder.write_record(RunRecord(self.recipe.name, self.config, data, here, []))
             return []
         index = read_index(self.folder.checkpoint)
         if index and index.epoch > self.config.epochs:
@@ -162,8 +155,9 @@ class Training:
         if self.group.first:
             self.folder.cut_log(state.step)
             resumed_by = [*self.earlier.resumed_by, {"from_step": state.step, **provenance(self.device)}]
+            data = record_of(self.data, self.config, self.earlier)  # which may have moved
             self.folder.write_record(
-                dataclasses.replace(self.earlier, config=self.config, resumed_by=resumed_by, finished=None)
+                dataclasses.replace(self.earlier, config=self.config, data=data, resumed_by=resumed_by, finished=None)
             )
         return [Resumed(state.step)]
 
@@ -257,10 +251,6 @@ class Training:
 
     def _draw_curves(self) -> None:
         draw_curves(self.folder.curves, self.folder.read_log(), f"{self.recipe.name} on {self.data.name}")
-
-    def _data_record(self) -> DataRecord:
-        d = self.data
-        return DataRecord(d.name, d.split, len(d), d.shape, d.classes, d.digest)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

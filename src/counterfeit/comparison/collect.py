@@ -21,6 +21,7 @@ def record(run: Run, score: dict[str, Any]) -> dict[str, Any]:
         "model": run.model_name,
         "title": RECIPES[run.model_name].title,
         "data": run.data.name,
+        "data_path": run.data.path,
         "data_digest": run.data.digest,
         "seed": run.config.seed,
         "epochs": run.config.epochs,

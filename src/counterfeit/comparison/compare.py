@@ -63,7 +63,8 @@ def check(grid: Grid, ranked_by: str | None) -> None:
     if grid.trains:
         built = {(member.model, member.config.replace({"seed": 0})): member for member in grid.members}
         for member in built.values():
-            data = datasets.load(member.config.data, size=member.config.size, skip_bad=member.config.skip_bad)
+            config = member.config
+            data = datasets.load(config.data, size=config.size, skip_bad=config.skip_bad, holdout=config.holdout)
             steps_per_epoch(len(data), member.config.batch_size)
             build(RECIPES[member.model], member.config, data.shape, len(data.classes))
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from counterfeit import data as datasets
+from counterfeit import paths
 from counterfeit.config import Config, ScoreConfig
 from counterfeit.errors import InputError
 from counterfeit.recipes import RECIPES
@@ -76,7 +77,7 @@ def read_grid(path: str | Path) -> Grid:
 
     Raises InputError: the file cannot be read, or anything in it is wrong; nothing has been trained then.
     """
-    path = Path(path)
+    path = Path(paths.typed(path))
     try:
         file = msgspec.toml.decode(path.read_bytes(), type=_File)
     except OSError as error:
@@ -89,7 +90,7 @@ def read_grid(path: str | Path) -> Grid:
         if not values or len(set(values)) < len(values):
             raise InputError(f"{path}: {name} is {values}; it must name one or more things, each once")
     try:
-        home = file.out or str(Path("runs") / path.stem)
+        home = paths.typed(file.out or Path("runs") / path.stem)
         return Grid(path.stem, tuple(_members(file, home)), home, True, ScoreConfig.of(file.score))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -109,26 +110,26 @@ def _members(file: _File, home: str) -> list[Member]:
         raise InputError(f"[train.{stray[0]}] is for no model of this grid, which has {', '.join(file.models)}")
     for data in file.data:
         datasets.splits(data)  # raises for what is no data set and no path
-    stems = {Path(data).stem for data in file.data}
-    if len(stems) < len(file.data):
+    labels = {datasets.label(data) for data in file.data}
+    if len(labels) < len(file.data):
         raise InputError(f"two of the data sets {', '.join(file.data)} would share a run folder: rename one")
     members = []
     for seed, data, model in itertools.product(file.seeds, file.data, file.models):
-        settings = {**common, **of_model.get(model, {}), "data": data, "seed": seed}
+        settings = {**common, **of_model.get(model, {}), "data": paths.typed(data), "seed": seed}
         config = RECIPES[model].config.replace(settings)
-        members.append(Member(model, config, shared.joined(home, f"{model}-{Path(data).stem}-s{seed}")))
+        members.append(Member(model, config, shared.joined(home, f"{model}-{datasets.label(data)}-s{seed}")))
     return members
 
 
-def of_runs(paths: Sequence[str | Path]) -> Grid:
+def of_runs(places: Sequence[str | Path]) -> Grid:
     """A grid of runs that are there; a folder of runs stands for all of them.
 
     Raises InputError: a path holds no run.
     """
-    if not paths:
+    if not places:
         raise InputError("nothing to compare: name run folders, a folder of runs, or a grid file .toml")
     folders: list[RunFolder] = []
-    for path in map(Path, paths):
+    for path in (Path(paths.typed(place)) for place in places):
         inside = sorted(p for p in path.iterdir() if RunFolder(p).holds_run()) if path.is_dir() else []
         if not RunFolder(path).holds_run() and not inside:
             raise InputError(f"{path} holds no run, and no folder in it does: name run folders, or a grid file .toml")
@@ -136,5 +137,5 @@ def of_runs(paths: Sequence[str | Path]) -> Grid:
     once = {folder.path.resolve(): folder for folder in folders}  # a run that is named twice is one run
     records = [(folder, folder.read_record()) for folder in once.values()]
     members = tuple(Member(record.model, record.config, str(folder)) for folder, record in records)
-    title = ", ".join(str(path) for path in paths) if len(paths) < 4 else f"{len(members)} runs"
+    title = ", ".join(str(path) for path in places) if len(places) < 4 else f"{len(members)} runs"
     return Grid(title, members, "comparison", False)

@@ -8,16 +8,15 @@ from functools import cached_property
 import numpy as np
 
 from counterfeit import binarise
-from counterfeit import data as datasets
 from counterfeit.console import say
 from counterfeit.data import ImageSet
 from counterfeit.data.rows import take
-from counterfeit.errors import DataError
 from counterfeit.generate import labels_for
 from counterfeit.metrics.distances import nearest
 from counterfeit.metrics.value import as_pair
 from counterfeit.models import Autoencoder
 from counterfeit.run import Run
+from counterfeit.runs.data import images_of
 from counterfeit.scoring import features, judge
 from counterfeit.scoring.images import subset, used
 
@@ -56,7 +55,7 @@ class Sheets:
 
         Neighbours in the list are of one class where the model is conditional, and mostly of two where it is not.
         """
-        data = _real(self.run, "test" if "test" in _splits(self.run) else "train")
+        data = _real(self.run, "test", "train")
         rows = np.linspace(0, len(data) - 1, 2 * COLUMNS).astype(int)
         if self.run.model.classes and data.labels is not None:
             of_class = [np.flatnonzero(data.labels == c)[:2] for c in range(self.run.model.classes)]
@@ -121,7 +120,7 @@ class Sheets:
 
     def real(self) -> tuple[Grid, int]:
         """Real images, spread over the test set where there is one."""
-        data = _real(self.run, "test" if "test" in _splits(self.run) else "train")
+        data = _real(self.run, "test", "train")
         rows = np.linspace(0, len(data) - 1, COLUMNS * ROWS).astype(int)
         return np.asarray(data.images[rows]), COLUMNS
 
@@ -137,17 +136,7 @@ def _in_pairs(upper: Grid, lower: Grid) -> tuple[Grid, int]:
     return np.concatenate([part[i : i + columns] for i in starts for part in (upper, lower)]), columns
 
 
-def _splits(run: Run) -> tuple[str, ...]:
-    if run.config.data == "array":
-        raise DataError("it was trained on an array, which a run does not keep")
-    return datasets.splits(run.config.data)
-
-
-def _real(run: Run, split: str) -> ImageSet:
-    """A split of what the run was trained on; DataError where it cannot be read again, or is another by now."""
-    config = run.config
-    _splits(run)
-    data = datasets.load(config.data, split, size=config.size, skip_bad=config.skip_bad)
-    if split == run.data.split and data.digest != run.data.digest:
-        raise DataError(f"{config.data} has changed since the run was trained on it")
-    return data
+def _real(run: Run, *wanted: str) -> ImageSet:
+    """The first of these splits that there is, of what the run was trained on; DataError where it is not there."""
+    found = images_of(run.record, run.name)
+    return next(found[split] for split in wanted if split in found)

@@ -35,12 +35,14 @@ def tables(records: Sequence[Json], ranked_by: str | None = None) -> tuple[list[
     """
     settings_of = _settings(records)
     found, notes = [], []
-    for data in dict.fromkeys(r["data"] for r in records):
-        of_data = [(r, s) for r, s in zip(records, settings_of, strict=True) if r["data"] == data]
+    names: dict[str, str] = {}  # a folder is one data set, whichever way its path is spelled
+    data_of = [names.setdefault(r.get("data_path") or r["data"], r["data"]) for r in records]
+    for data in dict.fromkeys(data_of):
+        of_data = [(r, s) for r, s, of in zip(records, settings_of, data_of, strict=True) if of == data]
         by_protocol: dict[str, list[tuple[Json, Json]]] = {}
         for one in of_data:
-            by_protocol.setdefault(json.dumps(protocol(one[0]["score"]["receipt"]), sort_keys=True), []).append(one)
-        protocols = [json.loads(key) for key in by_protocol]
+            by_protocol.setdefault(_identity(protocol(one[0]["score"]["receipt"])), []).append(one)
+        protocols = [protocol(rows[0][0]["score"]["receipt"]) for rows in by_protocol.values()]
         if len(protocols) > 1:
             notes.append(
                 f"{data}: scores are in {len(protocols)} tables, since they were measured differently "
@@ -63,6 +65,12 @@ def protocol(receipt: Json) -> Json:
         "repeats": generated["repeats"],
         "version": receipt["versions"]["counterfeit"],
     }
+
+
+def _identity(how: Json) -> str:
+    """A protocol without the name of the real images, whose digest says what they are."""
+    real = {key: value for key, value in how["real"].items() if key != "name"}
+    return json.dumps({**how, "real": real}, sort_keys=True)
 
 
 def _differing(protocols: Sequence[Json]) -> list[str]:

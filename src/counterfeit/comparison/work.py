@@ -26,6 +26,7 @@ from counterfeit.errors import InputError, RunError
 from counterfeit.fitting import fitting
 from counterfeit.metrics import METRICS
 from counterfeit.run import Run
+from counterfeit.runs.data import same_place
 from counterfeit.runs.shared import Copy, Local, finished, opened
 from counterfeit.scoring import Scorer, judge
 from counterfeit.training import EpochEnded, Stopped
@@ -121,9 +122,9 @@ class Worker:
             raise RunError(f"{folder} is not finished: counterfeit train {member.model} --out {folder} --resume")
 
     def _scorer(self, run: Run) -> Scorer:
-        of = (run.config.data, run.config.size, run.config.skip_bad)
+        of = (run.data, run.config.size, run.config.skip_bad, run.config.holdout)
         if of not in self._scorers:
-            self._scorers[of] = judge.prepared(self.order.score, run.config)
+            self._scorers[of] = judge.prepared(self.order.score, run.record, run.name)
         return self._scorers[of]
 
 
@@ -136,7 +137,9 @@ def _state(place: Local | Copy) -> str:
 def check_settings(member: Member, place: Local | Copy) -> None:
     """RunError where the folder's run is not the one that the grid describes."""
     found = place.folder.read_record()
-    free = ("device", "log_every", "skip_bad")
+    free = {"device", "log_every", "skip_bad"}
+    if same_place(found, member.config.data):
+        free.add("data")  # whichever way it is spelled
     was = {"model": found.model, **found.config.to_dict()}
     now = {"model": member.model, **member.config.to_dict()}
     for name in now:

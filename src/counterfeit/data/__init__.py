@@ -6,76 +6,126 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from counterfeit.data import cifar10, fashion_mnist, mnist, mnist5k  # noqa: F401 - each registers its data set
-from counterfeit.data.arrays import from_array, from_npz
+from counterfeit.data.arrays import from_array, from_npz, npz_splits
 from counterfeit.data.batches import epoch_order
 from counterfeit.data.cache import cache_dir
-from counterfeit.data.folder import load_folder
 from counterfeit.data.image_set import ImageSet
 from counterfeit.data.named import DATASETS, DataSet, load_named
+from counterfeit.data.own import folder_split, held_out, split_folders
+from counterfeit.data.place import Place, label, locate
 from counterfeit.errors import DataError
 
-__all__ = ["DATASETS", "DataSet", "ImageSet", "cache_dir", "epoch_order", "load", "splits"]
+__all__ = [
+    "DATASETS",
+    "DataSet",
+    "ImageSet",
+    "Place",
+    "cache_dir",
+    "epoch_order",
+    "label",
+    "load",
+    "load_splits",
+    "locate",
+    "splits",
+]
 
 
 def load(
-    source: Any, split: str = "train", *, labels: Any | None = None, size: int | None = None, skip_bad: bool = False
+    source: Any,
+    split: str = "train",
+    *,
+    labels: Any | None = None,
+    size: int | None = None,
+    skip_bad: bool = False,
+    holdout: float = 0.0,
 ) -> ImageSet:
     """A split of a data set, whatever it comes from.
 
     Args:
         source: a name in DATASETS; the path of a folder of images, or of an .npz file with `images` and perhaps
             `labels`; or uint8 images (N, H, W), (N, H, W, C) or (N, C, H, W), numpy or torch. A name goes before a
-            folder of that name; "./mnist" is the folder.
+            folder of that name; "./mnist" is the folder. A folder with the folders train/ and test/, and an .npz file
+            with x_train and x_test (or train_images and test_images), has these two splits. An ImageSet is itself.
         split: one of `splits(source)`.
         labels: integers (N,) for an array; nothing else takes them.
         size: height and width, 8 to 1024 pixels, to which a folder's images are scaled; nothing else takes it.
         skip_bad: leave out a folder's unusable files instead of raising; nothing else takes it.
+        holdout: share of images without a test split, 0 to 1, that is held out as one, by a fixed seed.
 
     Raises:
         DataError: the data cannot be used as it is, or cannot be had.
         InputError: `size` or COUNTERFEIT_SOURCES is wrong.
     """
-    name, path = _located(source)
-    what = name or str(path or "an array")
-    if labels is not None and (name or path):
-        raise DataError(f"labels go only with an array, and {what} is none")
-    if (size is not None or skip_bad) and not (path and path.is_dir()):
+    found = load_splits(source, [split], labels=labels, size=size, skip_bad=skip_bad, holdout=holdout)
+    return found[split]
+
+
+def load_splits(
+    source: Any,
+    wanted: Iterable[str] | None = None,
+    *,
+    labels: Any | None = None,
+    size: int | None = None,
+    skip_bad: bool = False,
+    holdout: float = 0.0,
+) -> dict[str, ImageSet]:
+    """Several splits, by default all; see `load`."""
+    place = locate(source)
+    if labels is not None and (place.kind != "array" or isinstance(source, ImageSet)):
+        raise DataError(f"labels go only with an array, and {place.name} is none")
+    if (size is not None or skip_bad) and place.kind != "folder":
+        what = "an array" if place.kind == "array" else place.name
         raise DataError(f"size and skip_bad go only with a folder of images, and {what} is none")
-    if name:
-        return load_named(DATASETS[name], split)
-    if split != "train":
-        raise DataError(f"{what} has no split {split!r}, only 'train'")
-    if path is None:
-        return from_array(source, labels)
-    return load_folder(path, size=size, skip_bad=skip_bad) if path.is_dir() else from_npz(path)
+    own = _own_splits(source, place)
+    there = _with_held_out(own, place, holdout)
+    chosen = list(there if wanted is None else wanted)
+    for split in chosen:
+        if split not in there:
+            raise DataError(f"{place.name} has no split {split!r}, only {' and '.join(there)}")
+    if there != own:
+        whole = _loaded(source, place, own[0], labels, size, skip_bad)
+        return {split: held_out(whole, holdout)[split] for split in chosen}
+    return {split: _loaded(source, place, split, labels, size, skip_bad) for split in chosen}
 
 
-def splits(source: Any) -> tuple[str, ...]:
+def splits(source: Any, holdout: float = 0.0) -> tuple[str, ...]:
     """The names of the splits of what `load` takes. Raises DataError for a name or path that is none."""
-    name, _ = _located(source)
-    return DATASETS[name].splits if name else ("train",)
+    place = locate(source)
+    return _with_held_out(_own_splits(source, place), place, holdout)
 
 
-def _located(source: Any) -> tuple[str | None, Path | None]:
-    """(name, None) for a data set's name, (None, path) for a path that is there, (None, None) for anything else."""
-    if isinstance(source, str) and source in DATASETS:
-        return source, None
-    if not isinstance(source, str | os.PathLike):
-        return None, None
-    path = Path(source).expanduser()
-    found = str(source) != "" and os.path.exists(path)  # Path("") would be the folder one happens to be in
-    if found and (path.is_dir() or path.suffix.lower() == ".npz"):
-        return None, path
-    if found:
-        raise DataError(f"{path} is neither a folder of images nor an .npz file; see `counterfeit list data`")
-    if path.suffix.lower() == ".npz" or path.name != str(source):
-        raise DataError(f"there is no folder or .npz file at {path}")
-    raise DataError(
-        f"no data set named {str(source)!r}; {DATASETS.suggest(str(source))}; the path of a folder of images or of an "
-        ".npz file is possible too"
-    )
+def _own_splits(source: Any, place: Place) -> tuple[str, ...]:
+    if isinstance(source, ImageSet):
+        return (source.split,)
+    if place.kind == "dataset":
+        return DATASETS[place.name].splits
+    if place.path is None:
+        return ("train",)
+    return npz_splits(place.path) if place.kind == "npz" else tuple(split_folders(place.path) or ("train",))
+
+
+def _with_held_out(own: tuple[str, ...], place: Place, holdout: float) -> tuple[str, ...]:
+    if not holdout:
+        return own
+    if own != ("train",):
+        raise DataError(f"{place.name} has a test split of its own: leave out --holdout {holdout:g}")
+    return ("train", "test")
+
+
+def _loaded(source: Any, place: Place, split: str, labels: Any, size: int | None, skip_bad: bool) -> ImageSet:
+    if isinstance(source, ImageSet):
+        return source
+    if place.kind == "dataset":
+        return load_named(DATASETS[place.name], split)
+    if place.path is None:
+        return from_array(source, labels)
+    if place.kind == "npz":
+        found = from_npz(place.path, split)
+    else:
+        found = folder_split(place.path, split, size=size, skip_bad=skip_bad)
+    return replace(found, name=place.name, kind=place.kind)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,11 @@ from counterfeit.data.image_set import SMALLEST_SIDE, ImageSet, content_digest
 from counterfeit.errors import DataError
 
 MOST_CLASSES = 1 << 16
+# Of files that hold a split for training and one for testing, the images and labels of each, as they are usually named.
+NPZ_SPLITS = tuple(
+    {split: (images.format(split), labels.format(split)) for split in ("train", "test")}
+    for images, labels in (("{}_images", "{}_labels"), ("x_{}", "y_{}"))
+)
 
 
 def from_array(images: Any, labels: Any | None = None, *, name: str = "array", where: str = "the array") -> ImageSet:
@@ -37,26 +44,54 @@ def from_array(images: Any, labels: Any | None = None, *, name: str = "array", w
     return ImageSet(name, "train", pixels, numbers, classes, content_digest(pixels, numbers))
 
 
-def from_npz(path: Path) -> ImageSet:
+def from_npz(path: Path, split: str = "train") -> ImageSet:
     """The `images` and, where there are any, the `labels` of an .npz file, as `from_array` takes them.
 
-    Raises DataError, naming the file, also for a file that is no .npz, lacks `images` or holds pickled objects.
+    Or a split of a file that holds two: see NPZ_SPLITS. Its labels may be (N, 1) too, and its classes are "0" to the
+    largest label of both splits. Raises DataError, naming the file, also for a file that is no .npz, lacks the images
+    or holds pickled objects.
     """
+    with _opened(path) as arrays:
+        names = _npz_names(arrays)
+        if names is None:
+            raise DataError(f"{path} has no array 'images', only {', '.join(arrays) or 'nothing'}")
+        images, labels = (arrays[name] if name in arrays else None for name in names[split])
+        ends = [int(arrays[of].max()) for _, of in names.values() if of in arrays and arrays[of].size]
+    if len(names) == 1 or labels is None:
+        return from_array(images, labels, name=str(path), where=str(path))
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    found = from_array(images, labels, name=str(path), where=f"{path}, {split} split")
+    return replace(found, split=split, classes=tuple(str(label) for label in range(max(ends) + 1)))
+
+
+def npz_splits(path: Path) -> tuple[str, ...]:
+    """The splits of an .npz file, from its arrays' names. Raises DataError as `from_npz`."""
+    with _opened(path) as arrays:
+        return tuple(_npz_names(arrays) or ("train",))
+
+
+def _npz_names(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str, str]] | None:
+    """The names of the arrays of each split's images and labels; None where the file has no such images."""
+    if "images" in arrays:
+        return {"train": ("images", "labels")}
+    return next((names for names in NPZ_SPLITS if all(images in arrays for images, _ in names.values())), None)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """The arrays of an .npz file by name, each read when it is asked for; DataError where they cannot be."""
     try:
         with path.open("rb") as opened:  # opened here, for np.load leaves it open where the zip is damaged
             arrays = np.load(opened, allow_pickle=False)
             if not isinstance(arrays, Mapping):
                 raise DataError(f"{path} is no .npz file but a single array; save it by np.savez(path, images=array)")
-            if "images" not in arrays:
-                raise DataError(f"{path} has no array 'images', only {', '.join(arrays) or 'nothing'}")
-            images, labels = arrays["images"], arrays["labels"] if "labels" in arrays else None
+            yield arrays
     except DataError:
         raise
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         pickled = "allow_pickle" in str(error)
         fault = "it holds pickled objects or is no .npz file" if pickled else str(error) or type(error).__name__
         raise DataError(f"{path} cannot be read as .npz ({fault}); save it again by np.savez") from error
-    return from_array(images, labels, name=str(path), where=str(path))
 
 
 def as_nchw(array: np.ndarray, where: str) -> np.ndarray:

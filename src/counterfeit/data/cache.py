@@ -1,11 +1,14 @@
-"""Where fetched and converted data is kept, and the lock around its making."""
+"""Where fetched and converted data is kept, the lock around its making, and the seal of what is written about it."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 from filelock import FileLock, Timeout
@@ -46,3 +49,23 @@ def locked(path: Path, what: str) -> Iterator[None]:
             f"{what}: the cache at {path.parent} cannot be used ({fault}); "
             "make room there or set COUNTERFEIT_CACHE to another folder"
         ) from error
+
+
+def sealed(facts: Mapping[str, Any]) -> str:
+    """The facts as readable JSON that carries its own SHA-256, for `unsealed`."""
+    return json.dumps({"seal": _seal(facts), **facts}, indent=1)
+
+
+def unsealed(text: str) -> dict[str, Any]:
+    """The facts of a sealed text. Raises ValueError if it is not exactly what was written."""
+    try:
+        facts = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(facts, dict) or facts.pop("seal", None) != _seal(facts):
+        raise ValueError("its content is not what was written")
+    return facts
+
+
+def _seal(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,8 @@
 """A folder of images as a data set: converted once into one uint8 array in the cache, memory-mapped ever after.
 
-A folder of a million images has to be possible in a laptop's memory, so that no list of the files is kept: every pass
-walks the tree anew, which takes seconds where reading the files takes minutes.
+Content is identity. A conversion is kept under the names and the SHA-256 of all files, the settings, and the versions
+of what decodes. A second file beside it says which content a folder of this fingerprint (see `walk`) was found to
+have, so that a folder whose files nobody touched is opened without reading them.
 """
 
 from __future__ import annotations
@@ -10,40 +11,27 @@ import hashlib
 import json
 import os
 import shutil
-import sys
+import time
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import islice
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from counterfeit.console import progress, say
-from counterfeit.data.cache import cache_dir, locked
+from counterfeit.console import say
+from counterfeit.data.cache import cache_dir, locked, sealed, unsealed
+from counterfeit.data.convert import NAMED, Converted, Survey, changed, convert, some, survey
 from counterfeit.data.image_set import SMALLEST_SIDE, ImageSet, content_digest
-from counterfeit.data.picture import EXTENSIONS, BadPicture, decode, examine
+from counterfeit.data.picture import DECODER, RULES
+from counterfeit.data.stored import open_stored
+from counterfeit.data.walk import Glance, glance
 from counterfeit.errors import DataError, InputError
+from counterfeit.files import write_atomic
 
-VERSION = 1  # of the conversion: a change of what comes out of the same files needs a new number
+VERSION = 2  # of the conversion: a change of what comes out of the same files needs a new number
 SIZES = range(SMALLEST_SIDE, 1025)  # pixels
-DEFAULT_SIZE = 64
-THREADS = 4  # Pillow decodes and scales outside the interpreter's lock; each holds one full-size image
-CHUNK = 64  # images decoded before they are written
 
-DAMAGED = (OSError, ValueError, EOFError)  # what reading from the cache raises, FileNotFoundError included
-
-T = TypeVar("T")
-
-
-class Entry(NamedTuple):
-    """An image file: its path below the folder, with "/", and what shows that it was changed."""
-
-    name: str
-    bytes: int
-    mtime_ns: int
+DAMAGED = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError)  # what reading from the cache raises
 
 
 def load_folder(root: Path, *, size: int | None = None, skip_bad: bool = False) -> ImageSet:
@@ -51,8 +39,8 @@ def load_folder(root: Path, *, size: int | None = None, skip_bad: bool = False) 
 
     The files may be nested as they please, of mixed sizes and modes. Hidden files, and those without an image's
     extension, are ignored. The images are grey when all files are, else RGB. Where every image lies in one of at
-    least two subfolders of `root`, those are the classes. The result is cached; a change of any file's name, size or
-    time makes a new one.
+    least two subfolders of `root`, those are the classes. The result is cached by the names and contents of the
+    files, which are read again if the file system does not vouch that they are what they were.
 
     Args:
         size: height and width in pixels, 8 to 1024; by default 64, or the smallest image's shorter
@@ -66,112 +54,104 @@ def load_folder(root: Path, *, size: int | None = None, skip_bad: bool = False) 
     """
     if size is not None and (not isinstance(size, int) or size not in SIZES):
         raise InputError(f"size is {size}; it is a whole number of pixels, {SIZES[0]} to {SIZES[-1]}")
-    key, files = _key(root, size, skip_bad)
-    made = cache_dir() / "folders" / key
+    settings = json.dumps([VERSION, size, skip_bad, DECODER])
+    seen = glance(root, settings)
+    home = cache_dir() / "folders"
+    known = home / "known" / seen.fingerprint
     try:
-        return _open(made, root)
+        return _open(home / _key(known), root)
     except DAMAGED:
         pass  # looked at again under the lock: another process may be making it
-    with locked(made.with_suffix(".lock"), str(root)):
+    with locked(known.with_suffix(".lock"), str(root)):
         try:
-            return _open(made, root)
-        except FileNotFoundError:
-            pass
-        except DAMAGED as error:
-            say(f"{made} is damaged ({error}); making it again")
-        shutil.rmtree(made, ignore_errors=True)
-        _make(made, root, files, size, skip_bad)
-        return _open(made, root)
+            return _open(home / _key(known), root)
+        except DAMAGED:
+            return _read(root, seen, known, settings, size, skip_bad)
 
 
-def _walk(root: Path) -> Iterator[Entry]:
-    """All image files below `root` in the order of their names. Follows links to folders, each folder once.
-
-    One folder's names are held at a time, and those of the folders that it lies in.
-    """
-    seen: set[tuple[int, int]] = set()
-
-    def below(folder: str, prefix: str) -> Iterator[Entry]:
-        try:
-            here = os.stat(folder)
-            with os.scandir(folder) as found:  # a folder's name ends with "/", as that of a file in it goes on
-                names = [f"{each.name}/" if _is_folder(each) else each.name for each in found if each.name[0] != "."]
-        except OSError as error:
-            raise DataError(f"{folder}: {error.strerror}; make it readable or move it out of {root}") from error
-        if (here.st_dev, here.st_ino) in seen:  # a link back up, or to a folder that was walked already
-            return
-        seen.add((here.st_dev, here.st_ino))
-        for name in sorted(names):
-            path = os.path.join(folder, name)
-            if name[-1] == "/":
-                yield from below(path[:-1], prefix + name)
-            elif os.path.splitext(name)[1].lower() in EXTENSIONS:
-                try:
-                    file = os.stat(path)
-                    yield Entry(prefix + name, file.st_size, file.st_mtime_ns)
-                except OSError:  # a link to nothing or to itself: a bad file like others, named when it is examined
-                    yield Entry(prefix + name, 0, 0)
-
-    return below(str(root), "")
+def _read(root: Path, seen: Glance, known: Path, settings: str, size: int | None, skip_bad: bool) -> ImageSet:
+    """The data set by the content of its files; what was made of the same content before is used again."""
+    bad: dict[str, str] | None = {} if skip_bad else None
+    begun = time.time_ns()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's: on metadata, and on sizes that `examine` refuses by itself
+        found = survey(root, seen.files, bad)
+        key = hashlib.sha256(f"{settings}{found.content.hex()}".encode()).hexdigest()[:32]
+        made = known.parent.parent / key
+        with locked(made.with_suffix(".lock"), str(root)):
+            try:
+                images = _open(made, root)
+            except DAMAGED as error:
+                if not isinstance(error, FileNotFoundError):
+                    say(f"{made} is damaged ({error}); making it again")
+                _make(made, root, seen, found, settings, size, bad)
+                images = _open(made, root)
+    if not found.unread and seen.vouches_since(begun) and glance(root, settings) == seen:
+        write_atomic(known, key.encode())
+    return images
 
 
-def _is_folder(found: os.DirEntry[str]) -> bool:
-    try:
-        return found.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _key(root: Path, size: int | None, skip_bad: bool) -> tuple[str, int]:
-    """What the conversion is kept under, and how many image files there are. DataError where there are none."""
-    digest = hashlib.sha256(json.dumps([VERSION, size, skip_bad]).encode())
-    files = 0
-    for entry in _walk(root):
-        digest.update(json.dumps(entry).encode())
-        files += 1
-    if not files:
-        raise DataError(f"{root} has no images; they are files ending in {' '.join(sorted(EXTENSIONS))}")
-    return digest.hexdigest()[:32], files
+def _key(known: Path) -> str:
+    """The content that a folder was found to have. Raises one of DAMAGED."""
+    key = known.read_text(encoding="ascii")
+    if len(key) != 32 or not key.isalnum():
+        raise ValueError("it holds no key")
+    return key
 
 
 def _open(made: Path, root: Path) -> ImageSet:
-    """The data set in the cache. Raises one of DAMAGED."""
-    about = json.loads((made / "about.json").read_text(encoding="utf-8"))
-    images = np.load(made / "images.npy", mmap_mode="r")
-    labels = np.load(made / "labels.npy") if about["classes"] else None
-    if about["left_out"]:
-        say(f"{root}: bad files left out: {len(about['left_out']):,}: {_some(about['left_out'])}")
-    return ImageSet(str(root), "train", images, labels, tuple(about["classes"]), about["digest"])
+    """The data set in the cache, checked, and what has to be said of it each time. Raises one of DAMAGED."""
+    about = unsealed((made / "about.json").read_text(encoding="utf-8"))
+    if about["key"] != made.name:
+        raise ValueError(f"it is the conversion {about['key']}")
+    arrays = {name: open_stored(made / f"{name}.npy", sha256) for name, sha256 in about["files"].items()}
+    labels = np.array(arrays["labels"]) if "labels" in arrays else None
+    for note in about["notes"]:
+        say(f"{root}: {note}")
+    classes, conversion = tuple(about["classes"]), about["conversion"]
+    return ImageSet(str(root), "train", arrays["images"], labels, classes, about["digest"], conversion=conversion)
 
 
-def _some(bad: dict[str, str]) -> str:
-    """The first few bad files, by name, and their faults."""
-    names = sorted(bad)
-    return ", ".join(f"{name} ({bad[name]})" for name in names[:3]) + (", …" if len(names) > 3 else "")
-
-
-def _make(made: Path, root: Path, files: int, size: int | None, skip_bad: bool) -> None:
+def _make(
+    made: Path,
+    root: Path,
+    seen: Glance,
+    found: Survey,
+    settings: str,
+    size: int | None,
+    bad: dict[str, str] | None,
+) -> None:
     """Convert the files and put the result, complete, at `made`."""
     work = made.with_suffix(".making")
     shutil.rmtree(work, ignore_errors=True)  # left by a process that was killed
     work.mkdir()
-    bad: dict[str, str] = {}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's: on metadata, and on sizes that `examine` refuses by itself
-            folders, several = _convert(work / "images.npy", root, files, size, bad if skip_bad else None)
-        if _key(root, size, skip_bad) != (made.name, files):
-            raise DataError(f"{root} was changed while it was converted; run the command again")
-        images = np.load(work / "images.npy", mmap_mode="r")
-        labels, classes = _labels(folders)
+        used, converted = convert(work / "images.npy", root, found, seen.files, size, bad)
+        if glance(root, settings) != seen:
+            raise DataError(changed(root))
+        labels, classes = _labels(converted.folders)
+        images, files = open_stored(work / "images.npy", converted.sha256), {"images": converted.sha256}
         if labels is not None:
             np.save(work / "labels.npy", labels)
-        about = {"digest": content_digest(images, labels), "classes": classes, "left_out": bad}
-        (work / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+            files["labels"] = hashlib.sha256((work / "labels.npy").read_bytes()).hexdigest()
+        about = {
+            "key": made.name,
+            "digest": content_digest(images, labels),
+            "files": files,
+            "classes": classes,
+            "notes": _notes(converted, bad or {}),
+            "conversion": _conversion(used, converted),
+        }
+        (work / "about.json").write_text(sealed(about), encoding="utf-8")
+        shutil.rmtree(made, ignore_errors=True)  # if it was damaged
         os.replace(work, made)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    n, channels, height, width = images.shape
+    _say_what(root, converted, classes, used.several)
+
+
+def _say_what(root: Path, made: Converted, classes: list[str], several: int) -> None:
+    n, channels, height, width = made.shape
     kind = f"{height}x{width} {'grey' if channels == 1 else 'RGB'}"
     names = ", ".join(classes[:10]) + (", …" if len(classes) > 10 else "")
     say(f"{root}: {n:,} images, {kind}, {f'{len(classes):,} classes: {names}' if classes else 'no classes'}")
@@ -179,58 +159,31 @@ def _make(made: Path, root: Path, files: int, size: int | None, skip_bad: bool) 
         say(f"{root}: files that hold several frames: {several:,}; the first frame of each is used")
 
 
-def _convert(path: Path, root: Path, files: int, size: int | None, bad: dict[str, str] | None) -> tuple[list[str], int]:
-    """Write the images as .npy; returns the subfolder of `root` that each lies in, "" for none, and how many files
-    hold several frames."""
-    while True:
-        good, least, grey, several = 0, DEFAULT_SIZE, True, 0
-        for _, header in _each(examine, root, files, f"{root}: examining {files:,} files", bad):
-            good, least, grey = good + 1, min(least, header.side), grey and header.grey
-            several += header.several_frames
-        if not good:
-            raise DataError(f"{root}: none of its {files:,} image files can be used: {_some(bad or {})}")
-        side, channels, known = size or least, 1 if grey else 3, len(bad or ())
-        what = f"{root}: converting {good:,} images to {side}x{side}"
-        folders = []
-        with path.open("wb") as file:
-            shape = (good, channels, side, side)
-            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-            for entry, image in _each(partial(decode, size=side, channels=channels), root, good, what, bad):
-                file.write(image.tobytes())
-                folders.append(sys.intern(entry.name.rpartition("/")[0].partition("/")[0]))
-            file.flush()
-            os.fsync(file.fileno())
-        if len(bad or ()) == known:
-            return folders, several
-        # Some were bad beyond their header. They must not decide the size or the channels, so it is done anew.
+def _notes(made: Converted, bad: Mapping[str, str]) -> list[str]:
+    """What may make another thing of the folder than is meant, a line each."""
+    notes = []
+    if bad:
+        notes.append(f"bad files left out: {len(bad):,}: {some(bad)}")
+    strays = made.folders.count("")
+    if strays and len(set(made.folders)) > 2:
+        names = ", ".join(made.strays[:NAMED]) + (", …" if strays > NAMED else "")
+        notes.append(f"no classes, because image files lie beside the subfolders: {strays:,}: {names}; move them")
+    low, high = made.values
+    if made.deep and high - low < 65535 // 2:
+        levels = round(high / 257) - round(low / 257) + 1
+        notes.append(
+            f"16-bit files: {made.deep:,}, whose values are {low:,} to {high:,} of 0 to 65,535: after division by 257 "
+            f"they use {levels} of 256 levels; if that is too dark, or too flat, stretch the files to the whole range"
+        )
+    return notes
 
 
-def _each(
-    read: Callable[[Path], T], root: Path, files: int, what: str, bad: dict[str, str] | None
-) -> Iterator[tuple[Entry, T]]:
-    """(entry, read(path)) of each of so many files, in order, read by a few threads, but of those in `bad`.
-
-    A bad file goes into `bad` too, or raises where that is None.
-    """
-
-    def attempt(entry: Entry) -> T | BadPicture:
-        try:
-            return read(root / entry.name)
-        except BadPicture as fault:
-            return fault
-
-    entries = (entry for entry in _walk(root) if not bad or entry.name not in bad)
-    with ThreadPoolExecutor(THREADS) as pool, progress(what, files) as advance:
-        while chunk := list(islice(entries, CHUNK)):  # a chunk at a time, so that results do not pile up
-            for entry, result in zip(chunk, pool.map(attempt, chunk), strict=True):
-                if not isinstance(result, BadPicture):
-                    yield entry, result
-                elif bad is not None:
-                    bad[entry.name] = str(result)
-                else:
-                    path = root / entry.name
-                    raise DataError(f"{path}: {result}; mend or remove it, or pass --skip-bad") from result
-            advance(len(chunk))
+def _conversion(used: Survey, made: Converted) -> dict[str, str | int]:
+    """How the files were brought to one form."""
+    least, most = used.shorter
+    stored = {0: "RGB", used.n: "grey"}.get(used.grey, "grey and RGB")
+    sides = f"{least} to {most}"
+    return {"size": made.shape[2], "shorter_sides": sides, "stored": stored, "deep": made.deep, **RULES, **DECODER}
 
 
 def _labels(folders: list[str]) -> tuple[np.ndarray | None, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,12 +20,14 @@ class ImageSet:
     """A split of a data set.
 
     Attributes:
-        name: data set name, the folder's or file's path, or "array".
+        name: data set name, the folder's or file's path as it was typed, or "array"; what it names, `kind` says.
         split: "train" or "test".
-        images: uint8 (N, C, H, W), C = 1 (grey) or 3 (RGB); may be a read-only memory map.
+        images: uint8 (N, C, H, W), C = 1 (grey) or 3 (RGB); may be a read-only memory map, or `rows.Rows` of one.
         labels: int64 (N,) with values in [0, len(classes)), or None.
         classes: the classes' names, in label order; empty without labels.
         digest: SHA-256 (hex) over shape, pixels and labels: the identity of the content, whatever its source.
+        conversion: how a folder's files were brought to one form: size, crop, filter, the decoder's version, ….
+        kind: "dataset", "folder", "npz" or "array".
     """
 
     name: str
@@ -33,9 +36,16 @@ class ImageSet:
     labels: np.ndarray | None
     classes: tuple[str, ...]
     digest: str
+    kind: str = "array"
+    conversion: Mapping[str, str | int] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set that these images are of; "" for images of one's own, whatever they are called."""
+        return self.name if self.kind == "dataset" else ""
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -90,7 +90,7 @@ def load_named(data: DataSet, split: str) -> ImageSet:
         raise DataError(f"{data.name} has no split {split!r}, only {' and '.join(data.splits)}")
     raw_images, raw_labels = _read(data, split)
     images, labels = as_nchw(raw_images, data.name), raw_labels.astype(np.int64)
-    return ImageSet(data.name, split, images, labels, data.classes, content_digest(images, labels))
+    return ImageSet(data.name, split, images, labels, data.classes, content_digest(images, labels), "dataset")
 
 
 def _read(data: DataSet, split: str) -> list[np.ndarray]:

@@ -1,12 +1,17 @@
-"""One image file: examined by its header, and decoded to uint8 of one size."""
+"""One image file: read, examined by its header, and decoded to uint8 of one size."""
 
 from __future__ import annotations
 
+import io
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+import PIL
+from PIL import Image, UnidentifiedImageError, features
 
 from counterfeit.data.image_set import SMALLEST_SIDE
 
@@ -14,6 +19,7 @@ from counterfeit.data.image_set import SMALLEST_SIDE
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 EXTENSIONS = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"))
 LONGEST = 8  # times the shorter side
+MOST_BYTES = 1 << 30  # of a file, which is held in memory: 4 bytes for each of MOST_PIXELS fit in three times
 MOST_PIXELS = 89_478_485  # where Pillow too begins to speak of a decompression bomb: 256 MiB of RGB
 
 # How to turn the stored pixels upright, by EXIF orientation; 1 is upright. (ImageOps.exif_transpose does the same but
@@ -27,6 +33,19 @@ UPRIGHT = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
+}
+# What decodes and scales: another version may round otherwise, so that its pixels are others.
+DECODER = {
+    "pillow": PIL.__version__,
+    "libjpeg": features.version("jpg") or "none",
+    "libwebp": features.version("webp") or "none",
+}
+# How every image is brought to one form, in the words of receipts.
+RULES = {
+    "crop": "centered square",
+    "filter": "lanczos",
+    "transparency": "on white",
+    "16_bits": "divided by 257",
 }
 EIGHT_BITS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)  # of 16, rounded: 65535 becomes 255
 
@@ -44,12 +63,32 @@ class Header:
     several_frames: bool
 
 
-def examine(path: Path) -> Header:
-    """Read the header only. Raises BadPicture for a file that is not an image, or one of a size or kind refused."""
+class Decoded(NamedTuple):
+    """An image: uint8 (C, H, W); and if it is stored with 16 bits, its lowest and highest value there, 0 to 65,535."""
+
+    pixels: np.ndarray
+    deep: tuple[int, int] | None
+
+
+def read(path: Path) -> bytes:
+    """All of a file. Raises BadPicture if it cannot be read, or cannot be an image."""
     try:
-        if path.stat().st_size == 0:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+            raise BadPicture("it is not a file")
+        if found.st_size > MOST_BYTES:
+            raise BadPicture(f"the file has more than {MOST_BYTES >> 20:,} MiB")
+        return path.read_bytes()
+    except OSError as error:
+        raise BadPicture(_fault(error)) from error
+
+
+def examine(content: bytes) -> Header:
+    """Parse the header only. Raises BadPicture for a file that is not an image, or one of a size or kind refused."""
+    try:
+        if not content:
             raise BadPicture("the file is empty")
-        with Image.open(path, formats=FORMATS) as image:
+        with io.BytesIO(content) as file, Image.open(file, formats=FORMATS) as image:
             short, long = sorted(image.size)
             if short * long > MOST_PIXELS:
                 raise BadPicture(f"{image.width}x{image.height} is more than {MOST_PIXELS:,} pixels")
@@ -60,33 +99,35 @@ def examine(path: Path) -> Header:
             if image.mode == "F":
                 raise BadPicture("its pixels are floats, whose range is not known")
             return Header(short, _is_grey(image), getattr(image, "is_animated", False))
-    except BadPicture:
+    except (BadPicture, MemoryError):  # the second is no fault of the file
         raise
     except Exception as error:  # Pillow's parsers raise anything at all on a malformed file
         raise BadPicture(_fault(error)) from error
 
 
-def decode(path: Path, size: int, channels: int) -> np.ndarray:
+def decode(content: bytes, size: int, channels: int) -> Decoded:
     """The centred square of the upright image scaled to uint8 (channels, size, size), 1 channel grey or 3 RGB.
 
     Scaled by Pillow's LANCZOS, which filters when it shrinks. Transparent images lie on white; of several frames it is
     the first; 16 bits of grey become 8. Raises BadPicture.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with io.BytesIO(content) as file, Image.open(file, formats=FORMATS) as image:
+            deep = _is_deep(image)
             image.load()
+            values = _values(image) if deep else None
             flat = _on_white(_eight_bits(image)).convert("L" if channels == 1 else "RGB")
             orientation = image.getexif().get(ORIENTATION, 1)
             if orientation in UPRIGHT:
                 flat = flat.transpose(UPRIGHT[orientation])
-    except BadPicture:
+    except (BadPicture, MemoryError):  # the second is no fault of the file
         raise
     except Exception as error:  # as above
         raise BadPicture(_fault(error)) from error
     side = min(flat.size)
     left, top = (flat.width - side) // 2, (flat.height - side) // 2
     square = flat.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
-    return np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1)
+    return Decoded(np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1), values)
 
 
 def _is_grey(image: Image.Image) -> bool:
@@ -95,6 +136,25 @@ def _is_grey(image: Image.Image) -> bool:
         palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
         return bool((palette == palette[:, :1]).all())
     return image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether it is stored with 16 bits a channel, which Pillow can tell only before it loads the pixels."""
+    codecs = [
+        (tile[0], tile[3]) for tile in getattr(image, "tile", ())
+    ]  # such as ("zip", "RGB;16B") or ("ppm", ("RGB", 65535))
+    return image.mode.startswith("I") or any(
+        ";16" in str(how) or (codec == "ppm" and how[-1] > 255) for codec, how in codecs
+    )
+
+
+def _values(image: Image.Image) -> tuple[int, int]:
+    """Lowest and highest value of an image stored with 16 bits. Of color Pillow keeps the higher 8, alpha apart."""
+    pixels = np.asarray(image)
+    if image.mode.startswith("I"):
+        return int(pixels.min()), int(pixels.max())
+    colors = pixels[..., :3]
+    return int(colors.min()) << 8, int(colors.max()) << 8 | 255
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -73,7 +73,8 @@ def auto(data: str, shape: tuple[int, int, int], *, weights: str | os.PathLike[s
     """The detector for images of a data set, and the reason in a few words, to be shown.
 
     Args:
-        data: name of the data set that generated images are compared with; any other word for images of one's own.
+        data: name of the data set that generated images are compared with, `ImageSet.dataset`; "" for images of one's
+            own, whatever they are called.
         shape: (C, H, W) of its images.
         weights: as for `load`.
     """

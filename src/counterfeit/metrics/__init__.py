@@ -55,9 +55,9 @@ class Inputs:
         return memorisation.neighbours(self.train, self.real, self.fake, seed=self.seed, known=self.reference)
 
     @cached_property
-    def balls(self) -> list[prdc.Balls]:
+    def balls(self) -> list[prdc.Judged]:
         """Those of both protocols of precision and recall, filled in one pass."""
-        return prdc.fill(self.real, self.fake, prdc.KYNKAANNIEMI, prdc.NAEEM)
+        return prdc.fill(self.real, self.fake, prdc.KYNKAANNIEMI, prdc.NAEEM, seed=self.seed)
 
 
 @dataclass(frozen=True)

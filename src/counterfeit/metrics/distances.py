@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,12 @@ BLOCK_NUMBERS = 2**23
 
 ROUNDING = 1e-13
 """A squared distance below this times the squared norm is the rounding of ‖x‖² + ‖y‖² − 2 x·y: it is zero."""
+
+STRIDE = 8
+"""`nearest_others` looks at every so-many-th number of a row first."""
+
+MOST_BELOW = 32
+"""Times k: if more numbers of a row lie below the bound, they are many equal ones, and all are looked at."""
 
 MOST_CANDIDATES = 32
 """So many rows of y for a row of x, on average, are looked at in float64, or fewer where they are long and would take
@@ -41,15 +47,50 @@ def squared_distances(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
         yield rows, block
 
 
-def neighbour_radii(x: Floats, ks: Sequence[int]) -> Floats:
-    """Squared distance (len(ks), N) of every row of x (N, D) to its k-th nearest other row; a copy counts, at 0."""
-    radii = np.empty((len(ks), len(x)))
-    nth = [k - 1 for k in ks]
+def nearest_others(x: Floats, k: int) -> tuple[Floats, NDArray[np.int32]]:
+    """Squared distance (N, k), ascending, of every row of x (N, D) to its k nearest other rows, and which these are.
+
+    A copy counts, at 0. To look for the k smallest in every STRIDE-th number first gives a bound below which, in most
+    rows, there are k of all and not many more; only these are sorted. The other rows are looked at in full.
+    """
+    square, index = np.empty((len(x), k)), np.empty((len(x), k), dtype=np.int32)
     for rows, block in squared_distances(x, x):
         block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = np.inf
-        block.partition(sorted(set(nth)), axis=1)
-        radii[:, rows] = block[:, nth].T
-    return radii
+        index[rows] = _smallest(block, k)
+        square[rows] = np.take_along_axis(block, index[rows], axis=1)
+    return square, index
+
+
+def _smallest(block: Floats, k: int) -> NDArray[np.intp]:
+    """The columns (n, k) of the k smallest numbers of every row of a block (n, N), in ascending order."""
+    nth = k // STRIDE + 6
+    sample = block[:, ::STRIDE]
+    if sample.shape[1] <= nth:
+        return _sorted(block, np.argpartition(block, k - 1, axis=1)[:, :k])
+    bound = np.partition(sample, nth, axis=1)[:, nth]
+    row, column = np.divmod(np.flatnonzero((block <= bound[:, None]).ravel()), block.shape[1])
+    counts = np.bincount(row, minlength=len(block))
+    width = int(counts.max())
+    if not k <= width <= MOST_BELOW * k:
+        return _sorted(block, np.argpartition(block, k - 1, axis=1)[:, :k])
+    first = np.cumsum(counts) - counts
+    # Every row has its own width; what it lacks is filled up with its last candidate, and sorted behind them all.
+    places = np.minimum(first[:, None] + np.arange(width), (first + counts - 1)[:, None])
+    candidates = column[places]
+    square = np.take_along_axis(block, candidates, axis=1)
+    square[np.arange(width) >= counts[:, None]] = np.inf
+    found = np.take_along_axis(candidates, np.argsort(square, axis=1, kind="stable")[:, :k], axis=1)
+    short = counts < k
+    if short.any():
+        some = block[short]
+        found[short] = _sorted(some, np.argpartition(some, k - 1, axis=1)[:, :k])
+    return found
+
+
+def _sorted(block: Floats, columns: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Columns (n, k) of a block, each row's in the order of its numbers."""
+    order = np.argsort(np.take_along_axis(block, columns, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(columns, order, axis=1)
 
 
 def nearest(x: Floats, y: Floats, but: NDArray[np.intp] | None = None) -> tuple[Floats, NDArray[np.intp]]:

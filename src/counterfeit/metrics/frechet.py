@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from counterfeit.errors import InputError
-from counterfeit.metrics.value import PROTOCOL_SEED, Floats, Value, as_features, as_pair
+from counterfeit.metrics.value import PROTOCOL_SEED, Floats, Value, as_features, as_pair, standard_errors
 
 EPS = float(np.finfo(np.float64).eps)
 MANY = 1 << 40  # images: more than any covariance has columns, for one whose number is not known
@@ -142,7 +142,7 @@ def fid(real: ArrayLike, fake: ArrayLike, *, error: bool = True) -> Value:
         value,
         float(np.hypot(of_real, of_fake)),
         "standard error from the sampling of both sets (infinitesimal jackknife); leaves out FID's bias",
-        {"standard_error_real": of_real, "standard_error_fake": of_fake},
+        standard_errors(of_real, of_fake),
     )
 
 
@@ -212,13 +212,19 @@ def fid_infinity(real: ArrayLike, fake: ArrayLike, *, points: int = 15, seed: in
         return Value(values[-1], notes=(f"{count} fakes are too few to extrapolate: this is the plain FID",))
     value, slope, fit_error = _line(1 / sizes, np.array(values))
     # The subsets share images, so that the fit's own error leaves out the sampling of the whole set: add it.
-    sampling = np.hypot(*_standard_errors((real, fake), (reference, Moments.of(fake))))
+    of_real, of_fake = _standard_errors((real, fake), (reference, Moments.of(fake)))
+    of_fake = float(np.hypot(of_fake, fit_error))
     notes = () if count >= 4 * columns else (f"{count} fakes for {columns} features are too few to trust the line",)
     return Value(
         value,
-        float(np.hypot(fit_error, sampling)),
+        float(np.hypot(of_real, of_fake)),
         "standard error from the fitted line and the sampling of both sets",
-        {"slope": slope, "smallest_subset": float(sizes[0]), "points": float(len(sizes))},
+        {
+            "slope": slope,
+            "smallest_subset": float(sizes[0]),
+            "points": float(len(sizes)),
+            **standard_errors(of_real, of_fake),
+        },
         notes,
     )
 

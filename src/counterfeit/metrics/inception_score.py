@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from counterfeit.errors import InputError
-from counterfeit.metrics.value import PROTOCOL_SEED, Floats, Value, as_features
+from counterfeit.metrics.value import PROTOCOL_SEED, Floats, Value, as_features, standard_errors
 
 LEAST_PER_SPLIT = 10
 
@@ -17,10 +17,11 @@ def inception_score(
     """IS = exp(E_x KL(p(y|x) ‖ p(y))) of class probabilities (N, C), the mean over splits; in [1, C].
 
     Salimans et al. 2016 (arXiv:1606.03498). As in torch-fidelity the images are shuffled with RandomState(seed) and
-    cut into `splits` parts; shuffle=False is the original. The ± is the population std over the splits, as everybody
-    prints it; `extras["standard_error"]` is the sampling error, by the infinitesimal jackknife: the score times the
-    standard error of the images' mean KL. The score grows with the size of a split, so that a set of fewer than 10
-    images a split gets fewer splits and a note.
+    cut into `splits` parts; shuffle=False is the original. The standard error is by the infinitesimal jackknife: the
+    score times the standard error of the images' mean KL (the mean of p moves the mean KL in second order only). The
+    population std over the splits, which everybody prints, is in `extras["split_std"]`; it is about √splits times too
+    large for an error of their mean, and more where the splits are small. The score grows with the size of a split, so
+    that a set of fewer than 10 images a split gets fewer splits and a note.
     Raises InputError: fewer than 2 images, rows that are not probabilities (negative, or a sum off 1 by over 1e-3).
     """
     p = as_probabilities(probabilities)
@@ -33,11 +34,12 @@ def inception_score(
     # A mean KL is not negative; what rounding leaves below zero is zero.
     scores = np.exp([max(0.0, float(_divergences(part).mean())) for part in parts])
     value = float(scores.mean())
+    error = float(value * _divergences(p).std(ddof=1) / np.sqrt(n))
     return Value(
         value,
-        float(scores.std()) if used > 1 else None,
-        f"population std over {used} splits, not a standard error" if used > 1 else "",
-        {"standard_error": float(value * _divergences(p).std(ddof=1) / np.sqrt(n)), "splits": float(used)},
+        error,
+        "standard error from the sampling of the generated images (infinitesimal jackknife)",
+        {"split_std": float(scores.std()), "splits": float(used), **standard_errors(0.0, error)},
         notes,
     )
 

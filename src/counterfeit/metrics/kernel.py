@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from counterfeit.metrics.value import PROTOCOL_SEED, Floats, Value, as_pair
+from counterfeit.metrics.value import PROTOCOL_SEED, Floats, Value, as_pair, standard_errors
 
 BLOCK_ROWS = 1000
+
+ROUNDINGS = 10
+"""A kernel mean is known to about so many units in its last place: a product of D terms, cubed, and a long sum."""
 
 
 def polynomial_kernel(x: Floats, y: Floats) -> Floats:
@@ -50,7 +53,7 @@ def kid(
     power; nothing is multiplied by 1000.
 
     `extras["subset_std"]` is the population std over subsets, the ± that other libraries print. It is not an error of
-    the mean: the subsets overlap. `uncertainty` is; see `_standard_error`, which looks at up to `error_images` a set.
+    the mean: the subsets overlap. `uncertainty` is; see `_variances`, which looks at up to `error_images` a set.
     Raises InputError (fewer than 2 images, numbers that are not finite, columns that differ).
     """
     real, fake = as_pair(real, fake)
@@ -64,18 +67,29 @@ def kid(
         some_real = real[rng.choice(len(real), size, replace=False)]
         values[i] = mmd2(some_fake, some_real)
     small = f"{subsets} subset(s) of {size} images, not {subset_size}: there are {len(real)} real and {len(fake)} fake"
-    error = _standard_error(real, fake, values, rng, error_images)
-    return Value(
-        float(values.mean()),
-        error,
-        "" if error is None else "standard error from the sampling of both sets (jackknife) and of the subsets",
-        {"subset_std": float(values.std()), "subset_size": float(size), "subsets": float(subsets)},
-        (small,) if size < subset_size else (),
-    )
+    extras = {"subset_std": float(values.std()), "subset_size": float(size), "subsets": float(subsets)}
+    notes: tuple[str, ...] = (small,) if size < subset_size else ()
+    value = float(values.mean())
+    if min(len(real), len(fake)) < 3:
+        return Value(value, None, "", extras, notes)
+    of_real, of_fake, of_subsets = _variances(real, fake, values, rng, error_images)
+    error = float(np.sqrt(of_real + of_fake + of_subsets))
+    # Each set's draw brings other subsets with it.
+    extras |= standard_errors(*(float(np.sqrt(part + of_subsets)) for part in (of_real, of_fake)))
+    rounding = ROUNDINGS * np.finfo(np.float64).eps * max(float(_self_kernel(rows).mean()) for rows in (real, fake))
+    if rounding > error / 10:
+        notes += (
+            f"rounding, about {rounding:.0e}, eats KID's digits: the features are large beside their differences, "
+            "so that a detector with smaller ones is needed, or FID, which does not depend on their mean",
+        )
+    kind = "standard error from the sampling of both sets (jackknife) and of the subsets"
+    return Value(value, error, kind, extras, notes)
 
 
-def _standard_error(real: Floats, fake: Floats, values: Floats, rng: np.random.RandomState, most: int) -> float | None:
-    """The standard error of the mean over subsets, None below 3 images a set.
+def _variances(
+    real: Floats, fake: Floats, values: Floats, rng: np.random.RandomState, most: int
+) -> tuple[float, float, float]:
+    """The variance of the mean over subsets, from the sampling of each set (3 or more images) and of the subsets.
 
     By the law of total variance it has two parts. Given the images, the mean over S subsets scatters by s²/S around
     the MMD² of the whole sets, which is the mean over all subsets there are. That MMD² is a U-statistic, whose
@@ -85,13 +99,11 @@ def _standard_error(real: Floats, fake: Floats, values: Floats, rng: np.random.R
     where they are the same. The cubic kernel is skewed: twice the error covers the truth in 89 to 94 % (differ) and
     96 to 99 % (same) of the draws of one normal feature, a hard case, and not always in the 95 % of a normal law.
     """
-    if min(len(real), len(fake)) < 3:
-        return None
     some_real, some_fake = (rows[rng.permutation(len(rows))[:most]] for rows in (real, fake))
     of_real = _jackknife_variance(some_real, some_fake) * len(some_real) / len(real)
     of_fake = _jackknife_variance(some_fake, some_real) * len(some_fake) / len(fake)
     of_subsets = float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
-    return float(np.sqrt(of_real + of_fake + of_subsets))
+    return of_real, of_fake, of_subsets
 
 
 def _jackknife_variance(x: Floats, y: Floats) -> float:

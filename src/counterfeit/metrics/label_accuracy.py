@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from counterfeit.errors import InputError
 from counterfeit.metrics.inception_score import as_probabilities
-from counterfeit.metrics.value import Value
+from counterfeit.metrics.value import Value, share_error, standard_errors
 
 
 def label_accuracy(probabilities: ArrayLike, labels: ArrayLike) -> Value:
@@ -28,6 +28,7 @@ def label_accuracy(probabilities: ArrayLike, labels: ArrayLike) -> Value:
     if len(y) and (y.min() < 0 or y.max() >= p.shape[1]):
         raise InputError(f"labels go from {y.min()} to {y.max()}; the detector knows the classes 0 to {p.shape[1] - 1}")
     hits = p.argmax(axis=1) == y
-    error = float(hits.std(ddof=1) / np.sqrt(len(hits)))
+    error = share_error(hits)
     extras = {f"class_{c}": float(hits[y == c].mean()) for c in np.unique(y)}
-    return Value(float(hits.mean()), error, "standard error over the images", extras)
+    kind = "standard error from the sampling of the generated images (binomial)"
+    return Value(float(hits.mean()), error, kind, {**extras, **standard_errors(0.0, error)})

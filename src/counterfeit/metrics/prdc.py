@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from counterfeit.metrics.distances import neighbour_radii, squared_distances
-from counterfeit.metrics.value import Value, as_pair
+from counterfeit.metrics import balls, halves
+from counterfeit.metrics.balls import Balls, Protocol
+from counterfeit.metrics.halves import Error
+from counterfeit.metrics.value import PROTOCOL_SEED, RULE_OF_THREE, Value, as_pair, standard_errors
 
-TIE = 1e-10
-"""Squared distances this near, relatively, are equal: rounding must not decide between < and <=."""
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How large a ball is, and whether its edge belongs to it."""
-
-    k: int
-    closed: bool
-
-
+Counted = Literal["real", "fake"] | None
 KYNKAANNIEMI = Protocol(3, closed=True)
 NAEEM = Protocol(5, closed=False)
 
 
 @dataclass(frozen=True)
-class Balls:
-    """What the balls around real (N) and fake (M) images hold; the sums of these give every number here."""
+class Judged:
+    """What the balls of one protocol hold, and the standard errors of that by name."""
 
-    real_holds: NDArray[np.bool_]
-    """(N,) a real image's ball holds any fake."""
-    fake_held_by: NDArray[np.intp]
-    """(M,) in how many real images' balls a fake lies."""
-    real_held: NDArray[np.bool_]
-    """(N,) a real image lies in any fake's ball."""
-    k: int
-    """Of the real images' balls: the protocol's, or less where there are too few images."""
-    notes: tuple[str, ...]
+    balls: Balls
+    errors: Mapping[str, Error]
 
 
 def precision_recall(real: ArrayLike, fake: ArrayLike, *, k: int = KYNKAANNIEMI.k) -> dict[str, Value]:
@@ -51,11 +37,11 @@ def precision_recall(real: ArrayLike, fake: ArrayLike, *, k: int = KYNKAANNIEMI.
     return precision_recall_of(*fill(real, fake, Protocol(k, closed=True)))
 
 
-def precision_recall_of(balls: Balls) -> dict[str, Value]:
+def precision_recall_of(found: Judged) -> dict[str, Value]:
     """`precision_recall`, from closed balls."""
     return {
-        "Precision": _mean(balls.fake_held_by > 0, "fakes", "reals", balls.notes),
-        "Recall": _mean(balls.real_held, "reals", "fakes", balls.notes),
+        "Precision": _mean(found.balls.fake_held_by > 0, "precision", "fake", found),
+        "Recall": _mean(found.balls.real_held, "recall", "real", found),
     }
 
 
@@ -70,48 +56,46 @@ def prdc(real: ArrayLike, fake: ArrayLike, *, k: int = NAEEM.k) -> dict[str, Val
     return prdc_of(*fill(real, fake, Protocol(k, closed=False)))
 
 
-def prdc_of(balls: Balls) -> dict[str, Value]:
+def prdc_of(found: Judged) -> dict[str, Value]:
     """`prdc`, from open balls."""
     return {
-        "PRDC-precision": _mean(balls.fake_held_by > 0, "fakes", "reals", balls.notes),
-        "PRDC-recall": _mean(balls.real_held, "reals", "fakes", balls.notes),
-        "Density": _mean(balls.fake_held_by / balls.k, "fakes", "reals", balls.notes),
-        "Coverage": _mean(balls.real_holds, "reals", "fakes", balls.notes),
+        "PRDC-precision": _mean(found.balls.fake_held_by > 0, "precision", "fake", found),
+        "PRDC-recall": _mean(found.balls.real_held, "recall", "real", found),
+        "Density": _mean(found.balls.fake_held_by / found.balls.k, "density", "fake", found, 1 / found.balls.k),
+        "Coverage": _mean(found.balls.real_holds, "coverage", None, found),
     }
 
 
-def fill(real: ArrayLike, fake: ArrayLike, *protocols: Protocol) -> list[Balls]:
-    """Fill the balls of each protocol: three passes over blocks of distances, shared by all, none of which is kept.
+def fill(real: ArrayLike, fake: ArrayLike, *protocols: Protocol, seed: int = PROTOCOL_SEED) -> list[Judged]:
+    """Fill the balls of each protocol, in three passes that all share; `seed` halves the sets for the standard errors.
 
     Raises InputError (fewer than 2 images, numbers that are not finite, columns that differ).
     """
     real, fake = as_pair(real, fake)
-    real_ks, fake_ks = ([min(p.k, len(rows) - 1) for p in protocols] for rows in (real, fake))
-    margins = np.array([[1 + TIE if p.closed else 1 - TIE] for p in protocols])
-    real_reach, fake_reach = neighbour_radii(real, real_ks) * margins, neighbour_radii(fake, fake_ks) * margins
-    balls = [
-        Balls(
-            np.zeros(len(real), dtype=bool),
-            np.zeros(len(fake), dtype=np.intp),
-            np.zeros(len(real), dtype=bool),
-            real_k,
-            ()
-            if real_k == fake_k == p.k
-            else (f"k = {real_k} for reals and {fake_k} for fakes, not {p.k}: too few images",),
-        )
-        for p, real_k, fake_k in zip(protocols, real_ks, fake_ks, strict=True)
-    ]
-    for rows, block in squared_distances(real, fake):
-        for i, protocol in enumerate(protocols):
-            within = np.less_equal if protocol.closed else np.less
-            inside = within(block, real_reach[i, rows, None])
-            balls[i].real_holds[rows] = inside.any(axis=1)
-            balls[i].fake_held_by[:] += np.count_nonzero(inside, axis=0)
-            balls[i].real_held[rows] = within(block, fake_reach[i]).any(axis=1)
-    return balls
+    filled = balls.fill(real, fake, protocols)
+    errors = halves.errors(real, fake, protocols, filled, np.random.RandomState(seed))
+    return [Judged(*both) for both in zip(filled.balls, errors, strict=True)]
 
 
-def _mean(hits: np.ndarray, over: str, fixed: str, notes: tuple[str, ...]) -> Value:
-    """The mean of hits (N,), and its standard error."""
-    error = float(hits.std(ddof=1) / np.sqrt(len(hits)))
-    return Value(float(hits.mean()), error, f"standard error over the {over}, the {fixed} held fixed", {}, notes)
+def _mean(hits: np.ndarray, name: str, counted: Counted, found: Judged, unit: float = 1.0) -> Value:
+    """The mean of hits (N,), each a multiple of `unit`, and its standard error.
+
+    With the other set fixed the hits of the set that is `counted` are independent images: that part is known exactly.
+    (A real image's ball is not: other real images decide how large it is.) No error is below `RULE_OF_THREE`: that no
+    image of n was hit does not say that none ever is.
+    """
+    value, notes = float(hits.mean()), found.balls.notes
+    if name not in found.errors:
+        return Value(value, notes=notes)
+    error = found.errors[name]
+    if counted is not None:
+        known = float(hits.std(ddof=1) / np.sqrt(len(hits)))
+        error = error.with_real(known) if counted == "real" else error.with_fake(known)
+    least = RULE_OF_THREE * unit / len(hits)
+    return Value(
+        value,
+        max(error.both, least),
+        "standard error from the sampling of both sets (random halves)",
+        standard_errors(max(error.real, least), max(error.fake, least)),
+        notes,
+    )

@@ -15,6 +15,10 @@ Floats = NDArray[np.float64]
 PROTOCOL_SEED = 2020
 """torch-fidelity's default seed: with it the same subsets, in the same order, are drawn as there."""
 
+RULE_OF_THREE = 1.5
+"""A share's standard error is at least this over n: what was seen in none of n images is, with 95 %, in up to 3/n of
+all (Hanley & Lippman-Hand 1983), and twice the error says so. It is more than the binomial error up to 2 hits only."""
+
 LARGEST = 1e30
 """Features beyond this size are refused: their cube, which KID needs, is near the end of float64."""
 
@@ -23,8 +27,9 @@ LARGEST = 1e30
 class Value:
     """One number of a score, with what is needed to read it.
 
-    `uncertainty` is what stands after the ±, in the unit of `value`, and `uncertainty_kind` says what it covers;
-    it is None where none can be given. `extras` are further numbers of the same measurement, by snake_case name.
+    `uncertainty` is what stands after the ±, in the unit of `value`: a standard error, of which `uncertainty_kind` says
+    what it covers; None where none can be given. `extras` are further numbers of the same measurement, by snake_case
+    name. With `standard_errors` they say which part of the standard error is whose.
     `notes` are sentences for the reader: a smaller protocol than asked for, a warning, a flag.
     """
 
@@ -33,6 +38,19 @@ class Value:
     uncertainty_kind: str = ""
     extras: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+def share_error(hits: NDArray[np.bool_]) -> float:
+    """The standard error of the share of hits (N,) among independent images, never below RULE_OF_THREE."""
+    return max(float(hits.std(ddof=1) / np.sqrt(len(hits))), RULE_OF_THREE / len(hits))
+
+
+def standard_errors(real: float, fake: float) -> dict[str, float]:
+    """The extras that say how much of a standard error is from the sampling of one set, with the other set fixed.
+
+    The squares add up to the whole one's, or to more: what both sets bring about together is in each.
+    """
+    return {"standard_error_real": real, "standard_error_fake": fake}
 
 
 def as_features(features: ArrayLike, name: str, least: int = 2) -> Floats:

@@ -1,10 +1,14 @@
-"""Whether a run can be continued exactly: by the same settings, versions and images that it was begun with."""
+"""Whether a run can be continued exactly: by the same settings and versions that it was begun with.
+
+That it goes on with the same images is seen to in `data.py`.
+"""
 
 from __future__ import annotations
 
 import torch
 
 from counterfeit.config import Config, option
+from counterfeit.data import DATASETS
 from counterfeit.errors import RunError
 from counterfeit.runs.folder import RunFolder, RunRecord
 from counterfeit.runs.provenance import provenance
@@ -25,18 +29,12 @@ def check_settings(folder: RunFolder, earlier: RunRecord, model: str, config: Co
                 "continued exactly: install that version, or train anew into another --out"
             )
     was, now = earlier.config.to_dict(), config.to_dict()
+    # Images may have moved; those of another data set need not be read to be found others.
+    moved = earlier.data.kind != "dataset" and config.data not in DATASETS
+    free = FREE | {"data"} if moved else FREE
     for name in was:
-        if name not in FREE and was[name] != now[name]:
+        if name not in free and was[name] != now[name]:
             raise RunError(
                 f"{folder} was trained with {option(name)} {was[name]}, not {now[name]}: "
                 "leave the option out to continue it, or pass another --out"
             )
-
-
-def check_data(folder: RunFolder, earlier: RunRecord, name: str, digest: str) -> None:
-    """RunError where the images are not those of the run; digest as in ImageSet."""
-    if earlier.data.digest != digest:
-        raise RunError(
-            f"{folder} was trained on other images: {name} has changed since then; "
-            "restore it, or train anew into another --out"
-        )

@@ -14,21 +14,23 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import filelock
 import msgspec
 
+from counterfeit import paths
 from counterfeit.config import Config, from_dict
+from counterfeit.data import DATASETS
 from counterfeit.errors import InputError, RunError
 from counterfeit.files import write_atomic, write_json
 
 
 @dataclass(frozen=True)
 class DataRecord:
-    """Which images a run was trained on; digest as in ImageSet."""
+    """Which images a run was trained on; name, split, digest and kind as in ImageSet, n of the training split."""
 
     name: str
     split: str
@@ -36,6 +38,9 @@ class DataRecord:
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
     digest: str
+    kind: str = ""
+    path: str | None = None
+    """Of a folder or .npz file, absolute; as it was typed it is in the settings."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,11 @@ class RunRecord:
 
 
 class RunFolder:
-    """Paths and records of one run."""
+    """Paths and records of one run; they stay its own wherever the process goes on."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = paths.absolute(path)
+        self._typed = str(Path(paths.typed(path)))
         self.checkpoint = self.path / "checkpoint"
         self.samples = self.path / "samples"
         self.log_file = self.path / "log.jsonl"
@@ -65,7 +71,11 @@ class RunFolder:
         self.curves = self.path / "curves.png"
 
     def __str__(self) -> str:
-        return str(self.path)
+        return self._typed
+
+    def shown(self, path: Path) -> Path:
+        """A path in this folder, as the user typed that of the folder."""
+        return Path(self._typed) / path.relative_to(self.path)
 
     def finished(self) -> bool:
         """Whether the run has come to the end of its epochs; RunError when there is none."""
@@ -122,7 +132,7 @@ class RunFolder:
         if not isinstance(values, dict):
             raise RunError(f"{self.record_file} is not a JSON object: mend it or train again")
         try:
-            return from_dict(RunRecord, values, str(self.record_file))
+            return _with_kind(from_dict(RunRecord, values, str(self.record_file)))
         except InputError as error:
             raise RunError(f"{error}; mend it or train again") from None
 
@@ -151,3 +161,19 @@ class RunFolder:
         """Drop the rows that came after `step`: they will be made again."""
         kept = [row for row in self.read_log() if row["step"] <= step]
         write_atomic(self.log_file, "".join(json.dumps(row) + "\n" for row in kept).encode())
+
+
+def _with_kind(record: RunRecord) -> RunRecord:
+    """The record; of a run that was made before run.json kept the kind of the data, with the kind added."""
+    if record.data.kind:
+        return record
+    data = record.config.data
+    name = record.data.name
+    if data in DATASETS:
+        kind = "dataset"
+    elif data == "array":
+        kind = "array"
+    else:
+        kind = "npz" if data.lower().endswith(".npz") else "folder"
+        name = f"./{name}" if name in DATASETS else name
+    return replace(record, data=replace(record.data, kind=kind, name=name))

@@ -19,9 +19,10 @@ from typing import Any
 
 import filelock
 
+from counterfeit import paths
 from counterfeit.data.cache import cache_dir
 from counterfeit.errors import InputError, RunError
-from counterfeit.files import write_atomic
+from counterfeit.files import Stamp, stamp, write_atomic
 from counterfeit.runs.checkpoint import INDEX
 from counterfeit.runs.folder import RunFolder
 
@@ -75,14 +76,9 @@ class Copy:
         self._there = here
 
 
-def is_url(path: str) -> bool:
-    """Whether this is for fsspec; a path of this machine is not, nor is it as file://."""
-    return "://" in path
-
-
 def joined(folder: str, name: str) -> str:
     """`folder/name`, of a path or a URL."""
-    return f"{folder.rstrip('/')}/{name}" if is_url(folder) else str(Path(folder) / name)
+    return f"{folder.rstrip('/')}/{name}" if paths.is_url(folder) else str(Path(paths.typed(folder)) / name)
 
 
 @contextmanager
@@ -92,7 +88,7 @@ def opened(path: str) -> Iterator[Local | Copy]:
     A process of this machine that holds it is waited for a little: it may have been killed, and about to end.
     Raises RunError: the URL cannot be reached, or is held. In errors from the block the copy goes by the URL.
     """
-    if not is_url(path):
+    if not paths.is_url(path):
         place = Local(RunFolder(path))
         place.folder.wait_until_free(PATIENCE)
         yield place
@@ -119,7 +115,7 @@ def _held(url: str) -> Iterator[None]:
 def finished(path: str) -> bool:
     """Whether a finished run lies at a path or URL; for estimates only: a damaged one is told when its turn comes."""
     try:
-        if not is_url(path):
+        if not paths.is_url(path):
             return RunFolder(path).finished()
         with _reaching(path):
             files, root = _open(path)
@@ -130,21 +126,21 @@ def finished(path: str) -> bool:
 
 def write(path: str, content: bytes) -> None:
     """A file at a path, whose folder is made, or at a URL: whole or not at all. Raises RunError."""
-    if is_url(path):
+    if paths.is_url(path):
         with _reaching(path):
             files, place = _open(path)
             files.pipe_file(place, content)
         return
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(Path(path), content)
+        paths.absolute(path).parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(paths.absolute(path), content)
     except OSError as error:
         raise RunError(f"cannot write {path} ({error.strerror or error}): pass another --out") from None
 
 
 def check(folder: str) -> None:
     """RunError where a URL cannot be reached; a local folder is made when it is written to."""
-    if is_url(folder):
+    if paths.is_url(folder):
         with _reaching(folder):
             files, root = _open(folder)
             files.find(root)
@@ -177,9 +173,6 @@ def _turn(name: str) -> int:
     return {f"checkpoint/{INDEX}": 1, "run.json": 2}.get(name, 0)
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> Stamp | None:
     """Changes when a file does; None where there is none."""
-    if not path.exists():
-        return None
-    stat = path.stat()
-    return stat.st_mtime_ns, stat.st_size
+    return stamp(path.stat()) if path.exists() else None

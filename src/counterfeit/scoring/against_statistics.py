@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from counterfeit import data as datasets
+from counterfeit import paths
 from counterfeit.config import ScoreConfig
 from counterfeit.data import ImageSet
 from counterfeit.data.picture import EXTENSIONS, BadPicture, examine
@@ -58,8 +59,9 @@ class StatisticsScorer(Scorer):
             return source
         if known or callable(source):
             return Images.of(source, self.real, config.skip_bad)
-        if isinstance(source, (str, Path)) and Path(source).is_dir():
-            return Images.of_set(datasets.load(source, size=own_side(Path(source)), skip_bad=config.skip_bad))
+        if datasets.locate(source).kind == "folder":
+            side = own_side(Path(paths.typed(source)))
+            return Images.of_set(datasets.load(source, size=side, skip_bad=config.skip_bad))
         return Images.of_set(datasets.load(source))
 
     def against(self, n: int, seed: int) -> dict[str, Any]:
@@ -84,18 +86,18 @@ class StatisticsScorer(Scorer):
         )
 
 
-def own_side(folder: Path) -> int:
+def own_side(folder: Path) -> int | None:
     """The side of a folder's images, which go to the detector as they are. InputError where they differ."""
     sides = set()
     for path in folder.rglob("*"):
         if path.suffix.lower() in EXTENSIONS:
             try:
-                sides.add(examine(path).side)
-            except BadPicture:
+                sides.add(examine(path.read_bytes()).side)
+            except (BadPicture, OSError):
                 continue  # `load` says which, or leaves it out
     if len(sides) > 1:
         raise InputError(
             f"{folder} has images with sides of {min(sides)} to {max(sides)} pixels, and the statistics do not say of "
             "which: bring them to one size first"
         )
-    return next(iter(sides), datasets.folder.DEFAULT_SIZE)
+    return next(iter(sides), None)

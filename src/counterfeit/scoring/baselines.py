@@ -35,7 +35,7 @@ class Baseline:
         value: the mean over the draws.
         std: how much the value of one draw scatters: the standard deviation (ddof 1) over the draws, the metric's own ±
             for a single draw, or None.
-        draws: how many disjoint sets of real images it comes from.
+        draws: how many sets of real images it comes from.
         notes: a sentence if they are fewer images than were generated.
     """
 
@@ -76,7 +76,7 @@ def fewer(n: int, asked: int, rest: int | None = None, unseen: bool = False) -> 
 
 @dataclass(frozen=True)
 class StandIns:
-    """Disjoint draws of real images that stand in for generated ones.
+    """Draws of real images that stand in for generated ones: disjoint ones, but where `apart`.
 
     Attributes:
         images: where they are drawn from.
@@ -85,6 +85,7 @@ class StandIns:
         draws: how many.
         seed: of the choice.
         apart: whether they are part of the real set itself, so that what a draw leaves is what it is compared with.
+            Then each draw parts the set anew: given the set these are independent, which disjoint halves are not.
     """
 
     images: ImageSet
@@ -102,8 +103,12 @@ class StandIns:
     @cached_property
     def rows(self) -> list[np.ndarray]:
         """Row numbers of every draw, ascending; the first draw is the choice that `subset` makes."""
-        order = np.random.default_rng(self.seed).permutation(self.size)
-        return [self.within[np.sort(order[i * self.n : (i + 1) * self.n])] for i in range(self.draws)]
+        if self.apart:
+            parted = [np.random.default_rng([self.seed, i]).permutation(self.size)[: self.n] for i in range(self.draws)]
+        else:
+            order = np.random.default_rng(self.seed).permutation(self.size)
+            parted = [order[i * self.n : (i + 1) * self.n] for i in range(self.draws)]
+        return [self.within[np.sort(rows)] for rows in parted]
 
     def to_dict(self) -> dict[str, Any]:
         """A part of the receipt."""
@@ -117,7 +122,7 @@ def has_seen(detector: Detector, images: ImageSet) -> bool:
 
 def knows_classes(detector: Detector, images: ImageSet) -> bool:
     """Whether the detector is a classifier of the images' own classes."""
-    return detector.name in DETECTORS and images.name in DETECTORS[detector.name].data
+    return detector.name in DETECTORS and images.dataset in DETECTORS[detector.name].data
 
 
 @dataclass(frozen=True)
@@ -177,13 +182,11 @@ class Baselines:
     def _drawn(self, source: ImageSet, n: int, seed: int, apart: bool = False) -> StandIns:
         size = used(source) if source is self.real else len(source)
         n = min(n, size // 2 if apart else size)
-        # Two halves compared either way round are one draw and not two: the last part is never drawn.
-        parts = size // n - apart
         if self.detector.weights_sha256 is None:  # nothing of it can be kept
             most = 1
         else:
             most = MOST_DRAWS if self.detector.dim is not None and self.detector.dim < SMALL else MOST_DRAWS_OF_LARGE
-        return StandIns(source, size, n, max(1, min(most, parts)), seed, apart)
+        return StandIns(source, size, n, most if apart else min(most, size // n), seed, apart)
 
     def _kept(self, stand: StandIns, metrics: Mapping[str, Metric]) -> dict[str, Arrays]:
         """Value and ± of every draw, (draws, 2), by label, for every metric."""

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from counterfeit.config import ScoreConfig
-from counterfeit.data import DATASETS, ImageSet
+from counterfeit.data import ImageSet
 from counterfeit.data.rows import take
 from counterfeit.detectors.small_cnn import SmallCNN
 from counterfeit.detectors.training import Recipe, accuracy, fit, predicted, recipe_for, sized
@@ -88,7 +88,7 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
         raise InputError(f"{test.name} has no labels to test a classifier with: name real images that have, by --real")
     check_form(fakes.images.name, fakes.shape, test)
     n, seed, device = usable(fakes.images, config.n, config.repeats), config.seed, pick_device(config.device)
-    recipe = replace(recipe_for(test.name, test.shape[0]), seed=seed)
+    recipe = replace(recipe_for(test.dataset, test.shape[0]), seed=seed)
     draws = [_drawn(fakes, test, n, replace(recipe, seed=s), device) for s in range(seed, seed + config.repeats)]
     value = _merged([found for found, _ in draws])
     notes = (*value.notes, *_overlap(fakes, test))
@@ -115,10 +115,12 @@ def _drawn(fakes: Labelled, test: ImageSet, n: int, recipe: Recipe, device: torc
     batches = (torch.from_numpy(take(test.images, rows)) for rows in subset(len(test), len(test), 0))
     probabilities = torch.cat([predicted(network, batch) for batch in batches])
     found = label_accuracy(probabilities.numpy(), test.labels)
-    kind = f"standard error over the {len(test):,} test images, of this one classifier"
+    kind = f"standard error over the {len(test):,} test images; leaves out the luck of this one draw and training"
+    classes = {name: share for name, share in found.extras.items() if name.startswith("class_")}
+    extras = {**classes, "standard_error_real": found.uncertainty or 0.0}  # here the images are the real ones
     missing = [name for label, name in enumerate(test.classes) if label not in labels]
     notes = (f"no generated image has the label {_some(missing)}: the classifier cannot know what it was never shown",)
-    return replace(found, uncertainty_kind=kind, notes=notes if missing else ()), network
+    return replace(found, uncertainty_kind=kind, extras=extras, notes=notes if missing else ()), network
 
 
 def _merged(draws: list[Value]) -> Value:
@@ -126,7 +128,7 @@ def _merged(draws: list[Value]) -> Value:
     if len(draws) == 1:
         return draws[0]
     merged = over_repeats([{NAME: draw} for draw in draws])[NAME]
-    kind = f"standard deviation over {len(draws)} independent draws and classifier seeds, whose mean is the value"
+    kind = f"{merged.uncertainty_kind}; each draw has a classifier seed of its own"
     classes = {name: float(np.mean([draw.extras[name] for draw in draws])) for name in draws[0].extras}
     return replace(merged, uncertainty_kind=kind, extras={**merged.extras, **classes})
 
@@ -157,7 +159,7 @@ def _overlap(fakes: Labelled, test: ImageSet) -> tuple[str, ...]:
     mend = "name a test split by --real"
     if fakes.trained_on == test.digest:
         return (f"the generator was trained on the very images of this test, so that copying them pays: {mend}",)
-    if test.split == "train" and test.name in DATASETS:
+    if test.split == "train" and test.dataset:
         return (f"the test is a training split; had the generator seen it, copying would pay: {mend}",)
     return ()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,8 +78,8 @@ class Images:
 
 def fitting(source: Any, like: ImageSet, skip_bad: bool = False, labels: Any = None) -> ImageSet:
     """A folder, .npz file or array of generated images; `labels` are an array's. Raises as `Images.of` does."""
-    if isinstance(source, (str, Path)) and Path(source).is_dir():
-        images = datasets.load(Path(source), labels=labels, size=square(like), skip_bad=skip_bad)
+    if datasets.locate(source).kind == "folder":
+        images = datasets.load(source, labels=labels, size=square(like), skip_bad=skip_bad)
     else:
         images = datasets.load(source, labels=labels)
     check_form(images.name, images.shape, like)

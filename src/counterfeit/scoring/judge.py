@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from counterfeit import data as datasets
-from counterfeit import detectors, processes
-from counterfeit.config import Config, ScoreConfig
+from counterfeit import detectors, paths, processes
+from counterfeit.config import ScoreConfig
 from counterfeit.console import say
 from counterfeit.data import DATASETS, ImageSet
 from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS
+from counterfeit.runs import RunRecord
+from counterfeit.runs.data import images_of, matching
 from counterfeit.scoring.against_statistics import StatisticsScorer
 from counterfeit.scoring.baselines import SMALL
 from counterfeit.scoring.images import Images, check_form, used
@@ -22,11 +25,11 @@ from counterfeit.scoring.scorer import Scorer
 from counterfeit.scoring.statistics import is_statistics, read
 
 
-def score(source: Any, config: ScoreConfig, trained: Config | None = None, scorer: Scorer | None = None) -> Score:
+def score(source: Any, config: ScoreConfig, trained: RunRecord | None = None, scorer: Scorer | None = None) -> Score:
     """Score a folder, .npz file, array, callable or `Images`.
 
     Args:
-        trained: settings of the run that made the images, where it was one: they say what it was trained on.
+        trained: run.json of the run that made the images, where it was one: it says what it was trained on.
         scorer: what `prepared` gave for these settings, for scoring several runs.
 
     Raises:
@@ -47,16 +50,16 @@ def _checked(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, 
     return fakes, metric_names(config, scorer, fakes.labels(1) is not None)
 
 
-def prepared(config: ScoreConfig, trained: Config | None = None) -> Scorer:
+def prepared(config: ScoreConfig, trained: RunRecord | None = None, run: str = "the run") -> Scorer:
     """The real images and the detector that are asked for, in each process of a job. Raises InputError as `score`."""
     group = processes.join(config.device)
 
     def load() -> Scorer:
         if is_statistics(config.real):
-            statistics = read(Path(config.real))
+            statistics = read(config.real)
             wanted, settings = statistics.choice(config)
             return StatisticsScorer(named_detector(settings, wanted), statistics, group)
-        real, other, train = real_images(config, trained)
+        real, other, train = real_images(config, trained, run)
         if used(real) < len(real):
             say(f"{real.name}: compared with {used(real):,} of its {len(real):,} images, a seeded choice")
         return Scorer(load_detector(config, real), real, other, train, group=group)
@@ -87,7 +90,7 @@ def load_detector(config: ScoreConfig, real: ImageSet) -> Detector:
     """The detector that was asked for; `auto` says which it is, and why."""
     wanted = config.detector
     if isinstance(wanted, str) and wanted == "auto":
-        wanted, reason = detectors.auto(real.name, real.shape, weights=config.weights)
+        wanted, reason = detectors.auto(real.dataset, real.shape, weights=config.weights)
         say(f"detector {wanted}: {reason}")
     return named_detector(config, wanted)
 
@@ -107,7 +110,7 @@ def named_detector(config: ScoreConfig, wanted: Any) -> Detector:
 def small_scorer(real: ImageSet, device: str) -> Scorer:
     """A scorer with the shipped detector that suits the images, for curves while training."""
     for name, entry in DETECTORS.items():
-        if real.name in entry.data:
+        if real.dataset in entry.data:
             return Scorer(detectors.load(name, device=device), real, quiet=True)
     return Scorer(
         detectors.load("fashion-cnn" if real.shape[0] == 1 else "cifar10-cnn", device=device), real, quiet=True
@@ -122,7 +125,7 @@ def default_metrics(scorer: Scorer, labelled: bool) -> list[str]:
     detector = scorer.detector
     memorisation = scorer.train is not None and detector.dim is not None and detector.dim < SMALL
     classifier = any(detector.name.startswith(name) for name in DETECTORS)
-    same_classes = detector.name in DETECTORS and scorer.real.name in DETECTORS[detector.name].data
+    same_classes = detector.name in DETECTORS and scorer.real.dataset in DETECTORS[detector.name].data
     return [
         name
         for name, metric in METRICS.items()
@@ -132,42 +135,56 @@ def default_metrics(scorer: Scorer, labelled: bool) -> list[str]:
     ]
 
 
-def real_images(config: ScoreConfig, trained: Config | None) -> tuple[ImageSet, ImageSet | None, ImageSet | None]:
-    """The real images, those that the floor is drawn from, and those that the model was trained on (or None)."""
-    wanted = trained.data if config.real is None and trained else config.real
-    if wanted is None:
+def real_images(
+    config: ScoreConfig, trained: RunRecord | None, run: str = "the run"
+) -> tuple[ImageSet, ImageSet | None, ImageSet | None]:
+    """The real images, those that the floor is drawn from, and those that the model was trained on (or None).
+
+    Args:
+        trained: run.json of the run that made the images; without `config.real`, its images are the real ones.
+        run: the run, for messages.
+    """
+    if is_statistics(config.real):
+        raise InputError(
+            f"{config.real} holds mu and sigma and no images: it can be --real of a score, and of nothing else"
+        )
+    split, own = "", trained is not None
+    if trained is not None and config.skip_bad:
+        trained = replace(trained, config=trained.config.replace({"skip_bad": True}))
+    if config.real is not None:
+        wanted, split = split_of(config.real)
+        found = matching(trained, wanted) if trained else None
+        own = found is not None
+        parts = found or datasets.load_splits(wanted, **folder_options(wanted, config))
+    elif trained is not None:
+        parts = images_of(trained, run)
+    else:
         raise InputError("--real is missing: name the real images to compare with, such as mnist or mnist:train")
-    if config.real is None and wanted == "array":
-        raise InputError("--real is missing: a run does not keep the array that it was trained on; name real images")
-    if is_statistics(wanted):
-        raise InputError(f"{wanted} holds mu and sigma and no images: it can be --real of a score, and of nothing else")
-    name, split = split_of(wanted)
-    splits = datasets.splits(name)
-    split = split or ("test" if "test" in splits else "train")
-    chosen = datasets.load(name, split, **folder_options(name, config, trained))
-    other = next((datasets.load(name, s) for s in splits if s != split), None)
+    split = split or ("test" if "test" in parts else next(iter(parts)))
+    if split not in parts:
+        name = next(iter(parts.values())).name
+        raise InputError(f"{name} has no split {split!r}, only {' and '.join(parts)}")
+    other = next((images for name, images in parts.items() if name != split), None)
     # Memorisation is asked beside a test set, and of images that the model has seen.
-    seen = split == "test" and (trained is None or trained.data == name)
-    return chosen, other, other if seen else None
+    seen = split == "test" and (trained is None or own)
+    return parts[split], other, other if seen else None
 
 
 def check_real(config: ScoreConfig) -> None:
     """InputError where `--real` names nothing that can be compared with."""
     if is_statistics(config.real):
-        read(Path(config.real)).choice(config)
+        read(config.real).choice(config)
     else:
         real_images(config, None)
 
 
 def split_of(wanted: Any) -> tuple[Any, str]:
-    """`mnist:train` -> ("mnist", "train"); without a split, or for anything but a name, (wanted, "")."""
+    """`mnist:train` -> ("mnist", "train"), and so a path; without a split, or for anything else, (wanted, "")."""
     name, _, split = wanted.rpartition(":") if isinstance(wanted, str) else ("", "", "")
-    return (name, split) if name in DATASETS else (wanted, "")
+    of_path = split in ("train", "test") and not os.path.exists(wanted) and os.path.exists(paths.typed(name))
+    return (name, split) if name in DATASETS or of_path else (wanted, "")
 
 
-def folder_options(name: Any, config: ScoreConfig, trained: Config | None) -> dict[str, Any]:
-    """How a folder is read: for a run, as it was for training; nothing else takes options."""
-    if not isinstance(name, (str, Path)) or name in DATASETS or not Path(name).is_dir():
-        return {}
-    size = trained.size if trained and trained.data == str(name) else None
-    return {"size": size, "skip_bad": config.skip_bad or bool(trained and trained.skip_bad)}
+def folder_options(source: Any, config: ScoreConfig) -> dict[str, Any]:
+    """How a folder of real images is read; nothing else takes options."""
+    return {"skip_bad": config.skip_bad} if datasets.locate(source).kind == "folder" else {}

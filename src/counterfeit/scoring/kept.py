@@ -1,6 +1,8 @@
 """What was computed once and is kept in the cache, under a key of everything that decides it, the code included.
 
-A change of a data set, a detector's weights or the code that computes leads to another key: nothing stale is ever met.
+A change of a data set, a detector's weights, the code that computes or the libraries that it computes with leads to
+another key: nothing stale is ever met. Each file carries its key and the shape, dtype and SHA-256 of its arrays, and
+nothing else is taken for it.
 """
 
 from __future__ import annotations
@@ -8,25 +10,35 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+import PIL
+import torch
 
 import counterfeit
+from counterfeit.console import say
 from counterfeit.data import cache_dir
-from counterfeit.data.cache import locked
+from counterfeit.data.cache import locked, sealed, unsealed
 from counterfeit.files import write_atomic
 
 Arrays = Mapping[str, np.ndarray]
+
+ABOUT = "about"  # the array of a file that says what the others are
+# They round in their own ways, and Pillow resizes for a detector: what one version computed is not another's.
+VERSIONS = {"torch": torch.__version__, "numpy": np.__version__, "pillow": PIL.__version__}
+# What reading a file of any content raises.
+DAMAGED = (OSError, ValueError, LookupError, EOFError, TypeError, AttributeError, RuntimeError, BadZipFile, zlib.error)
 
 
 def kept(kind: str, key: str | None, names: Sequence[str], what: str, make: Callable[[], Arrays]) -> Arrays:
     """The arrays that `make` gives, from the cache where they are there already; a key of None is never kept.
 
-    A second process that wants the same waits for the first. A damaged file is made again.
+    A second process that wants the same waits for the first. What is not as it was stored is named and made again.
 
     Args:
         kind: folder of the cache.
@@ -37,18 +49,23 @@ def kept(kind: str, key: str | None, names: Sequence[str], what: str, make: Call
         return make()
     path = cache_dir() / kind / f"{key}.npz"
     with locked(path.with_suffix(".lock"), what):
-        found = _read(path)
-        if found is None or set(found) != set(names):
-            found = make()
-            buffer = io.BytesIO()
-            np.savez(buffer, **found)  # type: ignore[arg-type]  # one of numpy's own options is bool
-            write_atomic(path, buffer.getbuffer())
+        try:
+            return _read(path, key, names)
+        except FileNotFoundError:
+            pass
+        except DAMAGED as error:
+            say(f"{path} is damaged ({error}); making it again")
+        found = {name: np.asarray(array) for name, array in make().items()}
+        buffer = io.BytesIO()
+        about = np.array(sealed({"key": key, "arrays": _described(found)}))
+        np.savez(buffer, **{**found, ABOUT: about})  # type: ignore[arg-type]  # one of numpy's own options is bool
+        write_atomic(path, buffer.getbuffer())
     return found
 
 
 def key_of(facts: Sequence[Any], *packages: str) -> str:
-    """Hex, of JSON facts and of the source of our packages that compute."""
-    whole = [*facts, *(SOURCES[package] for package in packages)]
+    """Hex, of JSON facts, of the source of our packages that compute, and of the libraries' versions."""
+    whole = [*facts, *(SOURCES[package] for package in packages), VERSIONS]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32]
 
 
@@ -64,10 +81,19 @@ def source_digest(package: str) -> str:
 SOURCES = {package: source_digest(package) for package in ("detectors", "metrics")}
 
 
-def _read(path: Path) -> Arrays | None:
-    """What the file holds; None where there is none, or where it is damaged."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile):
-        return None
+def _read(path: Path, key: str, names: Sequence[str]) -> Arrays:
+    """What the file holds. Raises FileNotFoundError, or one of DAMAGED if that is not what was stored under the key."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        found = dict(arrays)
+    about = unsealed(str(found.pop(ABOUT, "{}")))
+    if about["key"] != key or set(found) != set(names) or about["arrays"] != _described(found):
+        raise ValueError("it is not what was stored")
+    return found
+
+
+def _described(arrays: Arrays) -> dict[str, list[Any]]:
+    """By name: dtype, shape, and SHA-256 (hex) of the values in C order."""
+    return {
+        name: [array.dtype.str, list(array.shape), hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()]
+        for name, array in arrays.items()
+    }

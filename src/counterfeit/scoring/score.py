@@ -30,7 +30,7 @@ class Scored:
         notes: what a reader has to know: too few images, a flag.
         floor_std: how much the floor of one draw scatters: the standard deviation (ddof 1) over its draws, or for a
             single draw its own standard error.
-        floor_draws: disjoint sets of real images that the floor is the mean over; 0 if there is none, or if a score of
+        floor_draws: sets of real images that the floor is the mean over; 0 if there is none, or if a score of
             an older version does not say.
     """
 

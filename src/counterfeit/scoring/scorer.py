@@ -145,14 +145,32 @@ def usable(fakes: Images, n: int, repeats: int) -> int:
 
 
 def over_repeats(draws: list[dict[str, Value]]) -> dict[str, Value]:
-    """Mean and standard deviation (ddof 1) over independent draws."""
-    kind = f"standard deviation over {len(draws)} independent draws, whose mean is the value"
+    """Mean and standard deviation (ddof 1) over independent draws, which are compared with the same real images.
+
+    `extras["standard_error"]` is that of the mean, from the sampling of both sets, where the draws' parts of it are
+    known. Draws that are all equal, such as shares of 0, get the standard error of one: it is never 0 for a share.
+    """
+    kind = f"standard deviation over {len(draws)} independent draws, whose mean is the value, the real images fixed"
+    equal = f"standard error of one draw; all of {len(draws)} independent draws gave the same value"
     merged = {}
     for label, first in draws[0].items():
         values = np.array([draw[label].value for draw in draws])
         extras = {f"draw_{i}": float(value) for i, value in enumerate(values)}
-        merged[label] = Value(float(values.mean()), float(values.std(ddof=1)), kind, extras, first.notes)
+        spread = float(values.std(ddof=1))
+        of_real = [part for part in (of_real_alone(draw[label]) for draw in draws) if part is not None]
+        if len(of_real) == len(draws):
+            extras["standard_error"] = float(np.sqrt(np.mean(of_real) + spread**2 / len(values)))
+        shown = (spread, kind) if spread > 0 else (first.uncertainty, equal)
+        merged[label] = Value(float(values.mean()), *shown, extras, first.notes)
     return merged
+
+
+def of_real_alone(value: Value) -> float | None:
+    """The variance that is left with endless generated images; None where the standard error's parts are not known."""
+    real, fake = (value.extras.get(f"standard_error_{name}") for name in ("real", "fake"))
+    if value.uncertainty is not None and fake is not None:
+        return max(0.0, value.uncertainty**2 - fake**2)
+    return None if real is None else real**2
 
 
 def _scored(metric: Metric, value: Value, floor: Baseline | None, label: str, n: int) -> Scored:

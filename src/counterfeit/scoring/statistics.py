@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from counterfeit import paths
 from counterfeit.config import ScoreConfig
 from counterfeit.data import DATASETS
 from counterfeit.detectors import Detector
@@ -100,7 +101,7 @@ def is_statistics(source: Any) -> bool:
     """Whether this names an .npz file with `mu` and `sigma` and without images."""
     if not isinstance(source, (str, os.PathLike)) or str(source) in DATASETS:
         return False
-    path = Path(source).expanduser()
+    path = Path(paths.typed(source))
     if path.suffix.lower() != ".npz" or not path.is_file():
         return False
     try:
@@ -111,9 +112,9 @@ def is_statistics(source: Any) -> bool:
     return {"mu.npy", "sigma.npy"} <= names and "images.npy" not in names
 
 
-def read(path: Path) -> Statistics:
+def read(source: str | os.PathLike[str]) -> Statistics:
     """Read and check a file of statistics. Raises DataError, naming the file and the fault."""
-    path = path.expanduser()
+    path = Path(paths.typed(source))
     try:
         content = path.read_bytes()
         with zipfile.ZipFile(io.BytesIO(content)) as file:

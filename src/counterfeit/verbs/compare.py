@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from counterfeit import paths
 from counterfeit.comparison.compare import comparison_of, write
 from counterfeit.comparison.engines import chosen
 from counterfeit.comparison.grid import Grid, of_runs, read_grid
@@ -51,7 +52,7 @@ def compare(
     """
     works = chosen(engine, workers, address, cpus_per_run)
     grid = described(sources)
-    home = str(out) if out else grid.home
+    home = paths.typed(out or grid.home)
     if Path(home).is_file():
         raise InputError(f"{home} is a file, not a folder: pass another --out")
     shared.check(home)
@@ -64,8 +65,8 @@ def compare(
 
 def described(sources: str | Path | Sequence[str | Path]) -> Grid:
     """What is to be compared. Raises InputError where a grid file or a run cannot be used."""
-    paths = [Path(path) for path in ([sources] if isinstance(sources, (str, Path)) else sources)]
-    files = [path for path in paths if path.suffix.lower() == ".toml"]
-    if files and len(paths) > 1:
-        raise InputError(f"{files[0]} is a grid file, which stands alone: leave out the {len(paths) - 1} other paths")
-    return read_grid(files[0]) if files else of_runs(paths)
+    places = [Path(path) for path in ([sources] if isinstance(sources, (str, Path)) else sources)]
+    files = [path for path in places if path.suffix.lower() == ".toml"]
+    if files and len(places) > 1:
+        raise InputError(f"{files[0]} is a grid file, which stands alone: leave out the {len(places) - 1} other paths")
+    return read_grid(files[0]) if files else of_runs(places)

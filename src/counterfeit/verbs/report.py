@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from counterfeit import paths
 from counterfeit.comparison.compare import comparison_of
 from counterfeit.comparison.engines import in_turn
 from counterfeit.comparison.grid import of_runs
@@ -40,11 +41,11 @@ def report(
     Raises:
         InputError: something given is wrong. What goes wrong in one run is told in the report, and in "failures".
     """
-    paths = [runs] if isinstance(runs, (str, Path)) else runs
-    score = ScoreConfig.of(settings)
+    places = [runs] if isinstance(runs, (str, Path)) else runs
+    score, out = ScoreConfig.of(settings), paths.typed(out)
     check_out(Path(out))
-    comparison = comparison_of(replace(of_runs(paths), score=score), in_turn, rank_by)
-    write_report(comparison, str(out), score.device)
+    comparison = comparison_of(replace(of_runs(places), score=score), in_turn, rank_by)
+    write_report(comparison, out, score.device)
     return comparison
 
 

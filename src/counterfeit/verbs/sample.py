@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from counterfeit import images
+from counterfeit import images, paths
 from counterfeit.console import progress
 from counterfeit.errors import RunError
 from counterfeit.files import write_atomic
@@ -34,8 +34,8 @@ def sample(run: Run, n: int = 64, *, label: Labels = None, seed: int = 0, out: s
     labels = run.labels(n, label)
     if out is None:
         of_label = "" if label is None else f"-label{label}"
-        out = run.folder.samples / f"sample-n{n}{of_label}-seed{seed}.png"
-    path = Path(out)
+        out = run.folder.shown(run.folder.samples) / f"sample-n{n}{of_label}-seed{seed}.png"
+    path = Path(paths.typed(out))
     if path.suffix.lower() not in (".png", ".npz") and path.exists() and (path.is_file() or any(path.iterdir())):
         raise RunError(f"{path} exists already: name a new folder, or a .png or .npz file")
     try:

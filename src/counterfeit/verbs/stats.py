@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from counterfeit import paths
 from counterfeit.config import ScoreConfig
 from counterfeit.console import progress
 from counterfeit.data.rows import take
@@ -33,7 +34,7 @@ def stats(source: Any, out: str | Path, *, n: int | None = None, seed: int = 0, 
         InputError: something given is wrong or missing, or the detector cannot be identified by others.
         RunError: the file cannot be written.
     """
-    config, path = ScoreConfig.of({"real": source, "seed": seed, **settings}), Path(out).expanduser()
+    config, path = ScoreConfig.of({"real": source, "seed": seed, **settings}), Path(paths.typed(out))
     if path.suffix.lower() != ".npz":
         raise InputError(f"--out is {path}; the statistics go into an .npz file, such as {path.name or 'real'}.npz")
     images, _, _ = judge.real_images(config, None)

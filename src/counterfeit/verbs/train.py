@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from counterfeit import data as datasets
+from counterfeit import paths
 from counterfeit.config import Config
 from counterfeit.fitting import fitting
 from counterfeit.isolation import alone
@@ -45,7 +47,7 @@ def train(
     """
     array = None
     if isinstance(data, (str, Path)):
-        settings["data"] = str(data)
+        settings["data"] = paths.typed(data)
     elif data is not None:
         settings["data"], array = "array", data
     config = starting_config(model, out, resume, settings).replace(settings)
@@ -62,7 +64,7 @@ def starting_config(model: str, out: str | Path | None, resume: bool, settings: 
 
 def default_out(model: str, config: Config) -> Path:
     """runs/MODEL-DATA-sSEED; of a path, its last part."""
-    return Path("runs") / f"{model}-{Path(config.data).stem}-s{config.seed}"
+    return Path("runs") / f"{model}-{datasets.label(config.data)}-s{config.seed}"
 
 
 @alone
@@ -77,7 +79,9 @@ def fit(
     labels: Any = None,
 ) -> Run:
     """Train with complete settings; see `train`."""
+    if array is None:
+        config = config.replace({"data": paths.typed(config.data)})
     folder = RunFolder(out or default_out(model, config))
     for _ in fitting(model, config, folder, resume=resume, quiet=quiet, array=array, labels=labels):
         pass
-    return Run(folder.path, config.device)
+    return Run(str(folder), config.device)

@@ -18,12 +18,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from counterfeit import paths
 from counterfeit.comparison.grid import Member
 from counterfeit.comparison.work import Done, Engine, Failure, Order, Result, Task, Worker, in_one_line, message
 from counterfeit.console import say
 from counterfeit.errors import InputError
 from counterfeit.fitting import Interrupted, stop_on_signals
-from counterfeit.runs import RunFolder, shared
+from counterfeit.runs import RunFolder
 from counterfeit.words import count
 
 RETRIES = 10  # of a task whose node or process dies: each goes on where the last one was
@@ -90,7 +91,7 @@ def _result(ref: Any, member: Member) -> Result:
     except ray.exceptions.RayError as error:
         reason = in_one_line(error).partition(". ")[0]
         return Failure(member.path, f"its task died {RETRIES + 1} times ({reason}); the same command goes on")
-    if isinstance(result, Done) and not shared.is_url(member.path) and not RunFolder(member.path).holds_run():
+    if isinstance(result, Done) and not paths.is_url(member.path) and not RunFolder(member.path).holds_run():
         return Failure(member.path, "it lies on the node that trained it: give the grid an out that all nodes share")
     return result
 

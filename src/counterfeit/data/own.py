@@ -1,0 +1,96 @@
+"""Own images in two splits: the folders train/ and test/, or a part that is held out by a fixed seed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from counterfeit.data.folder import load_folder
+from counterfeit.data.image_set import ImageSet, content_digest
+from counterfeit.data.picture import EXTENSIONS
+from counterfeit.data.rows import Rows, is_stored, take
+from counterfeit.errors import DataError
+
+SEED = 20140610  # of the part that is held out: the same for all runs, so that training seeds compare on one split
+SPLITS = {"train", "test"}
+OTHER_SPLITS = {"val", "valid", "validation", "dev"}
+
+
+def split_folders(root: Path) -> dict[str, Path] | None:
+    """The folders of the splits "train" and "test" where `root` holds these two, else None: all is one split.
+
+    Letters' case does not count; hidden files and files that are no images may lie beside them.
+    Raises DataError for what looks like splits and is not these two: they would be taken for classes.
+    """
+    try:
+        there = os.listdir(root)
+    except OSError:
+        return None  # whoever reads the images says what is wrong
+    if not any(name.lower() == "train" for name in there):
+        return None  # at once, for there may be a million names
+    there = [name for name in there if name[0] != "."]
+    folders = {name: root / name for name in there if (root / name).is_dir()}
+    images = any(os.path.splitext(name)[1].lower() in EXTENSIONS and name not in folders for name in there)
+    names = {name.lower() for name in folders}
+    if names == SPLITS and len(folders) == 2 and not images:
+        by_split = {name.lower(): path for name, path in folders.items()}
+        return {split: by_split[split] for split in ("train", "test")}
+    if "train" in names and names & (SPLITS | OTHER_SPLITS) != {"train"}:
+        beside = "images beside them" if images and names == SPLITS else ", ".join(sorted(folders))
+        raise DataError(
+            f"{root} looks like splits, but holds {beside}: let it hold only train/ and test/, or name one of its "
+            "folders"
+        )
+    return None
+
+
+def folder_split(root: Path, split: str, *, size: int | None, skip_bad: bool) -> ImageSet:
+    """A split of a folder. Raises DataError where train/ and test/ are not of one form or have not the same classes."""
+    homes = split_folders(root)
+    if homes is None:
+        return load_folder(root, size=size, skip_bad=skip_bad)
+    train = load_folder(homes["train"], size=size, skip_bad=skip_bad)
+    if split == "train":
+        return train
+    test = replace(load_folder(homes["test"], size=train.shape[1], skip_bad=skip_bad), split="test")
+    if test.shape != train.shape:
+        grey = homes["test" if test.shape[0] == 1 else "train"]
+        raise DataError(f"{root}: all images in {grey.name}/ are grey and those of the other split are not")
+    if test.classes != train.classes:
+        odd = sorted(set(train.classes) ^ set(test.classes))[0]
+        where = "train" if odd in train.classes else "test"
+        raise DataError(
+            f"{root}: the class {odd!r} is in {homes[where].name}/ only; both splits need the same subfolders"
+        )
+    return test
+
+
+def held_out(images: ImageSet, holdout: float) -> dict[str, ImageSet]:
+    """The splits "train" and "test" of images that have none: a share `holdout` of them, by a fixed seed, is the test.
+
+    Which rows are held out depends on how many there are and on the share, and on nothing else. Rows of a memory map
+    stay on the disk. Raises DataError where a split would be empty.
+    """
+    rows = held_out_rows(len(images), holdout)
+    if not all(len(chosen) for chosen in rows.values()):
+        raise DataError(f"--holdout {holdout:g} of the {len(images):,} images of {images.name} leaves a split empty")
+    return {split: _part(images, split, chosen) for split, chosen in rows.items()}
+
+
+def held_out_rows(n: int, holdout: float) -> dict[str, np.ndarray]:
+    """Rows of "train" and "test", ascending, int64; together 0 to n - 1."""
+    order = np.random.default_rng(SEED).permutation(n)
+    tested = round(n * holdout)
+    return {"train": np.sort(order[tested:]), "test": np.sort(order[:tested])}
+
+
+def _part(images: ImageSet, split: str, rows: np.ndarray) -> ImageSet:
+    # A memory map's rows are as much of an array as anything here asks of a memory map.
+    stored: Any = Rows(images.images, rows) if is_stored(images.images) else take(images.images, rows)
+    pixels = cast(np.ndarray, stored)
+    labels = None if images.labels is None else images.labels[rows]
+    return replace(images, split=split, images=pixels, labels=labels, digest=content_digest(pixels, labels))

@@ -1,0 +1,128 @@
+"""What a user means by the data that they name: a data set, a folder, an .npz file or an array."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from counterfeit import paths
+from counterfeit.console import say
+from counterfeit.data.image_set import ImageSet
+from counterfeit.data.named import DATASETS
+from counterfeit.errors import DataError
+
+RUN = "run.json"  # the file that makes a folder a run
+BESIDE = ("log.jsonl", "checkpoint", "samples")  # one of which lies beside it
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where images come from.
+
+    Attributes:
+        kind: "dataset", "folder", "npz" or "array".
+        name: of the data set, or the path as it was typed; "array".
+        path: absolute, of a folder or file; None for the others.
+    """
+
+    kind: str
+    name: str
+    path: Path | None = None
+
+
+def label(data: str) -> str:
+    """A short name for files that are named after the data: a data set's, or the last part of a path.
+
+    A folder or file that is called as a data set gets its kind beside its name; nothing needs to be there.
+    """
+    if data in DATASETS or data == "array":
+        return data
+    path = paths.absolute(data)
+    kind = "npz" if path.suffix.lower() == ".npz" else "folder"
+    last = path.stem if kind == "npz" else path.name
+    return f"{last}-{kind}" if last in DATASETS or last in ("", "array") else last
+
+
+def locate(source: Any) -> Place:
+    """The place that a name, path or array is. A data set's name goes before a folder of that name.
+
+    Where a folder and a data set share a name, a line on stderr says which was taken.
+
+    Raises:
+        DataError: a name or path that is none, or one of a run in place of images.
+    """
+    if isinstance(source, ImageSet):
+        return Place("array", source.name)
+    if not isinstance(source, str | os.PathLike):
+        return Place("array", "array")
+    name = paths.typed(source)
+    if isinstance(source, str) and source in DATASETS:
+        if os.path.isdir(source):
+            _say_once(f"{source}: the data set is taken; the folder of that name here is ./{source}", os.getcwd())
+        return Place("dataset", source)
+    path = paths.absolute(source)
+    if not (name and os.path.exists(path)):  # Path("") would be the folder one happens to be in
+        raise DataError(_nowhere(name, path))
+    # The folder ./mnist5k is shown as it was typed, so that nobody takes its name for the data set's.
+    shown = str(Path(name)) if str(Path(name)) not in DATASETS else f"./{Path(name)}"
+    if path.is_dir():
+        refuse_run(path, shown)
+        if path.name in DATASETS:
+            _say_once(f"{shown}: the folder is taken; the data set of that name is {path.name}", os.getcwd())
+        return Place("folder", shown, path)
+    if path.suffix.lower() == ".npz":
+        return Place("npz", shown, path)
+    raise DataError(f"{shown} is neither a folder of images nor an .npz file; see `counterfeit list data`")
+
+
+def refuse_run(path: Path, shown: str) -> None:
+    """DataError where a folder is a run, or the pictures that a run draws of itself: none is a set of images."""
+    if _is_run(path):
+        raise DataError(_no_images(shown, shown))
+    if path.name == "report" and path.parent.name == "samples":
+        path = path.parent
+    if path.name == "samples" and _is_run(path.parent):
+        raise DataError(
+            f"{shown} is the folder of sample grids of the run {path.parent}: score the run itself, "
+            f"counterfeit score {path.parent}"
+        )
+
+
+def refuse_run_below(folder: str, names: Collection[str], root: Path) -> None:
+    """DataError where `names`, of the files and folders in a folder below `root`, are those of a run.
+
+    Names of folders may end with "/".
+    """
+    if RUN in names and any(name in names or f"{name}/" in names for name in BESIDE):
+        raise DataError(_no_images(str(root), folder))
+
+
+def _is_run(path: Path) -> bool:
+    return (path / RUN).is_file() and any((path / name).exists() for name in BESIDE)
+
+
+def _no_images(shown: str, run: str) -> str:
+    holds = f"{shown} is a run" if run == shown else f"{shown} holds the run {run}"
+    return (
+        f"{holds}, and a run is no folder of images: counterfeit score {run} scores it, "
+        f"counterfeit sample {run} --out DIR draws images from it"
+    )
+
+
+def _nowhere(name: str, path: Path) -> str:
+    if path.suffix.lower() == ".npz" or os.path.basename(name) != name:
+        return f"there is no folder or .npz file at {name}"
+    return (
+        f"no data set named {name!r}; {DATASETS.suggest(name)}; the path of a folder of images or of an .npz file is "
+        "possible too"
+    )
+
+
+@lru_cache(maxsize=100)
+def _say_once(line: str, where: str) -> None:
+    """Data are located many times in a command; the person is told once, for each folder that they are in."""
+    say(line)

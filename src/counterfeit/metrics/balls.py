@@ -1,0 +1,164 @@
+"""Balls that reach to the k-th nearest neighbour: what those around one set of images hold of the other set.
+
+The nearest `KEPT` neighbours of every image, and every pair of a real and a generated image that lie within these, are
+kept: with them the balls of any half of the images are known as well, without another distance (`halves`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterfeit.metrics.distances import nearest_others, squared_distances
+from counterfeit.metrics.value import Floats
+
+TIE = 1e-10
+"""Squared distances this near, relatively, are equal: rounding must not decide between < and <=."""
+
+KEPT = 32
+"""Fewer than 5 of 32 neighbours are in an image's own half once in 100,000 times; then all 32 are in its ball."""
+
+MOST_PAIRS = 2**22
+"""More pairs than these, which duplicates bring about, are not kept."""
+
+CHUNK = 2**15
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How large a ball is, and whether its edge belongs to it."""
+
+    k: int
+    closed: bool
+
+    @property
+    def margin(self) -> float:
+        return 1 + TIE if self.closed else 1 - TIE
+
+    def within(self, square: Floats, reach: Floats) -> NDArray[np.bool_]:
+        """Whether squared distances lie within squared radii times `margin`."""
+        return np.less_equal(square, reach) if self.closed else np.less(square, reach)
+
+
+@dataclass(frozen=True)
+class Balls:
+    """What the balls around real (N) and fake (M) images hold by one protocol."""
+
+    real_holds: NDArray[np.bool_]
+    """(N,) a real image's ball holds any fake."""
+    fake_held_by: NDArray[np.intp]
+    """(M,) in how many real images' balls a fake lies."""
+    real_held: NDArray[np.bool_]
+    """(N,) a real image lies in any fake's ball."""
+    k: int
+    """Of the real images' balls: the protocol's, or less where there are too few images."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest others of every image in one set, at most `KEPT`."""
+
+    square: Floats
+    """(N, K) squared distances, ascending."""
+    index: NDArray[np.int32]
+    """(N, K) which images these are."""
+
+    @classmethod
+    def of(cls, rows: Floats, protocols: Sequence[Protocol]) -> Neighbours:
+        wanted = max(KEPT, *(7 * p.k for p in protocols))
+        return cls(*nearest_others(rows, min(wanted, len(rows) - 1)))
+
+    def reach(self, protocol: Protocol) -> Floats:
+        """The squared radii (N,) of the balls, and of fewer neighbours than k of as many as there are."""
+        return self.square[:, min(protocol.k, self.square.shape[1]) - 1] * protocol.margin
+
+    def places(self, half: NDArray[np.uint8], k: int) -> NDArray[np.intp]:
+        """(N,) the column of each image's k-th nearest in its own half, 0 or 1; K where it is not among those kept."""
+        ours = half[self.index] == half[:, None]
+        return np.count_nonzero(np.cumsum(ours, axis=1, dtype=np.int16) < k, axis=1)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs (P,) of a ball's owner and an image of the other set, at most as far as the owner's last neighbour."""
+
+    owner: NDArray[np.int32]
+    other: NDArray[np.int32]
+    places: Sequence[NDArray[np.uint16]]
+    """By protocol: the first column of the owner's neighbours whose ball holds the other image; K for none."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """The balls of each protocol, and what the balls of halves are made of."""
+
+    balls: Sequence[Balls]
+    around: tuple[Neighbours, Neighbours]
+    """Of the real and of the fake images."""
+    pairs: tuple[Pairs, Pairs] | None
+    """Whose owner is real, and whose owner is fake; None where one of these has more than MOST_PAIRS."""
+
+
+def fill(real: Floats, fake: Floats, protocols: Sequence[Protocol]) -> Filled:
+    """Fill the balls around real (N, D) and fake (M, D) images, in three passes over blocks of distances."""
+    around = Neighbours.of(real, protocols), Neighbours.of(fake, protocols)
+    balls = [_empty(len(real), len(fake), p) for p in protocols]
+    parts: tuple[list[Pairs], list[Pairs]] | None = ([], [])
+    for rows, block in squared_distances(real, fake):
+        i, j, of_real = _near(block, around[0].square[rows, -1, None])
+        a, b, of_fake = _near(block, around[1].square[:, -1])
+        i, a = i + rows.start, a + rows.start
+        for protocol, some in zip(protocols, balls, strict=True):
+            inside = protocol.within(of_real, around[0].reach(protocol)[i])
+            some.real_holds[i[inside]] = True
+            some.fake_held_by[:] += np.bincount(j[inside], minlength=len(fake))
+            some.real_held[a[protocol.within(of_fake, around[1].reach(protocol)[b])]] = True
+        if parts is not None:
+            parts[0].append(_pairs(around[0], protocols, i, j, of_real))
+            parts[1].append(_pairs(around[1], protocols, b, a, of_fake))
+            if max(sum(len(part.owner) for part in side) for side in parts) > MOST_PAIRS:
+                parts = None
+    return Filled(balls, around, None if parts is None else (_joined(parts[0]), _joined(parts[1])))
+
+
+def _empty(reals: int, fakes: int, protocol: Protocol) -> Balls:
+    k = protocol.k
+    real_k, fake_k = min(k, reals - 1), min(k, fakes - 1)
+    few = f"k = {real_k} for reals and {fake_k} for fakes, not {k}: too few images"
+    return Balls(
+        np.zeros(reals, dtype=bool),
+        np.zeros(fakes, dtype=np.intp),
+        np.zeros(reals, dtype=bool),
+        real_k,
+        () if real_k == fake_k == k else (few,),
+    )
+
+
+def _near(block: Floats, reach: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+    """Row, column and squared distance (P,) of the pairs in a block that may lie within the largest balls."""
+    # numpy finds the nonzero of one axis several times as quickly as those of two
+    flat = np.flatnonzero((block <= reach * (1 + TIE)).ravel())
+    return *np.divmod(flat, block.shape[1]), block.ravel()[flat]
+
+
+def _pairs(
+    around: Neighbours, protocols: Sequence[Protocol], owner: NDArray[np.intp], other: NDArray[np.intp], square: Floats
+) -> Pairs:
+    """The pairs of a block, each with its places among the owner's neighbours."""
+    places = [np.empty(len(owner), dtype=np.uint16) for _ in protocols]
+    for start in range(0, len(owner), CHUNK):
+        some = slice(start, start + CHUNK)
+        reach = around.square[owner[some]]
+        for protocol, place in zip(protocols, places, strict=True):
+            outside = ~protocol.within(square[some, None], reach * protocol.margin)
+            place[some] = np.count_nonzero(outside, axis=1)
+    return Pairs(owner.astype(np.int32), other.astype(np.int32), places)
+
+
+def _joined(parts: Sequence[Pairs]) -> Pairs:
+    places = [np.concatenate(of) for of in zip(*(part.places for part in parts), strict=True)]
+    return Pairs(np.concatenate([p.owner for p in parts]), np.concatenate([p.other for p in parts]), places)

@@ -1,0 +1,127 @@
+"""Standard errors of what the balls of two sets hold, from random halves of both.
+
+A share of balls is no mean of independent images: a ball's radius depends on other images, and one ball may decide over
+many. So both sets are split into random halves A and B, which are independent draws. The statistic T of the four pairs
+of halves is a 2 x 2 layout, whose effects
+
+    R = (T_AA + T_AB − T_BA − T_BB) / 2,  F = (T_AA − T_AB + T_BA − T_BB) / 2,  I = (T_AA − T_AB − T_BA + T_BB) / 2
+
+have the mean squares 2 V_real + V_both, 2 V_fake + V_both and V_both: the analysis of variance, exact for every T,
+where V_real, V_fake and V_both are the parts of T's variance at half the images. Their sum is (R² + F²) / 2. At all
+images it is half of that: the number of neighbours stays, and the variance falls as 1/n. With the real set fixed
+V_fake + V_both is left, half of (F² + I²) / 2. All are means over `SPLITS` splits.
+
+Halves are held against each other and not, as by a delete-half jackknife, against the whole: that overrates what is not
+linear. A bootstrap would repeat images, which then have neighbours at distance 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterfeit.metrics.balls import Filled, Neighbours, Pairs, Protocol, fill
+from counterfeit.metrics.value import Floats
+
+SPLITS = 50
+"""From so many the standard error has an error of a tenth."""
+
+Half = NDArray[np.uint8]
+"""0 or 1 for every image of a set (N,)."""
+
+
+@dataclass(frozen=True)
+class Error:
+    """A standard error from the sampling of both sets, and from that of one with the other fixed."""
+
+    both: float
+    real: float
+    fake: float
+
+    def with_real(self, known: float) -> Error:
+        """The same where the part with the generated images fixed is known: what the other set adds stays."""
+        return Error(float(np.hypot(known, np.sqrt(max(0.0, self.both**2 - self.real**2)))), known, self.fake)
+
+    def with_fake(self, known: float) -> Error:
+        """The same where the part with the real images fixed is known."""
+        return Error(float(np.hypot(known, np.sqrt(max(0.0, self.both**2 - self.fake**2)))), self.real, known)
+
+
+def errors(
+    real: Floats, fake: Floats, protocols: Sequence[Protocol], filled: Filled, rng: np.random.RandomState
+) -> list[Mapping[str, Error]]:
+    """Of `precision`, `recall`, `density` and `coverage` by each protocol; of nothing below 4 images a set.
+
+    Sets with too many pairs, which have many duplicates, are halved until the pairs are few enough: then the variance
+    of the smaller sets is scaled by 1/n.
+    """
+    scale = 1.0
+    while filled.pairs is None:
+        real, fake = (rows[rng.permutation(len(rows))[: len(rows) // 2]] for rows in (real, fake))
+        filled, scale = fill(real, fake, protocols), scale / 2
+    if min(len(real), len(fake)) < 4:
+        return [{} for _ in protocols]
+    layouts = [_layout(filled, protocols, _halves(len(real), rng), _halves(len(fake), rng)) for _ in range(SPLITS)]
+    return [
+        {name: _error(np.stack([layout[p][name] for layout in layouts]), scale) for name in layouts[0][p]}
+        for p in range(len(protocols))
+    ]
+
+
+def _error(t: Floats, scale: float) -> Error:
+    """The standard error from T (SPLITS, real half, fake half)."""
+    (aa, ab), (ba, bb) = t.transpose(1, 2, 0)
+    of_real, of_fake, of_both = (
+        float(np.mean(np.square(effect / 2))) for effect in (aa + ab - ba - bb, aa - ab + ba - bb, aa - ab - ba + bb)
+    )
+    sums = of_real + of_fake, of_real + of_both, of_fake + of_both
+    return Error(*(float(np.sqrt(scale * both / 4)) for both in sums))
+
+
+def _halves(count: int, rng: np.random.RandomState) -> Half:
+    half = np.zeros(count, dtype=np.uint8)
+    half[rng.permutation(count)[: count // 2]] = 1
+    return half
+
+
+def _layout(filled: Filled, protocols: Sequence[Protocol], real: Half, fake: Half) -> list[dict[str, Floats]]:
+    """Each protocol's statistics of the four pairs of halves, (real half, fake half)."""
+    assert filled.pairs is not None
+    (near_real, near_fake), (around_real, around_fake) = filled.around, filled.pairs
+    layouts = []
+    for p, protocol in enumerate(protocols):
+        held_by, holds = _counts(around_real, p, near_real, _fewest(protocol.k, real), real, fake)
+        real_held_by, _ = _counts(around_fake, p, near_fake, _fewest(protocol.k, fake), fake, real)
+        layouts.append(
+            {
+                "precision": _means(held_by > 0, fake),
+                "recall": _means(real_held_by > 0, real).T,
+                "density": _means(held_by / _fewest(protocol.k, real), fake),
+                "coverage": _means(holds > 0, real).T,
+            }
+        )
+    return layouts
+
+
+def _fewest(k: int, half: Half) -> int:
+    """k, or less where the smaller half has too few images."""
+    return min(k, len(half) // 2 - 1)
+
+
+def _counts(
+    pairs: Pairs, protocol: int, around: Neighbours, k: int, own: Half, others: Half
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(2, M) how many balls of either half of the owners hold another image; (2, N) how many of a half a ball holds."""
+    inside = np.flatnonzero(pairs.places[protocol] <= around.places(own, k)[pairs.owner])
+    owner, other = pairs.owner[inside], pairs.other[inside]
+    held_by = np.bincount(own[owner].astype(np.intp) * len(others) + other, minlength=2 * len(others))
+    holds = np.bincount(others[other].astype(np.intp) * len(own) + owner, minlength=2 * len(own))
+    return held_by.reshape(2, -1), holds.reshape(2, -1)
+
+
+def _means(by_half: NDArray[np.generic], half: Half) -> Floats:
+    """(2, 2): means of each row (2, N) over either half of its columns."""
+    return np.stack([by_half[:, half == h].mean(axis=1) for h in (0, 1)], axis=1)

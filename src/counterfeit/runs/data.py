@@ -1,0 +1,144 @@
+"""The images that a run was trained on, read again: one rule, which everything that needs them goes by.
+
+They are found by kind and absolute path, and they are those images only where the digest of the training split is the
+one in run.json. What is gone or has changed is an error, and never replaced by what happens to have the same name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from counterfeit import data as datasets
+from counterfeit import paths
+from counterfeit.config import Config
+from counterfeit.data import DATASETS, ImageSet
+from counterfeit.data.own import held_out, held_out_rows
+from counterfeit.errors import DataError, RunError
+from counterfeit.runs.folder import DataRecord, RunRecord
+
+MEND = "restore it, or name real images by --real"
+
+
+def images_of(run: RunRecord, where: str, place: Any = None, mend: str = MEND) -> dict[str, ImageSet]:
+    """The splits of the images that a run was trained on, by name; "train" is among them.
+
+    Args:
+        where: the run, for messages.
+        place: where the images are now, or an array of them; by default where they were.
+        mend: the end of the message, where they are not.
+
+    Raises DataError: they are gone, or others by now.
+    """
+    source = source_of(run, where, mend) if place is None else place
+    try:
+        found = datasets.load_splits(source, **_options(run.config, source))
+    except DataError as error:
+        raise DataError(f"the images that {where} was trained on cannot be read: {error}") from error
+    check(run, where, found["train"], mend)
+    if place is None:  # shown as it was typed then
+        return {split: replace(images, name=run.data.name) for split, images in found.items()}
+    return found
+
+
+def check(run: RunRecord, where: str, train: ImageSet, mend: str = MEND) -> None:
+    """DataError where these are not the images that the run was trained on."""
+    if train.digest != run.data.digest:
+        raise DataError(
+            f"{where} was trained on other images: {train.name} has changed since then, or is another ({len(train):,} "
+            f"training images found, {run.data.n:,} recorded{', of other content' * (len(train) == run.data.n)}); "
+            f"{mend}"
+        )
+
+
+def matching(run: RunRecord, place: Any) -> dict[str, ImageSet] | None:
+    """The splits of what a user names, if it is what the run was trained on, wherever it lies; None if it is not."""
+    config, source = run.config, datasets.locate(place)
+    if source.kind == "dataset" and (run.data.kind, run.data.name) != ("dataset", source.name):
+        return None
+    if config.holdout and "test" in datasets.splits(place):
+        return None
+    options = {**_options(config, place), "holdout": 0.0}
+    found = datasets.load_splits(place, **options)
+    if config.holdout:
+        whole = next(iter(found.values()))
+        if len(held_out_rows(len(whole), config.holdout)["train"]) != run.data.n:
+            return None
+        found = held_out(whole, config.holdout)
+    return found if "train" in found and found["train"].digest == run.data.digest else None
+
+
+def source_of(run: RunRecord, where: str, mend: str = MEND) -> str:
+    """Where the run's images are: a data set's name or a path. DataError where there is nothing, or for an array."""
+    of = run.data
+    if of.kind == "array":
+        raise DataError(
+            f"--real is missing: {where} was trained on an array, and a run does not keep the array that it was "
+            "trained on; give it again as real= in Python, or name real images"
+        )
+    if of.kind == "dataset":
+        return of.name
+    # A project that was moved as a whole has its images where they were typed, seen from where one is.
+    for path in (of.path, paths.absolute(run.config.data)):
+        if path is not None and os.path.exists(path):
+            return str(path)
+    raise DataError(f"the images that {where} was trained on are gone: there is no {of.path or of.name}; {mend}")
+
+
+def same_place(record: RunRecord, data: str) -> bool:
+    """Whether `data`, a name or path, is where the run's images were; nothing is read."""
+    of = record.data
+    if of.kind in ("dataset", "array") or data in DATASETS:
+        return of.kind != "folder" and of.kind != "npz" and data == record.config.data
+    return paths.same(data, of.path or record.config.data)
+
+
+def to_train_on(
+    config: Config, earlier: RunRecord | None, where: str, array: Any, labels: Any
+) -> tuple[ImageSet, Callable[[], ImageSet | None]]:
+    """The images to train on, and what gives those to test on where there are any.
+
+    Args:
+        earlier: run.json of the run that is continued; the images must be the same, and may have moved.
+        where: the run's folder, for messages.
+        array, labels: images that take the place of config.data.
+
+    Raises DataError: they cannot be used, or are not those of the earlier run.
+    """
+    if earlier is None:
+        source = config.data if array is None else array
+        options = {"labels": labels, "size": config.size, "skip_bad": config.skip_bad, "holdout": config.holdout}
+        wanted = [split for split in ("train", "test") if split in datasets.splits(source, config.holdout)]
+        if config.holdout:  # read once for both
+            both = datasets.load_splits(source, wanted, **options)
+            return both["train"], lambda: both["test"]
+        train = datasets.load(source, **options)
+        return train, lambda: datasets.load(source, "test", **options) if "test" in wanted else None
+    place: Any = None if array is None else datasets.load(array, labels=labels)
+    if array is None and config.data != earlier.config.data:
+        place = config.data
+    if earlier.data.kind == "array" and place is None:
+        raise RunError(f"{where} was trained on an array: give the same array as data= to continue it")
+    run = replace(earlier, config=config)  # bad files may be skipped from now on
+    found = images_of(run, where, place, "restore it, or train again into another --out")
+    return found["train"], lambda: found.get("test")
+
+
+def record_of(train: ImageSet, config: Config, earlier: RunRecord | None) -> DataRecord:
+    """What run.json keeps of the images, and of where they are now.
+
+    `earlier` is run.json of the run that is continued, if it is one.
+    """
+    path = None
+    if train.kind in ("folder", "npz"):
+        as_before = earlier and config.data == earlier.config.data
+        path = str(paths.absolute(source_of(earlier, "the run") if earlier and as_before else config.data))
+    return DataRecord(train.name, train.split, len(train), train.shape, train.classes, train.digest, train.kind, path)
+
+
+def _options(config: Config, source: Any) -> dict[str, Any]:
+    """How a run reads its images, of which size and bad files are a folder's only."""
+    of_folder = {"size": config.size, "skip_bad": config.skip_bad} if datasets.locate(source).kind == "folder" else {}
+    return {**of_folder, "holdout": config.holdout}
