@@ -8,15 +8,15 @@ its mean square over the draws is the standard deviation of the values. VAE and 
 models, whose distribution differs from the data. `real` scores real images against other real images.
 
 Real images come from the two splits together, less `TRAIN` images that play the training set for memorisation. N are
-left, and draws from them without replacement make the real part of the variance smaller by 1 − n/N, to first order. The
+left; draws from them without replacement make the real part of the variance smaller by 1 − n/N, to first order. The
 spread is corrected for that; how large the part is, the metric's own parts of its standard error say.
-In `real` both sets are halves of one draw of 2 n. There two equal distributions are compared: the first-order effects of
-an image in one set and in the other are opposite, and Var(x̄ − ȳ) of disjoint draws is 2σ²/n, with nothing to correct:
+In `real` both sets are halves of one draw of 2 n. There two equal distributions are compared: an image in one set has
+the opposite first-order effect of one in the other, and Var(x̄ − ȳ) of disjoint draws is 2σ²/n, with nothing to correct:
 the covariance −σ²/N makes up for the 1 − n/N. Metrics that see the generated images only are corrected there too.
 
 `fixed` is the same with the real images of the first draw throughout, against `standard_error_fake`: the ± of a
-score against a published test set. Cells that are in the result file already, by the same source of the metrics, are
-not computed again.
+score against a published test set. Cells that are in the result file already, by the same protocol and source of the
+metrics, are not computed again; two processes may compute different cells at once.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ KEPT = ROOT / "runs/calibration"
 DETECTORS = {"mnist": "mnist-cnn", "cifar10": "cifar10-cnn"}
 GENERATORS = ("vae", "dcgan", "real")
 CELLS = [f"{data}/{generator}" for data in DETECTORS for generator in GENERATORS]
-TRAIN = 10_000
+TRAIN = 5000
 EPOCHS = 2
 
 Json = dict[str, Any]
@@ -194,22 +194,27 @@ def measured(cell: str, n: int, args: argparse.Namespace) -> Json:
         for i in range(args.draws):
             inputs = draws(i, how == "fixed")
             for name, metric in metrics.items():
-                start = time.perf_counter()
+                start = time.process_time()
                 for label, value in metric.compute(inputs).items():
                     found[label].append(value)
-                seconds[name] += time.perf_counter() - start
+                seconds[name] += time.process_time() - start
         for name, metric in metrics.items():
             for label in metric.labels:
                 rows[label][how] = calibrated(found[label], draws.left(name, how == "fixed"), how == "fixed")
     times = 1 if args.without_fixed else 2
     return {
-        "draws": args.draws,
+        "protocol": protocol(args),
         "pool": draws.pool,
-        "code": source_digest("metrics"),
         "seconds_per_draw": {name: round(s / args.draws / times, 3) for name, s in seconds.items()},
         "rows": rows,
         "made_by": provenance(torch.device("cpu")),
     }
+
+
+def protocol(args: argparse.Namespace) -> Json:
+    """What decides a cell's numbers."""
+    asked = {key: getattr(args, key) for key in ("draws", "metrics", "without_memorisation", "without_fixed")}
+    return {**asked, "train": TRAIN, "epochs": EPOCHS, "code": source_digest("metrics")}
 
 
 def table(cell: str, n: str, found: Json) -> str:
@@ -237,7 +242,7 @@ def main() -> None:
     parser.add_argument("--cells", nargs="+", default=CELLS, choices=CELLS, metavar="DATA/GENERATOR")
     parser.add_argument("--n", nargs="+", type=int, default=[2000, 10_000])
     parser.add_argument("--draws", type=int, default=40)
-    parser.add_argument("--metrics", nargs="+", default=[], choices=list(METRICS), help="these alone, not kept")
+    parser.add_argument("--metrics", nargs="+", default=[], choices=list(METRICS), help="these alone")
     parser.add_argument("--without-memorisation", action="store_true")
     parser.add_argument("--without-fixed", action="store_true", help="leave out the draws with the real set fixed")
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -246,12 +251,11 @@ def main() -> None:
         for cell in args.cells:
             known = json.loads(args.out.read_text()) if args.out.exists() else {}
             found = known.get(cell, {}).get(str(n))
-            if args.metrics or not found or (found["draws"], found["code"]) != (args.draws, source_digest("metrics")):
+            if found is None or found["protocol"] != protocol(args):
                 found = measured(cell, n, args)
-                if not args.metrics:
-                    known = json.loads(args.out.read_text()) if args.out.exists() else {}
-                    known.setdefault(cell, {})[str(n)] = found
-                    write_json(args.out, known)
+                known = json.loads(args.out.read_text()) if args.out.exists() else {}  # others may have written
+                known.setdefault(cell, {})[str(n)] = found
+                write_json(args.out, known)
             print("\n" + table(cell, str(n), found), flush=True)
             print("seconds per draw:", sum(found["seconds_per_draw"].values()), found["seconds_per_draw"], flush=True)
 

@@ -270,6 +270,19 @@ def of_calibration(results: Json, data: str) -> str:
     return markdown(lines)
 
 
+def of_copies(results: Json, data: str) -> str:
+    """Share of draws that are flagged, by kind and share of copies; under 0 the honest sets."""
+    rows = results["copies"][data]["rows"]
+    sizes = list(dict.fromkeys(row["n"] for row in rows))
+    by = {(row["what"], row["share"], row["n"]): row["flagged"] for row in rows}
+    heads = [f"{name}, n = {n:,}" for n in sizes for name in ("near-copies", "C_T")]
+    lines = [[f"{data}: images", "copies", *heads]]
+    for what, share in dict.fromkeys((row["what"], row["share"]) for row in rows):
+        cells = [f"{by[what, share, n][name]:.0%}" for n in sizes for name in ("near-copies", "ct")]
+        lines.append([what, f"{share:.0%}" if share else "none", *cells])
+    return markdown(lines)
+
+
 KINDS: dict[str, Callable[[Json, str], str]] = {
     "data": of_data,
     "model": of_model,
@@ -287,6 +300,7 @@ KINDS: dict[str, Callable[[Json, str], str]] = {
     "memory": of_memory,
     "scoring": of_scoring,
     "calibration": of_calibration,
+    "copies": of_copies,
 }
 
 
@@ -299,8 +313,9 @@ def read() -> Json:
     single = (
         "calibration",
         "commands",
-        "layers",
         "compiled",
+        "copies",
+        "layers",
         "memory",
         "pairs",
         "profiles",

@@ -35,7 +35,7 @@ def main() -> None:
     print(f"samples          {grid}")
     print(f"every epoch      {run.folder.samples}")
     print(f"loss curves      {run.folder.curves}")
-    print(f"the run          {run.path}  (try: .venv/bin/counterfeit sample {run.path} --seed 1)")
+    print(f"the run          {run.name}  (try: .venv/bin/counterfeit sample {run.name} --seed 1)")
 
 
 if __name__ == "__main__":

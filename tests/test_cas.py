@@ -143,7 +143,7 @@ def test_a_run_is_asked_and_keeps_its_score(run: cf.Run, files: Path, command) -
     assert printed["metrics"][NAME]["notes"] == []
     assert printed["receipt"]["generated"]["digest"] == run.weights_sha256
     (kept,) = (run.path / "scores").glob("cas-*.json")
-    assert kept.name == "cas-real.npz-train-n800-seed0.json" and json.loads(kept.read_text()) == printed
+    assert kept.name.startswith("cas-real.npz-train-n800-seed0-") and json.loads(kept.read_text()) == printed
     on_its_own = cf.cas(run, n=100)[NAME]
     assert len(on_its_own.notes) == 1 and "was trained on the very images of this test" in on_its_own.notes[0]
     with pytest.raises(cf.InputError, match="labels go only with an array"):
@@ -191,10 +191,56 @@ def test_labels_in_terms_of_the_real_classes() -> None:
     assert told("cat dog emu", [1, 0], "cat emu") == [2, 0], "names, as a folder has them"
     assert told("shirt bag boot", [1, 0], "0 2") == [2, 0], "a folder of numbers"
     assert told("0 1 10 11 2", [4], "0 1 10 11 2") == [4]
+    twelve = [str(i) for i in range(12)]
+    by_letter = " ".join(sorted(twelve))
+    assert told(by_letter, [2, 10], " ".join(twelve)) == [4, 2], "the classes 2 and 10 by name, not the third and 11th"
+    assert told(" ".join(twelve), [2, 4], by_letter) == [10, 2]
+    assert told("a/b con é", [0, 1, 2], "%63on a%2Fb é") == [1, 0, 2], "as `sample` spells folders"
+    assert told("%63on con", [0, 1], "%63on con") == [0, 1], "a name as it stands goes before what it may spell"
     with pytest.raises(cf.InputError, match="'emu'"):
         told("cat dog", [0, 1], "cat emu")
     with pytest.raises(cf.InputError, match="label 2, and the real images have 0 to 1"):
         told("cat dog", [0, 2], "0 1 2")
+
+
+def test_twelve_numbered_classes_are_met_by_name_from_an_array_a_file_and_a_folder(parts, tmp_path: Path) -> None:
+    """Digits, and inverted zeros and ones as 10 and 11, which come before 2 by letter: ten of twelve would be wrong."""
+    fakes = parts[0]
+    more = np.flatnonzero(fakes.labels < 2)[:160]
+    images = np.concatenate([fakes.images[:800], 255 - fakes.images[more]])
+    labels = np.concatenate([fakes.labels[:800], 10 + fakes.labels[more]])
+    np.savez(tmp_path / "file.npz", images=images, labels=labels)
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        path = tmp_path / "folder" / str(label) / f"{i:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0]).save(path)
+    file, folder = tmp_path / "file.npz", tmp_path / "folder"
+    for source, real, of_array in ((file, folder, None), (folder, file, None), (images, folder, labels)):
+        assert cf.cas(source, real, n=960, labels=of_array, device="cpu")[NAME].value > 0.7
+
+
+def test_what_is_matched_by_number_is_said(parts, capsys) -> None:
+    fakes, _, test = parts
+    named = replace(test, classes=tuple("zero one two three four five six seven eight nine".split()))
+    by_number = cas(Labelled.of_set(fakes), named, None, replace(QUICK, n=50))[NAME]
+    assert "by number: 0 is zero, 1 is one, 2 is two" in capsys.readouterr().err
+    assert by_number.value == cas(Labelled.of_set(fakes), test, None, replace(QUICK, n=50))[NAME].value
+    assert "by number" not in capsys.readouterr().err
+
+
+def test_size_brings_both_sides_to_it_and_the_receipt_says_so(parts, tmp_path: Path) -> None:
+    fakes, _, test = parts
+    few = {"n": 100, "device": "cpu"}
+    np.savez(tmp_path / "small.npz", images=fakes.images[:, :, 4:24, 4:24], labels=fakes.labels)
+    np.savez(tmp_path / "real.npz", images=test.images.repeat(3, axis=1), labels=test.labels)
+    receipt = cf.cas(tmp_path / "small.npz", tmp_path / "real.npz", size=20, **few).receipt
+    assert receipt["real"]["form"]["stored"] == {"sizes": [[28, 28]], "channels": 3}
+    assert receipt["real"]["form"]["compared"] == receipt["generated"]["form"]["compared"]
+    assert receipt["generated"]["form"] == {
+        "stored": {"sizes": [[20, 20]], "channels": 1},
+        "compared": {"size": [20, 20], "channels": 1},
+        "filter": None,
+    }
 
 
 def test_the_recipe_of_a_data_set_and_the_batches_of_few_images() -> None:

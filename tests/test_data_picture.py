@@ -48,7 +48,7 @@ def colour(path: Path, channels=3):
 )
 def test_modes(root, name, image, rgb, grey):
     path = put(root / name, image)
-    assert picture.examine(path.read_bytes()) == picture.Header(16, grey, False)
+    assert picture.examine(path.read_bytes()) == picture.Header((16, 16), grey, False)
     assert colour(path) == rgb
     if grey:
         assert colour(path, channels=1) == rgb[:1]

@@ -173,6 +173,38 @@ def _bound_of(model: VAE, images: np.ndarray, i: int) -> float:
     return (torch.logsumexp(log_px + log_pz - q.log_prob(z.double()).sum(1), 0) - math.log(2)).item()
 
 
+def test_the_effective_sample_size_is_that_of_the_weights() -> None:
+    """Against (Σ w)² / Σ w² written out for one image in float64, in blocks; all of them where weights are equal."""
+    model, image, k = tiny(2), black_and_white(1), 30
+    eps = torch.from_numpy(np.random.default_rng([0, 0]).standard_normal((k, 2), np.float32)).double()
+    with torch.inference_mode():
+        x = torch.from_numpy(image) / 255
+        mu, logvar = (part.double() for part in model.posterior(x, None))
+        z = mu + eps * (logvar / 2).exp()
+        log_px = torch.distributions.Bernoulli(logits=model.decoder(z.float(), None).double())
+        weights = log_px.log_prob(x.double().expand(k, -1, -1, -1)).sum((1, 2, 3))
+        weights += torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1)
+        weights -= torch.distributions.Normal(mu, (logvar / 2).exp()).log_prob(z).sum(1)
+    w = (weights - weights.max()).exp()
+    found = likelihood(model, image, k=k, batch=7)
+    assert found.ess.median == found.ess.least == pytest.approx((w.sum() ** 2 / w.square().sum()).item(), rel=1e-4)
+    even = likelihood(constructed([0.0, 0.0]), black_and_white(3), k=7)
+    assert even.ess.least == pytest.approx(7) and even.loose is None
+
+
+def test_a_loose_bound_is_said_to_be_loose() -> None:
+    """A posterior far from the encoder's guess: one sample of many carries the weight."""
+    far = tiny(2)
+    with torch.no_grad():
+        for parameter in far.decoder.parameters():
+            parameter.mul_(3)
+    found = likelihood(far, black_and_white(20), k=100)
+    assert found.ess.median < 10
+    shown = found.to_dict()["metrics"]["IWAE-100"]
+    assert shown["extras"] == {"ess_median": found.ess.median, "ess_least": found.ess.least}
+    assert "IWAE-100 is loose" in shown["notes"][0] and "IWAE-100 is loose" in found.table() and "ESS" in found.table()
+
+
 def test_a_single_image_has_no_standard_error() -> None:
     found = likelihood(tiny(1), black_and_white(1), k=2)
     assert found.iwae.error is None

@@ -17,7 +17,7 @@ def test_closed_forms():
     half, one = class_kl(real, sure_of([200] * 5 + [0] * 5)), class_kl(real, sure_of([700] + [0] * 9))
     assert half.value == pytest.approx(np.log(2), abs=1e-5) and half.extras["modes"] == 5
     assert one.value == pytest.approx(np.log(10), abs=1e-5) and one.extras["modes"] == 1
-    assert one.extras["class_0"] == 1 and one.uncertainty == pytest.approx(0, abs=1e-7)
+    assert one.extras["class_0"] == 1 and 0 < one.uncertainty < 5e-3, "its first order is 0"
     assert class_kl(real, sure_of([30] * 10)).value == pytest.approx(0, abs=1e-9)
 
 
@@ -48,6 +48,6 @@ def test_a_perfect_models_bias_and_spread_are_those_documented():
 
 def test_many_classes_are_not_named_one_by_one_and_numbers_of_classes_must_agree():
     many = np.full((3, 1008), 1 / 1008)
-    assert set(class_kl(many, many).extras) == {"modes"}
+    assert not any(key.startswith("class_") for key in class_kl(many, many).extras)
     with pytest.raises(InputError, match="10 classes and generated ones 3"):
         class_kl(np.eye(10), np.eye(3))

@@ -12,8 +12,13 @@ P = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4], [0.6, 0.3, 0.1]
 def test_shares_over_all_and_by_class():
     value = label_accuracy(P, [0, 1, 2, 2])
     assert value.value == 0.75
-    assert value.extras == {"class_0": 1.0, "class_1": 1.0, "class_2": 0.5}
-    assert value.uncertainty == pytest.approx(np.std([1, 1, 1, 0], ddof=1) / 2)
+    assert {key: value.extras[key] for key in value.extras if key.startswith("class_")} == {
+        "class_0": 1.0,
+        "class_1": 1.0,
+        "class_2": 0.5,
+    }
+    many = label_accuracy(np.tile(P, (50, 1)), [0, 1, 2, 2] * 50)
+    assert many.uncertainty == many.extras["standard_error_fake"] == pytest.approx((0.75 * 0.25 / 199) ** 0.5)
 
 
 @pytest.mark.parametrize(

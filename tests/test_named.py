@@ -14,10 +14,12 @@ from PIL import Image
 import counterfeit as cf
 from counterfeit import binarise, detectors
 from counterfeit import data as datasets
+from counterfeit.config import ScoreConfig
 from counterfeit.data.own import held_out_rows
 from counterfeit.data.rows import Rows, is_stored, take
 from counterfeit.errors import DataError, InputError
 from counterfeit.runs import RunFolder
+from counterfeit.scoring import judge
 
 QUICK = {"metrics": "fid", "n": 50, "device": "cpu"}
 ASKED = ["--metrics", "fid", "-n", 50]
@@ -447,8 +449,8 @@ def test_an_array_with_labels_is_given_again_with_its_labels(tmp_path: Path, rea
     assert score.receipt["real"]["split"] == "test" and score.receipt["floor"]["digest"] == run.data.digest
 
 
-def test_other_real_images_than_a_runs_own_have_no_memorisation(held, tmp_path: Path) -> None:
-    run, _ = held
+def test_other_real_images_than_a_runs_own_have_no_memorisation(home: Path) -> None:
+    run = cf.load("run")
     other = cf.load_data("mnist5k").images[1:400:2]
     score = run.score(other, metrics="fid", n=50)
     assert score.receipt["train"] is None and score.receipt["real"]["n"] == len(other)
@@ -478,7 +480,8 @@ def test_a_run_on_split_folders_is_scored_against_its_test_folder(tmp_path: Path
     assert run.data.n == 300 and run.data.classes == ("0", "1") and "test_loss" in run.log[-1]
     score = run.score(metrics="fid,near-copies", n=50)
     assert score.receipt["real"]["split"] == "test" and score.receipt["train"]["n"] == 300
-    assert run.cas(n=100).receipt["real"]["split"] == "test"
+    test, train, _ = judge.real_images(ScoreConfig(), run.record)  # as cas takes them, too
+    assert train is not None and (test.split, train.split) == ("test", "train")
     by_split = command("score", "run", "--real", "own:train", "--json", *ASKED)
     assert json.loads(by_split.out)["receipt"]["real"]["split"] == "train"
 

@@ -32,6 +32,8 @@ def test_every_model_has_its_figures() -> None:
     assert blocks == wanted | {
         ("commands", "all"),
         ("commands", "samples"),
+        ("copies", "cifar10"),
+        ("copies", "mnist"),
         ("memory", "points"),
         ("memory", "million"),
         *((kind, "all") for kind in ("layers", "compiled", "pairs", "profiles", "reuse", "scoring")),

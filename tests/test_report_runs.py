@@ -62,7 +62,8 @@ def test_an_array_has_pictures_of_what_needs_no_real_images(
     drawn = draw(run)
     assert drawn.files.keys() == {"samples", "classes"}
     assert all("array" in sentence and str(run.path) in sentence for sentence in drawn.left_out)
-    whole = {"tables": [{"rows": [{"runs": [str(run.path)]}, {"runs": [str(tmp_path / "none")]}]}]}
+    rows = [{"runs": [str(run.path)]}, {"runs": [str(tmp_path / "none")]}]
+    whole = {"tables": [{"rows": rows}], "runs": []}
     with of_comparison(whole) as (found, notes):
         assert found[str(run.path)].keys() == {"samples", "classes"}
     assert any("holds no run" in note for note in notes) and any("array" in note for note in notes)

@@ -52,13 +52,17 @@ def test_a_run_is_scored_and_keeps_its_score(run: cf.Run, command) -> None:
 def test_the_receipt_says_how_it_was_measured(fakes: Path) -> None:
     score = cf.score(fakes, "mnist5k", metrics=["fid"], n=300, seed=4)
     receipt = score.receipt
+    same = {"sizes": [[28, 28]], "channels": 1}
     assert receipt["generated"] | {"digest": ""} == {
+        "kind": "npz",
         "name": str(fakes),
         "n": 300,
         "seed": 4,
         "repeats": 1,
         "digest": "",
+        "form": {"stored": same, "compared": {"size": [28, 28], "channels": 1}, "filter": None},
     }
+    assert receipt["real"]["form"] == receipt["generated"]["form"]
     assert receipt["real"]["n"] == 5000 and len(receipt["real"]["digest"]) == 64
     assert receipt["detector"]["name"] == "mnist-cnn" and len(receipt["detector"]["weights_sha256"]) == 64
     assert receipt["floor"] is None, "mnist5k has no other split"
@@ -138,8 +142,11 @@ def test_a_conditional_run_is_asked_whether_it_draws_what_was_asked_for(tmp_path
 
 
 def test_a_run_is_not_scored_against_images_of_another_form(run: cf.Run, digits) -> None:
-    with pytest.raises(cf.InputError, match="28x28 grey.*20x20 RGB"):
-        run.score(digits[0][:, :, :20, :20].repeat(3, axis=1), n=100, metrics=["fid"])
+    with pytest.raises(cf.InputError, match="28x28 grey.*20x20 grey: pass --size 20"):
+        run.score(digits[0][:, :, :20, :20], n=100, metrics=["fid"])
+    colors = np.concatenate([digits[0], digits[0], 255 - digits[0]], axis=1)
+    with pytest.raises(cf.InputError, match="28x28 grey.*28x28 RGB: images in color"):
+        run.score(colors, n=100, metrics=["fid"])
 
 
 def test_labels_are_asked_of_a_detector_that_knows_the_classes_only(digits, tmp_path: Path) -> None:
@@ -234,7 +241,7 @@ def test_bad_input(words, says, fakes: Path, digits, tmp_path: Path, command) ->
     images, _ = digits
     np.savez(tmp_path / "one.npz", images=images[:1])
     np.savez(tmp_path / "small.npz", images=images[:, :, :20, :20])
-    np.savez(tmp_path / "colour.npz", images=images.repeat(3, axis=1))
+    np.savez(tmp_path / "colour.npz", images=np.concatenate([images, images, 255 - images], axis=1))
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     for i in range(10):

@@ -155,6 +155,8 @@ class ScoreConfig:
     """Seed of the draw."""
     repeats: int = 1
     """Independent draws of n images; with more than one their mean and standard deviation are given."""
+    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: as they are)")] = None
+    """Side that generated and real images are both brought to, by the centered square and a Lanczos filter."""
     weights: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """Inception's weights; by default $COUNTERFEIT_INCEPTION, the cache, or a download into it."""
     any_weights: bool = False
@@ -175,6 +177,8 @@ class ScoreConfig:
             )
         if not 0 <= self.seed < 2**31:
             raise InputError(f"--seed is {self.seed}; it must be between 0 and 2^31 - 1")
+        if self.size is not None and not 8 <= self.size <= 1024:
+            raise InputError(f"--size is {self.size}; it must be 8 to 1024 pixels")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> ScoreConfig:

@@ -2,13 +2,15 @@
 
 ELBO = -(rate + distortion), with rate = KL(q(z|x) ‖ p(z)) in closed form and distortion = E_q(z|x) -log p(x|z).
 IWAE_K = E log 1/K Σ_k p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x): Burda et al. 2016 (arXiv:1509.00519), section 3.
+The effective sample size (ESS) of an image is (Σ_k w_k)² / Σ_k w_k² of its weights w_k = p(x|z_k) p(z_k) / q(z_k|x):
+1 if one sample carries them all, K if they are equal. Where it is tiny the bound is loose, and rises with K.
 In expectation ELBO = IWAE_1 ≤ … ≤ IWAE_K ≤ log p(x), and the last is reached in the limit. Of a conditional model
 everything is meant given the label.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from counterfeit.models import AE, VAE, Family
 from counterfeit.scoring import Scored
 
 ACTIVE = 0.01  # variance over images of a posterior mean, above which a latent unit is active: Burda et al.
+FEW = 10  # effective samples: if the median image has fewer (and fewer than K / 2), IWAE_K is said to be loose
 ENCODED = 1000  # images encoded at once
 GREY = (
     "these pixels are not black and white, and on grey ones the Bernoulli cross-entropy is no normalised likelihood: "
@@ -45,6 +48,14 @@ class Nats:
 
 
 @dataclass(frozen=True)
+class Effective:
+    """The effective sample size of the images' importance weights, each from 1 to K."""
+
+    median: float
+    least: float
+
+
+@dataclass(frozen=True)
 class Likelihood:
     """What a model says about images.
 
@@ -53,6 +64,7 @@ class Likelihood:
         rate: KL from the prior to the posterior: what z tells about x.
         distortion: -log p(x|z) averaged over the same K samples an image: what z leaves open.
         iwae: the importance-weighted bound of K samples.
+        ess: effective sample size of its weights: the median image's, and the least.
         k: K.
         n: how many images.
         active_units: latent units whose posterior mean varies over the images, with a variance above ACTIVE.
@@ -65,6 +77,7 @@ class Likelihood:
     rate: Nats
     distortion: Nats
     iwae: Nats
+    ess: Effective
     k: int
     n: int
     active_units: int
@@ -72,14 +85,26 @@ class Likelihood:
     binarised: bool
     receipt: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader has to know of the whole measurement, such as that the run is not finished."""
+        return tuple(self.receipt.get("notes", ()))
+
+    def noted(self, *notes: str) -> Likelihood:
+        """This with more notes, in its receipt."""
+        return replace(self, receipt={**self.receipt, "notes": [*self.notes, *notes]}) if notes else self
+
     def to_dict(self) -> dict[str, Any]:
         """{"metrics": {name: {"value": …, …}}, "receipt": {…}}, plain types, of the form that every score has."""
         notes = () if self.binarised else (GREY,)
+        loose = () if self.loose is None else (self.loose,)
         kind = f"standard error over {self.n} images, in nats"
         metrics = {
             name: Scored(nats.mean, nats.error, kind, None, "higher" if bound else "", {}, notes)
             for name, nats, bound in self._rows()
         }
+        ess = {f"ess_{name}": value for name, value in asdict(self.ess).items()}
+        metrics[f"IWAE-{self.k}"] = replace(metrics[f"IWAE-{self.k}"], extras=ess, notes=(*loose, *notes))
         extras = {"latent": float(self.latent), "variance_above": ACTIVE}
         metrics["active units"] = Scored(float(self.active_units), None, "", None, "", extras, ())
         return {"metrics": {name: asdict(scored) for name, scored in metrics.items()}, "receipt": self.receipt}
@@ -91,8 +116,20 @@ class Likelihood:
             error = "" if nats.error is None else f"{nats.error:.2f}"
             lines.append(f"{name:<20}{nats.mean:>10.2f}{error:>8}")
         lines.append(f"{'active units':<20}{self.active_units:>10} of {self.latent}")
+        lines.append(f"{'ESS':<20}{self.ess.median:>10.1f} median, {self.ess.least:.1f} least, of {self.k:,} samples")
         lines.append(f"± is the standard error over {self.n:,} images; papers print IWAE and ELBO with the sign turned")
-        return "\n".join(lines if self.binarised else [*lines, GREY])
+        notes = [self.loose, None if self.binarised else GREY]
+        return "\n".join([*lines, *(note for note in notes if note is not None), *self.notes])
+
+    @property
+    def loose(self) -> str | None:
+        """What a reader has to know if few samples carry the importance weights; None if many do."""
+        if self.ess.median >= min(FEW, self.k / 2):
+            return None
+        return (
+            f"IWAE-{self.k} is loose: for half of the images {self.ess.median:.1f} or fewer of {self.k:,} samples "
+            "carry the weight; more samples (-k) bring it nearer to log p(x)"
+        )
 
     def _rows(self) -> list[tuple[str, Nats, bool]]:
         """Printed name, value, whether it is a bound."""
@@ -126,7 +163,7 @@ def likelihood(
     if not 0 <= seed < 2**63:
         raise InputError(f"--seed is {seed}; it must be between 0 and 2^63 - 1")
     device = next(model.parameters()).device
-    mus, rates, distortions, bounds = [], [], [], []
+    mus, rates, distortions, bounds, sizes = [], [], [], [], []
     with progress(f"{k:,} samples for each of {len(images):,} images", len(images)) as advance:
         for start in range(0, len(images), ENCODED):
             x = to_float(torch.from_numpy(np.array(images[start : start + ENCODED])).to(device))
@@ -138,9 +175,10 @@ def likelihood(
                 one = slice(i, i + 1)
                 rng = np.random.default_rng([seed, start + i])
                 label = None if y is None else y[one]
-                distortion, bound = _sampled(model, x[one], label, mu[one], logvar[one], k, rng, batch)
+                distortion, bound, size = _sampled(model, x[one], label, mu[one], logvar[one], k, rng, batch)
                 distortions.append(distortion)
                 bounds.append(bound)
+                sizes.append(size)
                 advance(1)
     means, of_rate, of_distortion = torch.cat(mus).numpy(), torch.cat(rates).numpy(), np.array(distortions)
     return Likelihood(
@@ -148,6 +186,7 @@ def likelihood(
         rate=Nats.of(of_rate),
         distortion=Nats.of(of_distortion),
         iwae=Nats.of(np.array(bounds)),
+        ess=Effective(float(np.median(sizes)), float(np.min(sizes))),
         k=k,
         n=len(images),
         active_units=int((means.var(axis=0) > ACTIVE).sum()),
@@ -167,9 +206,12 @@ def bounded(model: Family) -> VAE:
 
 def _sampled(
     model: VAE, x: Tensor, y: Tensor | None, mu: Tensor, logvar: Tensor, k: int, rng: np.random.Generator, batch: int
-) -> tuple[float, float]:
-    """Distortion and IWAE bound of one image: x (1, C, H, W), y (1,) or None, mu and logvar (1, Z)."""
-    log_sum, distortion = -np.inf, 0.0
+) -> tuple[float, float, float]:
+    """Distortion, IWAE bound and effective sample size of one image.
+
+    Takes x (1, C, H, W), y (1,) or None, mu and logvar (1, Z).
+    """
+    log_sum, log_squares, distortion = -np.inf, -np.inf, 0.0
     for done in range(0, k, batch):
         s = min(batch, k - done)
         eps = torch.from_numpy(rng.standard_normal((s, model.latent), np.float32)).to(x.device)
@@ -178,6 +220,8 @@ def _sampled(
         nll = model.likelihood(logits, x.expand_as(logits)).double()  # (S,): -log p(x|z)
         # log p(z) - log q(z|x): the constants cancel.
         log_ratio = 0.5 * (eps.double().square() + logvar.double() - z.double().square()).sum(1)
-        log_sum = np.logaddexp(log_sum, torch.logsumexp(log_ratio - nll, 0).item())
+        log_weights = log_ratio - nll
+        log_sum = np.logaddexp(log_sum, torch.logsumexp(log_weights, 0).item())
+        log_squares = np.logaddexp(log_squares, torch.logsumexp(2 * log_weights, 0).item())
         distortion += nll.sum().item()
-    return distortion / k, float(log_sum - np.log(k))
+    return distortion / k, float(log_sum - np.log(k)), float(np.exp(2 * log_sum - log_squares))

@@ -36,13 +36,13 @@ class Sample:
     """Run folder, as `counterfeit train` makes it."""
     n: Annotated[int, arg(aliases=["-n"])] = 64
     """Number of images."""
-    label: Annotated[int | None, arg(metavar="INT", help_behavior_hint="")] = None
-    """Draw this class only (cvae); by default each class in turn."""
+    label: Annotated[str | None, arg(metavar="NAME|INT", help_behavior_hint="")] = None
+    """Draw this class only (cvae), by its name or else its number; by default each class in turn."""
     seed: int = 0
     """Seed of the noise."""
     out: Annotated[str | None, arg(metavar="PATH", help_behavior_hint="")] = None
-    """grid.png for one picture, FILE.npz for arrays, or a new folder for one PNG an image; by default a grid in the
-    run's samples folder."""
+    """grid.png for one picture, FILE.npz for arrays, or a new folder for one PNG an image, in a subfolder a class; by
+    default a grid in the run's samples folder."""
     device: str = "auto"
     """Where to compute: `cpu`, `cuda`, `mps`, or `auto` for the best there is."""
 
@@ -74,6 +74,8 @@ class Stats:
     """Number of images, a choice by the seed."""
     seed: int = 0
     """Seed of the choice."""
+    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: as they are)")] = None
+    """Side that the images are brought to, by the centered square and a Lanczos filter."""
     weights: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """Inception's weights; by default $COUNTERFEIT_INCEPTION, the cache, or a download into it."""
     any_weights: bool = False
@@ -104,6 +106,8 @@ class Cas:
     """Seed of the draw and of the classifier."""
     repeats: int = 1
     """Independent draws, each with a classifier of its own; with more than one their mean and standard deviation."""
+    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: as they are)")] = None
+    """Side that generated and real images are both brought to, by the centered square and a Lanczos filter."""
     json: bool = False
     """Print one JSON object with the receipt instead of a table."""
     skip_bad: bool = False

@@ -7,37 +7,40 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from counterfeit import binarise, generate
 from counterfeit import data as datasets
 from counterfeit.config import Config, ScoreConfig
+from counterfeit.console import say
 from counterfeit.data import ImageSet
+from counterfeit.data.class_names import numbers
+from counterfeit.data.form import form_at
 from counterfeit.device import pick_device
 from counterfeit.errors import InputError, RunError
 from counterfeit.isolation import alone
 from counterfeit.likelihood import Likelihood, bounded, likelihood
-from counterfeit.models import Autoencoder, Family, build
+from counterfeit.models import Autoencoder, Family
 from counterfeit.processes import Group
-from counterfeit.recipes import RECIPES
-from counterfeit.runs import DataRecord, RunFolder, load_checkpoint
-from counterfeit.runs.checkpoint import read_index
+from counterfeit.runs import DataRecord, RunFolder, Trained, read_trained
 from counterfeit.runs.data import images_of
 from counterfeit.scoring import Images, Score, Scorer, judge
 from counterfeit.scoring.cas import Labelled, cas
 from counterfeit.scoring.images import BATCH, subset
-from counterfeit.scoring.receipt import made_here, of_set
+from counterfeit.scoring.receipt import DRAWING, file_name, made_here, of_code, of_set
 
-Labels = int | Sequence[int] | np.ndarray | None
+Labels = int | str | Sequence[int | str] | np.ndarray | None
+Measured = TypeVar("Measured", Score, Likelihood)
 
 
 class Run:
     """A run folder, opened: everything it needs is in the folder.
 
-    Images are uint8 (N, C, H, W) numpy arrays; latent vectors float32 (N, Z); labels integers, one for all images or
-    one an image. The weights are the moving average where the run kept one (`--ema`), else the last checkpoint's own.
+    Images are uint8 (N, C, H, W) numpy arrays; latent vectors float32 (N, Z); labels numbers or names of classes, one
+    for all images or one an image. The weights are the moving average where the run kept one (`--ema`), else the last
+    checkpoint's own.
 
     Attributes:
         path: the folder.
@@ -62,24 +65,25 @@ class Run:
 
     @cached_property
     @alone
+    def trained(self) -> Trained:
+        """The model and which weights it has; a run that has been continued since it was opened is taken as it is now.
+
+        Raises RunError where there is no checkpoint, or it cannot be used.
+        """
+        found = read_trained(self.folder, self.record)
+        self.record, self.config, self.data = found.record, found.record.config, found.record.data
+        found.model.to(pick_device(self.device)).eval()
+        return found
+
+    @property
     def model(self) -> Family:
         """The family with its trained weights, in inference mode."""
-        groups = load_checkpoint(self.folder.checkpoint, ["model", "ema"])
-        model = build(RECIPES[self.model_name], self.config, self.data.shape, len(self.data.classes))
-        try:
-            model.load_state_dict(groups.get("ema", groups["model"]))
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:160]
-            raise RunError(f"the weights in {self.folder.checkpoint} do not fit run.json: {reason}") from None
-        return model.to(pick_device(self.device)).eval()
+        return self.trained.model
 
     @property
     def weights_sha256(self) -> str:
-        """Of the file of weights that samples are drawn with. Raises RunError where there is no checkpoint."""
-        index = read_index(self.folder.checkpoint)
-        if index is None:
-            raise RunError(f"{self.path} holds no checkpoint yet: train it with --resume")
-        return index.files["ema" if "ema" in index.files else "model"]["sha256"]
+        """Of the file of weights that samples are drawn with, which the folder may have replaced since."""
+        return self.trained.sha256
 
     @property
     def log(self) -> list[dict[str, Any]]:
@@ -103,8 +107,12 @@ class Run:
         return generate.samples(self.model, n, seed, self.labels(n, labels), batch_size)
 
     def labels(self, n: int, labels: Labels = None) -> np.ndarray | None:
-        """The labels that `sample` uses for n images: int64 (n,), or None for a model without labels."""
-        return generate.labels_for(self.model, n, labels)
+        """The labels that `sample` uses for n images: int64 (n,), or None for a model without labels.
+
+        A label is a class's number, or its name, which goes before a number: "7" is the class named 7 if there is one.
+        """
+        wanted: Any = numbers(self.data.classes, labels) if self.model.classes else labels
+        return generate.labels_for(self.model, n, wanted)
 
     @alone
     def noise(self, n: int, *, seed: int = 0) -> np.ndarray:
@@ -153,8 +161,10 @@ class Run:
         """
         config = ScoreConfig.of({"real": real, **settings})
         scorer = scorer or judge.prepared(config, self.record, self.name)
-        result = judge.score(self._drawn(), config, self.record, scorer)
-        return scorer.group.by_first(partial(self._keep, result, result.receipt["detector"]["name"], config))
+        fakes = scorer.group.everyone(self.generated)
+        self._check_same(scorer.group)
+        result = judge.score(fakes, config, self.record, scorer)
+        return scorer.group.by_first(partial(self._store, result, result.receipt["detector"]["name"]))
 
     @alone
     def cas(self, real: Any = None, n: int = 10_000, **settings: Any) -> Score:
@@ -162,24 +172,41 @@ class Run:
         config = ScoreConfig.of({"device": self.device, "real": real, "n": n, **settings})
         if not self.model.classes:
             raise InputError(f"{self.path} is a run of {self.model_name}, whose images have no labels: train a cvae")
-        test, train, _ = judge.real_images(config, self.record, self.name)
-        of = self.data
-        fakes = Labelled(self._drawn(), lambda n, seed: np.asarray(self.labels(n)), of.classes, of.shape, of.digest)
-        return self._keep(cas(fakes, test, train, config), "cas", config)
+        sets = judge.real_images(config, self.record, self.name)
+        test, train, _ = judge.real_sides(sets, config.size, self.data.shape)
+        images, of = self.generated().at_size(config.size), self.data
+        assert images.shape is not None
+        fakes = Labelled(images, lambda n, seed: np.asarray(self.labels(n)), of.classes, images.shape, of.digest)
+        return self._store(cas(fakes, test, train, config), "cas")
 
-    def _drawn(self) -> Images:
+    def generated(self) -> Images:
         """This run as something to score."""
 
         def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
             return generate.samples(self.model, n, seed, self.labels(n), BATCH, group)
 
-        return Images(self.name, None, draw, self.weights_sha256, self.labels, self.data.shape)
+        shape, about = self.data.shape, self.trained.facts()
+        return Images(self.name, None, draw, self.weights_sha256, self.labels, shape, form_at(shape), "run", about)
 
-    def _keep(self, score: Score, by: str, config: ScoreConfig) -> Score:
-        of = score.receipt["real"]
-        what = f"{Path(of['name']).name}-{of['split']}-n{config.n}-seed{config.seed}"
-        self.folder.write_score(f"{by}-{what}", score.to_dict())
-        return score
+    def _check_same(self, group: Group) -> None:
+        """RunError where processes of one job have read other weights: the run is being trained."""
+        found = group.gather(self.weights_sha256)
+
+        def check() -> None:
+            if found and len(set(found)) > 1:
+                raise RunError(f"{self.path} was trained on while processes opened it: score it again")
+
+        group.by_first(check)
+
+    def _store(self, score: Measured, by: str) -> Measured:
+        """The score with what is to be said of the run's weights, stored in the scores folder where it can be."""
+        notes = [*self.trained.unfinished(), *self.trained.replaced()]
+        for note in notes:
+            say(f"{self.name}: {note}")
+        noted = score.noted(*notes)
+        found = noted.to_dict()
+        self.folder.write_score(file_name(by, found), found)
+        return noted
 
     @alone
     def likelihood(
@@ -219,17 +246,16 @@ class Run:
         receipt = {
             "run": self.name,
             "model": self.model_name,
+            "generated": {"kind": "run", "name": self.name, "digest": self.weights_sha256, **self.trained.facts()},
             "real": of_set(data),
             "pixels": "black and white" if found.binarised else "grey",
             "trained_with_binarise": self.config.binarise,
             "given_labels": bool(model.classes),
             **{"k": k, "n": n, "seed": seed, "seconds": round(time.perf_counter() - begun, 2)},
+            **of_code({**DRAWING, "likelihood": ("likelihood.py",)}),
             **made_here(next(model.parameters()).device),
         }
-        found = replace(found, receipt=receipt)
-        name = f"likelihood-{Path(data.name).name}-{data.split}-k{k}-n{n}-seed{seed}"
-        self.folder.write_score(name, found.to_dict())
-        return found
+        return self._store(replace(found, receipt=receipt), "likelihood")
 
     def real(self, split: str = "test") -> ImageSet:
         """A split of the images that the run was trained on. InputError where they are gone, or others by now."""

@@ -92,6 +92,7 @@ def of_comparison(
     """
     found: dict[str, dict[str, Path]] = {}
     notes: list[str] = []
+    scored = {run["path"]: run["score"]["receipt"]["generated"].get("digest") for run in comparison["runs"]}
     with ExitStack() as places:
         for path in _firsts(comparison):
             try:
@@ -101,6 +102,8 @@ def of_comparison(
                 place.publish()
                 found[path] = paths(run, drawn)
                 notes += drawn.left_out
+                if scored.get(path) not in (None, drawn.weights_sha256):
+                    notes.append(f"{path}: its pictures are of other weights than its scores: it has been trained on")
             except InputError as error:  # one run without pictures must not cost the report
                 notes.append(f"{path}: no pictures: {error}")
         yield found, notes

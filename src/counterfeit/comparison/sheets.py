@@ -13,11 +13,13 @@ from counterfeit.data import ImageSet
 from counterfeit.data.rows import take
 from counterfeit.generate import labels_for
 from counterfeit.metrics.distances import nearest
+from counterfeit.metrics.memorisation import PIXEL_RATIO
 from counterfeit.metrics.value import as_pair
 from counterfeit.models import Autoencoder
 from counterfeit.run import Run
 from counterfeit.runs.data import images_of
 from counterfeit.scoring import features, judge
+from counterfeit.scoring.copies import Gallery, shrunk
 from counterfeit.scoring.images import subset, used
 
 SEED = 0
@@ -92,10 +94,11 @@ class Sheets:
 
     @cached_property
     def neighbours(self) -> tuple[np.ndarray, np.ndarray, Grid]:
-        """Of every sample how near its nearest training image is, that one's row among those looked at, and that image.
+        """Of every sample how near its nearest training image is, that one's row, and that image.
 
         Nearness as `metrics.memorisation.near_copies` has it: the distance over that from the training image to the
-        nearest other one, since simple images are near to each other, and a copy is nearer than that.
+        nearest other one, since simple images are near to each other, and a copy is nearer than that. If the pixels
+        show a copy, mirrored or moved as it may be, its source is the nearest.
         """
         train = _real(self.run, "train")
         detector = judge.small_scorer(train, self.run.device).detector
@@ -108,7 +111,10 @@ class Sheets:
         local, _ = nearest(of_train[rows], of_train, but=rows)
         ratio = distance / np.maximum(local[place], np.finfo(np.float64).tiny)  # beside a duplicate: far, or a copy
         chosen = np.concatenate(list(subset(len(train), used(train), 0)))
-        return ratio, index, take(train.images, chosen[index])
+        found = Gallery(train).search(shrunk(self.samples))
+        copied = found.ratio <= PIXEL_RATIO
+        rows = np.where(copied, found.index, chosen[index])
+        return np.where(copied, np.minimum(ratio, found.ratio), ratio), rows, take(train.images, rows)
 
     def nearest(self) -> tuple[Grid, int]:
         ratio, index, train = self.neighbours

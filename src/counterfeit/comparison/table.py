@@ -60,6 +60,7 @@ def protocol(receipt: Json) -> Json:
     generated, real = receipt["generated"], receipt["real"]
     return {
         "real": {key: real[key] for key in ("name", "split", "n", "digest")},
+        "sizes and channels": {"generated": generated.get("form", {}).get("compared"), "real": real.get("form")},
         "detector": receipt["detector"],
         "n": generated["n"],
         "repeats": generated["repeats"],

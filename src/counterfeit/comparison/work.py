@@ -28,7 +28,8 @@ from counterfeit.metrics import METRICS
 from counterfeit.run import Run
 from counterfeit.runs.data import same_place
 from counterfeit.runs.shared import Copy, Local, finished, opened
-from counterfeit.scoring import Scorer, judge
+from counterfeit.scoring import Scored, Scorer, judge
+from counterfeit.scoring.receipt import identity, unidentified
 from counterfeit.training import EpochEnded, Stopped
 
 Json = dict[str, Any]
@@ -103,7 +104,10 @@ class Worker:
         run = Run(place.folder.path, config.device, member.path)
         scorer = self._scorer(run)
         score = kept_score(run, config, scorer) or run.score(scorer=scorer, **vars(config)).to_dict()
-        place.publish()
+        try:
+            place.publish()
+        except RunError as error:  # the run itself is there, and the score is good
+            say(f"{member.path}: this score is not stored: {in_one_line(error)}")
         return record(run, score)
 
     def _train(self, member: Member, place: Local | Copy) -> None:
@@ -151,22 +155,24 @@ def check_settings(member: Member, place: Local | Copy) -> None:
 
 
 def kept_score(run: Run, config: ScoreConfig, scorer: Scorer) -> Json | None:
-    """A score of the run's present weights by the same protocol that is in its scores folder, or None."""
+    """The same measurement of the run's present weights, from its scores folder, or None.
+
+    It is known by its receipt, whatever its file is called, and may hold more metrics than are asked for.
+    """
     names = judge.metric_names(config, scorer, run.labels(1) is not None)
     labels = [f"{label}[{scorer.detector.name}]" for name in names for label in METRICS[name].labels]
-    if scorer.detector.weights_sha256 is None:  # a function of the user's: nobody knows whether it is still the same
+    wanted = scorer.measured(run.generated().at_size(config.size), config.n, config.seed, config.repeats)
+    if unidentified(wanted):
         return None
-    drawn = {"n": config.n, "seed": config.seed, "repeats": config.repeats, "digest": run.weights_sha256}
-    wanted = {**scorer.against(config.n, config.seed), **drawn}
     for path in sorted((run.path / "scores").glob("*.json")):
         try:
             score = json.loads(path.read_bytes())
-            receipt = score["receipt"]
-            found = {**receipt, **receipt["generated"]}
-            if all(found[key] == value for key, value in wanted.items()) and set(labels) <= set(score["metrics"]):
-                return {**score, "metrics": {label: score["metrics"][label] for label in labels}}
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # a score of another kind, such as a likelihood
+            if identity(score["receipt"]) == identity(wanted) and set(labels) <= set(score["metrics"]):
+                metrics = {label: score["metrics"][label] for label in labels}
+                msgspec.convert(metrics, dict[str, Scored])
+                return {**score, "metrics": metrics}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, msgspec.ValidationError):
+            continue  # no score, or a damaged one
     return None
 
 

@@ -14,6 +14,7 @@ from counterfeit.data import cifar10, fashion_mnist, mnist, mnist5k  # noqa: F40
 from counterfeit.data.arrays import from_array, from_npz, npz_splits
 from counterfeit.data.batches import epoch_order
 from counterfeit.data.cache import cache_dir
+from counterfeit.data.convert import NATIVE, Size
 from counterfeit.data.image_set import ImageSet
 from counterfeit.data.named import DATASETS, DataSet, load_named
 from counterfeit.data.own import folder_split, held_out, split_folders
@@ -22,6 +23,7 @@ from counterfeit.errors import DataError
 
 __all__ = [
     "DATASETS",
+    "NATIVE",
     "DataSet",
     "ImageSet",
     "Place",
@@ -40,7 +42,7 @@ def load(
     split: str = "train",
     *,
     labels: Any | None = None,
-    size: int | None = None,
+    size: Size = None,
     skip_bad: bool = False,
     holdout: float = 0.0,
 ) -> ImageSet:
@@ -53,7 +55,8 @@ def load(
             with x_train and x_test (or train_images and test_images), has these two splits. An ImageSet is itself.
         split: one of `splits(source)`.
         labels: integers (N,) for an array; nothing else takes them.
-        size: height and width, 8 to 1024 pixels, to which a folder's images are scaled; nothing else takes it.
+        size: height and width, 8 to 1024 pixels, to which a folder's images are scaled, 64 by default; nothing else
+            takes it. "native" takes images as they are: a folder's where all its files are of one size.
         skip_bad: leave out a folder's unusable files instead of raising; nothing else takes it.
         holdout: share of images without a test split, 0 to 1, that is held out as one, by a fixed seed.
 
@@ -70,7 +73,7 @@ def load_splits(
     wanted: Iterable[str] | None = None,
     *,
     labels: Any | None = None,
-    size: int | None = None,
+    size: Size = None,
     skip_bad: bool = False,
     holdout: float = 0.0,
 ) -> dict[str, ImageSet]:
@@ -78,7 +81,7 @@ def load_splits(
     place = locate(source)
     if labels is not None and (place.kind != "array" or isinstance(source, ImageSet)):
         raise DataError(f"labels go only with an array, and {place.name} is none")
-    if (size is not None or skip_bad) and place.kind != "folder":
+    if (size not in (None, NATIVE) or skip_bad) and place.kind != "folder":
         what = "an array" if place.kind == "array" else place.name
         raise DataError(f"size and skip_bad go only with a folder of images, and {what} is none")
     own = _own_splits(source, place)
@@ -117,7 +120,7 @@ def _with_held_out(own: tuple[str, ...], place: Place, holdout: float) -> tuple[
     return ("train", "test")
 
 
-def _loaded(source: Any, place: Place, split: str, labels: Any, size: int | None, skip_bad: bool) -> ImageSet:
+def _loaded(source: Any, place: Place, split: str, labels: Any, size: Size, skip_bad: bool) -> ImageSet:
     if isinstance(source, ImageSet):
         return source
     if place.kind == "dataset":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from counterfeit.data.image_set import SMALLEST_SIDE, ImageSet, content_digest
 from counterfeit.errors import DataError
 
 MOST_CLASSES = 1 << 16
+NAME = 4 * 255  # bytes of the longest name, 4 to a character
 # Of files that hold a split for training and one for testing, the images and labels of each, as they are usually named.
 NPZ_SPLITS = tuple(
     {split: (images.format(split), labels.format(split)) for split in ("train", "test")}
@@ -23,13 +25,21 @@ NPZ_SPLITS = tuple(
 )
 
 
-def from_array(images: Any, labels: Any | None = None, *, name: str = "array", where: str = "the array") -> ImageSet:
+def from_array(
+    images: Any,
+    labels: Any | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    name: str = "array",
+    where: str = "the array",
+) -> ImageSet:
     """Images, numpy array or torch tensor (on any device), as a data set with one split, "train".
 
     Args:
         images: uint8 (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3, H and W at least 8. Not copied where it is
             (N, C, H, W) and contiguous already.
-        labels: integers (N,) from 0 up, or None. The classes are "0" to the largest label.
+        labels: integers (N,) from 0 up, or None.
+        classes: the classes' names, in label order; by default "0" to the largest label.
         name: for ImageSet.name.
         where: for messages.
 
@@ -40,28 +50,33 @@ def from_array(images: Any, labels: Any | None = None, *, name: str = "array", w
     if labels is None:
         return ImageSet(name, "train", pixels, None, (), content_digest(pixels, None))
     numbers = _labels(labels, len(pixels), where)
-    classes = tuple(str(label) for label in range(int(numbers.max()) + 1))
-    return ImageSet(name, "train", pixels, numbers, classes, content_digest(pixels, numbers))
+    most = int(numbers.max())
+    if classes is not None and most >= len(classes):
+        raise DataError(f"{where} has the label {most} and names for {len(classes):,} classes; name them all, or none")
+    names = tuple(classes or map(str, range(most + 1)))
+    return ImageSet(name, "train", pixels, numbers, names, content_digest(pixels, numbers))
 
 
 def from_npz(path: Path, split: str = "train") -> ImageSet:
-    """The `images` and, where there are any, the `labels` of an .npz file, as `from_array` takes them.
+    """The `images` and, where there are any, the `labels` and the names `classes` of an .npz file; see `from_array`.
 
-    Or a split of a file that holds two: see NPZ_SPLITS. Its labels may be (N, 1) too, and its classes are "0" to the
-    largest label of both splits. Raises DataError, naming the file, also for a file that is no .npz, lacks the images
-    or holds pickled objects.
+    Or a split of a file that holds two: see NPZ_SPLITS. Its labels may be (N, 1) too, and its classes without names
+    are "0" to the largest label of both splits. Raises DataError, naming the file, also for a file that is no .npz,
+    lacks the images or holds pickled objects.
     """
     with _opened(path) as arrays:
         names = _npz_names(arrays)
         if names is None:
             raise DataError(f"{path} has no array 'images', only {', '.join(arrays) or 'nothing'}")
         images, labels = (arrays[name] if name in arrays else None for name in names[split])
+        classes = None if labels is None else _classes(path)
         ends = [int(arrays[of].max()) for _, of in names.values() if of in arrays and arrays[of].size]
     if len(names) == 1 or labels is None:
-        return from_array(images, labels, name=str(path), where=str(path))
+        return from_array(images, labels, classes=classes, name=str(path), where=str(path))
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    found = from_array(images, labels, name=str(path), where=f"{path}, {split} split")
-    return replace(found, split=split, classes=tuple(str(label) for label in range(max(ends) + 1)))
+    classes = classes or [str(label) for label in range(max(ends) + 1)]
+    found = from_array(images, labels, classes=classes, name=str(path), where=f"{path}, {split} split")
+    return replace(found, split=split)
 
 
 def npz_splits(path: Path) -> tuple[str, ...]:
@@ -92,6 +107,29 @@ def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
         pickled = "allow_pickle" in str(error)
         fault = "it holds pickled objects or is no .npz file" if pickled else str(error) or type(error).__name__
         raise DataError(f"{path} cannot be read as .npz ({fault}); save it again by np.savez") from error
+
+
+def _classes(path: Path) -> list[str] | None:
+    """The names `classes`, if there are any. Their number and length are checked before room is made for them."""
+    with zipfile.ZipFile(path) as arrays:
+        if "classes.npy" not in arrays.namelist():
+            return None
+        with arrays.open("classes.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, kind = read(file)
+            if not (kind.kind == "U" and len(shape) == 1 and 0 < shape[0] <= MOST_CLASSES and kind.itemsize <= NAME):
+                raise DataError(
+                    f"{path} has an array 'classes' of {kind} {shape}; it holds the names of up to {MOST_CLASSES:,} "
+                    f"classes, each of up to {NAME // 4} characters"
+                )
+            file.seek(0)
+            names: list[str] = np.lib.format.read_array(file, allow_pickle=False).tolist()
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1 or "" in names:
+        fault = f"the name {name!r} {times} times" if times > 1 else "an empty name"
+        raise DataError(f"{path} has in its array 'classes' {fault}; every class needs a name of its own")
+    return names
 
 
 def as_nchw(array: np.ndarray, where: str) -> np.ndarray:

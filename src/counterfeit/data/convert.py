@@ -6,22 +6,26 @@ import hashlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from counterfeit.console import progress
+from counterfeit.data.image_set import SMALLEST_SIDE
 from counterfeit.data.picture import BadPicture, Decoded, Header, decode, examine, read
 from counterfeit.data.walk import Entry, walk
 from counterfeit.errors import DataError
 
 DEFAULT_SIZE = 64  # pixels
+SIZES = range(SMALLEST_SIDE, 1025)  # pixels
+NATIVE: Literal["native"] = "native"  # the size that all files have
+Size = int | Literal["native"] | None
 THREADS = 4  # Pillow decodes and scales outside the interpreter's lock; each holds one full-size image
 CHUNK = 64  # images decoded before they are written
 NAMED = 3  # files that a message names
@@ -59,7 +63,7 @@ class Survey:
         content: names and contents of all of them.
         usable: of those that can be used.
         n: how many can be used. The next three are of these.
-        shorter: the shorter sides of the smallest and of the largest one, in pixels.
+        sizes: the (height, width) in pixels that all have, or those of the smallest and of the largest one.
         grey: how many are stored as grey.
         several: how many hold several frames.
         unread: how many could not be read at all.
@@ -68,10 +72,21 @@ class Survey:
     content: Names = field(default_factory=Names)
     usable: Names = field(default_factory=Names)
     n: int = 0
-    shorter: tuple[int, int] = (1 << 30, 0)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
     grey: int = 0
     several: int = 0
     unread: int = 0
+
+    @property
+    def shorter(self) -> tuple[int, int]:
+        """The shorter sides of the smallest and of the largest one, in pixels."""
+        return min(self.sizes[0]), min(self.sizes[-1])
+
+    def add_size(self, size: tuple[int, int]) -> None:
+        """Of one more: the smallest is that of the shortest side."""
+        sizes = [*self.sizes, size]
+        least, most = (pick(sizes, key=lambda size: (*sorted(size), size)) for pick in (min, max))
+        self.sizes = [least] if least == most else [least, most]
 
 
 @dataclass
@@ -80,7 +95,7 @@ class Converted:
 
     Attributes:
         sha256: of the array's file.
-        shape: (N, C, side, side).
+        shape: (N, C, H, W).
         folders: the subfolder that each image lies in, "" for none.
         strays: the first few images that lie in none.
         deep: how many are stored with 16 bits.
@@ -110,7 +125,7 @@ def survey(root: Path, files: int, bad: dict[str, str] | None) -> Survey:
     each = map(counted, _each(examine, root, files, f"{root}: examining {files:,} files", bad))
     for _, header in _usable(each, root, bad, seen.usable):
         seen.n += 1
-        seen.shorter = min(seen.shorter[0], header.side), max(seen.shorter[1], header.side)
+        seen.add_size(header.size)
         seen.grey += header.grey
         seen.several += header.several_frames
     if not seen.n:
@@ -119,24 +134,53 @@ def survey(root: Path, files: int, bad: dict[str, str] | None) -> Survey:
 
 
 def convert(
-    path: Path, root: Path, seen: Survey, files: int, size: int | None, bad: dict[str, str] | None
+    path: Path, root: Path, seen: Survey, files: int, size: Size, bad: dict[str, str] | None
 ) -> tuple[Survey, Converted]:
     """Write the images as .npy; returns also the survey of those that could be used.
 
-    Raises DataError for a bad file where `bad` is None, and where a file is not what it was in the survey.
+    Raises DataError for a bad file where `bad` is None, where a file is not what it was in the survey, and for several
+    sizes where NATIVE is asked for.
     """
     while True:
         known, usable = len(bad or ()), Names()
-        shape = (seen.n, 1 if seen.grey == seen.n else 3, *[size or min(DEFAULT_SIZE, seen.shorter[0])] * 2)
+        side = None if size == NATIVE else size or min(DEFAULT_SIZE, seen.shorter[0])
+        height, width = (side, side) if side else one_size(seen.sizes, root)
+        shape = (seen.n, 1 if seen.grey == seen.n else 3, height, width)
         what = f"{root}: converting {seen.n:,} images to {shape[2]}x{shape[3]}"
-        decoded = partial(decode, size=shape[2], channels=shape[1])
-        made = _write(path, shape, _usable(_each(decoded, root, seen.n, what, bad), root, bad, usable))
+        decoded = partial(decode, size=side, channels=shape[1])
+        good = _usable(_each(decoded, root, seen.n, what, bad), root, bad, usable)
+        made = _write(path, shape, _of_one_size(good, (height, width), root))
         if len(bad or ()) == known:
             if usable.hex() != seen.usable.hex():
                 raise DataError(changed(root))
             return seen, made
         # Some were bad beyond their header. They must not decide the size or the channels, so it is done again.
         seen = survey(root, files, bad)
+
+
+def one_size(sizes: Sequence[tuple[int, int]], root: Path) -> tuple[int, int]:
+    """The (height, width) that all have. Raises DataError for several, or for one that is too large to keep."""
+    if len(sizes) > 1:
+        (h, w), (height, width) = sizes
+        fault = f"its images are of several sizes, {h}x{w} to {height}x{width}"
+    elif max(sizes[0]) not in SIZES:
+        fault = (
+            f"its images are of {sizes[0][0]}x{sizes[0][1]}, and are taken as they are up to {SIZES[-1]} pixels only"
+        )
+    else:
+        return sizes[0]
+    raise DataError(f"{root}: {fault}; pass --size {min(*sizes[0], SIZES[-1])}, say, to bring all to one size")
+
+
+def _of_one_size(
+    images: Iterator[tuple[Entry, Decoded]], size: tuple[int, int], root: Path
+) -> Iterator[tuple[Entry, Decoded]]:
+    """The images, which are of one size by their headers, but may lie on their sides."""
+    for entry, image in images:
+        _, height, width = image.pixels.shape
+        if (height, width) != size:  # turned by EXIF
+            one_size([size, (height, width)], root)
+        yield entry, image
 
 
 def changed(root: Path) -> str:

@@ -14,27 +14,28 @@ import shutil
 import time
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from counterfeit.console import say
 from counterfeit.data.cache import cache_dir, locked, sealed, unsealed
-from counterfeit.data.convert import NAMED, Converted, Survey, changed, convert, some, survey
-from counterfeit.data.image_set import SMALLEST_SIDE, ImageSet, content_digest
+from counterfeit.data.class_names import in_order
+from counterfeit.data.convert import NAMED, NATIVE, SIZES, Converted, Size, Survey, changed, convert, some, survey
+from counterfeit.data.image_set import ImageSet, content_digest
 from counterfeit.data.picture import DECODER, RULES
 from counterfeit.data.stored import open_stored
 from counterfeit.data.walk import Glance, glance
 from counterfeit.errors import DataError, InputError
 from counterfeit.files import write_atomic
 
-VERSION = 2  # of the conversion: a change of what comes out of the same files needs a new number
-SIZES = range(SMALLEST_SIDE, 1025)  # pixels
+VERSION = 3  # of the conversion: a change of what comes out of the same files needs a new number
 
 DAMAGED = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError)  # what reading from the cache raises
 
 
-def load_folder(root: Path, *, size: int | None = None, skip_bad: bool = False) -> ImageSet:
+def load_folder(root: Path, *, size: Size = None, skip_bad: bool = False) -> ImageSet:
     """Every image below `root`, each the centred square scaled to `size`, in the order of their paths.
 
     The files may be nested as they please, of mixed sizes and modes. Hidden files, and those without an image's
@@ -44,15 +45,16 @@ def load_folder(root: Path, *, size: int | None = None, skip_bad: bool = False) 
 
     Args:
         size: height and width in pixels, 8 to 1024; by default 64, or the smallest image's shorter
-            side if that is less.
+            side if that is less. NATIVE takes the images as they are, square or not, where all are of one size.
         skip_bad: leave out, and name, the files that cannot be used, instead of refusing the folder.
 
     Raises:
         InputError: `size` out of range.
-        DataError: no images, or a bad one: damaged, empty, a shorter side under 8 pixels, a longer side over 8 times
-            the shorter, more than 89 million pixels, or pixels of unknown range.
+        DataError: no images, or of several sizes where NATIVE is asked for, or a bad one: damaged, empty, a shorter
+            side under 8 pixels, a longer side over 8 times the shorter, more than 89 million pixels, or pixels of
+            unknown range.
     """
-    if size is not None and (not isinstance(size, int) or size not in SIZES):
+    if size not in (None, NATIVE) and (not isinstance(size, int) or size not in SIZES):
         raise InputError(f"size is {size}; it is a whole number of pixels, {SIZES[0]} to {SIZES[-1]}")
     settings = json.dumps([VERSION, size, skip_bad, DECODER])
     seen = glance(root, settings)
@@ -69,7 +71,7 @@ def load_folder(root: Path, *, size: int | None = None, skip_bad: bool = False) 
             return _read(root, seen, known, settings, size, skip_bad)
 
 
-def _read(root: Path, seen: Glance, known: Path, settings: str, size: int | None, skip_bad: bool) -> ImageSet:
+def _read(root: Path, seen: Glance, known: Path, settings: str, size: Size, skip_bad: bool) -> ImageSet:
     """The data set by the content of its files; what was made of the same content before is used again."""
     bad: dict[str, str] | None = {} if skip_bad else None
     begun = time.time_ns()
@@ -108,8 +110,9 @@ def _open(made: Path, root: Path) -> ImageSet:
     labels = np.array(arrays["labels"]) if "labels" in arrays else None
     for note in about["notes"]:
         say(f"{root}: {note}")
-    classes, conversion = tuple(about["classes"]), about["conversion"]
-    return ImageSet(str(root), "train", arrays["images"], labels, classes, about["digest"], conversion=conversion)
+    found = ImageSet(str(root), "train", arrays["images"], labels, tuple(about["classes"]), about["digest"])
+    sizes = tuple((height, width) for height, width in about["sizes"])
+    return replace(found, conversion=about["conversion"], sizes=sizes)
 
 
 def _make(
@@ -118,7 +121,7 @@ def _make(
     seen: Glance,
     found: Survey,
     settings: str,
-    size: int | None,
+    size: Size,
     bad: dict[str, str] | None,
 ) -> None:
     """Convert the files and put the result, complete, at `made`."""
@@ -140,7 +143,8 @@ def _make(
             "files": files,
             "classes": classes,
             "notes": _notes(converted, bad or {}),
-            "conversion": _conversion(used, converted),
+            "conversion": _conversion(used, converted, size),
+            "sizes": used.sizes,
         }
         (work / "about.json").write_text(sealed(about), encoding="utf-8")
         shutil.rmtree(made, ignore_errors=True)  # if it was damaged
@@ -178,17 +182,24 @@ def _notes(made: Converted, bad: Mapping[str, str]) -> list[str]:
     return notes
 
 
-def _conversion(used: Survey, made: Converted) -> dict[str, str | int]:
+def _conversion(used: Survey, made: Converted, size: Size) -> dict[str, str | int]:
     """How the files were brought to one form."""
     least, most = used.shorter
     stored = {0: "RGB", used.n: "grey"}.get(used.grey, "grey and RGB")
     sides = f"{least} to {most}"
-    return {"size": made.shape[2], "shorter_sides": sides, "stored": stored, "deep": made.deep, **RULES, **DECODER}
+    as_they_are: dict[str, str | int] = {"size": NATIVE, "crop": "none", "filter": "none"} if size == NATIVE else {}
+    of_files: dict[str, str | int] = {
+        "size": made.shape[2],
+        "shorter_sides": sides,
+        "stored": stored,
+        "deep": made.deep,
+    }
+    return {**of_files, **RULES, **DECODER, **as_they_are}
 
 
 def _labels(folders: list[str]) -> tuple[np.ndarray | None, list[str]]:
     """int64 (N,) labels and the classes, the subfolders' names; (None, []) where the folder has no such form."""
-    classes = sorted(set(folders))
+    classes = in_order(set(folders))
     if "" in classes or len(classes) < 2:
         return None, []
     numbers = {name: number for number, name in enumerate(classes)}

@@ -28,6 +28,8 @@ class ImageSet:
         digest: SHA-256 (hex) over shape, pixels and labels: the identity of the content, whatever its source.
         conversion: how a folder's files were brought to one form: size, crop, filter, the decoder's version, ….
         kind: "dataset", "folder", "npz" or "array".
+        sizes: (height, width) of a folder's files as stored: one where all are alike, else the smallest's and the
+            largest's; () for what was read as it is.
     """
 
     name: str
@@ -38,6 +40,7 @@ class ImageSet:
     digest: str
     kind: str = "array"
     conversion: Mapping[str, str | int] | None = None
+    sizes: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from counterfeit.data.convert import NATIVE, Size
 from counterfeit.data.folder import load_folder
 from counterfeit.data.image_set import ImageSet, content_digest
 from counterfeit.data.picture import EXTENSIONS
@@ -48,7 +49,7 @@ def split_folders(root: Path) -> dict[str, Path] | None:
     return None
 
 
-def folder_split(root: Path, split: str, *, size: int | None, skip_bad: bool) -> ImageSet:
+def folder_split(root: Path, split: str, *, size: Size, skip_bad: bool) -> ImageSet:
     """A split of a folder. Raises DataError where train/ and test/ are not of one form or have not the same classes."""
     homes = split_folders(root)
     if homes is None:
@@ -56,7 +57,12 @@ def folder_split(root: Path, split: str, *, size: int | None, skip_bad: bool) ->
     train = load_folder(homes["train"], size=size, skip_bad=skip_bad)
     if split == "train":
         return train
-    test = replace(load_folder(homes["test"], size=train.shape[1], skip_bad=skip_bad), split="test")
+    as_train = NATIVE if size == NATIVE else train.shape[1]
+    test = replace(load_folder(homes["test"], size=as_train, skip_bad=skip_bad), split="test")
+    if test.shape[1:] != train.shape[1:]:
+        sizes = [f"{images.shape[1]}x{images.shape[2]}" for images in (train, test)]
+        least = min(*train.shape[1:], *test.shape[1:])
+        raise DataError(f"{root}: the images of the two splits are {' and '.join(sizes)}; pass --size {least}, say")
     if test.shape != train.shape:
         grey = homes["test" if test.shape[0] == 1 else "train"]
         raise DataError(f"{root}: all images in {grey.name}/ are grey and those of the other split are not")

@@ -56,9 +56,9 @@ class BadPicture(Exception):
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself: the shorter side in pixels, whether it is grey, whether it holds several frames."""
+    """What a file says of itself: height and width in pixels, whether it is grey, whether it holds several frames."""
 
-    side: int
+    size: tuple[int, int]
     grey: bool
     several_frames: bool
 
@@ -98,18 +98,18 @@ def examine(content: bytes) -> Header:
                 raise BadPicture(f"{image.width}x{image.height}: the longer side is over {LONGEST} times the shorter")
             if image.mode == "F":
                 raise BadPicture("its pixels are floats, whose range is not known")
-            return Header(short, _is_grey(image), getattr(image, "is_animated", False))
+            return Header((image.height, image.width), _is_grey(image), getattr(image, "is_animated", False))
     except (BadPicture, MemoryError):  # the second is no fault of the file
         raise
     except Exception as error:  # Pillow's parsers raise anything at all on a malformed file
         raise BadPicture(_fault(error)) from error
 
 
-def decode(content: bytes, size: int, channels: int) -> Decoded:
+def decode(content: bytes, size: int | None, channels: int) -> Decoded:
     """The centred square of the upright image scaled to uint8 (channels, size, size), 1 channel grey or 3 RGB.
 
-    Scaled by Pillow's LANCZOS, which filters when it shrinks. Transparent images lie on white; of several frames it is
-    the first; 16 bits of grey become 8. Raises BadPicture.
+    Without a size it is the whole image as it is, upright. Transparent images lie on white; of several frames it is the
+    first; 16 bits of grey become 8. Raises BadPicture.
     """
     try:
         with io.BytesIO(content) as file, Image.open(file, formats=FORMATS) as image:
@@ -124,10 +124,15 @@ def decode(content: bytes, size: int, channels: int) -> Decoded:
         raise
     except Exception as error:  # as above
         raise BadPicture(_fault(error)) from error
-    side = min(flat.size)
-    left, top = (flat.width - side) // 2, (flat.height - side) // 2
-    square = flat.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
-    return Decoded(np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1), values)
+    fitted = flat if size is None else squared(flat, size)
+    return Decoded(np.asarray(fitted).reshape(fitted.height, fitted.width, channels).transpose(2, 0, 1), values)
+
+
+def squared(image: Image.Image, size: int) -> Image.Image:
+    """The centred square scaled to (size, size) by Pillow's LANCZOS, which filters when it shrinks."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
 
 
 def _is_grey(image: Image.Image) -> bool:

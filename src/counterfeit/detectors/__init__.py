@@ -19,12 +19,13 @@ from counterfeit.detectors import inception, small_cnn  # noqa: F401 - each regi
 from counterfeit.detectors.custom import from_callable, from_onnx
 from counterfeit.detectors.detector import Detector, Features
 from counterfeit.detectors.entry import DETECTORS, Entry, Options
+from counterfeit.detectors.probe import probed
 from counterfeit.detectors.resize import PROTOCOLS
 from counterfeit.detectors.weights import at_hand
 from counterfeit.device import pick_device
 from counterfeit.errors import InputError
 
-__all__ = ["DETECTORS", "PROTOCOLS", "Detector", "Entry", "Features", "auto", "load"]
+__all__ = ["DETECTORS", "PROTOCOLS", "Detector", "Entry", "Features", "auto", "load", "probed"]
 
 
 def load(

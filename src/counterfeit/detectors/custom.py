@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from counterfeit.console import say
 from counterfeit.detectors.detector import Detector
 from counterfeit.errors import InputError
 
@@ -22,11 +23,32 @@ def from_callable(function: Callable[[Tensor], Any], device: torch.device) -> De
     """A detector from a function of uint8 (64, C, H, W) on `device`, giving features (64, D): tensor or array.
 
     It is called within torch.inference_mode, and sees the images in their own size and channels. Where the last block
-    is short, images are repeated: what it returns for one image must not depend on the others. The brackets in its
-    name, `FID[embed()]`, tell it from a named detector.
+    is short, images are repeated: what it returns for one image must not depend on the others. A module, or a method of
+    one, is called in inference mode (`.eval()`), whatever mode it is in. The brackets in its name, `FID[embed()]`, tell
+    it from a named detector.
     """
     name = getattr(function, "__name__", type(function).__name__).strip("<>") + "()"
-    return Detector(name, AS_THEY_ARE, None, None, device, BLOCK, _guarded(name, function))
+    module = function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
+    if isinstance(module, nn.Module):
+        if any(part.training for part in module.modules()):
+            say(f"detector {name} is in training mode: it is called in inference mode, as after .eval()")
+        function = _in_inference_mode(module, function)
+    return Detector(name, AS_THEY_ARE, None, None, device, BLOCK, _guarded(name, function), custom=True)
+
+
+def _in_inference_mode(module: nn.Module, function: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+    """The function, with the module in inference mode while it runs, and each of its parts as it was afterwards."""
+
+    def run(images: Tensor) -> Any:
+        was = [(part, part.training) for part in module.modules()]
+        module.eval()
+        try:
+            return function(images)
+        finally:
+            for part, training in was:
+                part.training = training
+
+    return run
 
 
 def _guarded(name: str, function: Callable[[Tensor], Any]) -> Callable[[Tensor], tuple[Any, None]]:
@@ -35,12 +57,12 @@ def _guarded(name: str, function: Callable[[Tensor], Any]) -> Callable[[Tensor],
     def network(images: Tensor) -> tuple[Any, None]:
         try:
             features = function(images)
+            return torch.from_numpy(features) if isinstance(features, np.ndarray) else features, None
         except Exception as error:
             images_are = f"uint8 images {tuple(images.shape)} on {images.device}"
             raise InputError(
                 f"detector {name} fails on {images_are}: {type(error).__name__}: {_line(error)}"
             ) from error
-        return torch.from_numpy(features) if isinstance(features, np.ndarray) else features, None
 
     return network
 
@@ -92,4 +114,6 @@ def from_onnx(path: Path) -> Detector:
         device=torch.device("cpu"),
         block=block if isinstance(block, int) else BLOCK,
         network=_guarded(path.name, run),
+        custom=True,
+        versions={"onnxruntime": onnxruntime.__version__},
     )

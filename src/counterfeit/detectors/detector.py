@@ -7,8 +7,8 @@ same bits whatever else is scored with it, and however the caller cuts the image
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,8 @@ class Features:
     """What a detector found.
 
     Attributes:
-        features: float32 (N, D), all finite.
-        probabilities: of the classes, float32 (N, K), rows sum to 1; None for a detector that is no classifier.
+        features: float32 (N, D), all finite; float64 where the detector computes in that.
+        probabilities: of the classes, of either type, (N, K), rows sum to 1; None for a detector that is no classifier.
     """
 
     features: np.ndarray
@@ -47,6 +47,10 @@ class Detector:
         device: where the network computes.
         block: rows that go through the network at once.
         network: the images of one block on the device -> their features and class probabilities.
+        any_size: whether sets of different sizes may be compared by it, each brought to the network's size from its
+            own, as the literature does; otherwise both have to be of one size.
+        custom: whether it is the user's own, so that nobody knows whether it is made as a detector must be.
+        versions: of libraries beside torch that compute it.
     """
 
     name: str
@@ -56,6 +60,9 @@ class Detector:
     device: torch.device
     block: int
     network: Network
+    any_size: bool = False
+    custom: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, images: np.ndarray, advance: Callable[[int], object] | None = None) -> Features:
         """Features of images.
@@ -89,13 +96,13 @@ class Detector:
             features, probabilities = self.network(full)
         self._check(features)
         # Cut before the values are looked at: the repeated rows are nobody's images.
-        found = features[: len(rows)].float().cpu().numpy()
+        found = _at_least_float32(features[: len(rows)])
         if not np.isfinite(found).all():
             raise InputError(
                 f"detector {self.name} returns NaN or infinity for {int((~np.isfinite(found)).any(1).sum())} of "
                 f"{len(found)} images: its weights are damaged, or it is not made for such images"
             )
-        return found, None if probabilities is None else probabilities[: len(rows)].float().cpu().numpy()
+        return found, None if probabilities is None else _at_least_float32(probabilities[: len(rows)])
 
     def _check(self, features: Any) -> None:
         """InputError for anything but a floating-point tensor (block, dim)."""
@@ -106,6 +113,11 @@ class Detector:
         if not (fits and features.shape[1] and features.is_floating_point()):
             kind = str(features.dtype).removeprefix("torch.")
             raise InputError(f"detector {self.name} returns {kind} {tuple(features.shape)}, not {wanted}")
+
+
+def _at_least_float32(values: Tensor) -> np.ndarray:
+    """On the CPU, half precision widened; float64 stays what it is: metrics compute in it."""
+    return (values if values.dtype == torch.float64 else values.float()).cpu().numpy()
 
 
 def check_images(images: Any) -> None:

@@ -229,7 +229,7 @@ def make(options: Options) -> Detector:
     name = "inception" if protocol == PROTOCOL else f"inception:{protocol}"
     if not weights.standard:
         name += f"@{weights.sha256[:8]}"
-    return Detector(name, protocol, FEATURES, weights.sha256, options.device, block, detect)
+    return Detector(name, protocol, FEATURES, weights.sha256, options.device, block, detect, any_size=True)
 
 
 SUMMARY = "the Inception-v3 of the literature, 2048 features; fetches 91 MiB of weights once"

@@ -11,7 +11,16 @@ from functools import cached_property
 from typing import Any, Literal
 
 from counterfeit.errors import InputError
-from counterfeit.metrics import class_balance, frechet, inception_score, kernel, label_accuracy, memorisation, prdc
+from counterfeit.metrics import (
+    class_balance,
+    copying_test,
+    frechet,
+    inception_score,
+    kernel,
+    label_accuracy,
+    memorisation,
+    prdc,
+)
 from counterfeit.metrics.value import PROTOCOL_SEED, Value
 from counterfeit.registry import Registry
 
@@ -46,13 +55,17 @@ class Inputs:
     """Features (T, D) of the images that the model was trained on."""
     reference: memorisation.Reference | None = None
     """`memorisation.reference(train, real)` where it is known already; it saves most of memorisation's time."""
+    matches: tuple[memorisation.Matches, memorisation.Matches] | None = None
+    """Of real and of fake: what a search of the training images' pixels found, which near-copies uses."""
     seed: int = PROTOCOL_SEED
     """Of subsets, shuffles and halves; the default draws what torch-fidelity draws."""
 
     @cached_property
     def neighbours(self) -> memorisation.Neighbours:
         """The nearest training images, found once for every metric of memorisation."""
-        return memorisation.neighbours(self.train, self.real, self.fake, seed=self.seed, known=self.reference)
+        return memorisation.neighbours(
+            self.train, self.real, self.fake, seed=self.seed, known=self.reference, matches=self.matches
+        )
 
     @cached_property
     def balls(self) -> list[prdc.Judged]:
@@ -203,6 +216,6 @@ METRICS.add(
         "like the test set",
         ("real", "fake", "train"),
         "C_T: rank test of the distances to the training set, generated against real test images",
-        lambda i: memorisation.copying_test(i.neighbours),
+        lambda i: copying_test.copying_test(i.neighbours),
     ),
 )

@@ -40,14 +40,28 @@ class Error:
     both: float
     real: float
     fake: float
+    mean: float
+    """Of the statistic over the halves."""
+
+    def of_share(self, share: float, count: int) -> Error:
+        """The same for a share of `count` images that is another than its mean over the halves.
+
+        Balls of half the images are larger and hold more. A share's variance goes with p (1 − p), so that it is scaled
+        by that; half an image is added to hits and misses, which keeps off 0.
+        """
+        whole, half = ((p * count + 0.5) / (count + 1) for p in (share, self.mean))
+        scale = float(np.sqrt(whole * (1 - whole) / (half * (1 - half))))
+        return Error(self.both * scale, self.real * scale, self.fake * scale, share)
 
     def with_real(self, known: float) -> Error:
         """The same where the part with the generated images fixed is known: what the other set adds stays."""
-        return Error(float(np.hypot(known, np.sqrt(max(0.0, self.both**2 - self.real**2)))), known, self.fake)
+        both = float(np.hypot(known, np.sqrt(max(0.0, self.both**2 - self.real**2))))
+        return Error(both, known, self.fake, self.mean)
 
     def with_fake(self, known: float) -> Error:
         """The same where the part with the real images fixed is known."""
-        return Error(float(np.hypot(known, np.sqrt(max(0.0, self.both**2 - self.fake**2)))), self.real, known)
+        both = float(np.hypot(known, np.sqrt(max(0.0, self.both**2 - self.fake**2))))
+        return Error(both, self.real, known, self.mean)
 
 
 def errors(
@@ -78,7 +92,8 @@ def _error(t: Floats, scale: float) -> Error:
         float(np.mean(np.square(effect / 2))) for effect in (aa + ab - ba - bb, aa - ab + ba - bb, aa - ab - ba + bb)
     )
     sums = of_real + of_fake, of_real + of_both, of_fake + of_both
-    return Error(*(float(np.sqrt(scale * both / 4)) for both in sums))
+    both, real, fake = (float(np.sqrt(scale * squares / 4)) for squares in sums)
+    return Error(both, real, fake, float(t.mean()))
 
 
 def _halves(count: int, rng: np.random.RandomState) -> Half:

@@ -1,18 +1,21 @@
-"""Does the model repeat its training set? Authenticity, near-copies and C_T, each beside the real test set's own value.
+"""Does the model repeat its training set? Authenticity and near-copies, each beside the real test set's own value.
 
 Every statistic compares distances to the nearest training image, so the first step, `neighbours`, is shared.
+Near-copies also takes what a search of the pixels found (`Matches`): copies are found mirrored, moved or compressed.
+C_T, which takes the same, is in `copying_test`.
 
-The test set tells what no copying looks like. A seeded half of it is the reference; the other half is scored like a
-model, so that its value is what a perfect model gets. The rule: a set is flagged where z is beyond 3, that is, where
-it has more near-copies than the reference (z > 3) or is nearer to the training set than the reference (C_T, z < -3).
-On independent images of the true distribution a flag is wrong about once in 700, the tail of the normal distribution.
-Wrong flags in 1,500 simulations of each of four settings: C_T 1, 2, 1, 1; near-copies 5 with 2 features, else none.
-A C_T flag can also be earned by blurry or repeated images, which sit in dense places: near-copies is the proof.
+The test set says what no copying looks like. A seeded half of it is the reference; the other half is scored like a
+model, so that its value is what a perfect model gets. The rule: a set is flagged if z is beyond 3, that is, if it has
+more near-copies than the reference (z > 3), or is nearer to the training set than the reference is and training images
+are to each other (C_T, z < -3). On independent images of the true distribution a flag is wrong about once in 700, the
+tail of the normal distribution. A C_T flag can also be earned by blurry or repeated images, which sit in dense places:
+near-copies is the proof.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,10 +26,31 @@ from counterfeit.metrics.value import PROTOCOL_SEED, Floats, Value, as_pair
 FLAG_Z = 3.0
 NEAR_RATIO = 0.5
 """A near-copy is at most half as far from a training image as the next training image is,"""
+PIXEL_RATIO = 0.2
+"""or its pixels are at most a fifth as far from a training image as from the other candidates,"""
 NEAR_SHARE = 0.05
-"""and, by that ratio, nearer than all but this share of the reference."""
+"""and, by either ratio, nearer than all but this share of the reference."""
 IMAGES_PER_CELL = 100
 MOST_CELLS = 10
+
+
+KINDS = ("as it is", "mirrored", "moved", "mirrored and moved")
+"""How an image may match a training image's pixels: Matches.kind counts in this list."""
+
+
+@dataclass(frozen=True)
+class Matches:
+    """What a search of the training images' pixels finds for every image in a set (N,)."""
+
+    ratio: Floats
+    """Distance to the best match over the median of those to the other candidates: about 0 for a copy, 1 for none."""
+    kind: NDArray[np.intp]
+    """Which of KINDS the best match is."""
+    index: NDArray[np.intp]
+    """Row of the training image."""
+
+    def __getitem__(self, rows: NDArray[Any]) -> Matches:
+        return Matches(self.ratio[rows], self.kind[rows], self.index[rows])
 
 
 @dataclass(frozen=True)
@@ -39,9 +63,12 @@ class Nearest:
     """From that training image to the nearest other one: the scale of the neighbourhood."""
     cell: NDArray[np.intp]
     """The part of feature space that training image belongs to."""
+    matches: Matches | None = None
+    """What the search of pixels found, if there was one."""
 
-    def __getitem__(self, rows: NDArray[np.intp]) -> Nearest:
-        return Nearest(self.distance[rows], self.local[rows], self.cell[rows])
+    def __getitem__(self, rows: NDArray[Any]) -> Nearest:
+        matches = None if self.matches is None else self.matches[rows]
+        return Nearest(self.distance[rows], self.local[rows], self.cell[rows], matches)
 
     @property
     def ratio(self) -> Floats:
@@ -56,6 +83,8 @@ class Reference:
 
     local: Floats
     """(T,) distance of every training image to the nearest other one."""
+    other: NDArray[np.intp]
+    """(T,) which one that is."""
     distance: Floats
     """(N,) distance of every test image to the nearest training image."""
     index: NDArray[np.intp]
@@ -64,10 +93,12 @@ class Reference:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest training images of the fakes and of the real test set, and the halves of the latter."""
+    """The nearest training images of the fakes, the real test set and the training set; the halves of the test set."""
 
     fake: Nearest
     test: Nearest
+    train: Nearest
+    """Each training image's nearest other one, but for exact duplicates."""
     halves: tuple[NDArray[np.intp], NDArray[np.intp]]
     """Row numbers of test: the reference, which has the odd image, and the control."""
 
@@ -83,17 +114,23 @@ class Neighbours:
 def reference(train: ArrayLike, test: ArrayLike) -> Reference:
     """Of training (T, D) and test (N, D) features: (T + N) T distances. Raises InputError as `neighbours` does."""
     train, test = as_pair(train, test, ("training", "real test"))
-    local, _ = nearest(train, train, but=np.arange(len(train)))
-    return Reference(local, *nearest(test, train))
+    local, other = nearest(train, train, but=np.arange(len(train)))
+    return Reference(local, other, *nearest(test, train))
 
 
 def neighbours(
-    train: ArrayLike, test: ArrayLike, fake: ArrayLike, *, seed: int = PROTOCOL_SEED, known: Reference | None = None
+    train: ArrayLike,
+    test: ArrayLike,
+    fake: ArrayLike,
+    *,
+    seed: int = PROTOCOL_SEED,
+    known: Reference | None = None,
+    matches: tuple[Matches, Matches] | None = None,
 ) -> Neighbours:
     """Find the nearest of train (T, D) for every row of test (N, D) and fake (M, D): what each function here takes.
 
     `seed` halves the test set and starts the cells. `known` is `reference(train, test)` from before: without the test
-    set's part there are M T distances to look at.
+    set's part there are M T distances to look at. `matches` are those of test and fake, for near-copies.
     Raises InputError (fewer than 2 images, numbers that are not finite, columns that differ).
     """
     train, test = as_pair(train, test, ("training", "real test"))
@@ -104,10 +141,12 @@ def neighbours(
     cells = _cells(train, min(MOST_CELLS, min(len(test) // 2, len(fake)) // IMAGES_PER_CELL), rng)
     halves = shuffled[len(test) // 2 :], shuffled[: len(test) // 2]
 
-    def near(distance: Floats, index: NDArray[np.intp]) -> Nearest:
-        return Nearest(distance, known.local[index], cells[index])
+    def near(distance: Floats, index: NDArray[np.intp], found: Matches | None) -> Nearest:
+        return Nearest(distance, known.local[index], cells[index], found)
 
-    return Neighbours(near(*nearest(fake, train)), near(known.distance, known.index), halves)
+    of_test, of_fake = matches or (None, None)
+    own = near(known.local, known.other, None)[known.local > 0]
+    return Neighbours(near(*nearest(fake, train), of_fake), near(known.distance, known.index, of_test), own, halves)
 
 
 def _cells(train: Floats, count: int, rng: np.random.RandomState, rounds: int = 10) -> NDArray[np.intp]:
@@ -136,63 +175,72 @@ def authenticity(found: Neighbours) -> dict[str, Value]:
 
 
 def near_copies(found: Neighbours) -> dict[str, Value]:
-    """Share of images far nearer to a training image than real test images are.
+    """Share of images far nearer to a training image than real test images are, in features or in pixels.
 
-    By the ratio of an image's distance to the nearest training image over that one's distance to the nearest other
-    one, which is small for copies and not for images in dense places: at most 1/2, and at most the reference's 5 %
-    quantile. In [0, 1]. A model that copies nothing gets about 0.05 or less; one that copies half the time 0.5 or more,
-    however bad its other images are. That is why this is here, a statistic of ours: authenticity and C_T are means
-    over all images, in which bad ones make up for copies. z takes the images as independent; of a collapsed model,
-    which repeats one image, it says little.
+    In features by the ratio of an image's distance to the nearest training image over that one's distance to the
+    nearest other one, which is small for copies and not for images in dense places: at most 1/2. In pixels by
+    `Matches.ratio`: at most 1/5. Both also at most the reference's 5 % quantile. In [0, 1]. A model that copies nothing
+    gets about what the test set gets; one that copies half the time 0.5 or more, however bad its other images are. That
+    is why this is here, a statistic of ours: authenticity and C_T are means over all images, in which bad ones make up
+    for copies. z takes the images as independent; of a collapsed model, which repeats one image, it says little.
     """
-    ratios = np.sort(found.reference.ratio)
-    threshold = min(NEAR_RATIO, ratios[int(np.ceil(NEAR_SHARE * len(ratios))) - 1])
-    reference = found.reference.ratio <= threshold
+    limits = _limits(found.reference)
+    reference = _any(_is_near(found.reference, limits[1]))
     values = {}
     for label, which in (("Near-copies", found.fake), ("Near-copies (test)", found.control)):
-        near = which.ratio <= threshold
-        z = _proportion_z(near, reference)
-        share = _share(near)
-        extras, notes = _verdict(z, z > FLAG_Z, "more near-copies of training images than among real test images")
-        values[label] = Value(share.value, share.uncertainty, share.uncertainty_kind, extras, notes)
+        fewer, near, more = (_is_near(which, limit) for limit in limits)
+        copies = _any(near)
+        z = _proportion_z(copies, reference)
+        share = _share(copies)
+        # The thresholds' part: how far the share moves with them, within one standard error of the quantile.
+        moves = (_any(more).mean() - _any(fewer).mean()) / 2
+        error = float(np.hypot(share.uncertainty or 0.0, moves))
+        extras, notes = verdict(z, z > FLAG_Z, "more near-copies of training images than among real test images")
+        kinds, sorts = _kinds(which, near)
+        values[label] = Value(share.value, error, share.uncertainty_kind, extras | kinds, notes and (notes[0] + sorts,))
     return values
 
 
-def copying_test(found: Neighbours) -> dict[str, Value]:
-    """C_T (Meehan et al. 2020, arXiv:2004.05675): are fakes nearer to the training set than real test images are?
-
-    In every cell of feature space a Mann-Whitney z of the distances to the nearest training image, fakes against
-    reference, below 0 where fakes are nearer; C_T is their mean weighted by the reference's share of the cell, in
-    standard deviations. About 0 is right, far below is copying, far above is underfitting. The weighted mean of
-    standard normal numbers has a spread below 1, the `uncertainty`; `extras["z"]` is C_T over that.
-    """
-    values = {}
-    for label, which in (("C_T", found.fake), ("C_T (test)", found.control)):
-        value, spread = _cell_mean(which, found.reference)
-        z = value / spread
-        extras, notes = _verdict(z, z < -FLAG_Z, "nearer to training images than real test images are")
-        values[label] = Value(value, spread, "standard deviation of C_T where nothing is copied", extras, notes)
-    return values
+Limits = tuple[float, float]
+"""The ratios, in features and in pixels, up to which an image is a near-copy."""
 
 
-def _cell_mean(some: Nearest, reference: Nearest) -> tuple[float, float]:
-    """The weighted mean of the cells' Mann-Whitney z, and its standard deviation where both sets are alike."""
-    shared = np.intersect1d(some.cell, reference.cell)
-    pairs = [(some.distance[some.cell == c], reference.distance[reference.cell == c]) for c in shared]
-    # A collapsed model may share no cell with the reference: then all of space is one.
-    pairs = pairs or [(some.distance, reference.distance)]
-    weights = np.array([len(pair[1]) for pair in pairs], dtype=np.float64)
-    weights /= weights.sum()
-    return float(weights @ [_rank_z(*pair) for pair in pairs]), float(np.sqrt(weights @ weights))
+def _limits(reference: Nearest) -> tuple[Limits, Limits, Limits]:
+    """The thresholds in the middle, between them at a quantile one standard error (of the reference) down and up."""
+    count = len(reference.distance)
+    rank, error = NEAR_SHARE * count, (NEAR_SHARE * (1 - NEAR_SHARE) * count) ** 0.5
+    ranks = np.clip(np.ceil([rank - error, rank, rank + error]).astype(int), 1, count) - 1
+    features = np.minimum(NEAR_RATIO, np.sort(reference.ratio)[ranks])
+    pixels = np.full(3, PIXEL_RATIO)
+    if reference.matches is not None:
+        pixels = np.minimum(PIXEL_RATIO, np.sort(reference.matches.ratio)[ranks])
+    low, middle, high = ((float(a), float(b)) for a, b in zip(features, pixels, strict=True))
+    return low, middle, high
 
 
-def _rank_z(a: Floats, b: Floats) -> float:
-    """Mann-Whitney z of a (N,) against b (M,), below 0 where a is smaller; equal numbers share their ranks."""
-    n, m = len(a), len(b)
-    _, place, counts = np.unique(np.concatenate([a, b]), return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    u = ranks[:n].sum() - n * (n + 1) / 2
-    return float((u - n * m / 2) / np.sqrt(n * m * (n + m + 1) / 12))
+def _is_near(which: Nearest, limits: Limits) -> NDArray[np.bool_]:
+    """Whether images (N,) are near in features, and in pixels: (2, N)."""
+    pixels = np.zeros(len(which.distance), bool) if which.matches is None else which.matches.ratio <= limits[1]
+    return np.stack([which.ratio <= limits[0], pixels])
+
+
+def _any(near: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether images are near in one way or another, (2, N) -> (N,)."""
+    return np.asarray(near.any(axis=0))
+
+
+def _kinds(which: Nearest, near: NDArray[np.bool_]) -> tuple[dict[str, float], str]:
+    """Shares by features, by pixels and by kind of match, as extras; and in words, with the nearest match."""
+    if which.matches is None:
+        return {}, ""
+    shares = np.bincount(which.matches.kind[near[1]], minlength=len(KINDS)) / near.shape[1]
+    kinds = {kind: float(share) for kind, share in zip(KINDS, shares, strict=True)}
+    extras = {"features": float(near[0].mean()), "pixels": float(near[1].mean())} | kinds
+    extras = {name.replace(" ", "_"): share for name, share in extras.items()}
+    said = ", ".join(f"{share:.2%} {kind}" for kind, share in kinds.items() if share)
+    first = int(which.matches.ratio.argmin())
+    nearest_one = f"generated image {first:,} is nearest, to training image {which.matches.index[first]:,}"
+    return extras, f": in pixels {said}; {nearest_one}" if said else ": in features only"
 
 
 def _proportion_z(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
@@ -203,10 +251,13 @@ def _proportion_z(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 
 
 def _share(hits: NDArray[np.bool_]) -> Value:
-    error = float(hits.std(ddof=1) / np.sqrt(len(hits))) if len(hits) > 1 else None
+    """A share and its standard error; the latter counts one hit and one miss more, so that 0 of few is not certain."""
+    count = len(hits)
+    likely = (hits.sum() + 1) / (count + 2)
+    error = float(np.sqrt(likely * (1 - likely) / count))
     return Value(float(hits.mean()), error, "standard error over the images, the training set held fixed")
 
 
-def _verdict(z: float, flagged: bool, what: str) -> tuple[dict[str, float], tuple[str, ...]]:
+def verdict(z: float, flagged: bool, what: str) -> tuple[dict[str, float], tuple[str, ...]]:
     """A statistic's extras, and the note that a flag brings."""
     return {"z": z, "flagged": float(flagged)}, ((f"flagged: {what} (z = {z:.1f})",) if flagged else ())

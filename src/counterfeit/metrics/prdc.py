@@ -88,6 +88,8 @@ def _mean(hits: np.ndarray, name: str, counted: Counted, found: Judged, unit: fl
     if name not in found.errors:
         return Value(value, notes=notes)
     error = found.errors[name]
+    if hits.dtype == bool:
+        error = error.of_share(value, len(hits))
     if counted is not None:
         known = float(hits.std(ddof=1) / np.sqrt(len(hits)))
         error = error.with_real(known) if counted == "real" else error.with_fake(known)

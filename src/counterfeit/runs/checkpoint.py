@@ -74,16 +74,42 @@ def read_index(folder: Path) -> Checkpoint | None:
 
 
 def load_checkpoint(folder: Path, groups: Iterable[str]) -> dict[str, dict[str, Tensor]]:
-    """The named groups of tensors, those that the checkpoint has, on the CPU.
+    """The named groups of tensors, those that the checkpoint has, on the CPU. Raises RunError as `read_checkpoint`."""
+    return read_checkpoint(folder, groups)[1]
+
+
+def read_checkpoint(folder: Path, groups: Iterable[str]) -> tuple[Checkpoint, dict[str, dict[str, Tensor]]]:
+    """What checkpoint.json says, and the named groups of tensors that it has, on the CPU: of one and the same moment.
+
+    A process that trains into the folder may replace the checkpoint between the two; then the new one is read.
 
     Raises:
         RunError: no checkpoint yet, or a file of it is missing, cut or changed.
     """
+    wanted = tuple(groups)
+    index = _present(folder)
+    while True:
+        try:
+            return index, _tensors(folder, index, wanted)
+        except RunError:
+            now = _present(folder)
+            if now == index:
+                raise
+            index = now
+
+
+def _present(folder: Path) -> Checkpoint:
+    """checkpoint.json. Raises RunError where there is none."""
     index = read_index(folder)
     if index is None:
         raise RunError(
             f"{folder} holds no checkpoint yet: the run was stopped before its first; train it with --resume"
         )
+    return index
+
+
+def _tensors(folder: Path, index: Checkpoint, groups: Iterable[str]) -> dict[str, dict[str, Tensor]]:
+    """The groups of tensors that an index names. Raises RunError where a file is missing or is not as it says."""
     loaded = {}
     for group in groups:
         if group not in index.files:

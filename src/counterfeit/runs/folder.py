@@ -11,7 +11,6 @@ scores/*.json     what `counterfeit score`, `cas` and `likelihood` found
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ import msgspec
 
 from counterfeit import paths
 from counterfeit.config import Config, from_dict
+from counterfeit.console import say
 from counterfeit.data import DATASETS
 from counterfeit.errors import InputError, RunError
 from counterfeit.files import write_atomic, write_json
@@ -115,7 +115,8 @@ class RunFolder:
         After that time it is as it is: who locks the folder is told.
         """
         if (self.path / ".lock").exists():
-            with suppress(filelock.Timeout), filelock.FileLock(self.path / ".lock", timeout=seconds):
+            # OSError: a folder that may only be read, in which nobody trains.
+            with suppress(filelock.Timeout, OSError), filelock.FileLock(self.path / ".lock", timeout=seconds):
                 pass
 
     def write_record(self, record: RunRecord) -> None:
@@ -136,14 +137,15 @@ class RunFolder:
         except InputError as error:
             raise RunError(f"{error}; mend it or train again") from None
 
-    def write_score(self, name: str, score: dict[str, Any]) -> Path:
-        """Keep a score as scores/NAME.json."""
-        path = self.path / "scores" / f"{re.sub('[^A-Za-z0-9._-]+', '-', name)}.json"
+    def write_score(self, name: str, score: dict[str, Any]) -> Path | None:
+        """Store a score as scores/NAME.json; where that cannot be, say so and return None: the score is still good."""
+        path = self.path / "scores" / f"{name}.json"
         try:
             path.parent.mkdir(exist_ok=True)
             write_json(path, score)
         except OSError as error:
-            raise RunError(f"cannot write {path} ({error.strerror or error}): make room and score again") from None
+            say(f"this score is not stored, since {path} cannot be written ({error.strerror or error})")
+            return None
         return path
 
     def append_log(self, row: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+import PIL
 import torch
 
 from counterfeit import processes, source
@@ -24,6 +25,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "numpy": numpy.__version__,
+        "pillow": PIL.__version__,
     }
 
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from counterfeit import data as datasets
-from counterfeit import paths
 from counterfeit.config import ScoreConfig
 from counterfeit.data import ImageSet
-from counterfeit.data.picture import EXTENSIONS, BadPicture, examine
 from counterfeit.detectors import Detector, Features
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS, Metric, Value
 from counterfeit.processes import Group
-from counterfeit.scoring.images import Images, check_form
+from counterfeit.scoring.images import Images, at_size, check_form
 from counterfeit.scoring.scorer import Scorer
 from counterfeit.scoring.statistics import Statistics
 
@@ -51,24 +47,32 @@ class StatisticsScorer(Scorer):
         return list(asked or possible)
 
     def images(self, source: Any, config: ScoreConfig) -> Images:
-        """What is scored. InputError where the statistics are known to be of images of another form."""
-        known = self.statistics.shape is not None
-        if isinstance(source, Images):
-            if known and source.shape is not None:
-                check_form(source.name, source.shape, self.real)
-            return source
-        if known or callable(source):
-            return Images.of(source, self.real, config.skip_bad)
-        if datasets.locate(source).kind == "folder":
-            side = own_side(Path(paths.typed(source)))
-            return Images.of_set(datasets.load(source, size=side, skip_bad=config.skip_bad))
-        return Images.of_set(datasets.load(source))
+        """What is scored: a loaded set, a function, or `Images`.
 
-    def against(self, n: int, seed: int) -> dict[str, Any]:
-        return {**super().against(n, seed), "real": self.statistics.to_dict()}
+        Raises InputError where the statistics are known to be of images of another form. If that is not known, images
+        go to the detector in their own size, or in that of `config.size`.
+        """
+        any_size, known = self.detector.any_size, self.statistics.shape is not None
+        if isinstance(source, Images):
+            fakes = source.at_size(config.size)
+            if known and fakes.shape is not None:
+                check_form(fakes.name, fakes.shape, self.real, any_size)
+            return fakes
+        if known:
+            return Images.of(source, self.real, config.skip_bad, config.size, any_size)
+        if callable(source):
+            return Images.of_callable(source, lambda images: at_size(images, config.size))
+        return Images.of_set(source)
+
+    def measured(self, fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
+        return {**super().measured(fakes, n, seed, repeats), "real": self.statistics.to_dict()}
 
     def _values(
-        self, wanted: Mapping[str, Metric], found: Features | None, labels: np.ndarray | None
+        self,
+        wanted: Mapping[str, Metric],
+        found: Features | None,
+        labels: np.ndarray | None,
+        small: np.ndarray | None = None,
     ) -> dict[str, Value]:
         assert found is not None
         values: dict[str, Value] = {}
@@ -84,20 +88,3 @@ class StatisticsScorer(Scorer):
             f"{self.statistics.path} does not say which detector and resize its statistics are of: "
             f"they are taken for {self.detector.name}'s ({self.detector.protocol})",
         )
-
-
-def own_side(folder: Path) -> int | None:
-    """The side of a folder's images, which go to the detector as they are. InputError where they differ."""
-    sides = set()
-    for path in folder.rglob("*"):
-        if path.suffix.lower() in EXTENSIONS:
-            try:
-                sides.add(examine(path.read_bytes()).side)
-            except (BadPicture, OSError):
-                continue  # `load` says which, or leaves it out
-    if len(sides) > 1:
-        raise InputError(
-            f"{folder} has images with sides of {min(sides)} to {max(sides)} pixels, and the statistics do not say of "
-            "which: bring them to one size first"
-        )
-    return next(iter(sides), None)

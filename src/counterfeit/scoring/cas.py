@@ -17,7 +17,10 @@ import numpy as np
 import torch
 
 from counterfeit.config import ScoreConfig
+from counterfeit.console import say
 from counterfeit.data import ImageSet
+from counterfeit.data.class_names import class_name
+from counterfeit.data.form import form_of
 from counterfeit.data.rows import take
 from counterfeit.detectors.small_cnn import SmallCNN
 from counterfeit.detectors.training import Recipe, accuracy, fit, predicted, recipe_for, sized
@@ -87,6 +90,9 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
     if test.labels is None:
         raise InputError(f"{test.name} has no labels to test a classifier with: name real images that have, by --real")
     check_form(fakes.images.name, fakes.shape, test)
+    if by_number(test.classes, fakes.classes):
+        pairs = [f"{name} is {test.classes[int(name)]}" for name in fakes.classes if int(name) < len(test.classes)]
+        say(f"{fakes.images.name}: its classes are matched with those of {test.name} by number: {_some(pairs)}")
     n, seed, device = usable(fakes.images, config.n, config.repeats), config.seed, pick_device(config.device)
     recipe = replace(recipe_for(test.dataset, test.shape[0]), seed=seed)
     draws = [_drawn(fakes, test, n, replace(recipe, seed=s), device) for s in range(seed, seed + config.repeats)]
@@ -94,10 +100,11 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
     notes = (*value.notes, *_overlap(fakes, test))
     floor = None if train is None else _floor(test, train, n, recipe, device)
     made = {
-        "generated": receipt.of_images(fakes.images, n, seed, config.repeats),
-        "real": receipt.of_set(test),
+        "generated": receipt.of_images(fakes.images, n, seed, config.repeats, lambda n: fakes.labels(n, seed)),
+        "real": {**(receipt.of_set(test) or {}), "classes": list(test.classes), "form": form_of(test)},
         "floor": receipt.of_floor(train, n, seed),
         "classifier": _classifier(draws[0][1], sized(recipe, n)),
+        **receipt.of_code(receipt.scoring_of(fakes.images)),
         **receipt.made_here(device),
         "seconds": round(time.perf_counter() - begun, 2),
     }
@@ -149,7 +156,7 @@ def _floor(test: ImageSet, train: ImageSet, asked: int, recipe: Recipe, device: 
         right = accuracy(network, torch.from_numpy(np.array(test.images)), torch.from_numpy(test.labels))
         return {"accuracy": np.array(right)}
 
-    key = key_of(["cas", test.digest, train.digest, n, asdict(recipe)], "detectors")
+    key = key_of(["cas", test.digest, form_of(test), train.digest, form_of(train), n, asdict(recipe)], "detectors")
     found = float(kept("floors", key, ["accuracy"], what, make)["accuracy"])
     return Baseline(found, math.sqrt(found * (1 - found) / (len(test) - 1)), 1, fewer(n, asked))
 
@@ -165,28 +172,39 @@ def _overlap(fakes: Labelled, test: ImageSet) -> tuple[str, ...]:
 
 
 def in_terms_of(real: Sequence[str], labels: np.ndarray, classes: Sequence[str], where: str) -> np.ndarray:
-    """Labels (n,) as those of the real images, whose classes may be ordered otherwise or be more.
-
-    Classes called 0, 1, 2, … are the real ones by number; others are looked up by name, and where they are not among
-    the real ones but are whole numbers, by number.
+    """Labels (n,) as those of the real images, whose classes may be ordered otherwise or be more; see `places`.
 
     Raises:
         InputError: a class that the real images do not have.
     """
-    by_number = list(classes) in (list(real), [str(i) for i in range(len(classes))])
-    if by_number:
-        numbers = np.arange(len(classes))
-    elif set(classes) <= set(real):
-        numbers = np.array([list(real).index(name) for name in classes])
-    elif all(name.isdecimal() for name in classes):
-        numbers = np.array([int(name) for name in classes])
-    else:
-        unknown = next(name for name in classes if name not in real)
-        raise InputError(f"{where} has the class {unknown!r}, which the real images have not: {_some(real)}")
-    found = numbers[labels]
+    found = places(real, classes, where)[labels]
     if found.max() >= len(real):
         raise InputError(f"{where} has the label {found.max()}, and the real images have 0 to {len(real) - 1}")
     return found
+
+
+def places(real: Sequence[str], classes: Sequence[str], where: str) -> np.ndarray:
+    """The real class (K,) that each class is: the one of its name, which may be spelled as `sample` spells folders.
+
+    Where not all names are among the real ones but all are whole numbers, such as an .npz file without names has,
+    they are the real classes by number.
+
+    Raises:
+        InputError: a name that the real images do not have.
+    """
+    if by_number(real, classes):
+        return np.array([int(name) for name in classes])
+    known = {name: place for place, name in enumerate(real)}
+    found = [known.get(name, known.get(class_name(name))) for name in classes]
+    if None in found:
+        unknown = classes[found.index(None)]
+        raise InputError(f"{where} has the class {unknown!r}, which the real images have not: {_some(real)}")
+    return np.array(found)
+
+
+def by_number(real: Sequence[str], classes: Sequence[str]) -> bool:
+    """Whether classes are numbers that are not all names of real classes."""
+    return not set(classes) <= set(real) and all(name.isascii() and name.isdecimal() for name in classes)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from counterfeit.console import progress
 from counterfeit.data import ImageSet
+from counterfeit.data.form import form_of
 from counterfeit.data.rows import take
 from counterfeit.detectors import Detector, Features
 from counterfeit.generate import BLOCK
@@ -72,4 +73,5 @@ def key(detector: Detector, images: ImageSet, n: int, seed: int) -> str | None:
     if detector.weights_sha256 is None:
         return None
     chosen = "all" if n >= len(images) else [n, seed]
-    return key_of([images.digest, chosen, detector.name, detector.weights_sha256, detector.protocol], "detectors")
+    known = [detector.name, detector.weights_sha256, detector.protocol, dict(detector.versions)]
+    return key_of([images.digest, form_of(images), chosen, *known], "detectors")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from counterfeit import data as datasets
+from counterfeit.console import say
 from counterfeit.data import ImageSet
+from counterfeit.data.form import Form, form_at, form_of, formed, is_grey
 from counterfeit.data.rows import take
 from counterfeit.errors import InputError
 from counterfeit.generate import BLOCK
@@ -34,6 +37,10 @@ class Images:
         digest: SHA-256 of images at hand, of a run that of its weights, None for another generator.
         shape: (C, H, W) where it is known before anything is drawn.
         labels: n -> the labels (n,) that `draw(n, …)` generates for, or None.
+        form: sizes and channels as stored and as compared, for the receipt, see `data.form.described`; of a callable
+            they are known once it has been drawn from.
+        kind: what they come from: "run", "function", or the kind of an ImageSet.
+        about: further facts for the receipt, JSON types.
     """
 
     name: str
@@ -42,6 +49,9 @@ class Images:
     digest: str | None = None
     labels: Callable[[int], np.ndarray | None] = lambda n: None
     shape: tuple[int, int, int] | None = None
+    form: dict[str, Any] = field(default_factory=dict)
+    kind: str = "function"
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_set(cls, images: ImageSet) -> Images:
@@ -51,48 +61,114 @@ class Images:
             for rows in subset(len(images), n, seed, group):
                 yield take(images.images, rows)
 
-        return cls(images.name, len(images), draw, images.digest)
+        about = conversion(images)
+        return cls(
+            images.name,
+            len(images),
+            draw,
+            images.digest,
+            shape=images.shape,
+            form=form_of(images),
+            kind=images.kind,
+            about=about,
+        )
 
     @classmethod
-    def of_callable(cls, function: Callable[[int, int], Any]) -> Images:
-        """A generator of the user's: function(n, seed) gives n images as a uint8 array, the same in every process."""
+    def of_callable(cls, function: Callable[[int, int], Any], fit: Callable[[ImageSet], ImageSet]) -> Images:
+        """A generator of the user's: function(n, seed) gives n images as a uint8 array, the same in every process.
+
+        `fit` brings them to the form in which they are compared.
+        """
         name = getattr(function, "__name__", type(function).__name__)
+        form: dict[str, Any] = {}
 
         def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
-            images = datasets.load(function(n, seed)).images
+            images = fit(replace(datasets.load(function(n, seed)), name=f"{name}()"))
             if len(images) != n:
                 raise InputError(f"{name}({n}, {seed}) gave {len(images)} images; it must give {n}")
+            form.update(form_of(images))
             for rows in subset(n, n, seed, group):
-                yield images[rows]
+                yield take(images.images, rows)
 
-        return cls(name, None, draw)
+        return cls(name, None, draw, form=form)
 
     @classmethod
-    def of(cls, source: Any, like: ImageSet, skip_bad: bool = False) -> Images:
-        """A folder, .npz file, array or callable; a folder's images are brought to the size of the real ones.
+    def of(
+        cls, source: Any, like: ImageSet, skip_bad: bool = False, size: int | None = None, any_size: bool = False
+    ) -> Images:
+        """A folder, .npz file, array, loaded set or callable, in a form that can be compared with the real images'.
 
-        Raises DataError or InputError where they cannot be read or do not fit the real images.
+        Raises DataError or InputError where they cannot be read or do not fit the real images; see `paired`.
         """
-        return cls.of_callable(source) if callable(source) else cls.of_set(fitting(source, like, skip_bad))
+        if callable(source):
+            return cls.of_callable(source, lambda images: paired(at_size(images, size), like, any_size))
+        return cls.of_set(paired(generated(source, size, skip_bad), like, any_size))
+
+    def at_size(self, size: int | None) -> Images:
+        """The same, brought to a size as they are drawn."""
+        if self.shape is None or size is None:
+            return self
+        form = Form(size)
+
+        def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
+            return (form(batch) for batch in self.draw(n, seed, group))
+
+        return replace(self, draw=draw, shape=form.shape(self.shape), form=form_at(self.shape, size))
 
 
-def fitting(source: Any, like: ImageSet, skip_bad: bool = False, labels: Any = None) -> ImageSet:
-    """A folder, .npz file or array of generated images; `labels` are an array's. Raises as `Images.of` does."""
-    if datasets.locate(source).kind == "folder":
-        images = datasets.load(source, labels=labels, size=square(like), skip_bad=skip_bad)
-    else:
-        images = datasets.load(source, labels=labels)
-    check_form(images.name, images.shape, like)
+def conversion(images: ImageSet) -> dict[str, Any]:
+    """How a folder's files became these images: transparency, decoder, …. Empty for what is taken as it is."""
+    return {"conversion": dict(images.conversion)} if images.conversion else {}
+
+
+def generated(source: Any, size: int | None = None, skip_bad: bool = False, labels: Any = None) -> ImageSet:
+    """Generated images at hand: a folder, .npz file or array, of their own size or brought to another.
+
+    Args:
+        source: these, or a set that was loaded already, which is given back at that size.
+        labels: an array's.
+    """
+    if not isinstance(source, ImageSet):
+        folder = datasets.locate(source).kind == "folder"
+        read = partial(datasets.load, size=size or datasets.NATIVE, skip_bad=skip_bad) if folder else datasets.load
+        source = read(source, labels=labels)
+    return at_size(source, size)
+
+
+def at_size(images: ImageSet, size: int | None) -> ImageSet:
+    """Images brought to a size, or as they are where that is None; a folder's are read at a size from their files."""
+    return formed(images, Form(size))
+
+
+def paired(images: ImageSet, like: ImageSet, any_size: bool = False) -> ImageSet:
+    """Generated images in a form that can be compared with the real ones': RGB that is grey throughout as grey.
+
+    Raises:
+        InputError: they are of other sizes, unless the detector brings `any_size` to its own, or in other colors.
+    """
+    if like.shape[0] == 1 and images.shape[0] == 3 and is_grey(images):
+        images = as_grey(images)
+    check_form(images.name, images.shape, like, any_size)
     return images
 
 
-def check_form(name: str, shape: tuple[int, int, int], like: ImageSet) -> None:
-    """InputError where generated images (C, H, W) are not of the real ones' form."""
-    if shape != like.shape:
-        raise InputError(
-            f"{name} has images of {in_words(shape)} and the real ones, {like.name}, are {in_words(like.shape)}: "
-            "score them against real images of the same form"
-        )
+def as_grey(images: ImageSet) -> ImageSet:
+    """RGB images whose channels are equal, as grey ones."""
+    say(f"{images.name}: its images are stored as RGB and are grey; they are compared as grey ones")
+    return formed(images, Form(grey=True))
+
+
+def check_form(name: str, shape: tuple[int, int, int], like: ImageSet, any_size: bool = False) -> None:
+    """InputError where generated images (C, H, W) cannot be compared with the real ones as they are."""
+    both = f"{name} has images of {in_words(shape)} and the real ones, {like.name}, are {in_words(like.shape)}"
+    if shape[0] != like.shape[0]:
+        fix = "in color" if shape[0] == 3 else "in grey"
+        raise InputError(f"{both}: images in color and grey ones do not compare; name real images {fix} by --real")
+    if shape[1:] != like.shape[1:]:
+        side = min(*shape[1:], *like.shape[1:])
+        if not any_size:
+            raise InputError(f"{both}: pass --size {side} to bring both to one size")
+        say(f"{both}: each is brought to the detector's size from its own; --size {side} brings both to one size first")
 
 
 def used(images: ImageSet) -> int:
@@ -109,14 +185,6 @@ def subset(total: int, n: int, seed: int, group: Group = ALONE) -> Iterator[np.n
     rows = rows[group.shares(len(rows), BLOCK)[group.rank]]
     for start in range(0, len(rows), BATCH):
         yield rows[start : start + BATCH]
-
-
-def square(images: ImageSet) -> int:
-    """The side of square images."""
-    _, h, w = images.shape
-    if h != w:
-        raise InputError(f"{images.name} has images of {h}x{w}; a folder can be compared with square ones only")
-    return h
 
 
 def in_words(shape: tuple[int, int, int]) -> str:

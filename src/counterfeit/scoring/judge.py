@@ -9,20 +9,25 @@ from typing import Any
 
 from counterfeit import data as datasets
 from counterfeit import detectors, paths, processes
-from counterfeit.config import ScoreConfig
+from counterfeit.config import Config, ScoreConfig
 from counterfeit.console import say
 from counterfeit.data import DATASETS, ImageSet
+from counterfeit.data.form import is_grey
 from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS
+from counterfeit.processes import Group
 from counterfeit.runs import RunRecord
-from counterfeit.runs.data import images_of, matching
+from counterfeit.runs.data import images_of, matching, source_of
 from counterfeit.scoring.against_statistics import StatisticsScorer
 from counterfeit.scoring.baselines import SMALL
-from counterfeit.scoring.images import Images, check_form, used
+from counterfeit.scoring.images import Images, as_grey, at_size, check_form, generated, used
 from counterfeit.scoring.score import Score
 from counterfeit.scoring.scorer import Scorer
 from counterfeit.scoring.statistics import is_statistics, read
+
+# The real images, those that the floor is drawn from, and those that the model was trained on
+Sets = tuple[ImageSet, ImageSet | None, ImageSet | None]
 
 
 def score(source: Any, config: ScoreConfig, trained: RunRecord | None = None, scorer: Scorer | None = None) -> Score:
@@ -35,8 +40,16 @@ def score(source: Any, config: ScoreConfig, trained: RunRecord | None = None, sc
     Raises:
         InputError: something named is wrong, missing, or does not fit.
     """
-    scorer = scorer or prepared(config, trained)
-    fakes, names = scorer.group.everyone(partial(_checked, source, config, scorer))
+    if scorer is None and is_statistics(config.real):
+        scorer = prepared(config)
+    group = scorer.group if scorer else processes.join(config.device)
+    if scorer is None:  # before the generated images are read: a name that is wrong is said at once
+        sets = group.everyone(partial(real_images, config, trained))
+    if not isinstance(source, Images) and not callable(source):
+        source = group.everyone(partial(generated, source, config.size, config.skip_bad))
+    if scorer is None:
+        scorer = _scorer(config, sets, None if callable(source) else source.shape, group)
+    fakes, names = group.everyone(partial(_checked, source, config, scorer))
     return scorer.score(fakes, names, config.n, config.seed, config.repeats)
 
 
@@ -44,22 +57,41 @@ def _checked(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, 
     """What is scored, and the metrics' names."""
     if isinstance(scorer, StatisticsScorer):
         return scorer.images(source, config), metric_names(config, scorer, labelled=False)
-    fakes = source if isinstance(source, Images) else Images.of(source, scorer.real, config.skip_bad)
-    if fakes.shape is not None:
-        check_form(fakes.name, fakes.shape, scorer.real)
+    any_size = scorer.detector.any_size
+    if isinstance(source, Images):
+        fakes = source.at_size(config.size)
+        if fakes.shape is not None:
+            check_form(fakes.name, fakes.shape, scorer.real, any_size)
+    else:
+        fakes = Images.of(source, scorer.real, config.skip_bad, config.size, any_size)
     return fakes, metric_names(config, scorer, fakes.labels(1) is not None)
 
 
 def prepared(config: ScoreConfig, trained: RunRecord | None = None, run: str = "the run") -> Scorer:
-    """The real images and the detector that are asked for, in each process of a job. Raises InputError as `score`."""
+    """The real images and the detector that are asked for, in each process of a job. Raises InputError as `score`.
+
+    Args:
+        trained: run.json of the run that is to be scored.
+    """
     group = processes.join(config.device)
+    if is_statistics(config.real):
+        return group.everyone(partial(_of_statistics, config, group))
+    sets = group.everyone(partial(real_images, config, trained, run))
+    return _scorer(config, sets, trained.data.shape if trained else None, group)
+
+
+def _of_statistics(config: ScoreConfig, group: Group) -> StatisticsScorer:
+    """That of a file of statistics, with the detector that it names."""
+    statistics = read(config.real)
+    wanted, settings = statistics.choice(config)
+    return StatisticsScorer(named_detector(settings, wanted), statistics, group)
+
+
+def _scorer(config: ScoreConfig, sets: Sets, shape: tuple[int, int, int] | None, group: Group) -> Scorer:
+    """That of the sets of `real_images`, for images (C, H, W)."""
 
     def load() -> Scorer:
-        if is_statistics(config.real):
-            statistics = read(config.real)
-            wanted, settings = statistics.choice(config)
-            return StatisticsScorer(named_detector(settings, wanted), statistics, group)
-        real, other, train = real_images(config, trained, run)
+        real, other, train = real_sides(sets, config.size, shape)
         if used(real) < len(real):
             say(f"{real.name}: compared with {used(real):,} of its {len(real):,} images, a seeded choice")
         return Scorer(load_detector(config, real), real, other, train, group=group)
@@ -135,9 +167,19 @@ def default_metrics(scorer: Scorer, labelled: bool) -> list[str]:
     ]
 
 
-def real_images(
-    config: ScoreConfig, trained: RunRecord | None, run: str = "the run"
-) -> tuple[ImageSet, ImageSet | None, ImageSet | None]:
+def real_sides(sets: Sets, size: int | None, shape: tuple[int, int, int] | None) -> Sets:
+    """The sets of `real_images` in the form in which they are compared with generated images (C, H, W).
+
+    They are brought to a size where one is asked for; RGB images that are grey throughout are grey beside grey ones.
+    """
+    there = {one.digest: at_size(one, size) for one in sets if one is not None}
+    if shape and shape[0] == 1 and all(one.shape[0] == 3 and is_grey(one) for one in there.values()):
+        there = {digest: as_grey(one) for digest, one in there.items()}
+    real, other, train = sets
+    return there[real.digest], other and there[other.digest], train and there[train.digest]
+
+
+def real_images(config: ScoreConfig, trained: RunRecord | None, run: str = "the run") -> Sets:
     """The real images, those that the floor is drawn from, and those that the model was trained on (or None).
 
     Args:
@@ -157,9 +199,11 @@ def real_images(
         own = found is not None
         parts = found or datasets.load_splits(wanted, **folder_options(wanted, config))
     elif trained is not None:
-        parts = images_of(trained, run)
+        wanted, parts = source_of(trained, run), images_of(trained, run)
     else:
         raise InputError("--real is missing: name the real images to compare with, such as mnist or mnist:train")
+    if trained is not None and own:
+        parts = _read_again(parts, wanted, config, trained.config)
     split = split or ("test" if "test" in parts else next(iter(parts)))
     if split not in parts:
         name = next(iter(parts.values())).name
@@ -178,6 +222,14 @@ def check_real(config: ScoreConfig) -> None:
         real_images(config, None)
 
 
+def _read_again(parts: dict[str, ImageSet], source: Any, config: ScoreConfig, of_run: Config) -> dict[str, ImageSet]:
+    """What a run was trained on: a folder at --size from its files, after it was recognized at the training's size."""
+    if config.size is None or not all(images.kind == "folder" for images in parts.values()):
+        return parts
+    found = datasets.load_splits(source, size=config.size, skip_bad=of_run.skip_bad, holdout=of_run.holdout)
+    return {split: replace(images, name=parts[split].name) for split, images in found.items()}
+
+
 def split_of(wanted: Any) -> tuple[Any, str]:
     """`mnist:train` -> ("mnist", "train"), and so a path; without a split, or for anything else, (wanted, "")."""
     name, _, split = wanted.rpartition(":") if isinstance(wanted, str) else ("", "", "")
@@ -186,5 +238,7 @@ def split_of(wanted: Any) -> tuple[Any, str]:
 
 
 def folder_options(source: Any, config: ScoreConfig) -> dict[str, Any]:
-    """How a folder of real images is read; nothing else takes options."""
-    return {"skip_bad": config.skip_bad} if datasets.locate(source).kind == "folder" else {}
+    """How a folder of real images is read: as it is, or at --size; nothing else takes options."""
+    if datasets.locate(source).kind != "folder":
+        return {}
+    return {"size": config.size or datasets.NATIVE, "skip_bad": config.skip_bad}

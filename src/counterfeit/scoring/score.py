@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -57,6 +57,15 @@ class Score(Mapping[str, Scored]):
     metrics: dict[str, Scored]
     receipt: dict[str, Any]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader has to know of the whole measurement, such as that the run is not finished."""
+        return tuple(self.receipt.get("notes", ()))
+
+    def noted(self, *notes: str) -> Score:
+        """This score with more notes, in its receipt."""
+        return replace(self, receipt={**self.receipt, "notes": [*self.notes, *notes]}) if notes else self
+
     def __getitem__(self, name: str) -> Scored:
         if name not in self.metrics:
             raise InputError(f"this score has no {name!r}; it has {', '.join(self.metrics)}")
@@ -91,4 +100,4 @@ class Score(Mapping[str, Scored]):
             for note in scored.notes:
                 noted.setdefault(note, []).append(name)
         told = [f"{', '.join(names)}: {note}" for note, names in noted.items()]
-        return "\n".join([page.file.getvalue().rstrip(), *told])  # type: ignore[attr-defined]
+        return "\n".join([page.file.getvalue().rstrip(), *told, *self.notes])  # type: ignore[attr-defined]

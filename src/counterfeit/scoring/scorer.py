@@ -12,17 +12,17 @@ import numpy as np
 
 from counterfeit.console import say
 from counterfeit.data import ImageSet
-from counterfeit.detectors import Detector, Features
+from counterfeit.detectors import Detector, Features, probed
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS, Inputs, Metric, Value
-from counterfeit.metrics.memorisation import Reference, reference
+from counterfeit.metrics.memorisation import Matches, Reference, reference
 from counterfeit.processes import ALONE, Group
 from counterfeit.scoring import features, receipt
 from counterfeit.scoring.baselines import Baseline, Baselines
+from counterfeit.scoring.copies import Gallery, Seen, of_test
 from counterfeit.scoring.images import Images, used
 from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Score, Scored
-from counterfeit.version import __version__
 
 FEW_FOR_FID = 2000  # below this many images FID's upward bias is larger than most differences that one wants to see
 
@@ -36,6 +36,7 @@ class Scorer:
         train: the images that the generator was trained on, for memorisation; None where they are not known.
         quiet: show no progress while the generated images are looked at.
         group: the processes that look at them together; the first compares them with the real ones.
+        probe: digest of what a detector of the user's finds in fixed images; None for a named one.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Scorer:
     ) -> None:
         self.quiet, self.group = quiet, group
         self.detector, self.real, self.other, self.train = detector, real, other, train
+        self.probe = probed(detector, real.shape) if detector.custom else None
         self._found: dict[str, Features] = {}
         self._baselines = Baselines(detector, real, other, self._of_real, self._found)
 
@@ -64,10 +66,12 @@ class Scorer:
         wanted = {name: METRICS[name] for name in metrics}
         n = self.group.everyone(partial(usable, fakes, n, repeats))
         draws = []
+        seen = Seen(fakes) if self.train is not None and "near-copies" in wanted else None
         for s in range(seed, seed + repeats):
             what = "" if self.quiet else f"{n:,} images of {fakes.name}"
-            found = features.of_generated(self.detector, fakes, n, s, what, self.group)
-            draws.append(self.group.by_first(partial(self._values, wanted, found, fakes.labels(n))))
+            found = features.of_generated(self.detector, seen.images if seen else fakes, n, s, what, self.group)
+            small = seen.gathered(n, self.group) if seen else None
+            draws.append(self.group.by_first(partial(self._values, wanted, found, fakes.labels(n), small)))
         values = draws[0] if repeats == 1 else over_repeats(draws)
         floors = self.group.by_first(partial(self._baselines.of, wanted, n, seed))
         scored = {
@@ -75,7 +79,7 @@ class Scorer:
             for metric in wanted.values()
             for label in metric.labels
         }
-        made = self._receipt(fakes, n, seed, repeats)
+        made = {**self.measured(fakes, n, seed, repeats), **receipt.made_here(self.detector.device)}
         return Score(scored, {**made, "seconds": round(time.perf_counter() - begun, 2)})
 
     def _of_real(self, images: ImageSet) -> Features:
@@ -85,13 +89,19 @@ class Scorer:
         return self._found[images.digest]
 
     def _values(
-        self, wanted: Mapping[str, Metric], found: Features | None, labels: np.ndarray | None
+        self,
+        wanted: Mapping[str, Metric],
+        found: Features | None,
+        labels: np.ndarray | None,
+        small: np.ndarray | None = None,
     ) -> dict[str, Value]:
         assert found is not None
         real = self._of_real(self.real)
         inputs = Inputs(real.features, found.features, found.probabilities, real.probabilities, labels)
         if self.train is not None and any("train" in metric.needs for metric in wanted.values()):
             inputs = replace(inputs, train=self._of_real(self.train).features, reference=self._reference)
+            if small is not None:
+                inputs = replace(inputs, matches=(self._matches, self._gallery.search(small)))
         return {label: value for metric in wanted.values() for label, value in metric.compute(inputs).items()}
 
     @cached_property
@@ -107,28 +117,32 @@ class Scorer:
             say(f"{self.detector.name}: {what}")
             return asdict(reference(train, test))
 
-        return Reference(**kept("neighbours", key, ("local", "distance", "index"), what, make))
+        return Reference(**kept("neighbours", key, ("local", "other", "distance", "index"), what, make))
 
-    def against(self, n: int, seed: int) -> dict[str, Any]:
-        """What n generated images are measured against and by what: a part of the receipt."""
-        return {
-            "real": receipt.of_bounded(self.real),
+    @cached_property
+    def _gallery(self) -> Gallery:
+        """The training images, to be searched for what generated ones are copies of."""
+        assert self.train is not None
+        return Gallery(self.train)
+
+    @cached_property
+    def _matches(self) -> Matches:
+        """What the same search finds for the test images."""
+        assert self.train is not None
+        return of_test(self.real, lambda: self._gallery, self.train)
+
+    def measured(self, fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
+        """What is measured, against what and by what: the receipt but for its circumstances, known before the work."""
+        made = {
+            "generated": receipt.of_images(fakes, n, seed, repeats),
+            "real": receipt.of_real(self.real),
             **self._baselines.receipt(n, seed),
             "train": receipt.of_bounded(self.train),
-            "detector": {
-                "name": self.detector.name,
-                "protocol": self.detector.protocol,
-                "weights_sha256": self.detector.weights_sha256,
-            },
-            "code": key_of([__version__], "detectors", "metrics"),
+            "detector": receipt.of_detector(self.detector, self.probe),
+            **receipt.of_code(receipt.scoring_of(fakes), self.detector.versions),
         }
-
-    def _receipt(self, fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
-        return {
-            "generated": receipt.of_images(fakes, n, seed, repeats),
-            **self.against(n, seed),
-            **receipt.made_here(self.detector.device),
-        }
+        unknown = receipt.unidentified(made)
+        return {**made, "unidentified": unknown} if unknown else made
 
 
 def usable(fakes: Images, n: int, repeats: int) -> int:

@@ -13,7 +13,7 @@ from counterfeit.runs import RunFolder
 from counterfeit.scoring import Score, judge
 from counterfeit.scoring.cas import Labelled
 from counterfeit.scoring.cas import cas as measure
-from counterfeit.scoring.images import fitting
+from counterfeit.scoring.images import generated, paired
 
 
 @alone
@@ -25,6 +25,7 @@ def cas(
     labels: Any = None,
     seed: int = 0,
     repeats: int = 1,
+    size: int | None = None,
     skip_bad: bool = False,
     device: str = "auto",
 ) -> Score:
@@ -38,6 +39,7 @@ def cas(
         labels: integers (N,), for an array.
         seed: of the draw and of the classifier.
         repeats: draws and classifiers of the seeds seed, seed + 1, …; only a run can be drawn from more than once.
+        size: side that generated and real images are both brought to; by default they have to be of one size.
         skip_bad: leave out the images of a folder that cannot be used, instead of stopping at the first.
         device: where to compute, but for an opened Run, which has its own.
 
@@ -49,11 +51,13 @@ def cas(
     """
     if isinstance(source, (str, Path)) and RunFolder(source).holds_run():
         source = Run(source, device)
-    settings = {"n": n, "seed": seed, "repeats": repeats, "skip_bad": skip_bad}
+    settings: dict[str, Any] = {"n": n, "seed": seed, "repeats": repeats, "size": size, "skip_bad": skip_bad}
     if isinstance(source, Run):
         if labels is not None:
             raise InputError("labels go only with an array, and a run has its own")
         return source.cas(real, **settings)
     config = ScoreConfig.of({"real": real, "device": device, **settings})
-    test, train, _ = judge.real_images(config, None)
-    return measure(Labelled.of_set(fitting(source, test, skip_bad, labels)), test, train, config)
+    sets = judge.real_images(config, None)
+    images = generated(source, size, skip_bad, labels)
+    test, train, _ = judge.real_sides(sets, size, images.shape)
+    return measure(Labelled.of_set(paired(images, test)), test, train, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from counterfeit.comparison.compare import comparison_of, write
 from counterfeit.comparison.engines import chosen
 from counterfeit.comparison.grid import Grid, of_runs, read_grid
 from counterfeit.config import ScoreConfig
-from counterfeit.errors import InputError
+from counterfeit.errors import InputError, RunError
 from counterfeit.isolation import alone
 from counterfeit.runs import shared
 from counterfeit.verbs.report import write_report
@@ -47,7 +48,8 @@ def compare(
         What comparison.json holds: see `comparison.compare.comparison_of`.
 
     Raises:
-        InputError: something given is wrong. What goes wrong in one member is in "failures" instead.
+        InputError: something given is wrong. What goes wrong in one member, or in the end with `out`, is in "failures"
+            instead.
         KeyboardInterrupt: Ctrl-C; the same call goes on from there.
     """
     works = chosen(engine, workers, address, cpus_per_run)
@@ -55,12 +57,24 @@ def compare(
     home = paths.typed(out or grid.home)
     if Path(home).is_file():
         raise InputError(f"{home} is a file, not a folder: pass another --out")
-    shared.check(home)
+    check_writable(home)
     score = ScoreConfig.of({**vars(grid.score), **settings})
     comparison = comparison_of(replace(grid, score=score), works, rank_by)
-    write(comparison, home)
-    write_report(comparison, shared.joined(home, "report.html"), score.device)
+    try:
+        write(comparison, home)
+        write_report(comparison, shared.joined(home, "report.html"), score.device)
+    except RunError as error:  # hours of work must not be lost for want of a place to write to
+        comparison["failures"].append({"run": home, "error": str(error)})
     return comparison
+
+
+def check_writable(home: str) -> None:
+    """RunError where nothing can be written to a folder, which need not be there yet, or a URL cannot be reached."""
+    shared.check(home)
+    if not paths.is_url(home):
+        place = next(path for path in (Path(home).absolute(), *Path(home).absolute().parents) if path.exists())
+        if not os.access(place, os.W_OK):
+            raise RunError(f"{home} cannot be written to: pass another --out")
 
 
 def described(sources: str | Path | Sequence[str | Path]) -> Grid:

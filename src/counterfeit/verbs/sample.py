@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from counterfeit import images, paths
 from counterfeit.console import progress
+from counterfeit.data.class_names import folder_names
 from counterfeit.errors import RunError
 from counterfeit.files import write_atomic
 from counterfeit.isolation import alone
@@ -22,10 +24,11 @@ def sample(run: Run, n: int = 64, *, label: Labels = None, seed: int = 0, out: s
 
     Args:
         run: a run with a checkpoint.
-        label: one label for all; by default a conditional model takes each in turn.
+        label: one label for all, a class's name or number; by default a conditional model takes each in turn.
         seed: same seed, same images.
-        out: a .png file (one grid), an .npz file (`images` uint8 (n, C, H, W), and `labels` of a conditional model), or
-            a new folder (one PNG an image); by default a grid in the run's samples folder.
+        out: a .png file (one grid), an .npz file (`images` uint8 (n, C, H, W), of a conditional model also `labels`
+            and the names `classes`), or a new folder (one PNG an image, in a subfolder a class); by default a grid in
+            the run's samples folder.
 
     Raises:
         InputError: n, label or out cannot be used.
@@ -33,7 +36,7 @@ def sample(run: Run, n: int = 64, *, label: Labels = None, seed: int = 0, out: s
     """
     labels = run.labels(n, label)
     if out is None:
-        of_label = "" if label is None else f"-label{label}"
+        of_label = "" if label is None else f"-label{folder_names([str(label)])[0]}"
         out = run.folder.shown(run.folder.samples) / f"sample-n{n}{of_label}-seed{seed}.png"
     path = Path(paths.typed(out))
     if path.suffix.lower() not in (".png", ".npz") and path.exists() and (path.is_file() or any(path.iterdir())):
@@ -46,7 +49,7 @@ def sample(run: Run, n: int = 64, *, label: Labels = None, seed: int = 0, out: s
                 columns = run.model.classes if label is None and run.model.classes else None
                 images.save_png(path, images.grid(batch, columns, scale=max(1, 64 // batch.shape[-1])))
             case ".npz":
-                write_npz(path, run.sample(n, seed=seed, labels=labels), labels)
+                write_npz(path, run.sample(n, seed=seed, labels=labels), labels, run.data.classes)
             case _:
                 _write_folder(path, run, n, seed, labels)
     except OSError as error:
@@ -54,10 +57,11 @@ def sample(run: Run, n: int = 64, *, label: Labels = None, seed: int = 0, out: s
     return path
 
 
-def write_npz(path: Path, batch: np.ndarray, labels: np.ndarray | None) -> None:
-    """uint8 (N, C, H, W) and labels (N,) or None as an .npz, whole or not at all."""
+def write_npz(path: Path, batch: np.ndarray, labels: np.ndarray | None, classes: Sequence[str]) -> None:
+    """uint8 (N, C, H, W), and labels (N,) with the names of their classes or None, as an .npz, whole or not at all."""
     buffer = io.BytesIO()
-    arrays = {"images": batch} if labels is None else {"images": batch, "labels": labels}
+    of_labels = {} if labels is None else {"labels": labels, "classes": np.array(classes)}
+    arrays = {"images": batch, **of_labels}
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # one of numpy's own options is bool
     write_atomic(path, buffer.getvalue())
 
@@ -66,13 +70,14 @@ def _write_folder(path: Path, run: Run, n: int, seed: int, labels: np.ndarray | 
     """One PNG an image, in a subfolder a class for a conditional model; the folder appears when it is complete."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as beside:
         whole = Path(beside) / path.name
-        for folder in [whole] if labels is None else [whole / f"{label}" for label in np.unique(labels)]:
-            folder.mkdir(parents=True)
+        folders = [whole] if labels is None else [whole / name for name in folder_names(run.data.classes)]
+        for place in [0] if labels is None else np.unique(labels):
+            folders[place].mkdir(parents=True)
         digits, i = len(str(n - 1)), 0
         with progress(f"writing {n} images to {path}", n) as advance:
             for batch in run.sample_batches(n, seed=seed, labels=labels):
                 for image in batch:
-                    folder = whole if labels is None else whole / f"{labels[i]}"
+                    folder = folders[0 if labels is None else labels[i]]
                     images.to_pil(image.transpose(1, 2, 0)).save(folder / f"{i:0{digits}d}.png")
                     i += 1
                 advance(len(batch))

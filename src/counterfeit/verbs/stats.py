@@ -9,6 +9,7 @@ from counterfeit import paths
 from counterfeit.config import ScoreConfig
 from counterfeit.console import progress
 from counterfeit.data.rows import take
+from counterfeit.detectors import probed
 from counterfeit.errors import InputError, RunError
 from counterfeit.isolation import alone
 from counterfeit.metrics.frechet import Moments
@@ -25,7 +26,8 @@ def stats(source: Any, out: str | Path, *, n: int | None = None, seed: int = 0, 
         out: the .npz file: `mu` (D,), `sigma` (D, D), and which images, how many and which detector they are of.
         n: how many images, a choice by the seed; by default all.
         seed: of the choice.
-        **settings: `detector`, `weights`, `any_weights`, `protocol`, `compile`, `skip_bad`, `device`, as for `score`.
+        **settings: `size`, `detector`, `weights`, `any_weights`, `protocol`, `compile`, `skip_bad`, `device`, as for
+            `score`.
 
     Returns:
         The file.
@@ -37,7 +39,7 @@ def stats(source: Any, out: str | Path, *, n: int | None = None, seed: int = 0, 
     config, path = ScoreConfig.of({"real": source, "seed": seed, **settings}), Path(paths.typed(out))
     if path.suffix.lower() != ".npz":
         raise InputError(f"--out is {path}; the statistics go into an .npz file, such as {path.name or 'real'}.npz")
-    images, _, _ = judge.real_images(config, None)
+    images, _, _ = judge.real_sides(judge.real_images(config, None), config.size, None)
     n = len(images) if n is None else n
     if not 2 <= n <= len(images):
         raise InputError(f"-n is {n}; {images.name} has {len(images):,} images, so take 2 to {len(images)}")
@@ -47,6 +49,8 @@ def stats(source: Any, out: str | Path, *, n: int | None = None, seed: int = 0, 
             f"nobody could tell later which detector {detector.name} was: statistics need a named detector or an "
             ".onnx file"
         )
+    if detector.custom:
+        probed(detector, images.shape)
     moments: Moments | None = None
     with progress(f"{detector.name}: {n:,} images of {images.name}:{images.split}", n) as advance:
         for rows in subset(len(images), n, seed):

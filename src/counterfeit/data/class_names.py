@@ -1,0 +1,109 @@
+"""Names of classes: their order, as folders and back, and what a user means by a label."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Container, Iterable, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from counterfeit.errors import InputError
+
+# What some file system does not take, or takes for something else; "%" since it begins what stands for these.
+UNSAFE = frozenset('/\\:*?"<>|%') | {chr(code) for code in (*range(32), 127)}
+DEVICES = frozenset(  # on Windows, with any extension
+    ["con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³")]
+)
+LONGEST = 255  # bytes of a file's name
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Sorted: as numbers where all are whole numbers, so that 2 comes before 10; else by letter."""
+    names = list(names)
+    numbers = all(name.isascii() and name.isdecimal() for name in names)
+    return sorted(names, key=lambda name: (int(name), name)) if numbers else sorted(names)
+
+
+def folder_names(classes: Sequence[str]) -> list[str]:
+    """A folder's name for each class, the same on every system, from which `class_name` finds the class again.
+
+    It is the class's own name, except that characters which some file system refuses are written as in a URL, %2F for
+    "/"; so are the first ones of a name that has another meaning ("con", ".x"), or that a disk which does not tell
+    capitals from small letters would take for an earlier one.
+
+    Raises:
+        InputError: a name is empty, is there twice, or is too long for a folder.
+    """
+    taken: dict[str, str] = {}  # folders as a disk may see them -> the folders
+    earlier: set[str] = set()
+    for name in classes:
+        folder = _safe(name, taken)
+        fault = "" if name else "is empty"
+        if name in earlier:
+            fault = "is there twice"
+        elif len(folder.encode(errors="surrogateescape")) > LONGEST:
+            fault = f"takes more than the {LONGEST} bytes that a folder's name can have"
+        if fault:
+            shown = name if len(name) <= 40 else f"{name[:39]}…"
+            raise InputError(f"the class name {shown!r} {fault}: pass --out FILE.npz, or give the class another name")
+        taken[_seen(folder)] = folder
+        earlier.add(name)
+    return list(taken.values())
+
+
+def _safe(name: str, taken: Container[str]) -> str:
+    """The name with as many characters escaped as it takes; all of them are a name that no other name has."""
+    unsafe = [char in UNSAFE for char in name]
+    if name[-1:] in (".", " "):  # Windows cuts these off
+        unsafe[-1] = True
+    for first in range(len(name) + 1):
+        chars = (_escaped(c) if bad or i < first else c for i, (c, bad) in enumerate(zip(name, unsafe, strict=True)))
+        safe = "".join(chars)
+        special = safe.startswith((".", " ")) or safe.partition(".")[0].rstrip(" ").casefold() in DEVICES
+        if not special and _seen(safe) not in taken:
+            break
+    return safe
+
+
+def class_name(folder: str) -> str:
+    """The class that a folder of `folder_names` stands for."""
+    return unquote(folder)
+
+
+def numbers(classes: Sequence[str], labels: Any) -> Any:
+    """Labels by name as numbers: one name, or a sequence with names in it; numbers, arrays of them and None stay.
+
+    A name goes before a number: "7" is the class named 7 where there is one, else the class of number 7.
+
+    Raises:
+        InputError: a name that is no class's and no number.
+    """
+    if isinstance(labels, str):
+        return _number(classes, labels)
+    if isinstance(labels, np.ndarray) and labels.dtype.kind in "US":
+        labels = labels.astype(str).tolist()
+    if isinstance(labels, (list, tuple)):
+        return [_number(classes, str(label)) if isinstance(label, str) else label for label in labels]
+    return labels
+
+
+def _number(classes: Sequence[str], label: str) -> int:
+    if label in classes:
+        return list(classes).index(label)
+    if label.isascii() and label.removeprefix("-").isdecimal():
+        return int(label)
+    near = difflib.get_close_matches(label, classes, n=1)
+    known = ", ".join(classes[:10]) + (", …" if len(classes) > 10 else "")
+    raise InputError(f"no class named {label!r}; {f'did you mean {near[0]!r}?' if near else f'known: {known}'}")
+
+
+def _escaped(char: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in char.encode(errors="surrogateescape"))
+
+
+def _seen(name: str) -> str:
+    """As a disk sees it that tells neither capitals from small letters nor one form of an accent from another."""
+    return unicodedata.normalize("NFC", name).casefold()

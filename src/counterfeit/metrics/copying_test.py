@@ -1,0 +1,74 @@
+"""C_T, a rank test of the distances to the training images: Meehan et al. 2020 (arXiv:2004.05675)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from counterfeit.metrics.memorisation import FLAG_Z, Nearest, Neighbours, verdict
+from counterfeit.metrics.value import Floats, Value
+
+
+def copying_test(found: Neighbours) -> dict[str, Value]:
+    """C_T (Meehan et al. 2020, arXiv:2004.05675): are fakes nearer to the training set than real test images are?
+
+    In every cell of feature space a Mann-Whitney z of the distances to the nearest training image, fakes against
+    reference, below 0 where fakes are nearer; C_T is their mean weighted by the reference's share of the cell, in
+    standard deviations. About 0 is right, far below is copying, far above is underfitting. The ± is its standard error
+    over both sets of images.
+
+    Test images may be of a somewhat other kind than training images (MNIST's are by other writers), and then an honest
+    model is nearer to the training set than they are. So `extras["z"]`, which flags, is the milder of two: `z_test`
+    against the reference, and `z_train` by the same test against the distances of training images to each other, which
+    are those that new images of the training distribution have. Both are in their standard deviations without copying.
+    """
+    values = {}
+    for label, which in (("C_T", found.fake), ("C_T (test)", found.control)):
+        value, spread, error = _cell_mean(which, found.reference)
+        extras = {"z_test": value / spread}
+        if len(found.train.distance):  # else every training image is there twice
+            mean, scale, _ = _cell_mean(which, found.train)
+            extras["z_train"] = mean / scale
+        z = max(extras.values())
+        judged, notes = verdict(z, z < -FLAG_Z, "nearer to training images than test and training images are")
+        kind = "standard error over generated and test images, the training set held fixed"
+        values[label] = Value(value, error, kind, judged | extras, notes)
+    return values
+
+
+def _cell_mean(some: Nearest, reference: Nearest) -> tuple[float, float, float]:
+    """The weighted mean of the cells' Mann-Whitney z, its standard deviation where both sets are alike, its error."""
+    shared = np.intersect1d(some.cell, reference.cell)
+    cells = [(some.cell == c, reference.cell == c) for c in shared]
+    # A collapsed model may share no cell with the reference: then all of space is one.
+    cells = cells or [(np.ones(len(some.cell), bool), np.ones(len(reference.cell), bool))]
+    weights = np.array([b.sum() for _, b in cells], dtype=np.float64)
+    weights /= weights.sum()
+    found = [_rank_z(some.distance[a], reference.distance[b]) for a, b in cells]
+    mean = float(weights @ [z for z, _, _ in found])
+    # What one image more or less would change (infinitesimal jackknife): by its rank, and by its cell's weight.
+    by_some, by_reference = np.zeros(len(some.cell)), np.zeros(len(reference.cell))
+    for (a, b), weight, (z, of_a, of_b) in zip(cells, weights, found, strict=True):
+        by_some[a] = weight * of_a
+        by_reference[b] = weight * of_b + (z - mean) * weight / b.sum()
+    error = np.sqrt(sum(len(by) * by.var(ddof=min(1, len(by) - 1)) for by in (by_some, by_reference)))
+    return mean, float(np.sqrt(weights @ weights)), float(error)
+
+
+def _rank_z(a: Floats, b: Floats) -> tuple[float, Floats, Floats]:
+    """Mann-Whitney z of a (N,) against b (M,), below 0 where a is smaller, and each number's influence on it.
+
+    Equal numbers share their ranks. The influence (N,) and (M,) is the derivative of z by the number's weight, in 1.
+    """
+    n, m = len(a), len(b)
+    above, below = _placed(a, b), 1 - _placed(b, a)  # of b under each of a, and of a over each of b: DeLong et al. 1988
+    lead = float(above.mean()) - 0.5
+    scale = np.sqrt(12 * n * m / (n + m + 1))
+    of_a = scale * ((above - above.mean()) / n + lead / 2 * (1 / n - 1 / (n + m + 1)))
+    of_b = scale * ((below - below.mean()) / m + lead / 2 * (1 / m - 1 / (n + m + 1)))
+    return float(scale * lead), of_a, of_b
+
+
+def _placed(x: Floats, y: Floats) -> Floats:
+    """The share of y (M,) that is below each of x (N,), equal ones half."""
+    y = np.sort(y)
+    return (np.searchsorted(y, x, "left") + np.searchsorted(y, x, "right")) / (2 * len(y))
