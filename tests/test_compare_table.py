@@ -8,7 +8,7 @@ import pytest
 
 import counterfeit as cf
 from counterfeit.comparison.render import markdown, rows, terminal, to_csv
-from counterfeit.comparison.table import spread, tables, tukey
+from counterfeit.comparison.table import spread, tables
 
 
 def fake_record(model: str, seed: int, value: float, **receipt: Any) -> dict[str, Any]:
@@ -56,6 +56,7 @@ def test_ranks_say_no_more_than_the_seeds_do() -> None:
     assert [row["model"] for row in table["rows"]] == ["dcgan", "lsgan", "gan", "vae"] and not notes
     assert [row["rank"] for row in table["rows"]] == [1, 2, 2, None]
     assert table["floors"] == {"FID[mnist-cnn]": 0.9}
+    assert "p < 0.05" in table["test"] and "Smyth 2004" in table["test"]
     assert table["floor_stds"] == {"FID[mnist-cnn]": None}, "scores of older versions have none"
     assert rows(table)[-1][3] == "0.9"
     for record in records:
@@ -98,21 +99,6 @@ def test_a_setting_that_differs_makes_a_row_of_its_own() -> None:
     records[1]["config"]["lr"] = 2e-4
     (table,), _ = tables(records)
     assert [row["label"] for row in table["rows"]] == ["gan, lr 0.0002", "gan"]
-
-
-def test_tukey_against_tables_and_where_nothing_scatters() -> None:
-    # Three groups of 3, means 0, 0 and d, each of variance 1 (values m - 1, m, m + 1): q = d sqrt(3) with 6 degrees of
-    # freedom. The table of the studentised range has q = 4.339 at 0.05: d = 2.505 is the border.
-    def last(d: float) -> float:
-        return tukey([[-1, 0, 1], [-1, 0, 1], [d - 1, d, d + 1]])[0, 2]
-
-    assert last(2.500) > 0.05 > last(2.510)
-    # Positive values are compared by their ratios.
-    groups = [[1, 2, 3], [100, 200, 300], [1000, 2000, 3000]]
-    assert tukey(groups)[0, 1] < 0.01
-    assert tukey(groups) == pytest.approx(tukey([[10 * value for value in group] for group in groups]))
-    assert tukey([[2, 2], [2, 2], [3, 3]]) == {(0, 1): 1.0, (0, 2): 0.0, (1, 2): 0.0}
-    assert tukey([]) == {} and tukey([[1, 2]]) == {}
 
 
 def test_equal_values_have_no_spread() -> None:

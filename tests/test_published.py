@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 import publish  # noqa: E402
 import score_checks  # noqa: E402
+from tables.scores import TUNED  # noqa: E402
 
 
 @pytest.mark.parametrize("page", publish.PAGES, ids=lambda p: p.name)
@@ -24,8 +25,8 @@ def test_the_seed_grids_figures(page: Path) -> None:
 
 def test_every_model_has_its_figures() -> None:
     blocks = {(m[2], m[3]) for page in publish.PAGES for m in publish.BLOCK.finditer(page.read_text())}
-    exact = {name for name in RECIPES if not name.endswith(publish.TUNED)}
-    tuned = {name.removesuffix(publish.TUNED) for name in set(RECIPES) - exact}
+    exact = {name for name in RECIPES if not name.endswith(TUNED)}
+    tuned = {name.removesuffix(TUNED) for name in set(RECIPES) - exact}
     wanted = {("model", name) for name in exact} | {("search", name) for name in tuned}
     wanted |= {(kind, data) for kind in ("data", "tuned", "calibration") for data in ("mnist", "cifar10")}
     wanted |= {(kind, "mnist") for kind in ("speed", "quality", "losses")}
@@ -36,6 +37,7 @@ def test_every_model_has_its_figures() -> None:
         ("copies", "mnist"),
         ("memory", "points"),
         ("memory", "million"),
+        *(("ranks", which) for which in ("tests", "chosen", "noise")),
         *((kind, "all") for kind in ("layers", "compiled", "pairs", "profiles", "reuse", "scoring")),
     }
 

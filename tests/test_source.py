@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import counterfeit as cf
 from counterfeit import source
+from counterfeit.comparison.table import protocol
 
 CODE = '''"""A module."""
 
@@ -38,3 +42,20 @@ def test_a_change_of_code_is_another_digest(tmp_path: Path, monkeypatch: pytest.
 
 def test_all_that_trains_and_samples_is_there() -> None:
     assert all((source.HERE / part).exists() for part in source.TRAINING)
+
+
+def test_a_run_of_other_code_is_not_continued_and_stands_in_another_table(
+    digits: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    images, _ = digits
+    run = cf.train("ae", images[:200], epochs=1, out=tmp_path / "run", quiet=True)
+    settings = {"real": images[200:400], "detector": "mnist-cnn", "metrics": "fid", "n": 100}
+    receipts = [run.score(**settings).receipt]
+    record = json.loads((run.path / "run.json").read_text())
+    assert record["made_by"]["training_code"] == source.digest(*source.TRAINING)
+    record["made_by"]["training_code"] = "0" * 64
+    (run.path / "run.json").write_text(json.dumps(record))
+    receipts.append(cf.load(run.path).score(**settings).receipt)
+    assert protocol(receipts[0]) != protocol(receipts[1])
+    with pytest.raises(cf.InputError, match="was trained by other code"):
+        cf.train("ae", images[:200], epochs=2, out=run.path, resume=True, quiet=True)

@@ -7,20 +7,15 @@ significantly better, so that rows between which the seeds cannot decide share a
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from counterfeit.comparison.ranks import TEST, ranks
 from counterfeit.recipes import RECIPES
 
-LEVEL = 0.05
-TEST = (
-    f"a row ranks below another where Tukey's range test over the seeds (Tukey-Kramer, on logarithms) has p < {LEVEL} "
-    "for all pairs of the table together; rows that it does not part share a rank"
-)
 NOT_OF_A_ROW = ("data", "seed", "device", "log_every", "score_every", "skip_bad")
 
 Json = dict[str, Any]
@@ -65,6 +60,7 @@ def protocol(receipt: Json) -> Json:
         "n": generated["n"],
         "repeats": generated["repeats"],
         "version": receipt["versions"]["counterfeit"],
+        "training code": generated.get("training_code"),
     }
 
 
@@ -114,7 +110,8 @@ def _table(data: str, how: Json, rows: list[tuple[Json, Json]], ranked_by: str |
     metrics = {name: one for r, _ in rows for name, one in r["score"]["metrics"].items()}
     worst = 1 if metrics[by]["better"] == "lower" else -1
     made.sort(key=lambda row: worst * row["metrics"][by]["mean"] if by in row["metrics"] else np.inf)
-    for row, rank in zip(made, _ranks(made, by, worst), strict=True):
+    values = [row["metrics"].get(by, {"values": []})["values"] for row in made]
+    for row, rank in zip(made, ranks(values, metrics[by]["better"] == "lower"), strict=True):
         row["rank"] = rank
     table = {
         "data": data,
@@ -180,35 +177,3 @@ def spread(values: Sequence[float | None]) -> Json | None:
         return None
     std = (float(np.std(known, ddof=1)) if np.ptp(known) else 0.0) if len(known) > 1 else None  # equal: no rounding
     return {"mean": float(np.mean(known)), "std": std, "values": known}
-
-
-def _ranks(rows: Sequence[Json], by: str, worst: int) -> list[int | None]:
-    """Ranks of rows; None for one seed, of which no test can be made."""
-    values = [row["metrics"].get(by, {"values": []})["values"] for row in rows]
-    tested = [i for i, seeds in enumerate(values) if len(seeds) > 1]
-    ranks: list[int | None] = [1 if i in tested else None for i in range(len(rows))]
-    for (a, b), p in tukey([values[i] for i in tested]).items():
-        i, j = tested[a], tested[b]
-        if p < LEVEL:
-            loser = i if worst * (np.mean(values[i]) - np.mean(values[j])) > 0 else j
-            ranks[loser] += 1  # type: ignore[operator]  # a tested row has a rank
-    return ranks
-
-
-def tukey(groups: Sequence[Sequence[float]]) -> dict[tuple[int, int], float]:
-    """p values of all pairs of groups, each of two or more values, by the Tukey-Kramer test; they hold together.
-
-    The spread is pooled over all groups: two or three seeds say too little of their own. It is that of the logarithms
-    where all values are positive, since scores such as FID scatter in proportion to their size.
-    """
-    from scipy import stats  # takes half a second, which help and training need not pay
-
-    pairs = list(itertools.combinations(range(len(groups)), 2))
-    if not pairs:
-        return {}
-    positive = all(value > 0 for group in groups for value in group)
-    scaled = [np.log(group) if positive else np.array(group, dtype=float) for group in groups]
-    if all(np.ptp(group) == 0 for group in scaled):  # no spread to measure differences by: they are exact
-        return {(i, j): float(scaled[i][0] == scaled[j][0]) for i, j in pairs}
-    found = stats.tukey_hsd(*scaled).pvalue
-    return {(i, j): float(found[i, j]) for i, j in pairs}

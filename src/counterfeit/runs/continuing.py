@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import torch
 
+from counterfeit import source
 from counterfeit.config import Config, option
 from counterfeit.data import DATASETS
 from counterfeit.errors import RunError
 from counterfeit.runs.folder import RunFolder, RunRecord
 from counterfeit.runs.provenance import provenance
+from counterfeit.version import __version__
 
 # Settings that a continued run may change: they do not touch what its steps compute.
 FREE = {"epochs", "log_every", "score_every", "device", "skip_bad", "cuda_graph"}
@@ -26,8 +28,14 @@ def check_settings(folder: RunFolder, earlier: RunRecord, model: str, config: Co
         if made_by.get(name) != here[name]:
             raise RunError(
                 f"{folder} was made by {name} {made_by.get(name)} and this is {here[name]}, so it cannot be "
-                "continued exactly: install that version, or train anew into another --out"
+                "continued exactly: install that version, or train again into another --out"
             )
+    code = earlier.made_by.get("training_code")
+    if code != source.digest(*source.TRAINING):
+        raise RunError(
+            f"{folder} was trained by other code of counterfeit {__version__}, see training_code in run.json, so it "
+            "cannot be continued exactly: check out that code, or train again into another --out"
+        )
     was, now = earlier.config.to_dict(), config.to_dict()
     # Images may have moved; those of another data set need not be read to be found others.
     moved = earlier.data.kind != "dataset" and config.data not in DATASETS

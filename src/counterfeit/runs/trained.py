@@ -35,10 +35,10 @@ class Trained:
         return _sha256(self.checkpoint)
 
     def facts(self) -> dict[str, Any]:
-        """How far the run was trained: a part of a receipt."""
+        """How far the run was trained, and by which code: a part of a receipt."""
         epochs = self.record.config.epochs
         done = {"finished": self.finished, "epochs_done": self.checkpoint.epoch, "epochs": epochs}
-        return {**done, "step": self.checkpoint.step}
+        return {**done, "step": self.checkpoint.step, "training_code": self.record.made_by.get("training_code")}
 
     @property
     def finished(self) -> bool:

@@ -1,0 +1,93 @@
+"""Tables of the models' scores, from the comparisons of the grids."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from counterfeit.words import number, plus_minus, real_images
+from tables.text import Json, markdown, median
+
+GRIDS = ("seed", "tuned")  # of benchmarks/grids
+TUNED = "-tuned"  # ends the names of recipes that the search found
+SHOWN = ("FID", "KID", "IS", "Precision", "Recall", "Density", "Coverage")
+
+
+def named(table: Json, label: str) -> str:
+    """The full name of a score: `FID` -> `FID[mnist-cnn]`."""
+    return next(name for name in table["columns"] if name.partition("[")[0] == label)
+
+
+def of_data(results: Json, data: str) -> str:
+    """All models by the report's settings on one data set, best first, and the floor."""
+    table = table_of(results, "seed", data)
+    names = [named(table, label) for label in SHOWN]
+    lines = [["rank", "model", "seeds", names[0], *SHOWN[1:], "training, s (median)"]]
+    for row in table["rows"]:
+        scores = [plus_minus(row["metrics"][name]) for name in names]
+        rank = "–" if row["rank"] is None else str(row["rank"])
+        seconds = median(row["train_seconds"])
+        lines.append(
+            [rank, f"[`{row['label']}`](docs/models/{row['model']}.md)", str(len(row["seeds"])), *scores, seconds]
+        )
+    lines.append(["", "real images", "", *(real_images(table, name) for name in names), ""])
+    return markdown(lines)
+
+
+def table_of(results: Json, grid: str, data: str) -> Json:
+    (table,) = (table for table in results[grid]["tables"] if table["data"] == data)
+    return table
+
+
+def row_of(table: Json, model: str) -> Json:
+    (row,) = (row for row in table["rows"] if row["model"] == model)
+    return row
+
+
+def of_model(results: Json, model: str) -> str:
+    """One model on every data set, by the report's settings and by those that the search found."""
+    curve = ["best epoch, FID of 2,000", "at", "last epoch"]
+    lines = [["recipe", "data", "seeds", *SHOWN, *curve, "training, s (median)", "images/s (median)"]]
+    for grid in GRIDS:
+        for table in results[grid]["tables"]:
+            for row in table["rows"]:
+                if row["model"].removesuffix(TUNED) == model:
+                    scores = [plus_minus(row["metrics"][named(table, label)]) for label in SHOWN]
+                    best = [plus_minus(row["curve"][key]) for key in ("best", "best_epoch", "final")]
+                    speed = [median(row[key]) for key in ("train_seconds", "images_per_s")]
+                    who = [f"`{row['model']}`", table["data"], str(len(row["seeds"]))]
+                    lines.append([*who, *scores, *best, *speed])
+    return markdown(lines)
+
+
+def of_tuned(results: Json, data: str) -> str:
+    """Every model that was tuned, beside itself by the report's settings."""
+    tuned, exact = table_of(results, "tuned", data), table_of(results, "seed", data)
+    names = [named(exact, label) for label in SHOWN]
+    lines = [["recipe", "seeds", names[0], *SHOWN[1:], "training, s (median)"]]
+    for model in (row["model"].removesuffix(TUNED) for row in exact["rows"]):
+        if any(row["model"] == model + TUNED for row in tuned["rows"]):
+            for row in (row_of(exact, model), row_of(tuned, model + TUNED)):
+                scores = [plus_minus(row["metrics"][name]) for name in names]
+                lines.append([f"`{row['model']}`", str(len(row["seeds"])), *scores, median(row["train_seconds"])])
+    return markdown(lines)
+
+
+def of_search(results: Json, model: str) -> str:
+    """The tries of one model, best first, and the FID of 2,000 samples on each data set that they were made on."""
+    tries = sorted(results["search"][model]["tries"], key=lambda t: math.inf if t["ratio"] is None else t["ratio"])
+    lines = [["FID over the recipe's", "settings", "mnist", "cifar10"]]
+    for found in tries:
+        settings = ", ".join(f"{name} {value}" for name, value in found["settings"].items()) or "**the recipe itself**"
+        note = f" ({found['note']})" if "note" in found else ""
+        scores = [number(found["fid"][data]) if data in found["fid"] else "–" for data in ("mnist", "cifar10")]
+        lines.append(["–" if found["ratio"] is None else f"{found['ratio']:.2f}", settings + note, *scores])
+    return markdown(lines)
+
+
+KINDS: dict[str, Callable[[Json, str], str]] = {
+    "data": of_data,
+    "model": of_model,
+    "tuned": of_tuned,
+    "search": of_search,
+}
