@@ -85,6 +85,8 @@ def test_real_digits_teach_and_shuffled_labels_do_not_and_the_floor_is_kept(part
     assert trained == [800, 800, 800], "the floor came from the cache"
     assert good[NAME].value > 0.7 and good[NAME].floor > 0.7 and good[NAME].better == "higher"
     assert bad[NAME].value == pytest.approx(0.1, abs=0.1) and bad[NAME].floor == good[NAME].floor
+    at = good[NAME].floor
+    assert good[NAME].floor_std == pytest.approx((at * (1 - at) / 499) ** 0.5) and good[NAME].floor_draws == 1
     hits = good[NAME].value
     assert good[NAME].uncertainty == pytest.approx((hits * (1 - hits) / 499) ** 0.5, rel=1e-9), "ddof 1"
     shares = np.bincount(test.labels) / 500

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import counterfeit as cf
-from counterfeit.comparison.render import markdown, terminal, to_csv
+from counterfeit.comparison.render import markdown, rows, terminal, to_csv
 from counterfeit.comparison.table import spread, tables
 
 
@@ -57,6 +57,12 @@ def test_ranks_say_no_more_than_the_seeds_do() -> None:
     assert [row["rank"] for row in table["rows"]] == [1, 2, 2, None]
     assert table["floors"] == {"FID[mnist-cnn]": 0.9}
     assert "p < 0.05" in table["test"] and "Smyth 2004" in table["test"]
+    assert table["floor_stds"] == {"FID[mnist-cnn]": None}, "scores of older versions have none"
+    assert rows(table)[-1][3] == "0.9"
+    for record in records:
+        record["score"]["metrics"]["FID[mnist-cnn]"]["floor_std"] = 0.037
+    (table,), _ = tables(records)
+    assert rows(table)[-1][3] == "0.900 ± 0.037"
 
 
 def test_runs_on_different_images_are_not_seeds_of_one_row() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from counterfeit.words import number, plus_minus
+from counterfeit.words import number, plus_minus, real_images
 from tables.text import Json, markdown, median
 
 GRIDS = ("seed", "tuned")  # of benchmarks/grids
@@ -30,7 +30,7 @@ def of_data(results: Json, data: str) -> str:
         lines.append(
             [rank, f"[`{row['label']}`](docs/models/{row['model']}.md)", str(len(row["seeds"])), *scores, seconds]
         )
-    lines.append(["", "real images", "", *(number(table["floors"][name]) for name in names), ""])
+    lines.append(["", "real images", "", *(real_images(table, name) for name in names), ""])
     return markdown(lines)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from counterfeit.verbs.cas import cas
     from counterfeit.verbs.compare import compare
     from counterfeit.verbs.score import score
+    from counterfeit.verbs.stats import stats
     from counterfeit.verbs.train import train
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "load",
     "load_data",
     "score",
+    "stats",
     "train",
 ]
 
@@ -49,6 +51,7 @@ _HOMES = {
     "load": ("counterfeit.run", "load"),
     "load_data": ("counterfeit.data", "load"),
     "score": ("counterfeit.verbs.score", "score"),
+    "stats": ("counterfeit.verbs.stats", "stats"),
     "train": ("counterfeit.verbs.train", "train"),
 }
 

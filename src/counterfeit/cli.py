@@ -18,7 +18,7 @@ from counterfeit import paths
 from counterfeit.config import ScoreConfig
 from counterfeit.console import say, speaks
 from counterfeit.errors import InputError, Told
-from counterfeit.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Train
+from counterfeit.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Stats, Train
 from counterfeit.recipes import RECIPES
 from counterfeit.registry import Registry
 from counterfeit.version import __version__
@@ -96,6 +96,18 @@ def cas(argv: list[str]) -> int:
     settings = {field.name: getattr(asked, field.name) for field in fields(asked) if field.name != "json"}
     result = learn(**settings)
     print(json.dumps(result.to_dict(), indent=2) if asked.json else result.table())
+    return 0
+
+
+@VERBS.register("stats")
+def stats(argv: list[str]) -> int:
+    """write mean and covariance of real images, for score --real"""
+    asked = parse(Stats, argv)
+
+    from counterfeit.verbs.stats import stats as write
+
+    settings = {field.name: getattr(asked, field.name) for field in fields(asked)}
+    print(write(settings.pop("source"), settings.pop("out"), **settings))
     return 0
 
 

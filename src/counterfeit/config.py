@@ -140,8 +140,8 @@ class ScoreConfig:
 
     real: Annotated[Any, arg(constructor=str, metavar="NAME[:SPLIT]|PATH", help_behavior_hint="")] = None
     """Real images to compare with: a data set, of which it is the test split where there is one unless NAME:train is
-    named; or a folder or .npz file, with the splits of its own. By default, for a run, the data that it was trained
-    on."""
+    named; or a folder or .npz file, with the splits of its own; or an .npz file of statistics, mu and sigma, for FID
+    only. By default, for a run, the data that it was trained on."""
     detector: Annotated[Any, arg(constructor=str, metavar="NAME|FILE.onnx", help_behavior_hint="(default: auto)")] = (
         "auto"
     )

@@ -59,6 +59,38 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Stats:
+    """Write mean and covariance of real images' features, for `score --real`."""
+
+    source: Positional[Annotated[str, arg(metavar="NAME[:SPLIT]|PATH")]]
+    """Real images: a data set, of which it is the test split where there is one unless NAME:train is named; or a folder
+    or .npz file."""
+    out: Annotated[str, arg(metavar="FILE.npz")]
+    """The file: mu, sigma, and which images, how many and which detector they are of. `counterfeit score --real
+    FILE.npz` takes it in place of the images, for FID only, as it takes those of pytorch-fid or guided-diffusion."""
+    detector: Annotated[str, arg(metavar="NAME|FILE.onnx")] = "auto"
+    """What turns images into features: see `counterfeit list detectors`; `auto` picks by the images and says which."""
+    n: Annotated[int | None, arg(aliases=["-n"], metavar="INT", help_behavior_hint="(default: all)")] = None
+    """Number of images, a choice by the seed."""
+    seed: int = 0
+    """Seed of the choice."""
+    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: as they are)")] = None
+    """Side that the images are brought to, by the centered square and a Lanczos filter."""
+    weights: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """Inception's weights; by default $COUNTERFEIT_INCEPTION, the cache, or a download into it."""
+    any_weights: bool = False
+    """Take Inception weights other than the standard file."""
+    protocol: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: tf1)")] = None
+    """How images are resized for Inception: `tf1`, `pytorch-fid` or `clean`."""
+    compile: bool = False
+    """Translate the detector with torch.compile: a minute or two at the start, quicker from then on."""
+    skip_bad: bool = False
+    """Leave out the images of a folder that cannot be used, instead of stopping at the first."""
+    device: str = "auto"
+    """Where to compute: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is."""
+
+
+@dataclass(frozen=True)
 class Cas:
     """Train a classifier on labelled generated images only, and test it on real ones: Classification Accuracy Score."""
 

@@ -37,6 +37,18 @@ def plus_minus(spread: Json | None) -> str:
     return f"{mean:,.{places}f} ± {std:,.{places}f}"
 
 
+def real_images(table: Json, name: str) -> str:
+    """`0.915 ± 0.037`: what real images get in a column of a comparison's table, whose spread older ones lack."""
+    return plus_minus({"mean": table["floors"].get(name), "std": table.get("floor_stds", {}).get(name)})
+
+
+def compared_with(real: Json) -> str:
+    """`10,000 images of mnist:test` from a receipt's `real`, or the file of statistics that stood for them."""
+    if real["split"] == "statistics":
+        return f"the statistics in {real['name']}"
+    return f"{real['n']:,} images of {real['name']}:{real['split']}"
+
+
 def whole(spread: Json | None) -> str:
     """`1,322`: the mean of {"mean"} without decimals."""
     return DASH if spread is None or spread["mean"] is None else f"{spread['mean']:,.0f}"

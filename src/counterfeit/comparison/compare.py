@@ -58,7 +58,7 @@ def check(grid: Grid, ranked_by: str | None) -> None:
     if isinstance(grid.score.detector, str) and grid.score.detector != "auto":
         judge.named_detector(grid.score, grid.score.detector)
     if grid.score.real is not None:
-        judge.real_images(grid.score, None)
+        judge.check_real(grid.score)
     shared.check(grid.home)
     if grid.trains:
         built = {(member.model, member.config.replace({"seed": 0})): member for member in grid.members}

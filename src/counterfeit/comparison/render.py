@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from counterfeit.words import number, plus_minus, whole
+from counterfeit.words import compared_with, plus_minus, real_images, whole
 
 Json = dict[str, Any]
 
@@ -42,7 +42,7 @@ def rows(table: Json) -> list[list[str]]:
                 f"{row['parameters']:,}",
             ]
         )
-    floors = [number(table["floors"][name]) for name in table["columns"]]
+    floors = [real_images(table, name) for name in table["columns"]]
     return [*cells, ["", "real images", "", *floors, *[""] * (6 if with_curve else 3)]]
 
 
@@ -52,7 +52,7 @@ def under(table: Json) -> str:
     shared = ", ".join(f"{key} {value}" for key, value in table["shared_settings"].items())
     more = f" All with {shared}." if shared else ""
     return (
-        f"{p['n']:,} samples against {p['real']['n']:,} images of {p['real']['name']}:{p['real']['split']}, detector "
+        f"{p['n']:,} samples against {compared_with(p['real'])}, detector "
         f"{p['detector']['name']} ({p['detector']['protocol']}); mean ± standard deviation over seeds.{more} "
         f"Ranked by {table['ranked_by']}: {table['test']}."
     )

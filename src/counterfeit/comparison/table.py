@@ -120,6 +120,7 @@ def _table(data: str, how: Json, rows: list[tuple[Json, Json]], ranked_by: str |
         "columns": columns,
         "better": {name: metrics[name]["better"] for name in columns},
         "floors": {name: metrics[name]["floor"] for name in columns},
+        "floor_stds": {name: metrics[name].get("floor_std") for name in columns},
         "ranked_by": by,
         "test": TEST,
         "rows": made,

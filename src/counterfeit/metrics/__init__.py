@@ -85,6 +85,18 @@ class Metric:
     function: Callable[[Inputs], dict[str, Value]]
     least: int = 2
     """The smallest number of images in each set that gives a number; far more are needed for one of use."""
+    from_moments: Callable[[frechet.Moments, Any], dict[str, Value]] | None = None
+    """The same from moments of the real features and features of the generated images; None if it needs more."""
+
+    @property
+    def judges_classes(self) -> bool:
+        """Whether it reads class probabilities, of which a classifier is surer for images that it was trained on."""
+        return "probabilities" in self.needs
+
+    @property
+    def compares(self) -> bool:
+        """Whether real images are a side of it."""
+        return "real" in self.needs or "real_probabilities" in self.needs
 
     def compute(self, inputs: Inputs) -> dict[str, Value]:
         """The values by label. Raises InputError where an input is missing, too small, not finite or does not fit."""
@@ -104,6 +116,7 @@ METRICS.add(
         ("real", "fake"),
         "Fréchet distance between Gaussians fitted to real and generated features",
         lambda i: {"FID": frechet.fid(i.real, i.fake)},
+        from_moments=lambda real, fake: {"FID": frechet.fid_to(real, fake)},
     ),
 )
 METRICS.add(

@@ -86,7 +86,9 @@ def _strip(table: Json, column: str, styles: Styles, name: str) -> Figure:
     )
     far = floor is not None and charts.out_of_sight(floor, rows)
     of_floor = (
-        "" if floor is None else f" Real images{', far to the left' if far else ', dashed'}: {words.number(floor)}."
+        ""
+        if floor is None
+        else f" Real images{', far to the left' if far else ', dashed'}: {words.real_images(table, column)}."
     )
     return Figure(
         column,
@@ -107,7 +109,9 @@ def _plane(table: Json, x: str, y: str, styles: Styles, name: str) -> Figure:
     values = "; ".join(
         f"{row['label']} {words.plus_minus(row['metrics'][x])}, {words.plus_minus(row['metrics'][y])}" for row in rows
     )
-    of_floor = "" if floor is None else f" Real images, dashed: {words.number(floor[0])}, {words.number(floor[1])}."
+    of_floor = (
+        "" if floor is None else f" Real images, dashed: {words.real_images(table, x)}, {words.real_images(table, y)}."
+    )
     return Figure(
         f"{label_and_detector(y)[0]} against {label_and_detector(x)[0].lower()}",
         charts.plane(name, pairs, floor, x, y),

@@ -153,7 +153,11 @@ def _real(table: Json, pictures: Pictures, embedded: Mapping[Path, Embedded]) ->
                 alt = f"Real images of {table['data']} in the same layout"
                 by = table["ranked_by"]
                 floor = table["floors"].get(by) if by else None
-                fact = f"{by} of {name} against other real images {words.number(floor)}" if floor is not None else ""
+                fact = (
+                    f"{by} of {name} against other real images {words.real_images(table, by)}"
+                    if floor is not None
+                    else ""
+                )
                 return [
                     Card(
                         "real images",

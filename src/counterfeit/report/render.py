@@ -99,7 +99,7 @@ def _leader(table: Json) -> list[str]:
     first = rows[0]
     tied = [row["label"] for row in rows if row["rank"] == 1]
     floor = table["floors"].get(by)
-    beside = "" if floor is None else f"; real images get {words.number(floor)}"
+    beside = "" if floor is None else f"; real images get {words.real_images(table, by)}"
     value = words.plus_minus(first["metrics"][by])
     untested = [row["label"] for row in rows if row["rank"] is None]
     if first["rank"] is None:
@@ -152,6 +152,7 @@ def _environment() -> Environment:
         "listed": words.listed,
         "command": words.command,
         "plus_minus": words.plus_minus,
+        "compared_with": words.compared_with,
         "pretty": lambda value: json.dumps(value, indent=1, ensure_ascii=False),
     }
     return environment

@@ -70,7 +70,7 @@ def scores(table: Json) -> Sheet:
     columns.append([Cell(words.whole(row["images_per_s"])) for row in rows])
     columns.append([Cell(f"{row['parameters']:,}") for row in rows])
     lines = [Line(row["label"], tuple(column[i] for column in columns)) for i, row in enumerate(rows)]
-    floors = [Cell(words.number(table["floors"].get(name))) for name in names]
+    floors = [Cell(words.real_images(table, name)) for name in names]
     if any(table["floors"].get(name) is not None for name in names):
         rest = [Cell("")] * (len(heads) - 2 - len(names))
         lines.append(Line("real images", (Cell(""), Cell(""), *floors, *rest), floor=True))

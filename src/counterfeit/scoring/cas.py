@@ -7,6 +7,7 @@ Beside it stands the same classifier trained on as many real images.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,6 +30,7 @@ from counterfeit.metrics import Value
 from counterfeit.metrics.label_accuracy import label_accuracy
 from counterfeit.processes import ALONE
 from counterfeit.scoring import receipt
+from counterfeit.scoring.baselines import Baseline, fewer
 from counterfeit.scoring.images import Images, check_form, subset
 from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Score, Scored
@@ -106,8 +108,8 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
         **receipt.made_here(device),
         "seconds": round(time.perf_counter() - begun, 2),
     }
-    scored = Scored(value.value, value.uncertainty, value.uncertainty_kind, floor, "higher", dict(value.extras), notes)
-    return Score({NAME: scored}, made)
+    scored = Scored(value.value, value.uncertainty, value.uncertainty_kind, None, "higher", dict(value.extras), notes)
+    return Score({NAME: scored if floor is None else floor.beside(scored)}, made)
 
 
 def _drawn(fakes: Labelled, test: ImageSet, n: int, recipe: Recipe, device: torch.device) -> tuple[Value, SmallCNN]:
@@ -138,9 +140,12 @@ def _merged(draws: list[Value]) -> Value:
     return replace(merged, uncertainty_kind=kind, extras={**merged.extras, **classes})
 
 
-def _floor(test: ImageSet, train: ImageSet, n: int, recipe: Recipe, device: torch.device) -> float:
-    """Accuracy after training on n real images, a choice by the recipe's seed; kept in the cache."""
-    n = min(n, len(train))
+def _floor(test: ImageSet, train: ImageSet, asked: int, recipe: Recipe, device: torch.device) -> Baseline:
+    """Accuracy after training on as many real images, a choice by the recipe's seed; kept in the cache.
+
+    It is of one classifier, since another costs minutes: the ± is the standard error over the test images.
+    """
+    n = min(asked, len(train))
     recipe = sized(recipe, n)
     what = f"{CLASSIFIER}: {recipe.epochs} epochs on {n:,} real images of {train.name}:{train.split}"
 
@@ -152,7 +157,8 @@ def _floor(test: ImageSet, train: ImageSet, n: int, recipe: Recipe, device: torc
         return {"accuracy": np.array(right)}
 
     key = key_of(["cas", test.digest, form_of(test), train.digest, form_of(train), n, asdict(recipe)], "detectors")
-    return float(kept("floors", key, ["accuracy"], what, make)["accuracy"])
+    found = float(kept("floors", key, ["accuracy"], what, make)["accuracy"])
+    return Baseline(found, math.sqrt(found * (1 - found) / (len(test) - 1)), 1, fewer(n, asked))
 
 
 def _overlap(fakes: Labelled, test: ImageSet) -> tuple[str, ...]:

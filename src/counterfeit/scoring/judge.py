@@ -19,14 +19,15 @@ from counterfeit.metrics import METRICS
 from counterfeit.processes import Group
 from counterfeit.runs import RunRecord
 from counterfeit.runs.data import images_of, matching, source_of
+from counterfeit.scoring.against_statistics import StatisticsScorer
+from counterfeit.scoring.baselines import SMALL
 from counterfeit.scoring.images import Images, as_grey, at_size, check_form, generated, used
 from counterfeit.scoring.score import Score
 from counterfeit.scoring.scorer import Scorer
+from counterfeit.scoring.statistics import is_statistics, read
 
 # The real images, those that the floor is drawn from, and those that the model was trained on
 Sets = tuple[ImageSet, ImageSet | None, ImageSet | None]
-
-SMALL = 1000  # features: a detector with fewer is quick enough to look at a whole training set
 
 
 def score(source: Any, config: ScoreConfig, trained: RunRecord | None = None, scorer: Scorer | None = None) -> Score:
@@ -39,6 +40,8 @@ def score(source: Any, config: ScoreConfig, trained: RunRecord | None = None, sc
     Raises:
         InputError: something named is wrong, missing, or does not fit.
     """
+    if scorer is None and is_statistics(config.real):
+        scorer = prepared(config)
     group = scorer.group if scorer else processes.join(config.device)
     if scorer is None:  # before the generated images are read: a name that is wrong is said at once
         sets = group.everyone(partial(real_images, config, trained))
@@ -52,6 +55,8 @@ def score(source: Any, config: ScoreConfig, trained: RunRecord | None = None, sc
 
 def _checked(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, list[str]]:
     """What is scored, and the metrics' names."""
+    if isinstance(scorer, StatisticsScorer):
+        return scorer.images(source, config), metric_names(config, scorer, labelled=False)
     any_size = scorer.detector.any_size
     if isinstance(source, Images):
         fakes = source.at_size(config.size)
@@ -69,8 +74,17 @@ def prepared(config: ScoreConfig, trained: RunRecord | None = None, run: str = "
         trained: run.json of the run that is to be scored.
     """
     group = processes.join(config.device)
+    if is_statistics(config.real):
+        return group.everyone(partial(_of_statistics, config, group))
     sets = group.everyone(partial(real_images, config, trained, run))
     return _scorer(config, sets, trained.data.shape if trained else None, group)
+
+
+def _of_statistics(config: ScoreConfig, group: Group) -> StatisticsScorer:
+    """That of a file of statistics, with the detector that it names."""
+    statistics = read(config.real)
+    wanted, settings = statistics.choice(config)
+    return StatisticsScorer(named_detector(settings, wanted), statistics, group)
 
 
 def _scorer(config: ScoreConfig, sets: Sets, shape: tuple[int, int, int] | None, group: Group) -> Scorer:
@@ -87,6 +101,8 @@ def _scorer(config: ScoreConfig, sets: Sets, shape: tuple[int, int, int] | None,
 
 def metric_names(config: ScoreConfig, scorer: Scorer, labelled: bool) -> list[str]:
     """The metrics that are asked for; by default those that fit."""
+    if isinstance(scorer, StatisticsScorer):
+        return scorer.names(asked_metrics(config))
     return asked_metrics(config) or default_metrics(scorer, labelled)
 
 
@@ -170,6 +186,10 @@ def real_images(config: ScoreConfig, trained: RunRecord | None, run: str = "the 
         trained: run.json of the run that made the images; without `config.real`, its images are the real ones.
         run: the run, for messages.
     """
+    if is_statistics(config.real):
+        raise InputError(
+            f"{config.real} holds mu and sigma and no images: it can be --real of a score, and of nothing else"
+        )
     split, own = "", trained is not None
     if trained is not None and config.skip_bad:
         trained = replace(trained, config=trained.config.replace({"skip_bad": True}))
@@ -192,6 +212,14 @@ def real_images(config: ScoreConfig, trained: RunRecord | None, run: str = "the 
     # Memorisation is asked beside a test set, and of images that the model has seen.
     seen = split == "test" and (trained is None or own)
     return parts[split], other, other if seen else None
+
+
+def check_real(config: ScoreConfig) -> None:
+    """InputError where `--real` names nothing that can be compared with."""
+    if is_statistics(config.real):
+        read(config.real).choice(config)
+    else:
+        real_images(config, None)
 
 
 def _read_again(parts: dict[str, ImageSet], source: Any, config: ScoreConfig, of_run: Config) -> dict[str, ImageSet]:

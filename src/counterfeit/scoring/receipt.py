@@ -34,7 +34,7 @@ DRAWING = {"training": source.TRAINING}
 # also what is added to receipts one day. Names are none: the digest beside a name is.
 CIRCUMSTANCES = {"machine", "time", "command", "code_revision", "seconds", "notes", "unidentified", "run"}
 CIRCUMSTANCES_OF_PARTS = {
-    **{part: {"name"} for part in ("real", "floor", "train")},
+    **{part: {"name"} for part in ("real", "floor", "floor_of_classes", "train")},
     "generated": {"name", "finished", "epochs_done", "epochs", "step"},
     "versions": {"python"},
 }

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from counterfeit.errors import InputError
-from counterfeit.words import number
+from counterfeit.words import number, plus_minus
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,15 @@ class Scored:
         value: the number.
         uncertainty: what stands after the ±, in the value's unit, or None where none can be given.
         uncertainty_kind: what that covers.
-        floor: the same metric of real images against real images, or None where there are none to spare.
+        floor: the same metric of real images in the place of the generated ones, or None where there are none to spare;
+            the mean over `floor_draws`.
         better: "lower", "higher" or "like the test set".
         extras: further numbers of the same measurement.
         notes: what a reader has to know: too few images, a flag.
+        floor_std: how much the floor of one draw scatters: the standard deviation (ddof 1) over its draws, or for a
+            single draw its own standard error.
+        floor_draws: sets of real images that the floor is the mean over; 0 if there is none, or if a score of
+            an older version does not say.
     """
 
     value: float
@@ -36,6 +41,8 @@ class Scored:
     better: str
     extras: dict[str, float]
     notes: tuple[str, ...]
+    floor_std: float | None = None
+    floor_draws: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,10 +90,14 @@ class Score(Mapping[str, Scored]):
         for column in ("metric", "value", "±", "real against real", "better"):
             table.add_column(column, justify="left" if column in ("metric", "better") else "right")
         for name, scored in self.metrics.items():
-            floor = "" if scored.floor is None else number(scored.floor)
+            floor = "" if scored.floor is None else plus_minus({"mean": scored.floor, "std": scored.floor_std})
             spread = "" if scored.uncertainty is None else number(scored.uncertainty, 2)
             table.add_row(name.replace("[", "\\["), number(scored.value), spread, floor, scored.better)
         page = Console(file=io.StringIO(), emoji=False, width=110, highlight=False)
         page.print(table)
-        noted = [f"{name}: {note}" for name, scored in self.metrics.items() for note in scored.notes]
-        return "\n".join([page.file.getvalue().rstrip(), *noted, *self.notes])  # type: ignore[attr-defined]
+        noted: dict[str, list[str]] = {}  # what is said of several metrics is said once
+        for name, scored in self.metrics.items():
+            for note in scored.notes:
+                noted.setdefault(note, []).append(name)
+        told = [f"{', '.join(names)}: {note}" for note, names in noted.items()]
+        return "\n".join([page.file.getvalue().rstrip(), *told, *self.notes])  # type: ignore[attr-defined]

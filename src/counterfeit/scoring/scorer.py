@@ -18,8 +18,9 @@ from counterfeit.metrics import METRICS, Inputs, Metric, Value
 from counterfeit.metrics.memorisation import Matches, Reference, reference
 from counterfeit.processes import ALONE, Group
 from counterfeit.scoring import features, receipt
+from counterfeit.scoring.baselines import Baseline, Baselines
 from counterfeit.scoring.copies import Gallery, Seen, of_test
-from counterfeit.scoring.images import Images, subset, used
+from counterfeit.scoring.images import Images, used
 from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Score, Scored
 
@@ -31,7 +32,7 @@ class Scorer:
 
     Attributes:
         real: the images to compare with.
-        other: another split of the same data, from which the floor is drawn; None where there is none.
+        other: another split of the same data, for the value of real images; None where there is none.
         train: the images that the generator was trained on, for memorisation; None where they are not known.
         quiet: show no progress while the generated images are looked at.
         group: the processes that look at them together; the first compares them with the real ones.
@@ -51,6 +52,7 @@ class Scorer:
         self.detector, self.real, self.other, self.train = detector, real, other, train
         self.probe = probed(detector, real.shape) if detector.custom else None
         self._found: dict[str, Features] = {}
+        self._baselines = Baselines(detector, real, other, self._of_real, self._found)
 
     def score(self, fakes: Images, metrics: Sequence[str], n: int, seed: int = 0, repeats: int = 1) -> Score:
         """Draw n images `repeats` times, take their features once a draw, and apply the metrics.
@@ -71,7 +73,7 @@ class Scorer:
             small = seen.gathered(n, self.group) if seen else None
             draws.append(self.group.by_first(partial(self._values, wanted, found, fakes.labels(n), small)))
         values = draws[0] if repeats == 1 else over_repeats(draws)
-        floors = self.group.by_first(partial(self._floors, wanted, n, seed))
+        floors = self.group.by_first(partial(self._baselines.of, wanted, n, seed))
         scored = {
             f"{label}[{self.detector.name}]": _scored(metric, values[label], floors.get(label), label, n)
             for metric in wanted.values()
@@ -129,46 +131,12 @@ class Scorer:
         assert self.train is not None
         return of_test(self.real, lambda: self._gallery, self.train)
 
-    def _floors(self, wanted: Mapping[str, Metric], n: int, seed: int) -> dict[str, float]:
-        """Each label's value for n real images of the other split, as if a generator had made them; cached.
-
-        The metrics of memorisation carry the test set's own value instead.
-        """
-        if self.other is None:
-            return {}
-        n = min(n, len(self.other))
-        keys = [
-            features.key(self.detector, self.real, used(self.real), 0),
-            features.key(self.detector, self.other, n, seed),
-        ]
-        missing: dict[str, float] = {}
-        floors: dict[str, float] = {}
-        plain = {name: metric for name, metric in wanted.items() if "train" not in metric.needs}
-
-        def make(name: str) -> Arrays:
-            if not missing:  # the first that is not kept: all are computed in one go, which shares their distances
-                missing.update(self._floor_values(plain, n, seed))
-            return {label: np.array(missing[label]) for label in plain[name].labels}
-
-        for name in plain:
-            key = None if None in keys else key_of([name, *keys], "metrics")
-            found = kept("floors", key, plain[name].labels, f"floor of {name}", partial(make, name))
-            floors |= {label: float(value) for label, value in found.items()}
-        return floors
-
-    def _floor_values(self, wanted: Mapping[str, Metric], n: int, seed: int) -> dict[str, float]:
-        assert self.other is not None
-        found = features.of_real(self.detector, self.other, n, seed)
-        rows = np.concatenate(list(subset(len(self.other), n, seed)))
-        labels = None if self.other.labels is None else self.other.labels[rows]
-        return {label: value.value for label, value in self._values(wanted, found, labels).items()}
-
     def measured(self, fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
         """What is measured, against what and by what: the receipt but for its circumstances, known before the work."""
         made = {
             "generated": receipt.of_images(fakes, n, seed, repeats),
             "real": receipt.of_real(self.real),
-            "floor": receipt.of_floor(self.other, n, seed),
+            **self._baselines.receipt(n, seed),
             "train": receipt.of_bounded(self.train),
             "detector": receipt.of_detector(self.detector, self.probe),
             **receipt.of_code(receipt.scoring_of(fakes), self.detector.versions),
@@ -219,9 +187,10 @@ def of_real_alone(value: Value) -> float | None:
     return None if real is None else real**2
 
 
-def _scored(metric: Metric, value: Value, floor: float | None, label: str, n: int) -> Scored:
+def _scored(metric: Metric, value: Value, floor: Baseline | None, label: str, n: int) -> Scored:
     notes = value.notes
     if label == "FID" and n < FEW_FOR_FID:
         notes += (f"{n:,} images are few, and FID is biased upward: compare at equal n only, or read FID-infinity",)
     extras = dict(value.extras)
-    return Scored(value.value, value.uncertainty, value.uncertainty_kind, floor, metric.better, extras, notes)
+    scored = Scored(value.value, value.uncertainty, value.uncertainty_kind, None, metric.better, extras, notes)
+    return scored if floor is None else floor.beside(scored)

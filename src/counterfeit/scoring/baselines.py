@@ -1,0 +1,241 @@
+"""What real images get in the place of generated ones: the value that a perfect model would have, with its spread.
+
+A metric that compares features takes them from the other split of the same data. A metric that reads the detector's
+class probabilities takes images that the detector was not trained on: it is surer of those that it was, and no model
+could reach their value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from counterfeit.data import ImageSet
+from counterfeit.detectors import DETECTORS, Detector, Features
+from counterfeit.metrics import Inputs, Metric
+from counterfeit.scoring import features, receipt
+from counterfeit.scoring.images import subset, used
+from counterfeit.scoring.kept import Arrays, kept, key_of
+from counterfeit.scoring.score import Scored
+
+SMALL = 1000  # features: a detector with fewer is fast enough to look at a whole training set
+MOST_DRAWS = 5
+MOST_DRAWS_OF_LARGE = 3  # by Inception, which needs minutes for 10,000 images on a CPU
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The value of real images.
+
+    Attributes:
+        value: the mean over the draws.
+        std: how much the value of one draw scatters: the standard deviation (ddof 1) over the draws, the metric's own ±
+            for a single draw, or None.
+        draws: how many sets of real images it comes from.
+        notes: a sentence if they are fewer images than were generated.
+    """
+
+    value: float
+    std: float | None
+    draws: int
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, found: np.ndarray, notes: tuple[str, ...]) -> Baseline:
+        """From the value of every draw and its own ±, (draws, 2), NaN for none."""
+        values, own = found.T
+        if len(values) > 1:
+            return cls(float(values.mean()), float(values.std(ddof=1)), len(values), notes)
+        return cls(float(values[0]), None if np.isnan(own[0]) else float(own[0]), 1, notes)
+
+    def beside(self, scored: Scored) -> Scored:
+        """The score of generated images, with this beside it."""
+        notes = scored.notes + self.notes
+        return replace(scored, floor=self.value, floor_std=self.std, floor_draws=self.draws, notes=notes)
+
+
+def fewer(n: int, asked: int, rest: int | None = None, unseen: bool = False) -> tuple[str, ...]:
+    """A sentence if the value of real images is of fewer than were generated, n and not `asked`.
+
+    Args:
+        rest: what they are compared with, if that is less than the real set.
+        unseen: whether it is for want of images that the detector was not trained on.
+    """
+    if n >= asked:
+        return ()
+    against = "" if rest is None else f" against {rest:,}"
+    others = "that the detector was not trained on" if unseen else "to spare"
+    return (
+        f"the value of real images beside it is of {n:,} images{against}, not of {asked:,}: there are no more {others}",
+    )
+
+
+@dataclass(frozen=True)
+class StandIns:
+    """Draws of real images that stand in for generated ones: disjoint ones, but where `apart`.
+
+    Attributes:
+        images: where they are drawn from.
+        size: how many of these are drawn from: all, or of a real set those that are compared with.
+        n: images in a draw.
+        draws: how many.
+        seed: of the choice.
+        apart: whether they are part of the real set itself, so that what a draw leaves is what it is compared with.
+            Then each draw parts the set anew: given the set these are independent, which disjoint halves are not.
+    """
+
+    images: ImageSet
+    size: int
+    n: int
+    draws: int
+    seed: int
+    apart: bool = False
+
+    @cached_property
+    def within(self) -> np.ndarray:
+        """Row numbers that are drawn from, ascending."""
+        return np.concatenate(list(subset(len(self.images), self.size, 0)))
+
+    @cached_property
+    def rows(self) -> list[np.ndarray]:
+        """Row numbers of every draw, ascending; the first draw is the choice that `subset` makes."""
+        if self.apart:
+            parted = [np.random.default_rng([self.seed, i]).permutation(self.size)[: self.n] for i in range(self.draws)]
+        else:
+            order = np.random.default_rng(self.seed).permutation(self.size)
+            parted = [order[i * self.n : (i + 1) * self.n] for i in range(self.draws)]
+        return [self.within[np.sort(rows)] for rows in parted]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A part of the receipt."""
+        return {**(receipt.of_floor(self.images, self.n, self.seed) or {}), "draws": self.draws}
+
+
+def has_seen(detector: Detector, images: ImageSet) -> bool:
+    """Whether the detector was trained on these images: the small ones were, on the training split of their data."""
+    return images.split == "train" and knows_classes(detector, images)
+
+
+def knows_classes(detector: Detector, images: ImageSet) -> bool:
+    """Whether the detector is a classifier of the images' own classes."""
+    return detector.name in DETECTORS and images.dataset in DETECTORS[detector.name].data
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """The baselines of a scorer, each computed once and kept in the cache.
+
+    Attributes:
+        detector: what looks at the images.
+        real: the images that generated ones are compared with.
+        other: another split of the same data, or None.
+        of_real: the features of a whole real set (of `used` images).
+        known: features of whole sets that are in memory, by digest.
+    """
+
+    detector: Detector
+    real: ImageSet
+    other: ImageSet | None
+    of_real: Callable[[ImageSet], Features]
+    known: Mapping[str, Features]
+
+    def of(self, wanted: Mapping[str, Metric], n: int, seed: int) -> dict[str, Baseline]:
+        """Every label's baseline beside n generated images, of the metrics that have one."""
+        groups: dict[tuple[str, bool], tuple[StandIns, dict[str, Metric]]] = {}
+        for name, metric in wanted.items():
+            stand = self.stand_ins(metric, n, seed)
+            if stand is not None:
+                groups.setdefault((stand.images.digest, stand.apart), (stand, {}))[1][name] = metric
+        found: dict[str, Baseline] = {}
+        for stand, metrics in groups.values():
+            rest = stand.size - stand.n if stand.apart else None
+            for name, arrays in self._kept(stand, metrics).items():
+                notes = fewer(stand.n, n, rest, unseen=metrics[name].judges_classes)
+                found |= {label: Baseline.of(arrays[label], notes) for label in metrics[name].labels}
+        return found
+
+    def receipt(self, n: int, seed: int) -> dict[str, Any]:
+        """Which images the baselines are of: those of features, and those of classes."""
+        sources = {"floor": _enough(self.other), "floor_of_classes": self._unseen()}
+        return {name: source and self._drawn(source, n, seed).to_dict() for name, source in sources.items()}
+
+    def stand_ins(self, metric: Metric, n: int, seed: int) -> StandIns | None:
+        """The real images that a metric's baseline is of; None if there are none."""
+        if "train" in metric.needs:  # these print the test set's own value beside the model's
+            return None
+        source = self._unseen() if metric.judges_classes else _enough(self.other)
+        if source is None:
+            return None
+        if "labels" in metric.needs and (source.labels is None or not knows_classes(self.detector, source)):
+            return None
+        return self._drawn(source, n, seed, apart=source is self.real and metric.compares)
+
+    def _unseen(self) -> ImageSet | None:
+        """The images that the detector was not trained on: of the other split, which has more to draw, or the real."""
+        both = (_enough(self.other), _enough(self.real))
+        return next((one for one in both if one is not None and not has_seen(self.detector, one)), None)
+
+    def _drawn(self, source: ImageSet, n: int, seed: int, apart: bool = False) -> StandIns:
+        size = used(source) if source is self.real else len(source)
+        n = min(n, size // 2 if apart else size)
+        if self.detector.weights_sha256 is None:  # nothing of it can be kept
+            most = 1
+        else:
+            most = MOST_DRAWS if self.detector.dim is not None and self.detector.dim < SMALL else MOST_DRAWS_OF_LARGE
+        return StandIns(source, size, n, most if apart else min(most, size // n), seed, apart)
+
+    def _kept(self, stand: StandIns, metrics: Mapping[str, Metric]) -> dict[str, Arrays]:
+        """Value and ± of every draw, (draws, 2), by label, for every metric."""
+        keys = [
+            features.key(self.detector, self.real, used(self.real), 0),
+            features.key(self.detector, stand.images, stand.n * stand.draws, stand.seed),
+        ]
+        missing: dict[str, np.ndarray] = {}
+
+        def make(name: str) -> Arrays:
+            if not missing:  # the first that is not kept: all are computed in one go, which shares their distances
+                missing.update(self._computed(stand, list(metrics.values())))
+            return {label: missing[label] for label in metrics[name].labels}
+
+        def get(name: str) -> Arrays:
+            facts = [name, *keys, "disjoint draws", stand.n, stand.draws, stand.apart]
+            key = None if None in keys else key_of(facts, "metrics")
+            return kept("floors", key, metrics[name].labels, f"real images' {name}", partial(make, name))
+
+        return {name: get(name) for name in metrics}
+
+    def _computed(self, stand: StandIns, metrics: Sequence[Metric]) -> dict[str, np.ndarray]:
+        """Value and ± of every draw, (draws, 2), by label."""
+        found, held = self._looked_at(stand)
+        values: dict[str, list[tuple[float, float]]] = {label: [] for metric in metrics for label in metric.labels}
+        for rows in stand.rows:
+            there = np.isin(held, rows, assume_unique=True)
+            fake, real = _part(found, there), _part(found, ~there) if stand.apart else self.of_real(self.real)
+            labels = None if stand.images.labels is None else stand.images.labels[rows]
+            inputs = Inputs(real.features, fake.features, fake.probabilities, real.probabilities, labels)
+            for metric in metrics:
+                for label, value in metric.compute(inputs).items():
+                    values[label].append((value.value, np.nan if value.uncertainty is None else value.uncertainty))
+        return {label: np.array(pairs) for label, pairs in values.items()}
+
+    def _looked_at(self, stand: StandIns) -> tuple[Features, np.ndarray]:
+        """Features of images that hold all draws, and the row numbers of these images, ascending."""
+        whole = self.known.get(stand.images.digest)
+        if stand.images is self.real or (whole is not None and len(whole.features) == stand.size):
+            return self.of_real(stand.images), stand.within
+        n = stand.n * stand.draws
+        return features.of_real(self.detector, stand.images, n, stand.seed), np.sort(np.concatenate(stand.rows))
+
+
+def _enough(images: ImageSet | None) -> ImageSet | None:
+    """None for a set of which no two draws can be made that a metric takes."""
+    return None if images is None or len(images) < 4 else images
+
+
+def _part(found: Features, chosen: np.ndarray) -> Features:
+    """The chosen rows, a mask."""
+    return Features(found.features[chosen], None if found.probabilities is None else found.probabilities[chosen])
