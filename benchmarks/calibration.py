@@ -32,12 +32,11 @@ import numpy as np
 import torch
 
 import counterfeit as cf
-from counterfeit import detectors
+from counterfeit import detectors, source
 from counterfeit.detectors import Detector, Features
 from counterfeit.files import write_json
 from counterfeit.metrics import METRICS, Inputs, Value
 from counterfeit.runs import provenance
-from counterfeit.scoring.kept import source_digest
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks/results/calibration.json"
@@ -214,7 +213,7 @@ def measured(cell: str, n: int, args: argparse.Namespace) -> Json:
 def protocol(args: argparse.Namespace) -> Json:
     """What decides a cell's numbers."""
     asked = {key: getattr(args, key) for key in ("draws", "metrics", "without_memorisation", "without_fixed")}
-    return {**asked, "train": TRAIN, "epochs": EPOCHS, "code": source_digest("metrics")}
+    return {**asked, "train": TRAIN, "epochs": EPOCHS, "code": source.digest("metrics")}
 
 
 def table(cell: str, n: str, found: Json) -> str:

@@ -203,7 +203,7 @@ class Baselines:
 
         def get(name: str) -> Arrays:
             facts = [name, *keys, "disjoint draws", stand.n, stand.draws, stand.apart]
-            key = None if None in keys else key_of(facts, "metrics")
+            key = None if None in keys else key_of(facts, "metrics", "scoring/baselines.py")
             return kept("floors", key, metrics[name].labels, f"real images' {name}", partial(make, name))
 
         return {name: get(name) for name in metrics}

@@ -31,6 +31,7 @@ from counterfeit.metrics.label_accuracy import label_accuracy
 from counterfeit.processes import ALONE
 from counterfeit.scoring import receipt
 from counterfeit.scoring.baselines import Baseline, fewer
+from counterfeit.scoring.features import CHOICE
 from counterfeit.scoring.images import Images, check_form, subset
 from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Score, Scored
@@ -156,7 +157,12 @@ def _floor(test: ImageSet, train: ImageSet, asked: int, recipe: Recipe, device: 
         right = accuracy(network, torch.from_numpy(np.array(test.images)), torch.from_numpy(test.labels))
         return {"accuracy": np.array(right)}
 
-    key = key_of(["cas", test.digest, form_of(test), train.digest, form_of(train), n, asdict(recipe)], "detectors")
+    key = key_of(
+        ["cas", test.digest, form_of(test), train.digest, form_of(train), n, asdict(recipe)],
+        "detectors",
+        "scoring/cas.py",
+        *CHOICE,
+    )
     found = float(kept("floors", key, ["accuracy"], what, make)["accuracy"])
     return Baseline(found, math.sqrt(found * (1 - found) / (len(test) - 1)), 1, fewer(n, asked))
 

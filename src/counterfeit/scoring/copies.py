@@ -8,10 +8,8 @@ image of the same kind does not: their ratio says so, whatever the contrast of t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +19,7 @@ from counterfeit.data.rows import take
 from counterfeit.generate import BLOCK
 from counterfeit.metrics.memorisation import Matches
 from counterfeit.processes import Group
+from counterfeit.scoring.features import CHOICE
 from counterfeit.scoring.images import Images, subset, used
 from counterfeit.scoring.kept import Arrays, kept, key_of
 
@@ -37,7 +36,6 @@ CANDIDATES = 16
 ROWS = 128  # images looked at together: with 60,000 training images 60 MiB of products and distances
 GROUPS = 32  # training images whose least distance stands for them when the nearest are chosen
 
-CODE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()  # results of another code are not used
 
 Small = np.ndarray  # uint8 (N, C, h, w) as `shrunk` gives them
 
@@ -210,5 +208,5 @@ def of_test(test: ImageSet, gallery: Callable[[], Gallery], train: ImageSet) -> 
         small = [shrunk(take(test.images, rows)) for rows in subset(len(test), used(test), 0)]
         return vars(gallery().search(np.concatenate(small)))
 
-    key = key_of([train.digest, used(train), test.digest, used(test), CODE], "metrics")
+    key = key_of([train.digest, used(train), test.digest, used(test)], "metrics", "scoring/copies.py", *CHOICE)
     return Matches(**kept("copies", key, ("ratio", "kind", "index"), what, make))

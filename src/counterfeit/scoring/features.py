@@ -20,6 +20,10 @@ from counterfeit.scoring.kept import Arrays, kept, key_of
 NONE = np.zeros((0, 0), np.float32)  # stands in a cached file for class probabilities that a detector does not give
 
 
+# The parts of our source that choose images and bring them to a form
+CHOICE = ("data/form.py", "scoring/images.py")
+
+
 def of_batches(detector: Detector, batches: Iterator[np.ndarray], n: int, what: str) -> Features:
     """Features of n images that come in batches; progress is shown on stderr, under `what` where that is not empty."""
     with progress(f"{detector.name}: {what}", n) if what else nullcontext() as advance:
@@ -74,4 +78,4 @@ def key(detector: Detector, images: ImageSet, n: int, seed: int) -> str | None:
         return None
     chosen = "all" if n >= len(images) else [n, seed]
     known = [detector.name, detector.weights_sha256, detector.protocol, dict(detector.versions)]
-    return key_of([images.digest, form_of(images), chosen, *known], "detectors")
+    return key_of([images.digest, form_of(images), chosen, *known], "detectors", *CHOICE)

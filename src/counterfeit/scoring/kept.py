@@ -20,7 +20,7 @@ import numpy as np
 import PIL
 import torch
 
-import counterfeit
+from counterfeit import source
 from counterfeit.console import say
 from counterfeit.data import cache_dir
 from counterfeit.data.cache import locked, sealed, unsealed
@@ -63,22 +63,10 @@ def kept(kind: str, key: str | None, names: Sequence[str], what: str, make: Call
     return found
 
 
-def key_of(facts: Sequence[Any], *packages: str) -> str:
-    """Hex, of JSON facts, of the source of our packages that compute, and of the libraries' versions."""
-    whole = [*facts, *(SOURCES[package] for package in packages), VERSIONS]
+def key_of(facts: Sequence[Any], *parts: str) -> str:
+    """Hex, of JSON facts, of the parts of our source that compute (see `source.digest`), and of libraries' versions."""
+    whole = [*facts, source.digest(*parts), VERSIONS]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32]
-
-
-def source_digest(package: str) -> str:
-    """SHA-256 of the Python files of `counterfeit.PACKAGE`."""
-    folder = Path(counterfeit.__file__).parent / package
-    files = sorted(folder.rglob("*.py"))
-    content = [(str(path.relative_to(folder)), path.read_text()) for path in files]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-# Taken now, as near as can be to when the code is loaded: what is edited later is not what this process computes with.
-SOURCES = {package: source_digest(package) for package in ("detectors", "metrics")}
 
 
 def _read(path: Path, key: str, names: Sequence[str]) -> Arrays:
