@@ -37,4 +37,4 @@ def test_features(case):
 def test_inception_score(case):
     ours = inception_score(softmax(LOGITS[case]))
     assert ours.value == pytest.approx(PEERS["logits"][case]["mean"], rel=REL)
-    assert ours.uncertainty == pytest.approx(PEERS["logits"][case]["std"], rel=REL)
+    assert ours.extras["split_std"] == pytest.approx(PEERS["logits"][case]["std"], rel=REL)
