@@ -66,7 +66,7 @@ class Scorer:
         wanted = {name: METRICS[name] for name in metrics}
         n = self.group.everyone(partial(usable, fakes, n, repeats))
         draws = []
-        seen = Seen(fakes) if self.train is not None and "near-copies" in wanted else None
+        seen = Seen(fakes, self.train) if self.train is not None and "near-copies" in wanted else None
         for s in range(seed, seed + repeats):
             what = "" if self.quiet else f"{n:,} images of {fakes.name}"
             found = features.of_generated(self.detector, seen.images if seen else fakes, n, s, what, self.group)
