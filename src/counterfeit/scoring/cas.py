@@ -82,7 +82,7 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
     With repeats > 1 draw and classifier both go by the seeds `config.seed`, `config.seed` + 1, …
 
     Args:
-        train: real images for the floor, of which n are taken; None where there are none.
+        train: real images for the floor, of which n are taken if they have labels; None where there are none.
 
     Raises:
         InputError: images or labels do not fit the real ones, or these have no labels.
@@ -99,6 +99,7 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
     draws = [_drawn(fakes, test, n, replace(recipe, seed=s), device) for s in range(seed, seed + config.repeats)]
     value = _merged([found for found, _ in draws])
     notes = (*value.notes, *_overlap(fakes, test))
+    train = None if train is None or train.labels is None else train
     floor = None if train is None else _floor(test, train, n, recipe, device)
     made = {
         "generated": receipt.of_images(fakes.images, n, seed, config.repeats, lambda n: fakes.labels(n, seed)),

@@ -180,11 +180,11 @@ def over_repeats(draws: list[dict[str, Value]]) -> dict[str, Value]:
 
 
 def of_real_alone(value: Value) -> float | None:
-    """The variance that is left with endless generated images; None where the standard error's parts are not known."""
+    """The variance that is left with endless generated images; None where the real images' part is not known."""
     real, fake = (value.extras.get(f"standard_error_{name}") for name in ("real", "fake"))
-    if value.uncertainty is not None and fake is not None:
-        return max(0.0, value.uncertainty**2 - fake**2)
-    return None if real is None else real**2
+    if real is None or value.uncertainty is None or fake is None:
+        return None if real is None else real**2
+    return max(0.0, value.uncertainty**2 - fake**2)
 
 
 def _scored(metric: Metric, value: Value, floor: Baseline | None, label: str, n: int) -> Scored:
