@@ -216,9 +216,12 @@ def test_own_photos_in_a_folder_called_as_a_data_set_are_not_that_data_set(home:
     assert "it was trained on" not in scored.err
     printed = json.loads(scored.out)
     assert printed["receipt"]["detector"]["name"] == "fashion-cnn" and printed["receipt"]["real"]["name"] == "./mnist5k"
-    assert not [name for name in printed["metrics"] if name.startswith("Label accuracy")]
-    by_name = cf.score("mnist5k", "./mnist5k", detector="mnist-cnn", n=50)
-    assert not [name for name in by_name if name.startswith("Label accuracy")]
+    conditional = cf.train("cvae", "./mnist5k", out="c", epochs=1, batch_size=50, quiet=True)
+    for real in ("./mnist5k", "mnist5k"):  # its classes are none of the detector's, whichever images it is held against
+        score = conditional.score(real, detector="mnist-cnn", n=50)
+        assert "IS[mnist-cnn]" in score and not [name for name in score if name.startswith("Label-accuracy")]
+    with pytest.raises(cf.InputError, match="the classes of c, 0, 1, which mnist-cnn does not tell apart"):
+        conditional.score("mnist5k", metrics="fid,label-accuracy", n=50)
 
 
 def test_where_a_folder_and_a_data_set_share_a_name_a_line_says_which_was_taken(home: Path, capsys) -> None:
@@ -227,6 +230,16 @@ def test_where_a_folder_and_a_data_set_share_a_name_a_line_says_which_was_taken(
     assert "mnist5k: the data set is taken; the folder of that name here is ./mnist5k" in capsys.readouterr().err
     assert cf.load_data(Path("mnist5k")).kind == "folder", "a Path is never a name"
     assert "the folder is taken; the data set of that name is mnist5k" in capsys.readouterr().err
+
+
+def test_a_path_object_is_never_a_name_wherever_it_is_given(home: Path, command) -> None:
+    own = cf.load_data("pics").images[:60]
+    write_folder(Path("mnist5k"), own)
+    score = cf.score(own, Path("mnist5k"), metrics=["fid"], n=60)
+    assert (score.receipt["real"]["name"], score.receipt["real"]["n"]) == ("./mnist5k", 60)
+    run = cf.train("ae", Path("mnist5k"), out="r", epochs=1, batch_size=20, quiet=True)
+    assert (run.data.kind, run.data.name, run.data.n) == ("folder", "./mnist5k", 60)
+    assert cf.train("ae", Path("pics"), out="s", epochs=1, quiet=True).data.name == "pics"
 
 
 def test_every_source_has_its_kind_and_only_a_data_set_its_name(home: Path, real) -> None:

@@ -129,6 +129,12 @@ def knows_classes(detector: Detector, images: ImageSet) -> bool:
     return detector.name in DETECTORS and images.dataset in DETECTORS[detector.name].data
 
 
+def tells_apart(detector: Detector, classes: Sequence[str]) -> bool:
+    """Whether the detector is a classifier whose classes have these names, in this order."""
+    known = DETECTORS[detector.name].data if detector.name in DETECTORS else ()
+    return any(DATASETS[name].classes == tuple(classes) for name in known)
+
+
 @dataclass(frozen=True)
 class Baselines:
     """The baselines of a scorer, each computed once and kept in the cache.
