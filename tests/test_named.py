@@ -349,6 +349,23 @@ def test_train_and_test_folders_are_two_splits(tmp_path: Path, real) -> None:
         cf.load_data(tmp_path / "own", holdout=0.1)
 
 
+def test_test_images_that_are_smaller_than_the_training_size_are_enlarged_with_a_line(tmp_path: Path, capsys) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 1, 40, 40), np.uint8)
+    write_folder(tmp_path / "own" / "train", pixels)
+    write_folder(tmp_path / "own" / "test", pixels[:, :, :24, :24])
+    assert cf.load_data(tmp_path / "own", "test").shape == (1, 40, 40)
+    assert "images in test/, down to 24 pixels, are enlarged to the 40" in capsys.readouterr().err
+    assert cf.load_data(tmp_path / "own", "test", size=24).shape == (1, 24, 24)
+    assert "enlarged" not in capsys.readouterr().err
+
+
+def test_of_generated_images_in_splits_a_line_says_which_are_scored(tmp_path: Path, real, capsys) -> None:
+    np.savez(tmp_path / "both.npz", x_train=real[0][:200], x_test=real[0][200:])
+    score = cf.score(tmp_path / "both.npz", real[0], metrics=["fid"], detector="mnist-cnn", n=200)
+    assert score.receipt["generated"]["n"] == 200
+    assert "both.npz: it has several splits, of which train is taken for the generated" in capsys.readouterr().err
+
+
 def test_splits_that_do_not_fit_each_other_are_refused(tmp_path: Path, real) -> None:
     images, labels = real[0], np.arange(30)
     write_folder(tmp_path / "own" / "train", images[:30], labels % 3)

@@ -131,7 +131,10 @@ def generated(source: Any, size: int | None = None, skip_bad: bool = False, labe
         labels: an array's.
     """
     if not isinstance(source, ImageSet):
-        folder = datasets.locate(source).kind == "folder"
+        place = datasets.locate(source)
+        if len(datasets.splits(source)) > 1:
+            say(f"{place.name}: it has several splits, of which train is taken for the generated images")
+        folder = place.kind == "folder"
         read = partial(datasets.load, size=size or datasets.NATIVE, skip_bad=skip_bad) if folder else datasets.load
         source = read(source, labels=labels)
     return at_size(source, size)
