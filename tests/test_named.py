@@ -470,6 +470,17 @@ def test_own_images_get_the_whole_measurement_by_holdout(held, tmp_path: Path) -
     assert again.data.digest == run.data.digest and again.record.finished
 
 
+def test_a_loaded_set_is_given_again_as_an_array_is(home: Path) -> None:
+    """Where its files are is not known: run.json held the path of a folder called `array` where one happened to be."""
+    pics, settings = cf.load_data("pics"), {"out": "loaded", "batch_size": 20, "quiet": True}
+    run = cf.train("ae", pics, epochs=1, **settings)
+    assert (run.data.kind, run.data.path, run.data.digest) == ("array", None, pics.digest)
+    with pytest.raises(DataError, match="was trained on an array"):
+        run.score(n=20, metrics=["fid"])
+    assert run.score(pics, n=20, metrics=["fid"], detector="fashion-cnn")["FID[fashion-cnn]"].value > 0
+    assert cf.train("ae", pics, epochs=2, resume=True, **settings).log[-1]["epoch"] == 2
+
+
 def test_an_array_with_labels_is_given_again_with_its_labels(tmp_path: Path, real) -> None:
     images, labels = real
     run = cf.train("cvae", images, labels=labels, out=tmp_path / "run", epochs=1, holdout=0.2, quiet=True)
