@@ -481,6 +481,12 @@ def test_a_loaded_set_is_given_again_as_an_array_is(home: Path) -> None:
     assert cf.train("ae", pics, epochs=2, resume=True, **settings).log[-1]["epoch"] == 2
 
 
+def test_a_runs_own_images_as_a_loaded_set_are_brought_to_a_size(home: Path) -> None:
+    """They have no files to be read again from."""
+    score = cf.load("run").score(cf.load_data("pics"), size=14, n=20, metrics=["fid"], detector="fashion-cnn")
+    assert score.receipt["real"]["form"]["compared"]["size"] == [14, 14]
+
+
 def test_an_array_with_labels_is_given_again_with_its_labels(tmp_path: Path, real) -> None:
     images, labels = real
     run = cf.train("cvae", images, labels=labels, out=tmp_path / "run", epochs=1, holdout=0.2, quiet=True)
