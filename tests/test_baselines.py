@@ -36,7 +36,8 @@ def parts(test_cache) -> tuple[ImageSet, ImageSet]:
 
 def part(data: ImageSet, split: str, rows: np.ndarray) -> ImageSet:
     images, labels = data.images[rows], data.labels[rows]
-    return replace(data, split=split, images=images, labels=labels, digest=content_digest(images, labels))
+    digest = content_digest(images, labels)
+    return replace(data, name="mnist", split=split, images=images, labels=labels, digest=digest)
 
 
 def scored(parts, n: int, metrics=KNOWN) -> cf.Score:
@@ -104,6 +105,17 @@ def test_draws_of_few_images_are_five_and_come_from_the_cache_the_second_time(pa
     }
 
 
+def test_another_seed_parts_the_images_anew_also_where_the_draws_together_are_all_of_them(parts) -> None:
+    """Five draws of 400 are all 2,000; what is kept of one seed must not stand for another, whichever came first."""
+    train, test = parts
+    detector = detectors.load("mnist-cnn")
+    of = Baselines(detector, test, train, lambda s: detector(s.images), {})
+    found = [of.of({name: METRICS[name] for name in ("fid", "class-kl")}, 400, seed) for seed in (0, 1, 0)]
+    for label in ("FID", "Class-KL"):
+        values = [one[label].value for one in found]
+        assert values[0] == values[2] != values[1]
+
+
 def test_the_same_draws_come_from_features_of_the_whole_split_and_from_those_of_the_draws_alone(parts) -> None:
     train, test = parts
     detector = detectors.load("mnist-cnn")
@@ -137,6 +149,8 @@ def test_more_generated_images_than_real_ones_to_spare_is_said_of_every_value_an
         ("mnist-cnn", "mnist:train", "mnist:test", "mnist:test", "mnist:test"),
         ("mnist-cnn", "mnist:train", None, None, None),
         ("mnist-cnn", "mnist:test", None, None, "mnist:test"),
+        ("mnist-cnn", "mnist5k:test", "mnist5k:train", "mnist5k:train", None),  # held out of what it was trained on
+        ("fashion-cnn", "mnist5k:test", "mnist5k:train", "mnist5k:train", "mnist5k:train"),
         ("fashion-cnn", "mnist:test", "mnist:train", "mnist:train", "mnist:train"),
         ("inception", "mnist:test", "mnist:train", "mnist:train", "mnist:train"),
         ("inception@12345678", "photos:train", None, None, "photos:train"),

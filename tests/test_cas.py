@@ -166,6 +166,13 @@ def test_an_array_and_a_folder_with_a_subfolder_a_class(parts, files: Path) -> N
     assert folder.value == array.value and "label 0, 1, 2, 4, 5, 6, 8, 9" in folder.notes[0]
 
 
+def test_real_images_to_train_on_that_have_no_labels_give_no_floor(parts, files: Path, tmp_path: Path) -> None:
+    _, train, test = parts
+    np.savez(tmp_path / "half.npz", x_train=train.images, x_test=test.images, y_test=test.labels)
+    score = cf.cas(files / "fakes.npz", tmp_path / "half.npz", n=200)
+    assert score[NAME].floor is None and score.receipt["floor"] is None and score[NAME].value > 0.2
+
+
 def test_a_training_split_is_never_tested_on_without_a_word(parts) -> None:
     fakes, train, test = parts
     few = replace(QUICK, n=50)

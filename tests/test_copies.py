@@ -12,6 +12,7 @@ from PIL import Image
 
 import counterfeit as cf
 from counterfeit import detectors
+from counterfeit.data.form import Form, formed
 from counterfeit.metrics.memorisation import KINDS
 from counterfeit.processes import ALONE, Alone
 from counterfeit.scoring import copies
@@ -134,6 +135,26 @@ def test_every_size_can_be_searched(shape: tuple[int, int, int]) -> None:
     assert (Gallery(cf.load_data(blank)).search(shrunk(blank)).ratio == 1).all(), "nothing can be said of these"
 
 
+def test_what_the_test_images_match_is_kept_for_the_size_at_which_they_are_searched(parts) -> None:
+    """Images brought to another size keep the digest of what is stored, and must not get what was found at that."""
+    train, test, _ = parts
+    for size in (None, 16, 14):
+        sets = formed(test, Form(size)), formed(train, Form(size))
+        found = copies.of_test(sets[0], lambda train=sets[1]: Gallery(train), sets[1])
+        np.testing.assert_array_equal(found.ratio, Gallery(sets[1]).search(shrunk(sets[0].images[:])).ratio)
+
+
+def test_a_detector_of_any_size_does_not_make_pixels_of_two_sizes_comparable(parts) -> None:
+    train, test, unseen = parts
+    detector = replace(detectors.load("fashion-cnn"), any_size=True)
+    large, small = cf.load_data(unseen[:100].repeat(2, axis=2).repeat(2, axis=3)), formed(test, Form(20))
+    says = "near-copies compares pixels, and .* images of {} grey and array:train of 28x28 grey: pass --size {}"
+    with pytest.raises(cf.InputError, match=says.format("56x56", 28)):
+        Scorer(detector, test, train=train).score(Images.of_set(large), ["near-copies"], 100)
+    with pytest.raises(cf.InputError, match=says.format("20x20", 20)):
+        Scorer(detector, small, train=train).score(Images.of_set(cf.load_data(unseen[:100])), ["near-copies"], 100)
+
+
 def test_large_images_are_averaged_down() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 3, 64, 96), np.uint8)
     small = shrunk(images)
@@ -144,7 +165,7 @@ def test_large_images_are_averaged_down() -> None:
 
 def test_what_is_seen_is_what_was_drawn(parts) -> None:
     train, _, _ = parts
-    seen = Seen(Images.of_set(train))
+    seen = Seen(Images.of_set(train), train)
     for n, seed in ((2500, 0), (1200, 3)):
         drawn = np.concatenate(list(seen.images.draw(n, seed, ALONE)))
         np.testing.assert_array_equal(seen.gathered(n, ALONE), drawn)
@@ -167,7 +188,7 @@ def test_what_two_processes_saw_is_put_in_order(parts) -> None:
     for n in (1500, 100):  # of the latter all is in the share of the first
         shares.clear()
         for rank in (0, 1):
-            seen = Seen(Images.of_set(train))
+            seen = Seen(Images.of_set(train), train)
             batches = list(seen.images.draw(n, 0, Pretended(rank)))
             shares.append([shrunk(batch) for batch in batches])
         whole = np.concatenate(list(Images.of_set(train).draw(n, 0, ALONE)))

@@ -169,3 +169,10 @@ def test_repeats_say_what_their_spread_leaves_out():
     assert found.extras["standard_error"] == pytest.approx(np.sqrt(0.5**2 - 0.3**2 + found.uncertainty**2 / 2))
     same = over_repeats([{"one": Value(0.0, 0.01, "standard error")}] * 2)["one"]
     assert same.uncertainty == 0.01 and "same value" in same.uncertainty_kind and "standard_error" not in same.extras
+
+
+def test_repeats_against_statistics_claim_no_standard_error_of_both_sets():
+    """The real images' part is not known from mu and sigma: left out, it was taken for 0."""
+    of_fake = {"standard_error_fake": 0.4}
+    found = over_repeats([{"one": Value(value, 0.4, "of the generated images alone", of_fake)} for value in (1.0, 2.0)])
+    assert "standard_error" not in found["one"].extras

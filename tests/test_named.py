@@ -216,9 +216,12 @@ def test_own_photos_in_a_folder_called_as_a_data_set_are_not_that_data_set(home:
     assert "it was trained on" not in scored.err
     printed = json.loads(scored.out)
     assert printed["receipt"]["detector"]["name"] == "fashion-cnn" and printed["receipt"]["real"]["name"] == "./mnist5k"
-    assert not [name for name in printed["metrics"] if name.startswith("Label accuracy")]
-    by_name = cf.score("mnist5k", "./mnist5k", detector="mnist-cnn", n=50)
-    assert not [name for name in by_name if name.startswith("Label accuracy")]
+    conditional = cf.train("cvae", "./mnist5k", out="c", epochs=1, batch_size=50, quiet=True)
+    for real in ("./mnist5k", "mnist5k"):  # its classes are none of the detector's, whichever images it is held against
+        score = conditional.score(real, detector="mnist-cnn", n=50)
+        assert "IS[mnist-cnn]" in score and not [name for name in score if name.startswith("Label-accuracy")]
+    with pytest.raises(cf.InputError, match="the classes of c, 0, 1, which mnist-cnn does not tell apart"):
+        conditional.score("mnist5k", metrics="fid,label-accuracy", n=50)
 
 
 def test_where_a_folder_and_a_data_set_share_a_name_a_line_says_which_was_taken(home: Path, capsys) -> None:
@@ -227,6 +230,16 @@ def test_where_a_folder_and_a_data_set_share_a_name_a_line_says_which_was_taken(
     assert "mnist5k: the data set is taken; the folder of that name here is ./mnist5k" in capsys.readouterr().err
     assert cf.load_data(Path("mnist5k")).kind == "folder", "a Path is never a name"
     assert "the folder is taken; the data set of that name is mnist5k" in capsys.readouterr().err
+
+
+def test_a_path_object_is_never_a_name_wherever_it_is_given(home: Path, command) -> None:
+    own = cf.load_data("pics").images[:60]
+    write_folder(Path("mnist5k"), own)
+    score = cf.score(own, Path("mnist5k"), metrics=["fid"], n=60)
+    assert (score.receipt["real"]["name"], score.receipt["real"]["n"]) == ("./mnist5k", 60)
+    run = cf.train("ae", Path("mnist5k"), out="r", epochs=1, batch_size=20, quiet=True)
+    assert (run.data.kind, run.data.name, run.data.n) == ("folder", "./mnist5k", 60)
+    assert cf.train("ae", Path("pics"), out="s", epochs=1, quiet=True).data.name == "pics"
 
 
 def test_every_source_has_its_kind_and_only_a_data_set_its_name(home: Path, real) -> None:
@@ -336,6 +349,23 @@ def test_train_and_test_folders_are_two_splits(tmp_path: Path, real) -> None:
         cf.load_data(tmp_path / "own", holdout=0.1)
 
 
+def test_test_images_that_are_smaller_than_the_training_size_are_enlarged_with_a_line(tmp_path: Path, capsys) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 1, 40, 40), np.uint8)
+    write_folder(tmp_path / "own" / "train", pixels)
+    write_folder(tmp_path / "own" / "test", pixels[:, :, :24, :24])
+    assert cf.load_data(tmp_path / "own", "test").shape == (1, 40, 40)
+    assert "images in test/, down to 24 pixels, are enlarged to the 40" in capsys.readouterr().err
+    assert cf.load_data(tmp_path / "own", "test", size=24).shape == (1, 24, 24)
+    assert "enlarged" not in capsys.readouterr().err
+
+
+def test_of_generated_images_in_splits_a_line_says_which_are_scored(tmp_path: Path, real, capsys) -> None:
+    np.savez(tmp_path / "both.npz", x_train=real[0][:200], x_test=real[0][200:])
+    score = cf.score(tmp_path / "both.npz", real[0], metrics=["fid"], detector="mnist-cnn", n=200)
+    assert score.receipt["generated"]["n"] == 200
+    assert "both.npz: it has several splits, of which train is taken for the generated" in capsys.readouterr().err
+
+
 def test_splits_that_do_not_fit_each_other_are_refused(tmp_path: Path, real) -> None:
     images, labels = real[0], np.arange(30)
     write_folder(tmp_path / "own" / "train", images[:30], labels % 3)
@@ -438,6 +468,23 @@ def test_own_images_get_the_whole_measurement_by_holdout(held, tmp_path: Path) -
         cf.train("vae", source, out=run.path, resume=True, holdout=0.1, epochs=2, quiet=True)
     again = cf.train("vae", source, out=run.path, resume=True, epochs=2, quiet=True)
     assert again.data.digest == run.data.digest and again.record.finished
+
+
+def test_a_loaded_set_is_given_again_as_an_array_is(home: Path) -> None:
+    """Where its files are is not known: run.json held the path of a folder called `array` where one happened to be."""
+    pics, settings = cf.load_data("pics"), {"out": "loaded", "batch_size": 20, "quiet": True}
+    run = cf.train("ae", pics, epochs=1, **settings)
+    assert (run.data.kind, run.data.path, run.data.digest) == ("array", None, pics.digest)
+    with pytest.raises(DataError, match="was trained on an array"):
+        run.score(n=20, metrics=["fid"])
+    assert run.score(pics, n=20, metrics=["fid"], detector="fashion-cnn")["FID[fashion-cnn]"].value > 0
+    assert cf.train("ae", pics, epochs=2, resume=True, **settings).log[-1]["epoch"] == 2
+
+
+def test_a_runs_own_images_as_a_loaded_set_are_brought_to_a_size(home: Path) -> None:
+    """They have no files to be read again from."""
+    score = cf.load("run").score(cf.load_data("pics"), size=14, n=20, metrics=["fid"], detector="fashion-cnn")
+    assert score.receipt["real"]["form"]["compared"]["size"] == [14, 14]
 
 
 def test_an_array_with_labels_is_given_again_with_its_labels(tmp_path: Path, real) -> None:

@@ -80,13 +80,20 @@ def test_the_table_names_the_detector_and_says_when_there_are_few_images(fakes: 
 
 @pytest.fixture(scope="module")
 def parts(test_cache) -> tuple[ImageSet, ImageSet]:
-    """mnist5k cut into 3,000 images to train on and 1,000 to test on."""
+    """mnist5k cut into 3,000 images to train on and 1,000 that pass as MNIST's test images."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
         data = cf.load_data("mnist5k")
     order = np.random.default_rng(1).permutation(5000)
     return tuple(
-        replace(data, split=split, images=data.images[rows], labels=data.labels[rows], digest=f"{split} of a test")
+        replace(
+            data,
+            name="mnist",
+            split=split,
+            images=data.images[rows],
+            labels=data.labels[rows],
+            digest=f"{split} of a test",
+        )
         for split, rows in (("train", order[:3000]), ("test", order[3000:4000]))
     )
 

@@ -191,7 +191,7 @@ class ScoreConfig:
         for name in ("real", "detector", "weights"):  # each may be a path; `~` is expanded here, once for all
             value = plain.get(name)
             if isinstance(value, os.PathLike) or (isinstance(value, str) and value.startswith("~")):
-                plain[name] = paths.typed(value)
+                plain[name] = paths.spelled(value)
         return from_dict(cls, plain, "settings")
 
 

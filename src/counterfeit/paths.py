@@ -17,6 +17,12 @@ def typed(path: str | os.PathLike[str]) -> str:
     return text if is_url(text) else os.path.expanduser(text)
 
 
+def spelled(path: str | os.PathLike[str]) -> str:
+    """`typed`, and a path object so that it stays a path as a string: Path("mnist") is ./mnist, and no data set."""
+    text = typed(path)
+    return text if isinstance(path, str) or os.path.dirname(text) else os.path.join(os.curdir, text)
+
+
 def absolute(path: str | os.PathLike[str]) -> Path:
     """The path that means the same from whichever folder the process goes on: `~` expanded, links not followed."""
     return Path(os.path.abspath(typed(path)))

@@ -186,7 +186,10 @@ class Run:
             return generate.samples(self.model, n, seed, self.labels(n), BATCH, group)
 
         shape, about = self.data.shape, self.trained.facts()
-        return Images(self.name, None, draw, self.weights_sha256, self.labels, shape, form_at(shape), "run", about)
+        classes = self.data.classes if self.model.classes else ()
+        return Images(
+            self.name, None, draw, self.weights_sha256, self.labels, shape, form_at(shape), "run", about, classes
+        )
 
     def _check_same(self, group: Group) -> None:
         """RunError where processes of one job have read other weights: the run is being trained."""

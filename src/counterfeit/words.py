@@ -70,6 +70,11 @@ def listed(words: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def first_few(names: Sequence[str], most: int = 10) -> str:
+    """`a, b, c`, or the first few of more and `…`."""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+
+
 def count(n: int, word: str) -> str:
     """`1 run`, `36 runs`."""
     return f"{n:,} {word}{'' if n == 1 else 's'}"

@@ -159,9 +159,10 @@ def kept_score(run: Run, config: ScoreConfig, scorer: Scorer) -> Json | None:
 
     It is known by its receipt, whatever its file is called, and may hold more metrics than are asked for.
     """
-    names = judge.metric_names(config, scorer, run.labels(1) is not None)
+    fakes = run.generated().at_size(config.size)
+    names = judge.metric_names(config, scorer, fakes)
     labels = [f"{label}[{scorer.detector.name}]" for name in names for label in METRICS[name].labels]
-    wanted = scorer.measured(run.generated().at_size(config.size), config.n, config.seed, config.repeats)
+    wanted = scorer.measured(fakes, config.n, config.seed, config.repeats)
     if unidentified(wanted):
         return None
     for path in sorted((run.path / "scores").glob("*.json")):

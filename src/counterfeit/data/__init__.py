@@ -91,8 +91,8 @@ def load_splits(
         if split not in there:
             raise DataError(f"{place.name} has no split {split!r}, only {' and '.join(there)}")
     if there != own:
-        whole = _loaded(source, place, own[0], labels, size, skip_bad)
-        return {split: held_out(whole, holdout)[split] for split in chosen}
+        parts = held_out(_loaded(source, place, own[0], labels, size, skip_bad), holdout)
+        return {split: parts[split] for split in chosen}
     return {split: _loaded(source, place, split, labels, size, skip_bad) for split in chosen}
 
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from counterfeit.errors import InputError
+from counterfeit.words import first_few
 
 # What some file system does not take, or takes for something else; "%" since it begins what stands for these.
 UNSAFE = frozenset('/\\:*?"<>|%') | {chr(code) for code in (*range(32), 127)}
@@ -96,8 +97,9 @@ def _number(classes: Sequence[str], label: str) -> int:
     if label.isascii() and label.removeprefix("-").isdecimal():
         return int(label)
     near = difflib.get_close_matches(label, classes, n=1)
-    known = ", ".join(classes[:10]) + (", …" if len(classes) > 10 else "")
-    raise InputError(f"no class named {label!r}; {f'did you mean {near[0]!r}?' if near else f'known: {known}'}")
+    raise InputError(
+        f"no class named {label!r}; {f'did you mean {near[0]!r}?' if near else f'known: {first_few(classes)}'}"
+    )
 
 
 def _escaped(char: str) -> str:

@@ -29,6 +29,7 @@ from counterfeit.data.stored import open_stored
 from counterfeit.data.walk import Glance, glance
 from counterfeit.errors import DataError, InputError
 from counterfeit.files import write_atomic
+from counterfeit.words import first_few
 
 VERSION = 3  # of the conversion: a change of what comes out of the same files needs a new number
 
@@ -157,8 +158,8 @@ def _make(
 def _say_what(root: Path, made: Converted, classes: list[str], several: int) -> None:
     n, channels, height, width = made.shape
     kind = f"{height}x{width} {'grey' if channels == 1 else 'RGB'}"
-    names = ", ".join(classes[:10]) + (", …" if len(classes) > 10 else "")
-    say(f"{root}: {n:,} images, {kind}, {f'{len(classes):,} classes: {names}' if classes else 'no classes'}")
+    of_classes = f"{len(classes):,} classes: {first_few(classes)}" if classes else "no classes"
+    say(f"{root}: {n:,} images, {kind}, {of_classes}")
     if several:
         say(f"{root}: files that hold several frames: {several:,}; the first frame of each is used")
 

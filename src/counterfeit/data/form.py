@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -11,7 +10,7 @@ from PIL import Image
 
 from counterfeit.data.image_set import BLOCK, ImageSet
 from counterfeit.data.picture import RULES, squared
-from counterfeit.data.rows import take
+from counterfeit.data.rows import Lazy, take
 
 FILTER = f"{RULES['crop']}, {RULES['filter']}"  # of `squared`, by which a folder's files are brought to a size as well
 
@@ -46,30 +45,16 @@ class Form:
         return scaled
 
 
-class Formed:
+class Formed(Lazy):
     """Images (N, C, H, W) that are brought to a form when rows of them are taken, so that nothing is held twice."""
-
-    dtype = np.dtype(np.uint8)
-    ndim = 4
 
     def __init__(self, stored: np.ndarray, form: Form) -> None:
         n, *shape = stored.shape
+        super().__init__((n, *form.shape((shape[0], shape[1], shape[2]))))
         self.stored, self.form = stored, form
-        self.shape = (n, *form.shape((shape[0], shape[1], shape[2])))
 
-    def __len__(self) -> int:
-        return len(self.stored)
-
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        """As of an array, for one number, a slice, or an array of numbers or of booleans over the first axis."""
-        wanted = np.arange(len(self))[rows]
-        return self.form(take(self.stored, wanted)) if wanted.ndim else self[wanted[None]][0]
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return (self[i] for i in range(len(self)))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return self[:] if dtype is None else self[:].astype(dtype)
+    def taken(self, rows: np.ndarray) -> np.ndarray:
+        return self.form(take(self.stored, rows))
 
 
 def formed(images: ImageSet, form: Form) -> ImageSet:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from counterfeit.console import say
 from counterfeit.data.convert import NATIVE, Size
 from counterfeit.data.folder import load_folder
 from counterfeit.data.image_set import ImageSet, content_digest
@@ -66,6 +67,11 @@ def folder_split(root: Path, split: str, *, size: Size, skip_bad: bool) -> Image
     if test.shape != train.shape:
         grey = homes["test" if test.shape[0] == 1 else "train"]
         raise DataError(f"{root}: all images in {grey.name}/ are grey and those of the other split are not")
+    if size is None and min(test.sizes[0]) < train.shape[1]:
+        say(
+            f"{root}: images in {homes['test'].name}/, down to {min(test.sizes[0])} pixels, are enlarged to the "
+            f"{train.shape[1]} of the training images; --size {min(test.sizes[0])} makes these as small"
+        )
     if test.classes != train.classes:
         odd = sorted(set(train.classes) ^ set(test.classes))[0]
         where = "train" if odd in train.classes else "test"

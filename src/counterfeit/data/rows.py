@@ -7,6 +7,9 @@ map and letting go of its pages after each batch (`docs/scaling.md`).
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -17,8 +20,40 @@ from counterfeit.data.stored import Stored, check, is_whole
 from counterfeit.errors import DataError
 
 
-class Rows:
-    """Some rows of a memory map, which stay on the disk: as much of an array as is asked of a memory map.
+class Lazy(ABC):
+    """Images that are made when rows of them are asked for: as much of an array as is asked of images here.
+
+    Attributes:
+        shape: (N, …) of the whole; `dtype`, `ndim` and `nbytes` as of an array.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape, self.ndim, self.nbytes = shape, len(shape), math.prod(shape) * self.dtype.itemsize
+
+    @abstractmethod
+    def taken(self, rows: np.ndarray) -> np.ndarray:
+        """The rows (B,), numbers from 0 up, in memory: (B, …)."""
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, chosen: Any) -> np.ndarray:
+        """As of an array, for one number, a slice, or an array of numbers or of booleans over the first axis."""
+        rows = np.arange(len(self))[chosen]
+        return self.taken(rows) if rows.ndim else self.taken(rows[None])[0]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """All of them in memory."""
+        return np.asarray(self[:], dtype)
+
+
+class Rows(Lazy):
+    """Some rows of a memory map, which stay on the disk.
 
     Attributes:
         whole: (N, …), a memory map for which `is_stored` holds.
@@ -26,35 +61,25 @@ class Rows:
     """
 
     def __init__(self, whole: np.ndarray, rows: np.ndarray) -> None:
+        super().__init__((len(rows), *whole.shape[1:]))
         self.whole, self.rows = whole, rows
-        self.shape, self.dtype, self.ndim = (len(rows), *whole.shape[1:]), whole.dtype, whole.ndim
-        self.nbytes = int(np.prod(self.shape)) * whole.itemsize
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, chosen: Any) -> np.ndarray:
-        """Rows in memory, chosen as by the first index of an array."""
-        rows = self.rows[chosen]
-        return take(self.whole, rows) if np.ndim(rows) else take(self.whole, rows[None])[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """All of them in memory."""
-        return np.asarray(take(self.whole, self.rows), dtype)
+    def taken(self, rows: np.ndarray) -> np.ndarray:
+        return take(self.whole, self.rows[rows])
 
 
-def is_stored(images: np.ndarray | Rows) -> bool:
+def is_stored(images: np.ndarray | Lazy) -> bool:
     """Whether they are all of a stored file, as a folder's images are, or rows of one."""
-    return isinstance(images, Rows) or is_whole(images)
+    return isinstance(images, Rows) or (not isinstance(images, Lazy) and is_whole(images))
 
 
-def take(images: np.ndarray | Rows, rows: np.ndarray) -> np.ndarray:
+def take(images: np.ndarray | Lazy, rows: np.ndarray) -> np.ndarray:
     """images[rows] (B, …) in memory, for rows (B,) from 0 up.
 
     Raises DataError if a stored array's file cannot be read, or holds anything else than when it was opened.
     """
-    if isinstance(images, Rows):
-        return take(images.whole, images.rows[rows])
+    if isinstance(images, Lazy):
+        return images.taken(rows)
     if not isinstance(images, Stored) or not is_whole(images):
         return np.asarray(images[rows])
     found = np.empty((len(rows), *images.shape[1:]), images.dtype)

@@ -107,6 +107,8 @@ def to_train_on(
 
     Raises DataError: they cannot be used, or are not those of the earlier run.
     """
+    if isinstance(array, ImageSet) and array.kind in ("folder", "npz"):  # given as it is in memory, and from nowhere
+        array = replace(array, kind="array")
     if earlier is None:
         source = config.data if array is None else array
         options = {"labels": labels, "size": config.size, "skip_bad": config.skip_bad, "holdout": config.holdout}

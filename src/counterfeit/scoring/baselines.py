@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from counterfeit.data import ImageSet
+from counterfeit.data import DATASETS, ImageSet
 from counterfeit.detectors import DETECTORS, Detector, Features
 from counterfeit.metrics import Inputs, Metric
 from counterfeit.scoring import features, receipt
@@ -116,13 +116,23 @@ class StandIns:
 
 
 def has_seen(detector: Detector, images: ImageSet) -> bool:
-    """Whether the detector was trained on these images: the small ones were, on the training split of their data."""
-    return images.split == "train" and knows_classes(detector, images)
+    """Whether the detector was trained on these images: the small ones were, on the training split of their data.
+
+    What is held out of a data set that has no test split is of its training images, whatever it is called.
+    """
+    known = knows_classes(detector, images)
+    return known and (images.split == "train" or images.split not in DATASETS[images.dataset].splits)
 
 
 def knows_classes(detector: Detector, images: ImageSet) -> bool:
     """Whether the detector is a classifier of the images' own classes."""
     return detector.name in DETECTORS and images.dataset in DETECTORS[detector.name].data
+
+
+def tells_apart(detector: Detector, classes: Sequence[str]) -> bool:
+    """Whether the detector is a classifier whose classes have these names, in this order."""
+    known = DETECTORS[detector.name].data if detector.name in DETECTORS else ()
+    return any(DATASETS[name].classes == tuple(classes) for name in known)
 
 
 @dataclass(frozen=True)
@@ -194,6 +204,7 @@ class Baselines:
             features.key(self.detector, self.real, used(self.real), 0),
             features.key(self.detector, stand.images, stand.n * stand.draws, stand.seed),
         ]
+        parted = None if stand.n == stand.size else stand.seed  # also where the draws together are all there are
         missing: dict[str, np.ndarray] = {}
 
         def make(name: str) -> Arrays:
@@ -202,7 +213,7 @@ class Baselines:
             return {label: missing[label] for label in metrics[name].labels}
 
         def get(name: str) -> Arrays:
-            facts = [name, *keys, "disjoint draws", stand.n, stand.draws, stand.apart]
+            facts = [name, *keys, "disjoint draws", stand.n, stand.draws, stand.apart, parted]
             key = None if None in keys else key_of(facts, "metrics", "scoring/baselines.py")
             return kept("floors", key, metrics[name].labels, f"real images' {name}", partial(make, name))
 

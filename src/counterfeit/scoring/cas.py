@@ -36,6 +36,7 @@ from counterfeit.scoring.images import Images, check_form, subset
 from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Score, Scored
 from counterfeit.scoring.scorer import over_repeats, usable
+from counterfeit.words import first_few
 
 CLASSIFIER = "small-cnn"
 NAME = f"CAS[{CLASSIFIER}]"
@@ -82,7 +83,7 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
     With repeats > 1 draw and classifier both go by the seeds `config.seed`, `config.seed` + 1, …
 
     Args:
-        train: real images for the floor, of which n are taken; None where there are none.
+        train: real images for the floor, of which n are taken if they have labels; None where there are none.
 
     Raises:
         InputError: images or labels do not fit the real ones, or these have no labels.
@@ -93,12 +94,13 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
     check_form(fakes.images.name, fakes.shape, test)
     if by_number(test.classes, fakes.classes):
         pairs = [f"{name} is {test.classes[int(name)]}" for name in fakes.classes if int(name) < len(test.classes)]
-        say(f"{fakes.images.name}: its classes are matched with those of {test.name} by number: {_some(pairs)}")
+        say(f"{fakes.images.name}: its classes are matched with those of {test.name} by number: {first_few(pairs)}")
     n, seed, device = usable(fakes.images, config.n, config.repeats), config.seed, pick_device(config.device)
     recipe = replace(recipe_for(test.dataset, test.shape[0]), seed=seed)
     draws = [_drawn(fakes, test, n, replace(recipe, seed=s), device) for s in range(seed, seed + config.repeats)]
     value = _merged([found for found, _ in draws])
     notes = (*value.notes, *_overlap(fakes, test))
+    train = None if train is None or train.labels is None else train
     floor = None if train is None else _floor(test, train, n, recipe, device)
     made = {
         "generated": receipt.of_images(fakes.images, n, seed, config.repeats, lambda n: fakes.labels(n, seed)),
@@ -127,7 +129,9 @@ def _drawn(fakes: Labelled, test: ImageSet, n: int, recipe: Recipe, device: torc
     classes = {name: share for name, share in found.extras.items() if name.startswith("class_")}
     extras = {**classes, "standard_error_real": found.uncertainty or 0.0}  # here the images are the real ones
     missing = [name for label, name in enumerate(test.classes) if label not in labels]
-    notes = (f"no generated image has the label {_some(missing)}: the classifier cannot know what it was never shown",)
+    notes = (
+        f"no generated image has the label {first_few(missing)}: the classifier cannot know what it was never shown",
+    )
     return replace(found, uncertainty_kind=kind, extras=extras, notes=notes if missing else ()), network
 
 
@@ -204,18 +208,13 @@ def places(real: Sequence[str], classes: Sequence[str], where: str) -> np.ndarra
     found = [known.get(name, known.get(class_name(name))) for name in classes]
     if None in found:
         unknown = classes[found.index(None)]
-        raise InputError(f"{where} has the class {unknown!r}, which the real images have not: {_some(real)}")
+        raise InputError(f"{where} has the class {unknown!r}, which the real images have not: {first_few(real)}")
     return np.array(found)
 
 
 def by_number(real: Sequence[str], classes: Sequence[str]) -> bool:
     """Whether classes are numbers that are not all names of real classes."""
     return not set(classes) <= set(real) and all(name.isascii() and name.isdecimal() for name in classes)
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first few names."""
-    return ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
 
 
 def _classifier(network: SmallCNN, recipe: Recipe) -> dict[str, Any]:

@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterfeit.data import ImageSet
+from counterfeit.data.form import form_of
 from counterfeit.data.rows import take
+from counterfeit.errors import InputError
 from counterfeit.generate import BLOCK
 from counterfeit.metrics.memorisation import Matches
 from counterfeit.processes import Group
 from counterfeit.scoring.features import CHOICE
-from counterfeit.scoring.images import Images, subset, used
+from counterfeit.scoring.images import Images, in_words, subset, used
 from counterfeit.scoring.kept import Arrays, kept, key_of
 
 SIDE = 32
@@ -174,18 +176,19 @@ def _squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 class Seen:
-    """Keeps small copies of the images that are drawn from `images`, for the search.
+    """Keeps small copies of the images that are drawn from `images`, for the search among training images.
 
     Attributes:
-        images: to be drawn from in place of the ones given.
+        images: to be drawn from in place of the ones given; InputError if they are not of the training images' form.
     """
 
-    def __init__(self, images: Images) -> None:
+    def __init__(self, images: Images, train: ImageSet) -> None:
         self._small: list[Small] = []
 
         def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
             self._small = []
             for batch in images.draw(n, seed, group):
+                check_searchable(images.name, batch, train)
                 self._small.append(shrunk(batch))
                 yield batch
 
@@ -200,13 +203,28 @@ class Seen:
         return np.concatenate([batch for part in parts for batch in part])[order]
 
 
+def check_searchable(name: str, images: np.ndarray, train: ImageSet) -> None:
+    """InputError where images (N, C, H, W) cannot be compared with training images pixel by pixel.
+
+    A detector that brings each side to its own size takes them all the same.
+    """
+    _, c, h, w = images.shape
+    if (c, h, w) != train.shape:
+        raise InputError(
+            f"near-copies compares pixels, and {name} has images of {in_words((c, h, w))} and {train.name}:"
+            f"{train.split} of {in_words(train.shape)}: pass --size {min(h, w, *train.shape[1:])}, or leave it out"
+        )
+
+
 def of_test(test: ImageSet, gallery: Callable[[], Gallery], train: ImageSet) -> Matches:
     """Matches of the real images that are compared with, from the cache if they were searched for before."""
+    check_searchable(f"{test.name}:{test.split}", test.images, train)
     what = f"copies of {train.name}'s training images among {used(test):,} of {test.split}"
 
     def make() -> Arrays:
         small = [shrunk(take(test.images, rows)) for rows in subset(len(test), used(test), 0)]
         return vars(gallery().search(np.concatenate(small)))
 
-    key = key_of([train.digest, used(train), test.digest, used(test)], "metrics", "scoring/copies.py", *CHOICE)
+    sets = [[images.digest, form_of(images), used(images)] for images in (train, test)]
+    key = key_of(sets, "metrics", "scoring/copies.py", *CHOICE)
     return Matches(**kept("copies", key, ("ratio", "kind", "index"), what, make))

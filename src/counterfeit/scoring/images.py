@@ -37,6 +37,7 @@ class Images:
         digest: SHA-256 of images at hand, of a run that of its weights, None for another generator.
         shape: (C, H, W) where it is known before anything is drawn.
         labels: n -> the labels (n,) that `draw(n, …)` generates for, or None.
+        classes: the labels' names; () where there are no labels.
         form: sizes and channels as stored and as compared, for the receipt, see `data.form.described`; of a callable
             they are known once it has been drawn from.
         kind: what they come from: "run", "function", or the kind of an ImageSet.
@@ -52,6 +53,7 @@ class Images:
     form: dict[str, Any] = field(default_factory=dict)
     kind: str = "function"
     about: Mapping[str, Any] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
 
     @classmethod
     def of_set(cls, images: ImageSet) -> Images:
@@ -129,7 +131,10 @@ def generated(source: Any, size: int | None = None, skip_bad: bool = False, labe
         labels: an array's.
     """
     if not isinstance(source, ImageSet):
-        folder = datasets.locate(source).kind == "folder"
+        place = datasets.locate(source)
+        if len(datasets.splits(source)) > 1:
+            say(f"{place.name}: it has several splits, of which train is taken for the generated images")
+        folder = place.kind == "folder"
         read = partial(datasets.load, size=size or datasets.NATIVE, skip_bad=skip_bad) if folder else datasets.load
         source = read(source, labels=labels)
     return at_size(source, size)

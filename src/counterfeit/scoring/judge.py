@@ -20,11 +20,12 @@ from counterfeit.processes import Group
 from counterfeit.runs import RunRecord
 from counterfeit.runs.data import images_of, matching, source_of
 from counterfeit.scoring.against_statistics import StatisticsScorer
-from counterfeit.scoring.baselines import SMALL
+from counterfeit.scoring.baselines import SMALL, knows_classes, tells_apart
 from counterfeit.scoring.images import Images, as_grey, at_size, check_form, generated, used
 from counterfeit.scoring.score import Score
 from counterfeit.scoring.scorer import Scorer
 from counterfeit.scoring.statistics import is_statistics, read
+from counterfeit.words import first_few
 
 # The real images, those that the floor is drawn from, and those that the model was trained on
 Sets = tuple[ImageSet, ImageSet | None, ImageSet | None]
@@ -56,7 +57,8 @@ def score(source: Any, config: ScoreConfig, trained: RunRecord | None = None, sc
 def _checked(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, list[str]]:
     """What is scored, and the metrics' names."""
     if isinstance(scorer, StatisticsScorer):
-        return scorer.images(source, config), metric_names(config, scorer, labelled=False)
+        fakes = scorer.images(source, config)
+        return fakes, metric_names(config, scorer, fakes)
     any_size = scorer.detector.any_size
     if isinstance(source, Images):
         fakes = source.at_size(config.size)
@@ -64,7 +66,7 @@ def _checked(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, 
             check_form(fakes.name, fakes.shape, scorer.real, any_size)
     else:
         fakes = Images.of(source, scorer.real, config.skip_bad, config.size, any_size)
-    return fakes, metric_names(config, scorer, fakes.labels(1) is not None)
+    return fakes, metric_names(config, scorer, fakes)
 
 
 def prepared(config: ScoreConfig, trained: RunRecord | None = None, run: str = "the run") -> Scorer:
@@ -99,11 +101,18 @@ def _scorer(config: ScoreConfig, sets: Sets, shape: tuple[int, int, int] | None,
     return group.everyone(load)
 
 
-def metric_names(config: ScoreConfig, scorer: Scorer, labelled: bool) -> list[str]:
-    """The metrics that are asked for; by default those that fit."""
+def metric_names(config: ScoreConfig, scorer: Scorer, fakes: Images) -> list[str]:
+    """The metrics that are asked for; by default those that fit. InputError where labels are none of the detector's."""
+    asked = asked_metrics(config)
     if isinstance(scorer, StatisticsScorer):
-        return scorer.names(asked_metrics(config))
-    return asked_metrics(config) or default_metrics(scorer, labelled)
+        return scorer.names(asked)
+    for name in asked or ():
+        if "labels" in METRICS[name].needs and fakes.classes and not tells_apart(scorer.detector, fakes.classes):
+            raise InputError(
+                f"{name} asks the detector for the classes of {fakes.name}, {first_few(fakes.classes)}, which "
+                f"{scorer.detector.name} does not tell apart: leave it out, or name another --detector"
+            )
+    return asked or default_metrics(scorer, fakes)
 
 
 def asked_metrics(config: ScoreConfig) -> list[str] | None:
@@ -149,21 +158,21 @@ def small_scorer(real: ImageSet, device: str) -> Scorer:
     )
 
 
-def default_metrics(scorer: Scorer, labelled: bool) -> list[str]:
+def default_metrics(scorer: Scorer, fakes: Images) -> list[str]:
     """All, but those that need what is not there; memorisation only where looking at the training set is quick.
 
-    A generated label is asked of the detector only where both speak of the same classes.
+    A generated label is asked of the detector only where generator, detector and real images have the same classes.
     """
     detector = scorer.detector
     memorisation = scorer.train is not None and detector.dim is not None and detector.dim < SMALL
     classifier = any(detector.name.startswith(name) for name in DETECTORS)
-    same_classes = detector.name in DETECTORS and scorer.real.dataset in DETECTORS[detector.name].data
+    same_classes = knows_classes(detector, scorer.real) and tells_apart(detector, fakes.classes)
     return [
         name
         for name, metric in METRICS.items()
         if ("train" not in metric.needs or memorisation)
         and ("probabilities" not in metric.needs or classifier)
-        and ("labels" not in metric.needs or (labelled and same_classes))
+        and ("labels" not in metric.needs or same_classes)
     ]
 
 
@@ -224,7 +233,7 @@ def check_real(config: ScoreConfig) -> None:
 
 def _read_again(parts: dict[str, ImageSet], source: Any, config: ScoreConfig, of_run: Config) -> dict[str, ImageSet]:
     """What a run was trained on: a folder at --size from its files, after it was recognized at the training's size."""
-    if config.size is None or not all(images.kind == "folder" for images in parts.values()):
+    if config.size is None or datasets.locate(source).kind != "folder":
         return parts
     found = datasets.load_splits(source, size=config.size, skip_bad=of_run.skip_bad, holdout=of_run.holdout)
     return {split: replace(images, name=parts[split].name) for split, images in found.items()}

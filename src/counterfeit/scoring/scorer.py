@@ -66,7 +66,7 @@ class Scorer:
         wanted = {name: METRICS[name] for name in metrics}
         n = self.group.everyone(partial(usable, fakes, n, repeats))
         draws = []
-        seen = Seen(fakes) if self.train is not None and "near-copies" in wanted else None
+        seen = Seen(fakes, self.train) if self.train is not None and "near-copies" in wanted else None
         for s in range(seed, seed + repeats):
             what = "" if self.quiet else f"{n:,} images of {fakes.name}"
             found = features.of_generated(self.detector, seen.images if seen else fakes, n, s, what, self.group)
@@ -180,11 +180,11 @@ def over_repeats(draws: list[dict[str, Value]]) -> dict[str, Value]:
 
 
 def of_real_alone(value: Value) -> float | None:
-    """The variance that is left with endless generated images; None where the standard error's parts are not known."""
+    """The variance that is left with endless generated images; None where the real images' part is not known."""
     real, fake = (value.extras.get(f"standard_error_{name}") for name in ("real", "fake"))
-    if value.uncertainty is not None and fake is not None:
-        return max(0.0, value.uncertainty**2 - fake**2)
-    return None if real is None else real**2
+    if real is None or value.uncertainty is None or fake is None:
+        return None if real is None else real**2
+    return max(0.0, value.uncertainty**2 - fake**2)
 
 
 def _scored(metric: Metric, value: Value, floor: Baseline | None, label: str, n: int) -> Scored:

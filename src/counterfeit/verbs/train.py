@@ -47,7 +47,7 @@ def train(
     """
     array = None
     if isinstance(data, (str, Path)):
-        settings["data"] = paths.typed(data)
+        settings["data"] = paths.spelled(data)
     elif data is not None:
         settings["data"], array = "array", data
     config = starting_config(model, out, resume, settings).replace(settings)
