@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from counterfeit.data import ImageSet
+from counterfeit.data import DATASETS, ImageSet
 from counterfeit.detectors import DETECTORS, Detector, Features
 from counterfeit.metrics import Inputs, Metric
 from counterfeit.scoring import features, receipt
@@ -116,8 +116,13 @@ class StandIns:
 
 
 def has_seen(detector: Detector, images: ImageSet) -> bool:
-    """Whether the detector was trained on these images: the small ones were, on the training split of their data."""
-    return images.split == "train" and knows_classes(detector, images)
+    """Whether the detector was trained on these images: the small ones were, on the training split of their data.
+
+    A test split that was held out of a data set which has none of its own is part of what the detector was trained on.
+    """
+    if not knows_classes(detector, images):
+        return False
+    return images.split == "train" or images.split not in DATASETS[images.dataset].splits
 
 
 def knows_classes(detector: Detector, images: ImageSet) -> bool:
