@@ -67,6 +67,12 @@ def folder_split(root: Path, split: str, *, size: Size, skip_bad: bool) -> Image
         grey = homes["test" if test.shape[0] == 1 else "train"]
         raise DataError(f"{root}: all images in {grey.name}/ are grey and those of the other split are not")
     if test.classes != train.classes:
+        if not (train.classes and test.classes):
+            having, without = (homes["train"], homes["test"]) if train.classes else (homes["test"], homes["train"])
+            raise DataError(
+                f"{root}: {having.name}/ has classes and {without.name}/ has none, which takes two subfolders or more, "
+                "and no images beside them; both splits need the same subfolders"
+            )
         odd = sorted(set(train.classes) ^ set(test.classes))[0]
         where = "train" if odd in train.classes else "test"
         raise DataError(
