@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import counterfeit as cf
+from counterfeit import data as datasets
 from counterfeit import detectors
 from counterfeit.data import ImageSet
 from counterfeit.data.image_set import content_digest
@@ -18,7 +19,7 @@ from counterfeit.metrics.class_balance import class_kl
 from counterfeit.metrics.frechet import fid
 from counterfeit.metrics.inception_score import inception_score
 from counterfeit.scoring import Images, Scorer
-from counterfeit.scoring.baselines import Baselines
+from counterfeit.scoring.baselines import Baselines, has_seen
 
 KNOWN = ["fid", "is", "class-kl", "label-accuracy"]
 
@@ -187,3 +188,23 @@ def test_what_nobody_can_keep_is_looked_at_for_one_draw_and_large_detectors_for_
         return stand.draws
 
     assert (draws(224, "a"), draws(2048, "a"), draws(None, None)) == (5, 3, 1)
+
+
+def test_what_is_held_out_of_the_images_that_a_detector_was_trained_on_is_seen_as_well(cache) -> None:
+    """mnist5k has no test split of its own: all of it is of MNIST's training set."""
+    mnist_cnn = detectors.load("mnist-cnn")
+    held = datasets.load_splits("mnist5k", holdout=0.1)
+    assert all(has_seen(mnist_cnn, images) for images in held.values())
+    assert not has_seen(detectors.load("fashion-cnn"), held["test"])
+    assert not has_seen(mnist_cnn, replace(held["test"], name="mnist"))
+    assert Baselines(mnist_cnn, held["test"], held["train"], None, {}).stand_ins(METRICS["is"], 100, 0) is None
+
+
+def test_labels_of_classes_that_the_detector_does_not_know_are_said_to_be_taken_by_number(parts) -> None:
+    """Circles and squares had the label accuracy 0, by a detector of clothes, without a word."""
+    train, test = parts
+    fakes = replace(Images.of(train, test), most=None, labels=lambda n: np.zeros(n, np.int64))
+    for name, said in (("fashion-cnn", True), ("mnist-cnn", False)):
+        scorer = Scorer(detectors.load(name), test, quiet=True)
+        found = scorer.score(fakes, ["label-accuracy"], 20)[f"Label-accuracy[{name}]"]
+        assert any("not known that these are its classes" in note for note in found.notes) == said

@@ -372,6 +372,10 @@ def test_splits_that_do_not_fit_each_other_are_refused(tmp_path: Path, real) -> 
     write_folder(tmp_path / "own" / "test", images[:30], labels % 2)
     with pytest.raises(DataError, match="class '2' is in train/ only"):
         cf.load_data(tmp_path / "own", "test")
+    write_folder(tmp_path / "one" / "train", images[:30], labels % 2)
+    write_folder(tmp_path / "one" / "test", images[:30], labels * 0)
+    with pytest.raises(DataError, match="train/ has classes and test/ has none, which takes two subfolders or more"):
+        cf.load_data(tmp_path / "one", "test")
     write_folder(tmp_path / "grey" / "train", images[:30])
     Image.new("RGB", (28, 28), (1, 2, 3)).save(tmp_path / "grey" / "train" / "red.png")
     write_folder(tmp_path / "grey" / "test", images[:30])
@@ -546,3 +550,10 @@ def test_a_holdout_that_cannot_be(words, says: str, command, tmp_path: Path) -> 
     np.savez("few.npz", images=np.zeros((12, 8, 8), np.uint8))
     refused(command("train", "vae", *words, "--out", "new"), says)
     assert not os.path.exists("new")
+
+
+def test_a_folder_of_runs_is_named_before_the_real_images_are_missed(home: Path, command) -> None:
+    refused(command("score", "."), "holds the run", "run")
+    refused(command("score", "run/samples"), "sample grids of the run")
+    refused(command("score", "pics"), "--real is missing")
+    refused(command("score", "pics", "--real", "pics", "--metrics", "fid, kidd"), "did you mean 'kid'")

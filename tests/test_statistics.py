@@ -174,3 +174,22 @@ def test_images_of_several_sides_have_no_size_to_be_seen_at(tmp_path: Path, rand
         Image.new("RGB", (side, side)).save(tmp_path / "fakes" / f"{side}.png")
     with pytest.raises(cf.InputError, match="16x16.*20x20"):
         cf.score(tmp_path / "fakes", tmp_path / "theirs.npz", weights=str(random_inception), any_weights=True)
+
+
+def test_the_file_of_the_images_is_not_written_over(digits, tmp_path: Path) -> None:
+    own = tmp_path / "own.npz"
+    np.savez(own, images=digits[0][:20])
+    before = own.read_bytes()
+    for source in (own, f"{own}:train"):
+        with pytest.raises(cf.InputError, match="the file of the images, which would be lost"):
+            cf.stats(source, own)
+    assert own.read_bytes() == before
+    with pytest.raises(cf.InputError, match="array has 1 image; statistics need 2 or more"):
+        cf.stats(digits[0][:1], tmp_path / "s.npz")
+
+
+def test_images_of_another_size_are_told_the_size_of_the_statistics(written: Path) -> None:
+    small = np.zeros((4, 16, 16), np.uint8)
+    with pytest.raises(cf.InputError, match="holds statistics of 28x28: pass --size 28"):
+        cf.score(small, written, detector="mnist-cnn")
+    assert cf.score(small, written, size=28)[FID].value > 0

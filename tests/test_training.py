@@ -19,6 +19,7 @@ from counterfeit.loop import EpochEnded, Logged, Stepped, Stopped, run_steps
 from counterfeit.models import build
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import RunFolder, load_checkpoint
+from counterfeit.runs.curves import draw_curves
 from counterfeit.state import State
 from counterfeit.training import Training
 from loop_cases import prepared
@@ -281,3 +282,10 @@ def test_the_defaults_are_those_of_the_report() -> None:
         config: Config = recipe.config
         assert (config.epochs, config.batch_size, config.lr) == (10, 128, 1e-3)
         assert (config.latent, config.betas) == ((96, (0.5, 0.999)) if recipe.family == "gan" else (15, (0.9, 0.999)))
+
+
+def test_curves_are_drawn_under_any_name(tmp_path: Path) -> None:
+    """Warnings are errors here: matplotlib warns of letters that its font lacks, and takes "$" for a formula."""
+    for name in ("猫", r"$\nix$", "a$b$"):
+        draw_curves(tmp_path / "curves.png", [{"step": 1, "epoch": 1, "loss": 2.0, "images_per_s": 1}], name)
+        assert (tmp_path / "curves.png").stat().st_size > 1000

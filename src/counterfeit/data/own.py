@@ -73,6 +73,12 @@ def folder_split(root: Path, split: str, *, size: Size, skip_bad: bool) -> Image
             f"{train.shape[1]} of the training images; --size {min(test.sizes[0])} makes these as small"
         )
     if test.classes != train.classes:
+        if not (train.classes and test.classes):
+            having, without = (homes["train"], homes["test"]) if train.classes else (homes["test"], homes["train"])
+            raise DataError(
+                f"{root}: {having.name}/ has classes and {without.name}/ has none, which takes two subfolders or more, "
+                "and no images beside them; both splits need the same subfolders"
+            )
         odd = sorted(set(train.classes) ^ set(test.classes))[0]
         where = "train" if odd in train.classes else "test"
         raise DataError(

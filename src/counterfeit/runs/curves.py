@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,13 @@ def draw_curves(path: Path, rows: list[dict[str, Any]], title: str) -> None:
         dots = [(row["step"], row[f"test_{name}"]) for row in tested if f"test_{name}" in row]
         if dots:
             axes.plot(*zip(*dots, strict=True), "o", color=line.get_color(), label=f"{name} on the test set")
-    axes.set(title=title, xlabel="step", ylabel="nats an image" if "reconstruction" in names else "loss")
+    axes.set_title(title, parse_math=False)  # it holds what a user named: "$" is no formula
+    axes.set(xlabel="step", ylabel="nats an image" if "reconstruction" in names else "loss")
     axes.grid(alpha=0.3)
     if names:
         axes.legend()
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of a name in letters that the font lacks
+        figure.savefig(buffer, format="png")
     write_atomic(path, buffer.getvalue())

@@ -124,7 +124,9 @@ def to_train_on(
     if earlier.data.kind == "array" and place is None:
         raise RunError(f"{where} was trained on an array: give the same array as data= to continue it")
     run = replace(earlier, config=config)  # bad files may be skipped from now on
-    found = images_of(run, where, place, "restore it, or train again into another --out")
+    found = images_of(
+        run, where, place, "restore it, name by --data where it is now, or train again into another --out"
+    )
     return found["train"], lambda: found.get("test")
 
 

@@ -14,7 +14,7 @@ from counterfeit.detectors import Detector, Features
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS, Metric, Value
 from counterfeit.processes import Group
-from counterfeit.scoring.images import Images, at_size, check_form
+from counterfeit.scoring.images import Images, at_size, check_form, in_words
 from counterfeit.scoring.scorer import Scorer
 from counterfeit.scoring.statistics import Statistics
 
@@ -56,13 +56,26 @@ class StatisticsScorer(Scorer):
         if isinstance(source, Images):
             fakes = source.at_size(config.size)
             if known and fakes.shape is not None:
+                self._check_size(fakes.name, fakes.shape)
                 check_form(fakes.name, fakes.shape, self.real, any_size)
             return fakes
         if known:
+            if not callable(source):
+                self._check_size(source.name, source.shape)
             return Images.of(source, self.real, config.skip_bad, config.size, any_size)
         if callable(source):
             return Images.of_callable(source, lambda images: at_size(images, config.size))
         return Images.of_set(source)
+
+    def _check_size(self, name: str, shape: tuple[int, int, int]) -> None:
+        """InputError where images (C, H, W) are of another size: it is they that can be brought to the other's."""
+        _, height, width = self.real.shape
+        if self.detector.any_size or shape[1:] == (height, width):
+            return
+        mend = f"pass --size {height}" if height == width else f"scale them to {height}x{width}"
+        raise InputError(
+            f"{name} has images of {in_words(shape)} and {self.real.name} holds statistics of {height}x{width}: {mend}"
+        )
 
     def measured(self, fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
         return {**super().measured(fakes, n, seed, repeats), "real": self.statistics.to_dict()}

@@ -13,6 +13,7 @@ from counterfeit.config import Config, ScoreConfig
 from counterfeit.console import say
 from counterfeit.data import DATASETS, ImageSet
 from counterfeit.data.form import is_grey
+from counterfeit.data.walk import glance
 from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS
@@ -41,6 +42,8 @@ def score(source: Any, config: ScoreConfig, trained: RunRecord | None = None, sc
     Raises:
         InputError: something named is wrong, missing, or does not fit.
     """
+    if config.real is None and trained is None and scorer is None:
+        refuse_run(source)  # which would need no --real: said before that this is missing
     if scorer is None and is_statistics(config.real):
         scorer = prepared(config)
     group = scorer.group if scorer else processes.join(config.device)
@@ -119,7 +122,8 @@ def asked_metrics(config: ScoreConfig) -> list[str] | None:
     """The metrics by name, None where it is left to the images which fit. InputError for one that there is not."""
     if config.metrics is None:
         return None
-    names = config.metrics.split(",") if isinstance(config.metrics, str) else config.metrics
+    typed = config.metrics
+    names = [name.strip() for name in typed.split(",")] if isinstance(typed, str) else typed
     if not isinstance(names, (list, tuple)) or not names:
         raise InputError(f"--metrics is {config.metrics!r}; it must name some of {', '.join(METRICS)}")
     for name in names:
@@ -221,6 +225,14 @@ def real_images(config: ScoreConfig, trained: RunRecord | None, run: str = "the 
     # Memorisation is asked beside a test set, and of images that the model has seen.
     seen = split == "test" and (trained is None or own)
     return parts[split], other, other if seen else None
+
+
+def refuse_run(source: Any) -> None:
+    """DataError where a path holds runs, which are scored one by one, or is part of one, or leads nowhere."""
+    if isinstance(source, str | os.PathLike):
+        place = datasets.locate(source)
+        if place.kind == "folder" and place.path is not None:
+            glance(place.path, "")
 
 
 def check_real(config: ScoreConfig) -> None:

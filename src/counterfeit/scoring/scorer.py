@@ -18,7 +18,7 @@ from counterfeit.metrics import METRICS, Inputs, Metric, Value
 from counterfeit.metrics.memorisation import Matches, Reference, reference
 from counterfeit.processes import ALONE, Group
 from counterfeit.scoring import features, receipt
-from counterfeit.scoring.baselines import Baseline, Baselines
+from counterfeit.scoring.baselines import Baseline, Baselines, knows_classes
 from counterfeit.scoring.copies import Gallery, Seen, of_test
 from counterfeit.scoring.images import Images, used
 from counterfeit.scoring.kept import Arrays, kept, key_of
@@ -75,12 +75,24 @@ class Scorer:
         values = draws[0] if repeats == 1 else over_repeats(draws)
         floors = self.group.by_first(partial(self._baselines.of, wanted, n, seed))
         scored = {
-            f"{label}[{self.detector.name}]": _scored(metric, values[label], floors.get(label), label, n)
+            f"{label}[{self.detector.name}]": _scored(
+                metric, self._noted(metric, values[label]), floors.get(label), label, n
+            )
             for metric in wanted.values()
             for label in metric.labels
         }
         made = {**self.measured(fakes, n, seed, repeats), **receipt.made_here(self.detector.device)}
         return Score(scored, {**made, "seconds": round(time.perf_counter() - begun, 2)})
+
+    def _noted(self, metric: Metric, value: Value) -> Value:
+        """With a sentence where labels are taken for classes that may be others than the detector's."""
+        if "labels" not in metric.needs or knows_classes(self.detector, self.real):
+            return value
+        unknown = (
+            f"label 0 is taken for the class 0 of {self.detector.name}, and so on: of {self.real.name} it is not known "
+            "that these are its classes; counterfeit cas learns any classes"
+        )
+        return replace(value, notes=(*value.notes, unknown))
 
     def _of_real(self, images: ImageSet) -> Features:
         """Of a real set, computed or read from the cache once."""

@@ -39,7 +39,11 @@ def stats(source: Any, out: str | Path, *, n: int | None = None, seed: int = 0, 
     config, path = ScoreConfig.of({"real": source, "seed": seed, **settings}), Path(paths.typed(out))
     if path.suffix.lower() != ".npz":
         raise InputError(f"--out is {path}; the statistics go into an .npz file, such as {path.name or 'real'}.npz")
+    if isinstance(source, (str, Path)) and paths.same(judge.split_of(source)[0], path):
+        raise InputError(f"--out is {path}, the file of the images, which would be lost: name another")
     images, _, _ = judge.real_sides(judge.real_images(config, None), config.size, None)
+    if len(images) < 2:
+        raise InputError(f"{images.name} has 1 image; statistics need 2 or more, and thousands to mean something")
     n = len(images) if n is None else n
     if not 2 <= n <= len(images):
         raise InputError(f"-n is {n}; {images.name} has {len(images):,} images, so take 2 to {len(images)}")
