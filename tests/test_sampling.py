@@ -12,6 +12,7 @@ import counterfeit as cf
 from counterfeit import generate
 from counterfeit.models import build_from_recipe
 from counterfeit.recipes import RECIPES
+from counterfeit.verbs.sample import sample
 
 every_model = pytest.mark.parametrize("name", list(RECIPES))
 
@@ -142,3 +143,13 @@ def test_mean_terms_do_not_depend_on_the_batch_but_for_rounding(digits) -> None:
     one = generate.mean_terms(model, digits[0], None, seed=0, batch_size=1000)
     two = generate.mean_terms(model, digits[0], None, seed=0, batch_size=77)
     assert one["kl"] == pytest.approx(two["kl"], rel=1e-5)
+
+
+def test_the_images_that_a_run_was_trained_on_are_not_written_over(digits, tmp_path: Path) -> None:
+    source = tmp_path / "own.npz"
+    np.savez(source, images=digits[0][:100])
+    run = cf.train("ae", source, epochs=1, batch_size=50, out=tmp_path / "run", quiet=True)
+    before = source.read_bytes()
+    with pytest.raises(cf.InputError, match="was trained on"):
+        sample(run, 4, out=source)
+    assert source.read_bytes() == before

@@ -283,3 +283,13 @@ def test_of_very_many_real_images_a_seeded_choice_is_compared_with_and_the_recei
     assert {name: found.value for name, found in bounded.metrics.items()} == {
         name: found.value for name, found in by_hand.metrics.items()
     }
+
+
+def test_a_detector_that_sees_nothing_is_refused(digits) -> None:
+    images, _ = digits
+
+    def nothing(batch: torch.Tensor) -> torch.Tensor:
+        return torch.ones(len(batch), 8)
+
+    with pytest.raises(cf.InputError, match="same features for all 200 images"):
+        cf.score(images[:200], images[200:400], detector=nothing, n=200, metrics=["fid"])

@@ -95,9 +95,15 @@ class Scorer:
         return replace(value, notes=(*value.notes, unknown))
 
     def _of_real(self, images: ImageSet) -> Features:
-        """Of a real set, computed or read from the cache once."""
+        """Of a real set, computed or read from the cache once. InputError if they tell no image from another."""
         if images.digest not in self._found:
-            self._found[images.digest] = features.of_real(self.detector, images, used(images), 0)
+            found = features.of_real(self.detector, images, used(images), 0)
+            if (found.features == found.features[0]).all():
+                raise InputError(
+                    f"detector {self.detector.name} gives the same features for all {len(found.features):,} images of "
+                    f"{images.name}, so that every distance would be 0: look at the detector, or at the images"
+                )
+            self._found[images.digest] = found
         return self._found[images.digest]
 
     def _values(

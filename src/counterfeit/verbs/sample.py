@@ -39,6 +39,8 @@ def sample(run: Run, n: int = 64, *, label: Labels = None, seed: int = 0, out: s
         of_label = "" if label is None else f"-label{folder_names([str(label)])[0]}"
         out = run.folder.shown(run.folder.samples) / f"sample-n{n}{of_label}-seed{seed}.png"
     path = Path(paths.typed(out))
+    if run.data.path is not None and paths.same(path, run.data.path):
+        raise RunError(f"{path} holds the images that the run was trained on: pass another --out")
     if path.suffix.lower() not in (".png", ".npz") and path.exists() and (path.is_file() or any(path.iterdir())):
         raise RunError(f"{path} exists already: name a new folder, or a .png or .npz file")
     try:
