@@ -11,6 +11,7 @@ from PIL import Image
 import counterfeit as cf
 from counterfeit import generate
 from counterfeit.models import build_from_recipe
+from counterfeit.noise import Noise
 from counterfeit.recipes import RECIPES
 from counterfeit.verbs.sample import sample
 
@@ -153,3 +154,13 @@ def test_the_images_that_a_run_was_trained_on_are_not_written_over(digits, tmp_p
     with pytest.raises(cf.InputError, match="was trained on"):
         sample(run, 4, out=source)
     assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.family != "ae"])
+def test_samples_of_a_runs_seed_are_not_the_noise_that_it_was_trained_on(name: str) -> None:
+    """A generator knows that noise: images of it are better than those of noise that it has never seen."""
+    model = build_from_recipe(name, (1, 28, 28), 10)
+    trained_on = model.noise(generate.BLOCK, Noise.seeded(0))
+    # of 24 bits each, so that some are equal by chance
+    assert np.isin(generate.noise(model, generate.BLOCK, 0), trained_on.numpy()).mean() < 0.01
+    assert np.array_equal(generate.noise(model, 200, 0)[:100], generate.noise(model, 100, 0))

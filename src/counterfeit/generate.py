@@ -50,7 +50,7 @@ def samples(
 ) -> Iterator[np.ndarray]:
     """Yield n samples as uint8 arrays (≤ batch_size, C, H, W); of several processes, this one's blocks of them."""
     device = next(model.parameters()).device
-    rng = Noise.seeded(seed, device)
+    rng = Noise.seeded(seed, device, "samples")
 
     def blocks() -> Iterator[np.ndarray]:
         for i, start in enumerate(range(0, n, BLOCK)):
@@ -66,7 +66,7 @@ def samples(
 @torch.inference_mode()
 def noise(model: Family, n: int, seed: int) -> np.ndarray:
     """The latent vectors, float32 (n, Z), of which `samples` makes its images."""
-    rng = Noise.seeded(seed, next(model.parameters()).device)
+    rng = Noise.seeded(seed, next(model.parameters()).device, "samples")
     blocks = [model.noise(BLOCK, rng).cpu().numpy() for _ in range(0, n, BLOCK)]
     return np.concatenate(blocks)[:n]
 
@@ -96,7 +96,7 @@ def mean_terms(
 ) -> dict[str, float]:
     """Mean loss over images and its terms apart, in nats an image: `loss` first. Summed in float64."""
     device = next(model.parameters()).device
-    rng = Noise.seeded(seed, device)
+    rng = Noise.seeded(seed, device, "evaluation")
     sums: dict[str, float] = {}
     for start in range(0, len(images), batch_size):
         x = to_float(_as_tensor(images[start : start + batch_size]).to(device))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,8 +27,15 @@ class Noise:
     world: int = 1
 
     @classmethod
-    def seeded(cls, seed: int, device: torch.device | str = "cpu") -> Noise:
-        """Of one process, from the seed's start."""
+    def seeded(cls, seed: int, device: torch.device | str = "cpu", purpose: str = "training") -> Noise:
+        """Of one process, from the seed's start.
+
+        Each purpose has a stream of its own: seeds of runs and of samples are mostly 0 both, and a generator knows the
+        noise that it was trained on. By one stream, the last steps' part of it gave samples of which a classifier was
+        surer, by 7 standard errors of 10,000 images.
+        """
+        if purpose != "training":
+            seed = int.from_bytes(hashlib.sha256(f"{purpose} {seed}".encode()).digest()[:8], "little") >> 1
         return cls(torch.Generator(device).manual_seed(seed))
 
     def normal(self, *shape: int) -> Tensor:
