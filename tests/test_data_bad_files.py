@@ -1,12 +1,14 @@
 """Files of a folder that cannot be used: each fault named, and left out where that is asked for."""
 
 import struct
+import threading
 import warnings
 import zlib
 
 import pytest
 from PIL import Image
 
+import counterfeit as cf
 from counterfeit import data
 from folder_cases import NOISE, plain, put, refused
 
@@ -115,3 +117,14 @@ def test_nothing_is_warned_of(root):
         warnings.simplefilter("always")
         data.load(root, skip_bad=True)
     assert caught == []
+
+
+@pytest.mark.parametrize("name", ["empty.png", "truncated.png"])
+def test_no_thread_is_left_when_a_folder_is_refused(root, name):
+    """Though the error, which holds the frames that it went through, is still at hand."""
+    put(root / "a.png")
+    BAD[name][0](root)
+    before = threading.enumerate()
+    with pytest.raises(cf.InputError) as error:
+        data.load(root)
+    assert threading.enumerate() == before, error.value

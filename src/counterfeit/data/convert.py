@@ -6,8 +6,9 @@ import hashlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
@@ -122,12 +123,12 @@ def survey(root: Path, files: int, bad: dict[str, str] | None) -> Survey:
         seen.unread += not found.sha256
         return found
 
-    each = map(counted, _each(examine, root, files, f"{root}: examining {files:,} files", bad))
-    for _, header in _usable(each, root, bad, seen.usable):
-        seen.n += 1
-        seen.add_size(header.size)
-        seen.grey += header.grey
-        seen.several += header.several_frames
+    with closing(_each(examine, root, files, f"{root}: examining {files:,} files", bad)) as each:
+        for _, header in _usable(map(counted, each), root, bad, seen.usable):
+            seen.n += 1
+            seen.add_size(header.size)
+            seen.grey += header.grey
+            seen.several += header.several_frames
     if not seen.n:
         raise DataError(f"{root}: none of its {files:,} image files can be used: {some(bad or {})}")
     return seen
@@ -148,8 +149,9 @@ def convert(
         shape = (seen.n, 1 if seen.grey == seen.n else 3, height, width)
         what = f"{root}: converting {seen.n:,} images to {shape[2]}x{shape[3]}"
         decoded = partial(decode, size=side, channels=shape[1])
-        good = _usable(_each(decoded, root, seen.n, what, bad), root, bad, usable)
-        made = _write(path, shape, _of_one_size(good, (height, width), root))
+        with closing(_each(decoded, root, seen.n, what, bad)) as each:
+            good = _of_one_size(_usable(each, root, bad, usable), (height, width), root)
+            made = _write(path, shape, good)
         if len(bad or ()) == known:
             if usable.hex() != seen.usable.hex():
                 raise DataError(changed(root))
@@ -223,8 +225,12 @@ def _bytes(images: Iterator[tuple[Entry, Decoded]], made: Converted) -> Iterator
 
 def _each(
     parse: Callable[[bytes], T], root: Path, files: int, what: str, bad: dict[str, str] | None
-) -> Iterator[Found[T]]:
-    """Each of so many files, in order, read and parsed by a few threads, but those in `bad`."""
+) -> Generator[Found[T], None, None]:
+    """Each of so many files, in order, read and parsed by a few threads, but those in `bad`.
+
+    To be closed by who asks for it: left to the garbage collector, it waits for its threads within any other thread,
+    for ever if that is one that is just being started.
+    """
 
     def attempt(entry: Entry) -> Found[T]:
         sha256 = ""

@@ -60,13 +60,16 @@ def _read_ahead(images: np.ndarray, rows: Iterator[Tensor]) -> Iterator[tuple[Te
     def read(chosen: Tensor) -> Tensor:
         return torch.from_numpy(take(images, chosen.cpu().numpy()))
 
-    with ThreadPoolExecutor(1, "counterfeit-reads") as pool:
+    pool = ThreadPoolExecutor(1, "counterfeit-reads")
+    try:
         waiting = deque((chosen, pool.submit(read, chosen)) for chosen in islice(rows, AHEAD))
         while waiting:
             chosen, pixels = waiting.popleft()
             ready = pixels.result()  # raises here what was raised there
             waiting.extend((following, pool.submit(read, following)) for following in islice(rows, 1))
             yield chosen, ready
+    finally:  # without waiting: the garbage collector may be who ends this, within any thread
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def as_fed(images: np.ndarray, device: torch.device) -> Tensor | np.ndarray:
