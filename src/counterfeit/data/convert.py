@@ -235,7 +235,7 @@ def _each(
     def attempt(entry: Entry) -> Found[T]:
         sha256 = ""
         try:
-            content = read(root / entry.name)
+            content = read(os.path.join(root, entry.name))  # a Path would intern the names of all files
             sha256 = hashlib.sha256(content).hexdigest()
             return Found(entry, sha256, parse(content))
         except BadPicture as fault:

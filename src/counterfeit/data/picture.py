@@ -70,7 +70,7 @@ class Decoded(NamedTuple):
     deep: tuple[int, int] | None
 
 
-def read(path: Path) -> bytes:
+def read(path: str | Path) -> bytes:
     """All of a file. Raises BadPicture if it cannot be read, or cannot be an image."""
     try:
         found = os.stat(path)
@@ -78,7 +78,8 @@ def read(path: Path) -> bytes:
             raise BadPicture("it is not a file")
         if found.st_size > MOST_BYTES:
             raise BadPicture(f"the file has more than {MOST_BYTES >> 20:,} MiB")
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            return file.read()
     except OSError as error:
         raise BadPicture(_fault(error)) from error
 
