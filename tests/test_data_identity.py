@@ -39,7 +39,7 @@ def settled(monkeypatch):
 def reads(monkeypatch):
     """The files that are read."""
     paths = []
-    monkeypatch.setattr(convert, "read", lambda path: paths.append(path.name) or picture.read(path))
+    monkeypatch.setattr(convert, "read", lambda path: paths.append(os.path.basename(path)) or picture.read(path))
     return paths
 
 
