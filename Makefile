@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test browser lint format peers bench quality seed tuned stale pairs memory torture processes ray detectors checks parity full clean
+.PHONY: help demo test browser lint format peers bench quality seed tuned stale bits pairs memory torture processes ray detectors checks parity full clean
 
 # The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
 PEERS := .venv-peers
@@ -76,6 +76,9 @@ tuned: $(STAMP)  ## the recipes that a search found, over the seeds of the seed 
 stale: $(STAMP)  ## which published rows were trained by other code than today's
 	$(BIN)/python benchmarks/stale.py
 
+bits: $(STAMP)  ## the digests of every model's weights and samples after 200 steps, against those of the code before
+	$(BIN)/python benchmarks/bits.py
+
 memory: $(STAMP)  ## memory and time against the number of images in a folder, 10,000 to 200,000
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/publish.py
@@ -95,9 +98,13 @@ detectors: $(STAMP)  ## train the three shipped detectors again (most of an hour
 	$(BIN)/python benchmarks/train_detectors.py --data fashion-mnist
 	$(BIN)/python benchmarks/train_detectors.py --data cifar10
 
-checks: $(STAMP)  ## do the scores move the right way? noise, blur, lost classes, copies; and real against real
+checks: $(STAMP)  ## do the scores move the right way, is the ± right, are copies found, do ranks hold? (hours)
 	$(BIN)/python benchmarks/score_checks.py
 	$(BIN)/python benchmarks/floors.py
+	$(BIN)/python benchmarks/copies.py
+	$(BIN)/python benchmarks/calibration.py
+	$(BIN)/python benchmarks/ranks.py
+	$(BIN)/python benchmarks/publish.py
 
 $(PEERS)/.installed:
 	$(PYTHON) -m venv $(PEERS)

@@ -1,0 +1,124 @@
+"""Which bits does the code of today give? The digests of every model's weights, samples and score after 200 steps.
+
+    python benchmarks/bits.py
+
+They are kept under the digest of the code that trains and samples. So a change that was to keep every bit, a move of
+files for example, has been shown to, and `stale.py` knows that what the code before it has trained is not stale. Run it
+before such a change, and after it: it says what differs, and exits with 1 where anything does. Bits are those of a
+machine and of one thread: only those that were recorded on one kind of machine are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import platform
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import counterfeit as cf
+from counterfeit import source
+from counterfeit.files import write_json
+from counterfeit.loop import Stepped
+from counterfeit.recipes import RECIPES
+from counterfeit.runs import RunFolder
+from counterfeit.training import Training
+
+RESULTS = Path(__file__).parent / "results/bits.json"
+STEPS = 200
+SAMPLES = 256
+DATA = "mnist5k"
+EPOCHS = 10  # more than STEPS of any batch size
+
+Json = dict[str, Any]
+
+
+def machine() -> Json:
+    """What decides the bits beside our code."""
+    names = [line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")]
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "torch": str(torch.__version__),
+    }
+
+
+def _cpuinfo() -> list[str]:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+
+
+def recorded(model: str, folder: Path) -> Json:
+    """The digests of a model that is trained anew for STEPS steps, and the FID of its samples."""
+    config = RECIPES[model].config.replace({"data": DATA, "epochs": EPOCHS, "device": "cpu"})
+    steps: list[Stepped] = []
+    for event in Training(model, config, RunFolder(folder)).events(stop=lambda: len(steps) == STEPS):
+        if isinstance(event, Stepped):
+            steps.append(event)
+    run = cf.load(folder)
+    weights = {name: tensor.tolist() for name, tensor in run.model.state_dict().items()}
+    images = run.sample(SAMPLES)
+    (fid,) = run.score(n=SAMPLES, metrics=["fid"], detector="mnist-cnn").values()
+    return {
+        "weights": hashlib.sha256(json.dumps(weights).encode()).hexdigest(),
+        "samples": hashlib.sha256(images.tobytes()).hexdigest(),
+        "fid": fid.value,
+    }
+
+
+def same(model: str, one: str, other: str, known: Json) -> bool:
+    """Whether two digests of code are one, or were seen to give the same weights and samples of a model."""
+    return one == other or bool(_seen(model, one, known) & _seen(model, other, known))
+
+
+def _seen(model: str, code: str, known: Json) -> set[tuple[str, ...]]:
+    """On which machine a code gave which weights and samples."""
+    records = [(record["machine"], record["models"].get(model)) for record in known.get(code, [])]
+    return {(json.dumps(machine), found["weights"], found["samples"]) for machine, found in records if found}
+
+
+def load() -> Json:
+    """Of every digest of code, a record a machine."""
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+
+
+def main() -> int:
+    """Record today's bits, and compare them with those of the codes before."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=list(RECIPES), choices=list(RECIPES), metavar="MODEL")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    today, here, known = source.digest(*source.TRAINING), machine(), load()
+    record = next((r for r in known.get(today, []) if r["machine"] == here), None)
+    if record is None:
+        record = {"machine": here, "models": {}}
+        known.setdefault(today, []).append(record)
+    with tempfile.TemporaryDirectory() as temporary:
+        for model in args.models:
+            if model not in record["models"]:
+                record["models"][model] = recorded(model, Path(temporary) / model)
+                write_json(RESULTS, known)
+    before = {code: r for code, rs in known.items() if code != today for r in rs if r["machine"] == here}
+    differs = False
+    for code, other in before.items():
+        found = [m for m in args.models if m in other["models"] and other["models"][m] != record["models"][m]]
+        missing = [m for m in args.models if m not in other["models"]]
+        differs |= bool(found)
+        print(
+            f"{code[:12]}: "
+            + (f"other bits of {', '.join(found)}" if found else "the same bits")
+            + (f"; {', '.join(missing)} not recorded" if missing else "")
+        )
+    print(f"{today[:12]}, the code of today: {len(record['models'])} models recorded")
+    return 1 if differs else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
