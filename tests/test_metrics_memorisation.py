@@ -194,3 +194,9 @@ def test_c_t_is_seeded_and_weighted_over_cells():
     # Where nothing is copied the error is about the standard deviation that z counts in.
     spread = first["C_T"].value / first["C_T"].extras["z_test"]
     assert 0.5 < spread < 0.7 and first["C_T"].uncertainty == pytest.approx(spread, rel=0.1)
+
+
+def test_far_from_the_data_the_error_of_c_t_is_not_0():
+    """All of one set are farther than all of the other: no rank can change, and ± 0 was printed."""
+    value = copying_test(neighbours(TRAIN, TEST, TEST + 1e3))["C_T"]
+    assert value.value > 5 and value.uncertainty > 0.01

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from counterfeit.metrics.memorisation import FLAG_Z, Nearest, Neighbours, verdict
-from counterfeit.metrics.value import Floats, Value
+from counterfeit.metrics.value import RULE_OF_THREE, Floats, Value
 
 
 def copying_test(found: Neighbours) -> dict[str, Value]:
@@ -47,11 +47,16 @@ def _cell_mean(some: Nearest, reference: Nearest) -> tuple[float, float, float]:
     mean = float(weights @ [z for z, _, _ in found])
     # What one image more or less would change (infinitesimal jackknife): by its rank, and by its cell's weight.
     by_some, by_reference = np.zeros(len(some.cell)), np.zeros(len(reference.cell))
+    least = 0.0
     for (a, b), weight, (z, of_a, of_b) in zip(cells, weights, found, strict=True):
         by_some[a] = weight * of_a
         by_reference[b] = weight * of_b + (z - mean) * weight / b.sum()
+        if not np.ptp(of_a) and not np.ptp(
+            of_b
+        ):  # all are on one side, which does not say that none ever is on the other
+            least += (weight * _scale(a.sum(), b.sum()) * RULE_OF_THREE / min(a.sum(), b.sum())) ** 2
     error = np.sqrt(sum(len(by) * by.var(ddof=min(1, len(by) - 1)) for by in (by_some, by_reference)))
-    return mean, float(np.sqrt(weights @ weights)), float(error)
+    return mean, float(np.sqrt(weights @ weights)), max(float(error), least**0.5)
 
 
 def _rank_z(a: Floats, b: Floats) -> tuple[float, Floats, Floats]:
@@ -62,10 +67,15 @@ def _rank_z(a: Floats, b: Floats) -> tuple[float, Floats, Floats]:
     n, m = len(a), len(b)
     above, below = _placed(a, b), 1 - _placed(b, a)  # of b under each of a, and of a over each of b: DeLong et al. 1988
     lead = float(above.mean()) - 0.5
-    scale = np.sqrt(12 * n * m / (n + m + 1))
+    scale = _scale(n, m)
     of_a = scale * ((above - above.mean()) / n + lead / 2 * (1 / n - 1 / (n + m + 1)))
     of_b = scale * ((below - below.mean()) / m + lead / 2 * (1 / m - 1 / (n + m + 1)))
     return float(scale * lead), of_a, of_b
+
+
+def _scale(n: int, m: int) -> float:
+    """One over the standard deviation of the share of pairs where one number is above the other, of n and m alike."""
+    return float(np.sqrt(12 * n * m / (n + m + 1)))
 
 
 def _placed(x: Floats, y: Floats) -> Floats:

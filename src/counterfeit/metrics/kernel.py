@@ -80,7 +80,7 @@ def kid(
     if rounding > error / 10:
         notes += (
             f"rounding, about {rounding:.0e}, eats KID's digits: the features are large beside their differences, "
-            "so that a detector with smaller ones is needed, or FID, which does not depend on their mean",
+            "so that a detector with smaller ones is needed, or FID of float64 features, which takes their mean off",
         )
     kind = "standard error from the sampling of both sets (jackknife) and of the subsets"
     return Value(value, error, kind, extras, notes)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from counterfeit.metrics.distances import nearest
-from counterfeit.metrics.value import PROTOCOL_SEED, Floats, Value, as_pair
+from counterfeit.metrics.value import PROTOCOL_SEED, Floats, Value, as_pair, share_error
 
 FLAG_Z = 3.0
 NEAR_RATIO = 0.5
@@ -251,11 +251,7 @@ def _proportion_z(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 
 
 def _share(hits: NDArray[np.bool_]) -> Value:
-    """A share and its standard error; the latter counts one hit and one miss more, so that 0 of few is not certain."""
-    count = len(hits)
-    likely = (hits.sum() + 1) / (count + 2)
-    error = float(np.sqrt(likely * (1 - likely) / count))
-    return Value(float(hits.mean()), error, "standard error over the images, the training set held fixed")
+    return Value(float(hits.mean()), share_error(hits), "standard error over the images, the training set held fixed")
 
 
 def verdict(z: float, flagged: bool, what: str) -> tuple[dict[str, float], tuple[str, ...]]:

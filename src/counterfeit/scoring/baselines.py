@@ -23,6 +23,7 @@ from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Scored
 
 SMALL = 1000  # features: a detector with fewer is fast enough to look at a whole training set
+SEED = 0  # of the draws, whatever the seed of a score: real images are what they are for every model and every seed
 MOST_DRAWS = 5
 MOST_DRAWS_OF_LARGE = 3  # by Inception, which needs minutes for 10,000 images on a CPU
 
@@ -83,7 +84,6 @@ class StandIns:
         size: how many of these are drawn from: all, or of a real set those that are compared with.
         n: images in a draw.
         draws: how many.
-        seed: of the choice.
         apart: whether they are part of the real set itself, so that what a draw leaves is what it is compared with.
             Then each draw parts the set anew: given the set these are independent, which disjoint halves are not.
     """
@@ -92,7 +92,6 @@ class StandIns:
     size: int
     n: int
     draws: int
-    seed: int
     apart: bool = False
 
     @cached_property
@@ -104,15 +103,15 @@ class StandIns:
     def rows(self) -> list[np.ndarray]:
         """Row numbers of every draw, ascending; the first draw is the choice that `subset` makes."""
         if self.apart:
-            parted = [np.random.default_rng([self.seed, i]).permutation(self.size)[: self.n] for i in range(self.draws)]
+            parted = [np.random.default_rng([SEED, i]).permutation(self.size)[: self.n] for i in range(self.draws)]
         else:
-            order = np.random.default_rng(self.seed).permutation(self.size)
+            order = np.random.default_rng(SEED).permutation(self.size)
             parted = [order[i * self.n : (i + 1) * self.n] for i in range(self.draws)]
         return [self.within[np.sort(rows)] for rows in parted]
 
     def to_dict(self) -> dict[str, Any]:
         """A part of the receipt."""
-        return {**(receipt.of_floor(self.images, self.n, self.seed) or {}), "draws": self.draws}
+        return {**(receipt.of_floor(self.images, self.n, SEED) or {}), "draws": self.draws}
 
 
 def has_seen(detector: Detector, images: ImageSet) -> bool:
@@ -153,11 +152,11 @@ class Baselines:
     of_real: Callable[[ImageSet], Features]
     known: Mapping[str, Features]
 
-    def of(self, wanted: Mapping[str, Metric], n: int, seed: int) -> dict[str, Baseline]:
+    def of(self, wanted: Mapping[str, Metric], n: int) -> dict[str, Baseline]:
         """Every label's baseline beside n generated images, of the metrics that have one."""
         groups: dict[tuple[str, bool], tuple[StandIns, dict[str, Metric]]] = {}
         for name, metric in wanted.items():
-            stand = self.stand_ins(metric, n, seed)
+            stand = self.stand_ins(metric, n)
             if stand is not None:
                 groups.setdefault((stand.images.digest, stand.apart), (stand, {}))[1][name] = metric
         found: dict[str, Baseline] = {}
@@ -168,12 +167,12 @@ class Baselines:
                 found |= {label: Baseline.of(arrays[label], notes) for label in metrics[name].labels}
         return found
 
-    def receipt(self, n: int, seed: int) -> dict[str, Any]:
+    def receipt(self, n: int) -> dict[str, Any]:
         """Which images the baselines are of: those of features, and those of classes."""
         sources = {"floor": _enough(self.other), "floor_of_classes": self._unseen()}
-        return {name: source and self._drawn(source, n, seed).to_dict() for name, source in sources.items()}
+        return {name: source and self._drawn(source, n).to_dict() for name, source in sources.items()}
 
-    def stand_ins(self, metric: Metric, n: int, seed: int) -> StandIns | None:
+    def stand_ins(self, metric: Metric, n: int) -> StandIns | None:
         """The real images that a metric's baseline is of; None if there are none."""
         if "train" in metric.needs:  # these print the test set's own value beside the model's
             return None
@@ -182,29 +181,29 @@ class Baselines:
             return None
         if "labels" in metric.needs and (source.labels is None or not knows_classes(self.detector, source)):
             return None
-        return self._drawn(source, n, seed, apart=source is self.real and metric.compares)
+        return self._drawn(source, n, apart=source is self.real and metric.compares)
 
     def _unseen(self) -> ImageSet | None:
         """The images that the detector was not trained on: of the other split, which has more to draw, or the real."""
         both = (_enough(self.other), _enough(self.real))
         return next((one for one in both if one is not None and not has_seen(self.detector, one)), None)
 
-    def _drawn(self, source: ImageSet, n: int, seed: int, apart: bool = False) -> StandIns:
+    def _drawn(self, source: ImageSet, n: int, apart: bool = False) -> StandIns:
         size = used(source) if source is self.real else len(source)
         n = min(n, size // 2 if apart else size)
         if self.detector.weights_sha256 is None:  # nothing of it can be kept
             most = 1
         else:
             most = MOST_DRAWS if self.detector.dim is not None and self.detector.dim < SMALL else MOST_DRAWS_OF_LARGE
-        return StandIns(source, size, n, most if apart else min(most, size // n), seed, apart)
+        return StandIns(source, size, n, most if apart else min(most, size // n), apart)
 
     def _kept(self, stand: StandIns, metrics: Mapping[str, Metric]) -> dict[str, Arrays]:
         """Value and ± of every draw, (draws, 2), by label, for every metric."""
         keys = [
             features.key(self.detector, self.real, used(self.real), 0),
-            features.key(self.detector, stand.images, stand.n * stand.draws, stand.seed),
+            features.key(self.detector, stand.images, stand.n * stand.draws, SEED),
         ]
-        parted = None if stand.n == stand.size else stand.seed  # also where the draws together are all there are
+        parted = None if stand.n == stand.size else SEED  # also where the draws together are all there are
         missing: dict[str, np.ndarray] = {}
 
         def make(name: str) -> Arrays:
@@ -239,7 +238,7 @@ class Baselines:
         if stand.images is self.real or (whole is not None and len(whole.features) == stand.size):
             return self.of_real(stand.images), stand.within
         n = stand.n * stand.draws
-        return features.of_real(self.detector, stand.images, n, stand.seed), np.sort(np.concatenate(stand.rows))
+        return features.of_real(self.detector, stand.images, n, SEED), np.sort(np.concatenate(stand.rows))
 
 
 def _enough(images: ImageSet | None) -> ImageSet | None:

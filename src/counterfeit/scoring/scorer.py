@@ -73,7 +73,7 @@ class Scorer:
             small = seen.gathered(n, self.group) if seen else None
             draws.append(self.group.by_first(partial(self._values, wanted, found, fakes.labels(n), small)))
         values = draws[0] if repeats == 1 else over_repeats(draws)
-        floors = self.group.by_first(partial(self._baselines.of, wanted, n, seed))
+        floors = self.group.by_first(partial(self._baselines.of, wanted, n))
         scored = {
             f"{label}[{self.detector.name}]": _scored(
                 metric, self._noted(metric, values[label]), floors.get(label), label, n
@@ -154,7 +154,7 @@ class Scorer:
         made = {
             "generated": receipt.of_images(fakes, n, seed, repeats),
             "real": receipt.of_real(self.real),
-            **self._baselines.receipt(n, seed),
+            **self._baselines.receipt(n),
             "train": receipt.of_bounded(self.train),
             "detector": receipt.of_detector(self.detector, self.probe),
             **receipt.of_code(receipt.scoring_of(fakes), self.detector.versions),
