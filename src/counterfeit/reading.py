@@ -10,9 +10,10 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -32,29 +33,40 @@ class Malformed(ValueError):
     """The content of a file is not what such a file holds; the message says what is wrong in a few words."""
 
 
-def content(path: Path, most: int = RECORD) -> bytes:
-    """All of a regular file, or of what a link leads to.
+@contextmanager
+def opened(path: Path, most: int = RECORD) -> Iterator[BinaryIO]:
+    """A regular file, or what a link leads to, open for reading from its start.
 
     Pipes and devices are refused, and never waited for. Raises OSError, whose `strerror` is the reason in a few words:
-    also for what is no file, and for one of more than `most` bytes, of which nothing is read then.
+    also for what is no file, and for one of more than `most` bytes.
     """
-    _check_regular(os.stat(path), path)  # to open some devices is to use them
+    _check(os.stat(path), path, most)  # to open some devices is to use them
     # A pipe may have taken its place since; with O_NONBLOCK it is opened at once. Windows has neither.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags), "rb") as file:
-        found = os.fstat(file.fileno())
-        _check_regular(found, path)
-        if found.st_size > most:
-            reason = f"it has {found.st_size:,} bytes, and such a file at most {most:,}"
-            raise OSError(errno.EFBIG, reason, str(path))
-        return file.read(found.st_size)
+        _check(os.fstat(file.fileno()), path, most)
+        yield file
 
 
-def _check_regular(found: os.stat_result, path: Path) -> None:
+def content(path: Path, most: int = RECORD) -> bytes:
+    """All of a file that has at most so many bytes. Raises OSError as `opened`."""
+    with opened(path, most) as file:
+        return file.read(os.fstat(file.fileno()).st_size)
+
+
+def within(folder: Path, path: Path) -> bool:
+    """Whether a path in a folder stays in it when links are followed."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def _check(found: os.stat_result, path: Path, most: int) -> None:
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "it is a pipe or device, and no file", str(path))
+    if found.st_size > most:
+        reason = f"it has {found.st_size:,} bytes, and such a file at most {most:,}"
+        raise OSError(errno.EFBIG, reason, str(path))
 
 
 def record(text: bytes, kind: type[T]) -> T:
