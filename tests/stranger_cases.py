@@ -76,20 +76,17 @@ RECORD_CASES = [
     *everywhere(RUN),
     *(Case(RUN, "drop", None, (key,), key) for key in ("model", "config", "data", "made_by", "resumed_by")),
     *(Case(RUN, "drop", None, ("data", key), key) for key in ("name", "split", "n", "shape", "classes", "digest")),
-    *at(RUN, "model", "model", None, 7, [], "vea"),
+    *at(RUN, "model", "model", None, 7, []),
     *at(RUN, "", "config", None, [], "text"),
     *at(RUN, "latent", "config.latent", None, "many", 1.5, True, [], 0, -1),
-    *at(RUN, "", "config.latent", HUGE, 10**9, 10**18),
-    *at(RUN, "", "config.encoder_width", HUGE, 10**9, 10**18),
+    *at(RUN, "31 digits", "config.latent", HUGE),
     *at(RUN, "", "config.lr", None, "fast", NAN, float("inf"), -1),
     *at(RUN, "", "config.epochs", None, -1, 0, HUGE),
     *at(RUN, "batch", "config.batch_size", 0, 10**6),
     *at(RUN, "", "config.betas", None, [0.9], [0.9, 2], "ab"),
-    *at(RUN, "", "config.loss", None, "unknown"),
+    *at(RUN, "", "config.loss", None, 5),
     *at(RUN, "", "data.n", None, 0, -5, 1.5, HUGE, "600"),
-    *at(
-        RUN, "", "data.shape", None, [], [28, 28], [1, -28, 28], [1, 0, 28], [1, HUGE, 28], [1, 10**5, 28], [3, 28, 28]
-    ),
+    *at(RUN, "", "data.shape", None, [], [28, 28], [1, -28, 28], [1, 0, 28], [1, HUGE, 28], [1, 10**5, 28]),
     *at(RUN, "", "data.classes", None, 10, "0123456789", [0, 1], [None]),
     *at(RUN, "", "data.kind", None, 5, "url", "pickle"),
     *at(RUN, "", "data.path", 5, []),
@@ -100,6 +97,17 @@ RECORD_CASES = [
     *at(RUN, "", "made_by.training_code", 5, []),
     *at(RUN, "", "resumed_by", None, {}, [3], [{"from_step": -1}], [{"versions": []}]),
     *at(RUN, "", "finished", 5, [], True),
+]
+
+# What only those find who make a model of it.
+MODEL_CASES = [
+    *at(RUN, "did you mean", "model", "vea"),
+    *at(RUN, "", "model", "dcgan"),
+    *at(RUN, "", "config.latent", 3, 10**9, 10**18, 2**63),
+    *at(RUN, "", "config.encoder_width", 10**9, 10**18),
+    *at(RUN, "", "config.loss", "unknown", "bce"),
+    *at(RUN, "", "data.shape", [3, 28, 28], [1, 14, 14], [1, 65536, 65536]),
+    *at(RUN, "", "data.classes", [], ["one"]),
 ]
 
 SHA = "0" * 64
