@@ -1,6 +1,25 @@
-"""`python -m counterfeit`."""
+"""The command `counterfeit`, and `python -m counterfeit`: signals are obeyed while all else is imported."""
 
-from counterfeit.cli import main
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line; see `cli.main`."""
+    from counterfeit import signals
+
+    signals.obey()
+    try:
+        from counterfeit.cli import main as run
+
+        with signals.working():
+            run()
+    except KeyboardInterrupt:  # between two statements of those
+        sys.exit(signals.STOPPED)
+
 
 if __name__ == "__main__":
+    # `python -m` looks for modules in the folder that it is started in: a numpy.py that lies there would be run.
+    if not getattr(sys.flags, "safe_path", False) and sys.path[:1] == [os.getcwd()]:
+        del sys.path[0]
     main()
