@@ -4,10 +4,11 @@ A command of ours obeys a signal in one of three ways, which this module knows a
 
 - Before its work and after it, while modules are imported or the interpreter ends, it exits at once.
 - In its work it gets a KeyboardInterrupt, which removes what is half-made on its way out.
-- Within `deferred` the work is asked to stop, and does so where it can go on later: at a step boundary, with a checkpoint.
+- Within `deferred` the work is asked to stop, and does so where it can go on later: at a step boundary, with a
+  checkpoint.
 
-A second signal is for a process that takes too long: it ends `deferred` by a KeyboardInterrupt, and all else at once. In
-a program of somebody else's, which calls our functions, its own handlers are left alone but within `deferred`.
+A second signal is for a process that takes too long: it ends `deferred` by a KeyboardInterrupt, and all else at once.
+In a program of somebody else's, which calls our functions, its own handlers are left alone but within `deferred`.
 """
 
 from __future__ import annotations

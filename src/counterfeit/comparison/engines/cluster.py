@@ -23,8 +23,8 @@ from counterfeit.comparison.grid import Member
 from counterfeit.comparison.work import Done, Engine, Failure, Order, Result, Task, Worker, in_one_line, message
 from counterfeit.console import say
 from counterfeit.errors import InputError
-from counterfeit.signals import Interrupted, deferred
 from counterfeit.runs import RunFolder
+from counterfeit.signals import Interrupted, deferred
 from counterfeit.words import count
 
 RETRIES = 10  # of a task whose node or process dies: each goes on where the last one was
