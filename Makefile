@@ -87,8 +87,8 @@ pairs: $(STAMP)  ## all models on mnist and cifar10, one epoch each: images/s an
 	$(BIN)/python benchmarks/pairs.py
 	$(BIN)/python benchmarks/publish.py
 
-torture: $(STAMP)  ## kill -9 a training run at 20 random moments; every resumed run must end bit-equal
-	$(BIN)/pytest tests/test_kill.py -m torture -rP
+torture: $(STAMP)  ## runs and grids stopped, killed, out of room and in each other's way at 100 moments; all end bit-equal
+	$(BIN)/pytest tests/test_kill.py tests/test_torture.py -m torture -rP
 
 processes: $(STAMP)  ## jobs of two and three processes: trained, scored, killed, resumed, held against one process
 	$(BIN)/pytest tests/test_processes.py -m 'processes or not processes' -rP
