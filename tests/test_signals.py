@@ -218,3 +218,12 @@ def test_a_child_ends_when_its_stdin_does(when: str) -> None:
     process.stdout.close()
     process.stderr.close()
     assert when != "training" or run.holds_checkpoint()
+
+
+@pytest.mark.parametrize("shell", ["{} | head -1", "{} <&- >&- 2>&-", "{} 2>&-"])
+def test_a_training_goes_on_whoever_listens(shell: str, images, tmp_path: Path) -> None:
+    np.savez("own.npz", images=images)
+    words = [sys.executable, "-m", "counterfeit", "train", "vae", "--data", "own.npz", "--out", "run", "--epochs", "20"]
+    subprocess.run(["sh", "-c", shell.format(" ".join([*words, "--batch-size", "20"]))], timeout=PATIENCE)
+    run = cf.load("run")
+    assert run.record.finished and len(run.log) == 21 and run.sample(1).shape == (1, 1, 8, 8)

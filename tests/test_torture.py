@@ -31,7 +31,7 @@ data = ["own.npz"]
 seeds = [0, 1]
 out = "grid"
 [train]
-epochs = 20
+epochs = 5
 batch_size = 20
 latent = 2
 [score]

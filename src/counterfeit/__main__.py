@@ -6,6 +6,7 @@ import sys
 
 def main() -> None:
     """Run the command line; see `cli.main`."""
+    _take_closed_numbers()
     from counterfeit import signals
 
     signals.obey()
@@ -16,6 +17,13 @@ def main() -> None:
             run()
     except KeyboardInterrupt:  # between two statements of those
         sys.exit(signals.STOPPED)
+
+
+def _take_closed_numbers() -> None:
+    """Where stdin, stdout or stderr is closed, no file that is opened later may get its number, and what is printed."""
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+        os.set_inheritable(number, True)
+    os.close(number)
 
 
 if __name__ == "__main__":
