@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from counterfeit import binarise, generate
 from counterfeit.config import Config
 from counterfeit.data import ImageSet
 from counterfeit.data.feed import as_fed, resident
+from counterfeit.data.rows import Rows
+from counterfeit.data.stored import is_whole
 from counterfeit.device import pick_device
 from counterfeit.errors import Abandoned, InputError, NonFiniteError, RunError, Told
 from counterfeit.loop import (
@@ -256,7 +258,10 @@ class Training:
 
     def _evaluated(self, data: ImageSet) -> np.ndarray:
         """The images as losses are asked of them outside the steps: with --binarise, the fixed draws."""
-        return data.images if self.config.binarise == "none" else binarise.fixed(data.images, data.split)
+        images = data.images
+        if is_whole(images):  # read through the file, which is looked at, and not through the map, which is not
+            images = cast(np.ndarray, Rows(images, np.arange(len(images))))
+        return images if self.config.binarise == "none" else binarise.fixed(images, data.split)
 
     def _draw_curves(self) -> None:
         draw_curves(self.folder.curves, self.folder.read_log(), f"{self.recipe.name} on {self.data.name}")
