@@ -87,8 +87,8 @@ pairs: $(STAMP)  ## all models on mnist and cifar10, one epoch each: images/s an
 	$(BIN)/python benchmarks/pairs.py
 	$(BIN)/python benchmarks/publish.py
 
-torture: $(STAMP)  ## kill -9 a training run at 20 random moments; every resumed run must end bit-equal
-	$(BIN)/pytest tests/test_kill.py -m torture -rP
+torture: $(STAMP)  ## runs and grids stopped, killed, out of room and in each other's way at 100 moments; all end bit-equal
+	$(BIN)/pytest tests/test_kill.py tests/test_torture.py -m torture -rP
 
 abuse: $(STAMP)  ## 1,500 commands, files, images and signals that nobody should have to think of: no traceback, hang, loss or litter
 	$(BIN)/pytest tests/abuse --hypothesis-profile=abuse -m 'abuse or not abuse' --numprocesses auto --maxprocesses 4

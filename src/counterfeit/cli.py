@@ -21,6 +21,7 @@ from counterfeit.errors import InputError, Told
 from counterfeit.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Stats, Train
 from counterfeit.recipes import RECIPES
 from counterfeit.registry import Registry
+from counterfeit.signals import STOPPED
 from counterfeit.version import __version__
 
 T = TypeVar("T")
@@ -40,7 +41,6 @@ def train(argv: list[str]) -> int:
     if asked.model != model:
         asked = parse(Train, argv, Train(tyro.MISSING, config=RECIPES[asked.model].config))
 
-    from counterfeit.fitting import Interrupted
     from counterfeit.verbs.train import fit, starting_config
 
     if asked.resume:
@@ -48,12 +48,7 @@ def train(argv: list[str]) -> int:
         given = {"data": asked.config.data, "seed": asked.config.seed}
         config = starting_config(asked.model, asked.out, True, given)
         asked = parse(Train, argv, Train(tyro.MISSING, config=config))
-    try:
-        run = fit(asked.model, asked.config, out=asked.out, resume=asked.resume)
-    except Interrupted as stopped:
-        say(str(stopped))
-        return 130
-    folder = run.folder
+    folder = fit(asked.model, asked.config, out=asked.out, resume=asked.resume).folder
     print(f"run      {folder}")
     print(f"samples  {folder.shown(max(folder.samples.glob('epoch-*.png'), default=folder.samples))}")
     print(f"curves   {folder.shown(folder.curves)}")
@@ -129,7 +124,6 @@ def compare(argv: list[str]) -> int:
     asked = parse(Compare, argv)
 
     from counterfeit.comparison.render import terminal
-    from counterfeit.fitting import Interrupted
     from counterfeit.verbs.compare import compare as contrast
     from counterfeit.verbs.compare import described
 
@@ -148,9 +142,8 @@ def compare(argv: list[str]) -> int:
             cpus_per_run=asked.cpus_per_run,
             **settings,
         )
-    except Interrupted:
-        say("stopped with a checkpoint; the same command goes on")
-        return 130
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; the same command goes on") from None
     print(terminal(found))
     return told(found["failures"])
 
@@ -239,7 +232,7 @@ A first run, a minute or so:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a verb and exit: 0 done, 2 wrong input (one line on stderr), 130 stopped by Ctrl-C, 1 a fault of ours.
+    """Run a verb and exit: 0 done, 2 wrong input (one line on stderr), 130 stopped by a signal, 1 a fault of ours.
 
     1 is also a comparison of which a member failed; it is named on stderr.
     """
@@ -262,9 +255,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         if told_here(error):
             print(f"{PROG}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        say(f"{PROG}: interrupted")
-        sys.exit(130)
+    except KeyboardInterrupt as stopped:
+        say(str(stopped) or f"{PROG}: interrupted")
+        sys.exit(STOPPED)
     except BrokenPipeError:  # who reads our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

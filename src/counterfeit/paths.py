@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.request import url2pathname
 
 
 def is_url(path: str) -> bool:
-    """Whether this is for fsspec, such as s3://bucket/mine; a path of this machine is not, nor is it as file://."""
+    """Whether a path as it is `typed` is for fsspec, such as s3://bucket/mine."""
     return "://" in path
 
 
 def typed(path: str | os.PathLike[str]) -> str:
-    """The path as it is shown to the person who typed it, with `~` expanded; a URL as it is."""
-    text = os.fspath(path)
+    """The path as it is shown to the person who typed it, with `~` expanded; a URL as it is, but for file://."""
+    text = _here(os.fspath(path))
     return text if is_url(text) else os.path.expanduser(text)
+
+
+def _here(text: str) -> str:
+    """A path in place of a URL of this machine's own files, such as file:///home/me/runs."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme.lower() not in ("file", "local"):
+        return text
+    return url2pathname(rest.removeprefix("localhost"))
 
 
 def spelled(path: str | os.PathLike[str]) -> str:

@@ -8,15 +8,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from counterfeit import binarise, generate
 from counterfeit.config import Config
 from counterfeit.data import ImageSet
 from counterfeit.data.feed import as_fed, resident
+from counterfeit.data.rows import Rows
+from counterfeit.data.stored import is_whole
 from counterfeit.device import pick_device
 from counterfeit.errors import Abandoned, InputError, NonFiniteError, RunError, Told
 from counterfeit.loop import (
@@ -98,16 +101,16 @@ class Training:
                 f"--batch-size {config.batch_size} cannot be shared out evenly by {group.world} processes: "
                 f"pass a multiple of {group.world}"
             )
-        self.earlier = folder.read_record() if resume else None
+        self.resume = resume
+        self.earlier = self._found()
         if self.earlier:
             check_settings(folder, self.earlier, model, config)
-        else:
-            folder.check_free()
         self.data, test = to_train_on(config, self.earlier, str(folder), array, labels)
         steps_per_epoch(len(self.data), config.batch_size)
         self.device = pick_device(config.device)
         check_device(config, self.device, group)
         self.model = build(self.recipe, config, self.data.shape, len(self.data.classes))
+        check_batch(self.model, model, config)
         self.scorer: Scorer | None = None
         tested = isinstance(self.model, Autoencoder) or config.score_every
         self.test: ImageSet | None = test() if tested else None
@@ -131,12 +134,18 @@ class Training:
         finally:
             torch.set_flush_denormal(False)  # PyTorch's default: the process may go on to other things
 
+    def _found(self) -> RunRecord | None:
+        """The run in the folder that is to be continued; None for a new one. Raises RunError."""
+        return self.folder.read_record() if self.resume else self.folder.begun(self.recipe.name, self.config)
+
     def _open(self, held: ExitStack) -> None:
-        """Make the folder of a new run, and lock it."""
+        """Make the folder of a new run, and lock it; since it was looked at, others may have trained into it."""
         if self.earlier is None:
             self.folder.create()
         held.enter_context(self.folder.lock())
-        self.folder.samples.mkdir(exist_ok=True)
+        if self._found() != self.earlier:
+            raise RunError(f"another process has trained into {self.folder} meanwhile: give the same command again")
+        self.folder.clear(whole=self.earlier is None)
 
     def _begin(self, state: State) -> list[Resumed]:
         """Write or renew run.json, and take over the checkpoint."""
@@ -144,6 +153,7 @@ class Training:
             if self.group.first:
                 here, data = provenance(self.device), record_of(self.data, self.config, None)
                 self.folder.write_record(RunRecord(self.recipe.name, self.config, data, here, []))
+                self.folder.samples.mkdir(exist_ok=True)
             return []
         index = read_index(self.folder.checkpoint)
         if index and index.epoch > self.config.epochs:
@@ -159,6 +169,7 @@ class Training:
             self.folder.write_record(
                 dataclasses.replace(self.earlier, config=self.config, data=data, resumed_by=resumed_by, finished=None)
             )
+            self.folder.samples.mkdir(exist_ok=True)
         return [Resumed(state.step)]
 
     def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | ScoredEpoch | Tested]:
@@ -247,7 +258,10 @@ class Training:
 
     def _evaluated(self, data: ImageSet) -> np.ndarray:
         """The images as losses are asked of them outside the steps: with --binarise, the fixed draws."""
-        return data.images if self.config.binarise == "none" else binarise.fixed(data.images, data.split)
+        images = data.images
+        if is_whole(images):  # read through the file, which is looked at, and not through the map, which is not
+            images = cast(np.ndarray, Rows(images, np.arange(len(images))))
+        return images if self.config.binarise == "none" else binarise.fixed(images, data.split)
 
     def _draw_curves(self) -> None:
         draw_curves(self.folder.curves, self.folder.read_log(), f"{self.recipe.name} on {self.data.name}")
@@ -265,12 +279,20 @@ class Training:
         except OSError as error:
             reason = error.strerror or str(error)
             raise RunError(
-                f"cannot write to {self.folder} ({reason}); {self._last_good()}: make room, then --resume"
+                f"cannot write to {self.folder} ({reason}); {self._last_good()}: make room, then give the same command again"
             ) from None
 
     def _last_good(self) -> str:
         index = read_index(self.folder.checkpoint)
         return f"the last good checkpoint is that of step {index.step}" if index else "it has no checkpoint yet"
+
+
+def check_batch(model: Family, name: str, config: Config) -> None:
+    """InputError where a batch is too small for the model."""
+    if config.batch_size == 1 and any(isinstance(part, _BatchNorm) for part in model.modules()):
+        raise InputError(
+            f"--batch-size is 1, and {name} has batch normalization, which compares images: pass 2 or more"
+        )
 
 
 @contextmanager

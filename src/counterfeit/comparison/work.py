@@ -117,7 +117,7 @@ class Worker:
         if holds and folder.finished():
             check_settings(member, place)
         elif self.order.trains:
-            with closing(fitting(member.model, member.config, folder, resume=holds)) as events:
+            with closing(fitting(member.model, member.config, folder, resume=folder.holds_checkpoint())) as events:
                 for event in events:
                     if isinstance(event, EpochEnded | Stopped):  # there is a new checkpoint
                         place.publish()

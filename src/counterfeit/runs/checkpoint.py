@@ -8,7 +8,10 @@ at which the new checkpoint replaces the old one; only then are the old files re
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,9 +22,10 @@ import torch
 from torch import Tensor
 
 from counterfeit.errors import NonFiniteError, RunError
-from counterfeit.files import write_atomic, write_json
+from counterfeit.files import part_of, write_atomic, write_json
 
 INDEX = "checkpoint.json"
+TENSORS = re.compile(r"[a-z]+-[0-9]{7,}\.safetensors")  # the names that `save_checkpoint` gives
 START_OVER = "take a backup of the folder, or train again into another --out"
 
 
@@ -131,6 +135,15 @@ def _tensors(folder: Path, index: Checkpoint, groups: Iterable[str]) -> dict[str
 
 
 def _remove_others(folder: Path, keep: set[str]) -> None:
-    for path in folder.iterdir():
-        if path.name not in keep | {INDEX}:
-            path.unlink(missing_ok=True)
+    """Remove older tensors, and what killed processes have left of such files: nothing that we have not written.
+
+    Not in a folder that is a link to another place: that may be somebody else's.
+    """
+    if folder.is_symlink():
+        return
+    for entry in os.scandir(folder):
+        name = part_of(entry.name) or entry.name
+        ours = TENSORS.fullmatch(name) or (name == INDEX and entry.name != INDEX)
+        if ours and entry.name not in keep and entry.is_file(follow_symlinks=False):
+            with suppress(OSError):  # Windows: somebody reads it; it goes with the next checkpoint
+                os.unlink(entry)
