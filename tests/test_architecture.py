@@ -18,6 +18,7 @@ LAYERS = [
         "console",
         "files",
         "paths",
+        "reading",
         "words",
         "noise",
         "adam",

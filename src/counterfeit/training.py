@@ -35,11 +35,12 @@ from counterfeit.loop import (
 from counterfeit.models import Autoencoder, Family, build
 from counterfeit.processes import ALONE, Group
 from counterfeit.recipes import RECIPES
-from counterfeit.runs import RunFolder, RunRecord, load_checkpoint, provenance, save_checkpoint
-from counterfeit.runs.checkpoint import read_index
+from counterfeit.runs import RunFolder, RunRecord, provenance, save_checkpoint
+from counterfeit.runs.checkpoint import START_OVER, forms, read_checkpoint, read_index
 from counterfeit.runs.continuing import check_settings
 from counterfeit.runs.curves import draw_curves
 from counterfeit.runs.data import record_of, to_train_on
+from counterfeit.runs.trained import check_progress
 from counterfeit.scoring import Images, Scorer, judge
 from counterfeit.snapshots import draw_reconstructions, draw_samples, shown_of
 from counterfeit.state import State
@@ -47,7 +48,6 @@ from counterfeit.state import State
 __all__ = ["EpochEnded", "Event", "Logged", "Resumed", "ScoredEpoch", "Stepped", "Stopped", "Tested", "Training"]
 
 SAMPLES_SCORED = 2000  # while training: enough to see a curve, and drawn in a second or two
-GROUPS = ("model", "training", "ema")
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Training:
                 f"{self.folder} has done {index.epoch} epochs already, more than --epochs {self.config.epochs}"
             )
         if index and index.step:  # else the run was stopped before its first step: the start is where it goes on
-            state.load(load_checkpoint(self.folder.checkpoint, GROUPS), index.step)
+            self._take_over(state, self.earlier)
         if self.group.first:
             self.folder.cut_log(state.step)
             resumed_by = [*self.earlier.resumed_by, {"from_step": state.step, **provenance(self.device)}]
@@ -171,6 +171,25 @@ class Training:
             )
             self.folder.samples.mkdir(exist_ok=True)
         return [Resumed(state.step)]
+
+    def _take_over(self, state: State, earlier: RunRecord) -> None:
+        """Bring the state to where the checkpoint is. Raises RunError where that is not this run's."""
+        expected = {group: forms(tensors) for group, tensors in state.tensors().items()}
+        index, groups = read_checkpoint(self.folder.checkpoint, expected, expected)
+        check_progress(self.folder, earlier, index)
+        if missing := expected.keys() - groups.keys():
+            raise RunError(f"{self.folder.checkpoint} has no tensors of {missing.pop()}: {START_OVER}")
+        counted = {int(groups["training"][f"{player}.steps"]) for player in state.optimisers}
+        if counted != {index.step}:
+            raise RunError(
+                f"{self.folder.checkpoint} says that it is of step {index.step:,}, and Adam's state is of "
+                f"{' and '.join(f'{step:,}' for step in sorted(counted))}: {START_OVER}"
+            )
+        try:
+            state.load(groups, index.step)
+        except RuntimeError as error:  # of a generator's state, which only PyTorch can read
+            told = " ".join(str(error).split())[:120]
+            raise RunError(f"{self.folder.checkpoint} cannot be continued ({told}): {START_OVER}") from None
 
     def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | ScoredEpoch | Tested]:
         static = self.config.binarise == "static"
@@ -279,7 +298,7 @@ class Training:
         except OSError as error:
             reason = error.strerror or str(error)
             raise RunError(
-                f"cannot write to {self.folder} ({reason}); {self._last_good()}: make room, then give the same command again"
+                f"cannot write to {self.folder} ({reason}); {self._last_good()}: make room, then run it again"
             ) from None
 
     def _last_good(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from counterfeit import images
+from counterfeit import images, reading
 from counterfeit.comparison.sheets import Sheets
 from counterfeit.console import say
 from counterfeit.errors import InputError, RunError
@@ -57,7 +57,9 @@ def draw(run: Run) -> Drawn:
     Raises RunError: the run is damaged, or its folder cannot be written to.
     """
     index = folder(run) / "pictures.json"
-    known = _known(index)
+    if not reading.within(run.path, folder(run)):  # files of others may lie there
+        raise RunError(f"{folder(run)} is a link that leads out of the run: put a folder in its place")
+    known = _known(run, index)
     if known and (known.weights_sha256, known.layout) == (run.weights_sha256, LAYOUT) and not known.left_out:
         if all((folder(run) / name).exists() for name in known.files.values()):
             return known
@@ -118,8 +120,18 @@ def _firsts(comparison: Mapping[str, Any]) -> Iterable[str]:
     return dict.fromkeys(row["runs"][0] for table in comparison["tables"] for row in table["rows"] if row["runs"])
 
 
-def _known(index: Path) -> Drawn | None:
+def _known(run: Run, index: Path) -> Drawn | None:
+    """What pictures.json says, if it is of files that `draw` writes, and they lie in the run: a page will show them."""
     try:
-        return msgspec.json.decode(index.read_bytes(), type=Drawn)
-    except (OSError, msgspec.DecodeError):
-        return None  # not there, or of another version: drawn anew
+        drawn, kinds = reading.record(reading.content(index), Drawn), Sheets(run).kinds()
+        for kind, name in drawn.files.items():
+            if kind not in kinds or name != f"{kind}.png":
+                raise reading.Malformed(f"it names {reading.quoted(name)} as the picture of {reading.quoted(kind)}")
+            if not reading.within(run.path, folder(run) / name):
+                raise reading.Malformed(f"{name} is a link that leads out of the run")
+        return drawn
+    except FileNotFoundError:
+        return None
+    except (OSError, reading.Malformed) as error:
+        say(f"{index} is not used ({reading.reason(error)}): the pictures are drawn again")
+        return None

@@ -13,6 +13,7 @@ from typing import Any
 import platformdirs
 from filelock import FileLock, Timeout
 
+from counterfeit import reading
 from counterfeit.console import say
 from counterfeit.errors import DataError
 
@@ -56,12 +57,9 @@ def sealed(facts: Mapping[str, Any]) -> str:
     return json.dumps({"seal": _seal(facts), **facts}, indent=1)
 
 
-def unsealed(text: str) -> dict[str, Any]:
+def unsealed(text: bytes) -> dict[str, Any]:
     """The facts of a sealed text. Raises ValueError if it is not exactly what was written."""
-    try:
-        facts = json.loads(text)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+    facts = reading.parsed(text)
     if not isinstance(facts, dict) or facts.pop("seal", None) != _seal(facts):
         raise ValueError("its content is not what was written")
     return facts

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from counterfeit import reading
 from counterfeit.console import say
 from counterfeit.data.cache import cache_dir, locked, sealed, unsealed
 from counterfeit.data.class_names import in_order
@@ -33,6 +34,7 @@ from counterfeit.words import first_few
 
 VERSION = 3  # of the conversion: a change of what comes out of the same files needs a new number
 
+MOST_ABOUT = 256 << 20  # bytes of about.json: it names the sizes of all images
 DAMAGED = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError)  # what reading from the cache raises
 
 
@@ -104,7 +106,7 @@ def _key(known: Path) -> str:
 
 def _open(made: Path, root: Path) -> ImageSet:
     """The data set in the cache, checked, and what has to be said of it each time. Raises one of DAMAGED."""
-    about = unsealed((made / "about.json").read_text(encoding="utf-8"))
+    about = unsealed(reading.content(made / "about.json", MOST_ABOUT))
     if about["key"] != made.name:
         raise ValueError(f"it is the conversion {about['key']}")
     arrays = {name: open_stored(made / f"{name}.npy", sha256) for name, sha256 in about["files"].items()}

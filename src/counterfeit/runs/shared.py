@@ -10,7 +10,6 @@ Nothing holds a URL against a process of another machine: it is on the user to s
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from counterfeit.data.cache import cache_dir
 from counterfeit.errors import InputError, RunError
 from counterfeit.files import Stamp, stamp, write_atomic
 from counterfeit.runs.checkpoint import INDEX
-from counterfeit.runs.folder import RunFolder
+from counterfeit.runs.folder import RunFolder, parsed
 
 FLEETING = ("memory", "data")  # protocols of fsspec that store nothing
 PROBE = ".counterfeit-can-write"  # a file's name
@@ -121,8 +120,8 @@ def finished(path: str) -> bool:
             return RunFolder(path).finished()
         with _reaching(path):
             files, root = _open(path)
-            return json.loads(files.cat_file(f"{root}/run.json"))["finished"] is not None
-    except (InputError, TypeError, KeyError):
+            return parsed(files.cat_file(f"{root}/run.json")).finished is not None
+    except InputError:
         return False
 
 

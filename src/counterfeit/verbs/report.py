@@ -62,7 +62,7 @@ def write_report(comparison: Mapping[str, Any], out: str, device: str = "auto") 
     """
     with of_comparison(comparison, device) as (drawn, notes):
         page = render({**comparison, "notes": [*comparison["notes"], *notes]}, drawn)
-    shared.write(out, page.encode())
+    shared.write(out, page.encode(errors="backslashreplace"))  # names of files that are not UTF-8
 
 
 def check_out(out: Path) -> None:
