@@ -12,6 +12,7 @@ PACKAGE = Path(counterfeit.__file__).parent
 # From the bottom up: a module or package may import from the lines above its own, and from itself.
 LAYERS = [
     ["errors", "version", "source"],
+    ["arguments"],
     [
         "registry",
         "isolation",
@@ -24,6 +25,7 @@ LAYERS = [
         "allocator",
         "capture",
         "precision",
+        "room",
     ],
     ["config", "images", "binarise", "device"],
     ["processes"],
@@ -31,7 +33,7 @@ LAYERS = [
     ["models", "data"],
     ["generate", "runs", "state", "detectors"],
     ["loop", "snapshots"],
-    ["scoring"],
+    ["scoring", "setting_out"],
     ["likelihood"],
     ["run", "training"],
     ["display"],

@@ -17,7 +17,6 @@ from counterfeit import binarise, generate
 from counterfeit.config import Config
 from counterfeit.data import ImageSet
 from counterfeit.data.feed import as_fed, resident
-from counterfeit.device import pick_device
 from counterfeit.errors import Abandoned, InputError, NonFiniteError, RunError, Told
 from counterfeit.loop import (
     EpochEnded,
@@ -25,11 +24,10 @@ from counterfeit.loop import (
     Logged,
     Stepped,
     Stopped,
-    check_device,
     run_steps,
     steps_per_epoch,
 )
-from counterfeit.models import Autoencoder, Family, build
+from counterfeit.models import Autoencoder, Family
 from counterfeit.processes import ALONE, Group
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import RunFolder, RunRecord, load_checkpoint, provenance, save_checkpoint
@@ -38,6 +36,7 @@ from counterfeit.runs.continuing import check_settings
 from counterfeit.runs.curves import draw_curves
 from counterfeit.runs.data import record_of, to_train_on
 from counterfeit.scoring import Images, Scorer, judge
+from counterfeit.setting_out import built
 from counterfeit.snapshots import draw_reconstructions, draw_samples, shown_of
 from counterfeit.state import State
 
@@ -104,10 +103,7 @@ class Training:
         else:
             folder.check_free()
         self.data, test = to_train_on(config, self.earlier, str(folder), array, labels)
-        steps_per_epoch(len(self.data), config.batch_size)
-        self.device = pick_device(config.device)
-        check_device(config, self.device, group)
-        self.model = build(self.recipe, config, self.data.shape, len(self.data.classes))
+        self.model, self.device = built(self.recipe, config, self.data, group)
         self.scorer: Scorer | None = None
         tested = isinstance(self.model, Autoencoder) or config.score_every
         self.test: ImageSet | None = test() if tested else None

@@ -21,6 +21,7 @@ import filelock
 import msgspec
 
 from counterfeit import paths
+from counterfeit.arguments import checked
 from counterfeit.config import Config, from_dict
 from counterfeit.console import say
 from counterfeit.data import DATASETS
@@ -61,6 +62,7 @@ class RunRecord:
 class RunFolder:
     """Paths and records of one run; they stay its own wherever the process goes on."""
 
+    @checked
     def __init__(self, path: str | Path) -> None:
         self.path = paths.absolute(path)
         self._typed = str(Path(paths.typed(path)))

@@ -110,6 +110,7 @@ def metric_names(config: ScoreConfig, scorer: Scorer, fakes: Images) -> list[str
     if isinstance(scorer, StatisticsScorer):
         return scorer.names(asked)
     for name in asked or ():
+        _check_needs(name, scorer, fakes)
         if "labels" in METRICS[name].needs and fakes.classes and not tells_apart(scorer.detector, fakes.classes):
             raise InputError(
                 f"{name} asks the detector for the classes of {fakes.name}, {first_few(fakes.classes)}, which "
@@ -118,17 +119,40 @@ def metric_names(config: ScoreConfig, scorer: Scorer, fakes: Images) -> list[str
     return asked or default_metrics(scorer, fakes)
 
 
+def _check_needs(name: str, scorer: Scorer, fakes: Images) -> None:
+    """InputError where a metric needs what is not there, said before images are drawn."""
+    needs, lacks = METRICS[name].needs, ""
+    if "train" in needs and scorer.train is None:
+        lacks = f"the images that {fakes.name} was trained on, beside a test split of the same data"
+    if "probabilities" in needs and scorer.detector.custom:
+        lacks = f"class probabilities, and {scorer.detector.name} gives none"
+    if "labels" in needs and fakes.labels(1) is None and not fakes.classes:
+        lacks = f"labels that the images were generated for, and {fakes.name} has none"
+    if lacks:
+        raise InputError(f"--metrics {name} needs {lacks}: leave it out")
+
+
+def check_drawn(
+    name: str, shape: tuple[int, int, int], classes: tuple[str, ...], config: ScoreConfig, scorer: Scorer
+) -> None:
+    """InputError where samples of a model that is not trained yet could not be scored: see `_checked`.
+
+    Args:
+        shape: (C, H, W) of its images.
+        classes: those that it draws by; () for a model without labels.
+    """
+    nothing = Images(name, None, lambda n, seed, group: iter(()), shape=shape, classes=classes)
+    _checked(nothing, config, scorer)
+
+
 def asked_metrics(config: ScoreConfig) -> list[str] | None:
     """The metrics by name, None where it is left to the images which fit. InputError for one that there is not."""
     if config.metrics is None:
         return None
-    typed = config.metrics
-    names = [name.strip() for name in typed.split(",")] if isinstance(typed, str) else typed
-    if not isinstance(names, (list, tuple)) or not names:
-        raise InputError(f"--metrics is {config.metrics!r}; it must name some of {', '.join(METRICS)}")
+    names = [METRICS.named(name) for name in config.metrics]  # FID is fid, as it is printed
     for name in names:
-        METRICS[str(name)]
-    return list(names)
+        METRICS[name]
+    return list(dict.fromkeys(names))
 
 
 def load_detector(config: ScoreConfig, real: ImageSet) -> Detector:

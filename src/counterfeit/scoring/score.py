@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from counterfeit.arguments import shown
 from counterfeit.errors import InputError
 from counterfeit.words import number, plus_minus
 
@@ -45,6 +46,12 @@ class Scored:
     floor_draws: int = 0
 
 
+class NoSuchScore(InputError, KeyError):
+    """A score does not have this name: the user's error, and the KeyError that Mapping's methods wait for."""
+
+    __str__ = ValueError.__str__  # KeyError's would put the message in quotes
+
+
 @dataclass(frozen=True)
 class Score(Mapping[str, Scored]):
     """Values by printed name, `score["FID[mnist-cnn]"].value`, and the receipt.
@@ -67,12 +74,11 @@ class Score(Mapping[str, Scored]):
         return replace(self, receipt={**self.receipt, "notes": [*self.notes, *notes]}) if notes else self
 
     def __getitem__(self, name: str) -> Scored:
-        if name not in self.metrics:
-            raise InputError(f"this score has no {name!r}; it has {', '.join(self.metrics)}")
-        return self.metrics[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.metrics
+        try:
+            return self.metrics[name]
+        except (KeyError, TypeError):  # TypeError: a list is no key
+            known = ", ".join(self.metrics)
+            raise NoSuchScore(f"this score has no {shown(name)}; it has {known}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.metrics)

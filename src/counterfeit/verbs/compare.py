@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from counterfeit import paths
+from counterfeit.arguments import checked
 from counterfeit.comparison.compare import comparison_of, write
 from counterfeit.comparison.engines import chosen
 from counterfeit.comparison.grid import Grid, of_runs, read_grid
@@ -19,6 +20,7 @@ from counterfeit.runs import shared
 from counterfeit.verbs.report import write_report
 
 
+@checked
 @alone
 def compare(
     sources: str | Path | Sequence[str | Path],
@@ -59,7 +61,7 @@ def compare(
         raise InputError(f"{home} is a file, not a folder: pass another --out")
     check_writable(home)
     score = ScoreConfig.of({**vars(grid.score), **settings})
-    comparison = comparison_of(replace(grid, score=score), works, rank_by)
+    comparison = comparison_of(replace(grid, score=score), works, rank_by, here=engine == "local")
     try:
         write(comparison, home)
         write_report(comparison, shared.joined(home, "report.html"), score.device)

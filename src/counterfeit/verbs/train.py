@@ -7,6 +7,7 @@ from typing import Any
 
 from counterfeit import data as datasets
 from counterfeit import paths
+from counterfeit.arguments import checked
 from counterfeit.config import Config
 from counterfeit.fitting import fitting
 from counterfeit.isolation import alone
@@ -15,6 +16,7 @@ from counterfeit.run import Run
 from counterfeit.runs import RunFolder
 
 
+@checked
 def train(
     model: str,
     data: Any = None,
