@@ -13,12 +13,12 @@ PACKAGE = Path(counterfeit.__file__).parent
 LAYERS = [
     ["errors", "version", "source"],
     ["arguments"],
+    ["paths"],
     [
         "registry",
         "isolation",
         "console",
         "files",
-        "paths",
         "words",
         "noise",
         "adam",

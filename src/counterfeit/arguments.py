@@ -13,6 +13,7 @@ import reprlib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 from counterfeit.errors import InputError
@@ -235,7 +236,7 @@ SPECIAL: dict[Any, Callable[[Any], Any]] = {
     bool: _bool,
     str: _str,
     os.PathLike: _path,
-    "Path": _path,
+    "Path": lambda value: Path(_path(value)),
     "ndarray": _array,
     Callable: lambda value: value if callable(value) else _refuse(),
 }

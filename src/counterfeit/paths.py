@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from counterfeit.arguments import fitted, shown
+from counterfeit.errors import InputError
+
+LONGEST = 255  # bytes of a file's name
+
 
 def is_url(path: str) -> bool:
     """Whether this is for fsspec, such as s3://bucket/mine; a path of this machine is not, nor is it as file://."""
@@ -12,9 +17,17 @@ def is_url(path: str) -> bool:
 
 
 def typed(path: str | os.PathLike[str]) -> str:
-    """The path as it is shown to the person who typed it, with `~` expanded; a URL as it is."""
-    text = os.fspath(path)
-    return text if is_url(text) else os.path.expanduser(text)
+    """The path as it is shown to the person who typed it, with `~` expanded; a URL as it is.
+
+    Raises InputError for what no path can be.
+    """
+    text = os.fspath(fitted(path, str | os.PathLike, "a path"))
+    if is_url(text):
+        return text
+    for part in text.replace("\\", "/").split("/"):
+        if len(part.encode("utf-8", "surrogateescape")) > LONGEST:
+            raise InputError(f"{shown(text)} has a name of more than {LONGEST} bytes, which no disk takes: shorten it")
+    return os.path.expanduser(text)
 
 
 def spelled(path: str | os.PathLike[str]) -> str:

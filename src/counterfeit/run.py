@@ -265,6 +265,7 @@ class Run:
             InputError: the family has no likelihood, or images, k, n, split or seed do not fit.
         """
         begun = time.perf_counter()
+        check_seed(seed)
         model = bounded(self.model)
         data = self.real(split) if images is None else datasets.load(images, labels=labels)
         n = len(data) if n is None else n

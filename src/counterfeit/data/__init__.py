@@ -117,6 +117,8 @@ def _own_splits(source: Any, place: Place) -> tuple[str, ...]:
 
 
 def _with_held_out(own: tuple[str, ...], place: Place, holdout: float) -> tuple[str, ...]:
+    if not 0 <= holdout < 1:
+        raise DataError(f"holdout is {holdout}; it must be at least 0 (none) and less than 1, such as 0.1")
     if not holdout:
         return own
     if own != ("train",):

@@ -90,7 +90,7 @@ class RunFolder:
         """RunError when something is in the way of a new run."""
         if self.holds_run():
             raise RunError(f"{self} holds another run: pass another --out, or --resume to continue that one")
-        if self.path.is_file():
+        if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self} is a file, not a folder: pass another --out")
         if self.path.exists() and any(not p.name.startswith(".") for p in self.path.iterdir()):
             raise RunError(f"{self} is not empty and holds no run: pass another --out")

@@ -49,8 +49,6 @@ class Scored:
 class NoSuchScore(InputError, KeyError):
     """A score does not have this name: the user's error, and the KeyError that Mapping's methods wait for."""
 
-    __str__ = ValueError.__str__  # KeyError's would put the message in quotes
-
 
 @dataclass(frozen=True)
 class Score(Mapping[str, Scored]):

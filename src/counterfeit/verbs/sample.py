@@ -77,7 +77,7 @@ def _writer(typed: str, path: Path) -> Writer:
             f"{path} cannot be written: samples go into {', '.join((*PICTURES, *FILES))}, or into a new folder, which "
             f"is meant where the name ends in a slash: {path}/"
         )
-    if path.exists() and (path.is_file() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(f"{path} exists already: name a new folder, or a .png or .npz file")
     return _write_folder
 
