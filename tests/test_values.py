@@ -88,7 +88,6 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
 def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], list[str]]]:
     """Every public function and method: how it is usually called, and what else it takes."""
     images = np.random.default_rng(1).integers(0, 256, (16, 28, 28), np.uint8)
-    made = {"out": "new", "resume": False, "device": "cpu", **QUICK}
     labels, z = np.arange(16) % 4, np.zeros((2, 4), np.float32)
     scored = {"n": 4, "detector": "mnist-cnn", "metrics": ["fid"], "device": "cpu"}
     of_score = [field.name for field in fields(ScoreConfig)]

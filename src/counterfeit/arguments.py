@@ -72,7 +72,7 @@ def fitted(value: Any, kind: Any, what: str) -> Any:
     try:
         return _fit(value, kind)
     except _Misfit as error:
-        raise InputError(f"{what} is {shown(value)}; it must be {error or words(kind)}") from None
+        raise InputError(f"{what} is {shown(value)}; it must be {str(error) or words(kind)}") from None
 
 
 def listed(value: Any, what: str) -> list[str]:

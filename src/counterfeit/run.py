@@ -121,7 +121,7 @@ class Run:
         A label is a class's number, or its name, which goes before a number: "7" is the class named 7 if there is one.
         """
         check_count(n, "the number of labels")
-        self._check_room(n, 8)
+        self._check_room(n, 3 * 8)
         wanted: Any = numbers(self.data.classes, labels) if self.model.classes else labels
         return generate.labels_for(self.model, n, wanted)
 

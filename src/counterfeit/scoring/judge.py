@@ -18,6 +18,7 @@ from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS
 from counterfeit.processes import Group
+from counterfeit.room import check_room
 from counterfeit.runs import RunRecord
 from counterfeit.runs.data import images_of, matching, source_of
 from counterfeit.scoring.against_statistics import StatisticsScorer
@@ -59,6 +60,14 @@ def score(source: Any, config: ScoreConfig, trained: RunRecord | None = None, sc
 
 def _checked(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, list[str]]:
     """What is scored, and the metrics' names."""
+    fakes, names = _fitting(source, config, scorer)
+    n = config.n if fakes.most is None else min(config.n, fakes.most)
+    # float32, in batches and in one array; of a callable the number of features is not known yet
+    check_room(2 * 4 * n * (scorer.detector.dim or 1), f"features of {n:,} images", "lower -n")
+    return fakes, names
+
+
+def _fitting(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, list[str]]:
     if isinstance(scorer, StatisticsScorer):
         fakes = scorer.images(source, config)
         return fakes, metric_names(config, scorer, fakes)

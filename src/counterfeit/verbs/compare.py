@@ -15,7 +15,7 @@ from counterfeit.comparison.engines import chosen
 from counterfeit.comparison.grid import Grid, of_runs, read_grid
 from counterfeit.config import ScoreConfig
 from counterfeit.errors import InputError, RunError
-from counterfeit.isolation import alone
+from counterfeit.isolation import alone, refuse_import_of_main
 from counterfeit.runs import shared
 from counterfeit.verbs.report import write_report
 
@@ -54,6 +54,7 @@ def compare(
             instead.
         KeyboardInterrupt: Ctrl-C; the same call goes on from there.
     """
+    refuse_import_of_main()
     works = chosen(engine, workers, address, cpus_per_run)
     grid = described(sources)
     home = paths.typed(out or grid.home)
