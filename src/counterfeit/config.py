@@ -173,7 +173,9 @@ class ScoreConfig:
 
     def __post_init__(self) -> None:
         fit_fields(self)
-        check_count(self.n, "-n", least=2)
+        if self.n < 2:
+            raise InputError(f"-n is {self.n}; a score needs 2 or more images, and thousands to mean something")
+        check_count(self.n, "-n")
         check_count(self.repeats, "--repeats")
         check_seed(self.seed, self.repeats)
         if not (isinstance(self.detector, str | os.PathLike) or callable(self.detector)):

@@ -16,7 +16,7 @@ from counterfeit.data.form import is_grey
 from counterfeit.data.walk import glance
 from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
-from counterfeit.metrics import METRICS
+from counterfeit.metrics import METRICS, NEEDS
 from counterfeit.processes import Group
 from counterfeit.room import check_room
 from counterfeit.runs import RunRecord
@@ -130,15 +130,17 @@ def metric_names(config: ScoreConfig, scorer: Scorer, fakes: Images) -> list[str
 
 def _check_needs(name: str, scorer: Scorer, fakes: Images) -> None:
     """InputError where a metric needs what is not there, said before images are drawn."""
-    needs, lacks = METRICS[name].needs, ""
-    if "train" in needs and scorer.train is None:
-        lacks = f"the images that {fakes.name} was trained on, beside a test split of the same data"
-    if "probabilities" in needs and scorer.detector.custom:
-        lacks = f"class probabilities, and {scorer.detector.name} gives none"
-    if "labels" in needs and fakes.labels(1) is None and not fakes.classes:
-        lacks = f"labels that the images were generated for, and {fakes.name} has none"
-    if lacks:
-        raise InputError(f"--metrics {name} needs {lacks}: leave it out")
+    lacking = {
+        "train": scorer.train is None,
+        "probabilities": scorer.detector.custom,  # only the named detectors are classifiers
+        "labels": fakes.labels(1) is None and not fakes.classes,
+    }
+    for need in METRICS[name].needs:
+        if lacking.get(need):
+            what = f"{METRICS[name].labels[0]} needs the {NEEDS[need]}"
+            raise InputError(
+                f"{what}, which {fakes.name} scored by {scorer.detector.name} has not: take {name} out of --metrics"
+            )
 
 
 def check_drawn(
