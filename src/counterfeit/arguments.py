@@ -111,6 +111,8 @@ def words(kind: Any) -> str:
         return f"{len(inside)} of these: {' and '.join(dict.fromkeys(words(one) for one in inside))}"
     if origin is tuple or origin is Sequence:
         return f"a list, each {words(inside[0])}"
+    if origin is dict:
+        return "a dict" + (f", each value {words(inside[1])}" if inside[1] is not Any else "")
     name = getattr(origin or kind, "__name__", str(kind))
     return WORDS.get(origin or kind) or WORDS.get(name) or ("a path" if name == "Path" else f"a {name}")
 
@@ -131,6 +133,8 @@ def _fit(value: Any, kind: Any) -> Any:
         return value if isinstance(value, str) and value in inside else _refuse()
     if origin is tuple or origin is Sequence:
         return _items(value, origin, inside)
+    if origin is dict:
+        return _pairs(value, inside)
     special = SPECIAL.get(origin or kind) or SPECIAL.get(getattr(kind, "__name__", ""))
     if special:
         return special(value)
@@ -163,6 +167,16 @@ def _items(value: Any, origin: Any, inside: tuple[Any, ...]) -> Any:
         )
     items = [_fit(one, inside[0]) for one in value]
     return tuple(items) if origin is tuple else items
+
+
+def _pairs(value: Any, inside: tuple[Any, ...]) -> Any:
+    """A dict whose keys and values are of these types."""
+    if not isinstance(value, dict):
+        _refuse()
+    for pair in value.items():
+        for one, kind in zip(pair, inside, strict=True):
+            _fit(one, kind)
+    return value
 
 
 def _scalar(value: Any) -> Any:

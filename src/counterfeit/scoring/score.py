@@ -10,6 +10,7 @@ import msgspec
 from rich.table import Table
 
 from counterfeit.arguments import shown
+from counterfeit.config import fit_fields
 from counterfeit.console import as_text
 from counterfeit.errors import InputError
 from counterfeit.words import number, plus_minus
@@ -60,6 +61,9 @@ class Score(Mapping[str, Scored]):
 
     metrics: dict[str, Scored]
     receipt: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        fit_fields(self)
 
     @property
     def notes(self) -> tuple[str, ...]:
