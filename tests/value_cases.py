@@ -109,6 +109,8 @@ ARRAYS: dict[str, Any] = {
     "images of 5 channels": np.zeros((3, 5, 28, 28), np.uint8),
     "a tensor on no device": torch.zeros(2, 3, device="meta"),
     "a tensor of bfloat16": torch.zeros(2, 3, dtype=torch.bfloat16),
+    "a row on no device": torch.zeros(2, device="meta"),
+    "a number on no device": torch.zeros((), device="meta"),
     "a sparse tensor": torch.zeros(2, 2).to_sparse(),
 }
 VALUES: dict[str, Any] = {**NUMBERS, **TEXTS, **THINGS, **ARRAYS}

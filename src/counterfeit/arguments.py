@@ -158,7 +158,7 @@ def _one_of(value: Any, kinds: Iterable[Any]) -> Any:
 def _items(value: Any, origin: Any, inside: tuple[Any, ...]) -> Any:
     """A list or tuple, or an array's rows, each fitted; a text or a mapping is none."""
     if getattr(value, "ndim", None) == 1:
-        value = value.tolist()
+        value = _plain(value.tolist)
     if not isinstance(value, (list, tuple, range)):
         _refuse()
     if origin is tuple and Ellipsis not in inside:
@@ -182,8 +182,16 @@ def _pairs(value: Any, inside: tuple[Any, ...]) -> Any:
 def _scalar(value: Any) -> Any:
     """Python's number for numpy's and for a tensor of one; anything else as it is."""
     if type(value).__module__.partition(".")[0] in ("numpy", "torch") and getattr(value, "shape", None) == ():
-        return value.item()
+        return _plain(value.item)
     return value
+
+
+def _plain(read: Callable[[], Any]) -> Any:
+    """What an array holds, as Python's own; a tensor may hold nothing, on the device "meta"."""
+    try:
+        return read()
+    except Exception:
+        return _refuse()
 
 
 def _int(value: Any) -> int:
