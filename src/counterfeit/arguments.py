@@ -94,7 +94,11 @@ def shown(value: Any) -> str:
         found = " ".join(text.repr(value).split())
     except Exception:  # a class of the user's may have a repr that fails, and Python refuses one of 5,000 digits
         found = ""
-    kind = "" if isinstance(value, (str, int, float, type(None))) else f", a {type(value).__name__}"
+    kind = (
+        ""
+        if isinstance(value, (str, int, float, list, tuple, dict, set, type(None)))
+        else f", a {type(value).__name__}"
+    )
     return f"{found}{kind}" if found else f"a {type(value).__name__}"
 
 
@@ -110,9 +114,9 @@ def words(kind: Any) -> str:
     if origin is tuple and Ellipsis not in inside:
         return f"{len(inside)} of these: {' and '.join(dict.fromkeys(words(one) for one in inside))}"
     if origin is tuple or origin is Sequence:
-        return f"a list, each {words(inside[0])}"
+        return f"a list (each {words(inside[0])})"
     if origin is dict:
-        return "a dict" + (f", each value {words(inside[1])}" if inside[1] is not Any else "")
+        return "a dict" + (f" (each value {words(inside[1])})" if inside[1] is not Any else "")
     name = getattr(origin or kind, "__name__", str(kind))
     return WORDS.get(origin or kind) or WORDS.get(name) or ("a path" if name == "Path" else f"a {name}")
 
