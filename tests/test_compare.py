@@ -105,7 +105,7 @@ def test_a_member_that_fails_is_named_and_the_others_go_on(digits, command) -> N
         (("n = 200", 'n = "500"'), "n"),
         (("n = 200", "n = 5.5"), "n"),
         (('metrics = ["fid", "kid"]', "metrics = 5"), "--metrics is 5"),
-        (('metrics = ["fid", "kid"]', 'metrics = ["fid", 3]'), "no metric named '3'"),
+        (('metrics = ["fid", "kid"]', 'metrics = ["fid", 3]'), "--metrics is ['fid', 3]"),
         (("n = 200", 'detector = "mnist-cn"'), "did you mean 'mnist-cnn'?"),
         (("n = 200", 'real = "mnits"'), "did you mean 'mnist'?"),
         (("lr = 2e-4", 'loss = "bernoulli"'), "bernoulli"),

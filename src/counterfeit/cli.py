@@ -61,10 +61,9 @@ def sample(argv: list[str]) -> int:
     """draw images from a trained run"""
     asked = parse(Sample, argv)
 
-    from counterfeit.run import load
     from counterfeit.verbs.sample import sample as draw
 
-    print(draw(load(asked.run, asked.device), asked.n, label=asked.label, seed=asked.seed, out=asked.out))
+    print(draw(asked.run, asked.n, label=asked.label, seed=asked.seed, out=asked.out, device=asked.device))
     return 0
 
 

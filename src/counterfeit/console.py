@@ -5,12 +5,13 @@ Of the processes that torchrun started, the first speaks for all.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
@@ -22,6 +23,15 @@ def speaks() -> bool:
 def stderr() -> Console:
     """A console on the stderr of this moment (tests and notebooks replace it)."""
     return Console(file=sys.stderr, quiet=not speaks(), emoji=False, highlight=False, soft_wrap=True)
+
+
+def as_text(table: RenderableType, width: int) -> str:
+    """A table as plain text of so many columns, also in a notebook, where rich would show it and leave nothing."""
+    page = Console(
+        file=io.StringIO(), width=width, emoji=False, highlight=False, force_jupyter=False, color_system=None
+    )
+    page.print(table)
+    return page.file.getvalue().rstrip()  # type: ignore[attr-defined]
 
 
 def say(message: str) -> None:

@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 from urllib.request import url2pathname
 
+from counterfeit.arguments import fitted, shown
+from counterfeit.errors import InputError
+
+LONGEST = 255  # bytes of a file's name
+
 
 def is_url(path: str) -> bool:
     """Whether a path as it is `typed` is for fsspec, such as s3://bucket/mine."""
@@ -13,9 +18,17 @@ def is_url(path: str) -> bool:
 
 
 def typed(path: str | os.PathLike[str]) -> str:
-    """The path as it is shown to the person who typed it, with `~` expanded; a URL as it is, but for file://."""
-    text = _here(os.fspath(path))
-    return text if is_url(text) else os.path.expanduser(text)
+    """The path as it is shown to the person who typed it, with `~` expanded; a URL as it is, but for file://.
+
+    Raises InputError for what no path can be.
+    """
+    text = _here(os.fspath(fitted(path, str | os.PathLike, "a path")))
+    if is_url(text):
+        return text
+    for part in text.replace("\\", "/").split("/"):
+        if len(part.encode("utf-8", "surrogateescape")) > LONGEST:
+            raise InputError(f"{shown(text)} has a name of more than {LONGEST} bytes, which no disk takes: shorten it")
+    return os.path.expanduser(text)
 
 
 def _here(text: str) -> str:

@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from counterfeit import binarise, generate
 from counterfeit.config import Config
@@ -20,7 +19,6 @@ from counterfeit.data import ImageSet
 from counterfeit.data.feed import as_fed, resident
 from counterfeit.data.rows import Rows
 from counterfeit.data.stored import is_whole
-from counterfeit.device import pick_device
 from counterfeit.errors import Abandoned, InputError, NonFiniteError, RunError, Told
 from counterfeit.loop import (
     EpochEnded,
@@ -28,11 +26,10 @@ from counterfeit.loop import (
     Logged,
     Stepped,
     Stopped,
-    check_device,
     run_steps,
     steps_per_epoch,
 )
-from counterfeit.models import Autoencoder, Family, build
+from counterfeit.models import Autoencoder, Family
 from counterfeit.processes import ALONE, Group
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import RunFolder, RunRecord, provenance, save_checkpoint
@@ -42,6 +39,7 @@ from counterfeit.runs.curves import draw_curves
 from counterfeit.runs.data import record_of, to_train_on
 from counterfeit.runs.trained import check_progress
 from counterfeit.scoring import Images, Scorer, judge
+from counterfeit.setting_out import built
 from counterfeit.snapshots import draw_reconstructions, draw_samples, shown_of
 from counterfeit.state import State
 
@@ -106,11 +104,7 @@ class Training:
         if self.earlier:
             check_settings(folder, self.earlier, model, config)
         self.data, test = to_train_on(config, self.earlier, str(folder), array, labels)
-        steps_per_epoch(len(self.data), config.batch_size)
-        self.device = pick_device(config.device)
-        check_device(config, self.device, group)
-        self.model = build(self.recipe, config, self.data.shape, len(self.data.classes))
-        check_batch(self.model, model, config)
+        self.model, self.device = built(self.recipe, config, self.data, group)
         self.scorer: Scorer | None = None
         tested = isinstance(self.model, Autoencoder) or config.score_every
         self.test: ImageSet | None = test() if tested else None
@@ -304,14 +298,6 @@ class Training:
     def _last_good(self) -> str:
         index = read_index(self.folder.checkpoint)
         return f"the last good checkpoint is that of step {index.step}" if index else "it has no checkpoint yet"
-
-
-def check_batch(model: Family, name: str, config: Config) -> None:
-    """InputError where a batch is too small for the model."""
-    if config.batch_size == 1 and any(isinstance(part, _BatchNorm) for part in model.modules()):
-        raise InputError(
-            f"--batch-size is 1, and {name} has batch normalization, which compares images: pass 2 or more"
-        )
 
 
 @contextmanager

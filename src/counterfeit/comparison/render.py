@@ -7,11 +7,11 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape as literal
 from rich.table import Table
 
 from counterfeit.comparison import escape
+from counterfeit.console import as_text
 from counterfeit.words import compared_with, plus_minus, real_images, whole
 
 Json = dict[str, Any]
@@ -85,10 +85,8 @@ def _sheet(table: Json) -> str:
     for i, title in enumerate(titles):
         if i != 1 and any(line[i] for line in lines):
             sheet.add_row(title.replace("[", "\\["), *(line[i] for line in lines))
-    page = Console(file=io.StringIO(), emoji=False, width=40 + 24 * len(lines), highlight=False)
-    page.print(sheet)
-    text = page.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join([*(line.rstrip() for line in text.rstrip().splitlines()), under(table)])
+    text = as_text(sheet, 40 + 24 * len(lines))
+    return "\n".join([*(line.rstrip() for line in text.splitlines()), under(table)])
 
 
 def _told(comparison: Json) -> list[str]:

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -172,16 +172,17 @@ def _uint8(images: Any, where: str) -> np.ndarray:
     if dtype == "None":
         raise DataError(f"{where} is a {type(images).__name__}; give a numpy array or torch tensor of type uint8")
     if dtype == "uint8":
-        return _numpy(images)
+        return _numpy(images, where)
     found = dtype
     if dtype.startswith(("float", "bfloat", "int", "uint")) and 0 not in images.shape:
-        found += f" with values from {images.min().item():g} to {images.max().item():g}"
+        with suppress(RuntimeError):  # a tensor without numbers: on the device "meta", or sparse
+            found += f" with values from {images.min().item():g} to {images.max().item():g}"
     raise DataError(f"{where} is {found}; images are uint8: scale them to 0..255, round, and convert to uint8")
 
 
 def _labels(labels: Any, n: int, where: str) -> np.ndarray:
     """The labels as int64 (n,)."""
-    array = _numpy(labels)
+    array = _numpy(labels, f"the labels of {where}")
     if array.dtype.kind not in "iu":
         raise DataError(f"the labels of {where} are {array.dtype}; labels are whole numbers 0, 1, 2 …")
     if array.shape != (n,):
@@ -192,6 +193,9 @@ def _labels(labels: Any, n: int, where: str) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def _numpy(array: Any) -> np.ndarray:
-    """A torch tensor, known by its `detach` (torch is not imported here), or anything numpy takes."""
-    return array.detach().cpu().numpy() if hasattr(array, "detach") else np.asarray(array)
+def _numpy(array: Any, where: str) -> np.ndarray:
+    """A torch tensor, known by its `detach` (torch is not imported here), or anything numpy takes; else DataError."""
+    try:
+        return array.detach().cpu().numpy() if hasattr(array, "detach") else np.asarray(array)
+    except Exception as error:  # rows of several lengths, a tensor of a type or on a device that numpy knows not
+        raise DataError(f"{where} cannot be a numpy array ({type(error).__name__}): give whole numbers") from None

@@ -23,6 +23,7 @@ import msgspec
 from msgspec import Meta
 
 from counterfeit import paths, reading
+from counterfeit.arguments import checked
 from counterfeit.config import Config
 from counterfeit.console import say
 from counterfeit.data import DATASETS
@@ -88,6 +89,7 @@ class MadeBy(TypedDict, total=False):
 class RunFolder:
     """Paths and records of one run; they stay its own wherever the process goes on."""
 
+    @checked
     def __init__(self, path: str | Path) -> None:
         self.path = paths.absolute(path)
         self._typed = str(Path(paths.typed(path)))
@@ -121,7 +123,7 @@ class RunFolder:
 
         Raises RunError: something is in the way, such as another run.
         """
-        if self.path.is_file():
+        if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self} is a file, not a folder: pass another --out")
         if not self.holds_run():
             if self.path.exists() and any(not _left_by_a_start(path) for path in self.path.iterdir()):
