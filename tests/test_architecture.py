@@ -11,7 +11,7 @@ PACKAGE = Path(counterfeit.__file__).parent
 
 # From the bottom up: a module or package may import from the lines above its own, and from itself.
 LAYERS = [
-    ["errors", "version", "source"],
+    ["errors", "version", "source", "text"],
     [
         "registry",
         "isolation",
@@ -24,6 +24,7 @@ LAYERS = [
         "allocator",
         "capture",
         "precision",
+        "drawing",
     ],
     ["config", "images", "binarise", "device"],
     ["processes"],

@@ -94,7 +94,8 @@ class Worker:
         except InputError as error:
             return Failure(path, in_one_line(error))
         except Exception as error:  # a fault in one member, ours too, must not cost the others
-            say(traceback.format_exc())
+            for line in traceback.format_exc().splitlines():
+                say(line)
             return Failure(path, f"{type(error).__name__}: {in_one_line(error)}")
 
     def _brought(self, task: Task, place: Local | Copy) -> Json:
