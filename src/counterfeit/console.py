@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -77,7 +77,14 @@ class Steady(io.TextIOBase):
 
 def stderr() -> Console:
     """A console for what is drawn on stderr."""
-    return Console(file=Steady(), quiet=not speaks(), emoji=False, highlight=False, soft_wrap=True, force_jupyter=False)
+    return Console(
+        file=cast(TextIO, Steady()),
+        quiet=not speaks(),
+        emoji=False,
+        highlight=False,
+        soft_wrap=True,
+        force_jupyter=False,
+    )
 
 
 def say(message: str) -> None:

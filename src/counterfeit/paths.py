@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from counterfeit.errors import InputError
+
+LONGEST_NAME = 255  # bytes of a file's name, in nearly every file system
+LONGEST_PATH = 4000  # bytes of a path; Linux takes 4,096
+
 
 def is_url(path: str) -> bool:
     """Whether this is for fsspec, such as s3://bucket/mine; a path of this machine is not, nor is it as file://."""
@@ -12,9 +17,36 @@ def is_url(path: str) -> bool:
 
 
 def typed(path: str | os.PathLike[str]) -> str:
-    """The path as it is shown to the person who typed it, with `~` expanded; a URL as it is."""
+    """The path as it is shown to the person who typed it, with `~` expanded; a URL as it is.
+
+    A name that begins with `~` and is there, as the files of some editors, is that file. Raises InputError.
+    """
     text = os.fspath(path)
-    return text if is_url(text) else os.path.expanduser(text)
+    if is_url(text):
+        return text
+    _check(text)
+    if not text.startswith("~") or os.path.lexists(text):
+        return text
+    found = os.path.expanduser(text)
+    if found.startswith("~"):  # else a folder of that name would be made here
+        user = text.split(os.sep)[0][1:]
+        fault = f"there is no user {user}" if user else "your home folder is not known, since HOME is not set"
+        raise InputError(f"{text} names no place ({fault}): write the path out, or ./{text} for what is called so here")
+    return found
+
+
+def _check(text: str) -> None:
+    """InputError for what no file system has: an empty name, one that is too long, or with the character NUL."""
+    if not text:
+        raise InputError("a path is empty: name a file or folder, or leave it out")
+    if "\0" in text:
+        raise InputError(f"{text[:60]!r} has the character NUL in it, and no path has: check it")
+    try:
+        lengths = [len(os.fsencode(part)) for part in Path(text).parts]
+    except UnicodeEncodeError:
+        raise InputError(f"{text!a} has characters that file names cannot have here: use others") from None
+    if max(lengths, default=0) > LONGEST_NAME or sum(lengths) > LONGEST_PATH:
+        raise InputError(f"{text[:60]}… is longer than a path can be, {LONGEST_NAME} bytes a name: pass a shorter one")
 
 
 def spelled(path: str | os.PathLike[str]) -> str:
@@ -25,7 +57,10 @@ def spelled(path: str | os.PathLike[str]) -> str:
 
 def absolute(path: str | os.PathLike[str]) -> Path:
     """The path that means the same from whichever folder the process goes on: `~` expanded, links not followed."""
-    return Path(os.path.abspath(typed(path)))
+    try:
+        return Path(os.path.abspath(typed(path)))
+    except FileNotFoundError:
+        raise InputError("the folder that you are in is gone: change to another, or give whole paths") from None
 
 
 def same(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:

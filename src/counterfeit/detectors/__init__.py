@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
+from counterfeit import paths
 from counterfeit.detectors import inception, small_cnn  # noqa: F401 - each registers its detectors
 from counterfeit.detectors.custom import from_callable, from_onnx
 from counterfeit.detectors.detector import Detector, Features
@@ -58,7 +59,7 @@ def load(
     if isinstance(detector, str) and detector in DETECTORS:
         return DETECTORS[detector].make(options)
     if isinstance(detector, str | os.PathLike):
-        path = Path(detector).expanduser()
+        path = Path(paths.typed(detector))
         options.refuse(path.name, "weights", "any_weights", "protocol", "compile")
         if path.suffix.lower() != ".onnx":
             known = DETECTORS.suggest(str(detector))

@@ -115,8 +115,11 @@ class RunFolder:
         After that time it is as it is: who locks the folder is told.
         """
         if (self.path / ".lock").exists():
-            # OSError: a folder that may only be read, in which nobody trains.
-            with suppress(filelock.Timeout, OSError), filelock.FileLock(self.path / ".lock", timeout=seconds):
+            # OSError: a folder that may only be read, in which nobody trains; or a file system that has no locks.
+            with (
+                suppress(filelock.Timeout, OSError, NotImplementedError),
+                filelock.FileLock(self.path / ".lock", timeout=seconds),
+            ):
                 pass
 
     def write_record(self, record: RunRecord) -> None:
@@ -149,14 +152,14 @@ class RunFolder:
         return path
 
     def append_log(self, row: dict[str, Any]) -> None:
-        with self.log_file.open("a") as file:
+        with self.log_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
 
     def read_log(self) -> list[dict[str, Any]]:
         """All whole rows of log.jsonl, oldest first; a last line that a kill cut short is left out."""
         if not self.log_file.exists():
             return []
-        lines = self.log_file.read_text().split("\n")
+        lines = self.log_file.read_text(encoding="utf-8").split("\n")
         return [json.loads(line) for line in lines[:-1]]  # what follows the last newline was cut short, or is empty
 
     def cut_log(self, step: int) -> None:
