@@ -15,6 +15,7 @@ from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from counterfeit.errors import InputError, OutputError
 from counterfeit.text import PLAIN, encodable, harmless, reason
@@ -132,6 +133,14 @@ def progress(what: str, total: float | None, *, unit: str = "") -> Iterator[Call
     finally:
         with decoration("the progress bar"):
             bar.stop()
+
+
+def as_text(table: Table, width: int) -> str:
+    """A table as lines of text, the same in a terminal, a file and a notebook, whatever colors are asked for there."""
+    page = io.StringIO()
+    plain: dict[str, Any] = {"force_terminal": False, "force_jupyter": False, "color_system": None}
+    Console(file=page, width=width, emoji=False, highlight=False, **plain).print(table)
+    return "\n".join(line.rstrip() for line in page.getvalue().rstrip().splitlines())
 
 
 _closed = False  # whether this process was started without a stdout

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +20,14 @@ def stamp(found: os.stat_result) -> Stamp:
 
 def write_atomic(path: Path, content: bytes | memoryview) -> None:
     """Write beside, fsync, rename: a reader sees the old content or the new, never a part. Raises OSError."""
-    # A name of up to 255 bytes is allowed, and so must that of the file beside it be.
-    fd, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
+    fd, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(beside, 0o666 & ~_umask())
-        replace(beside, path)
+        os.replace(beside, path)
     except BaseException:
         Path(beside).unlink(missing_ok=True)
         raise
@@ -47,30 +44,11 @@ def as_json(value: Any) -> bytes:
     return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
-def replace(source: str | Path, place: Path) -> None:
-    """Rename over what is there. Windows refuses while another process has that open: it is asked again for a while."""
-    for pause in (0.01, 0.05, 0.1, 0.3, 0.5, 1.0) if os.name == "nt" else ():
-        try:
-            return os.replace(source, place)
-        except PermissionError:
-            time.sleep(pause)
-    os.replace(source, place)
-
-
 def fsync_folder(folder: Path) -> None:
-    """Make renames in this folder survive a power cut, where the system can: the file itself is written already.
-
-    Windows opens no folder, and some network file systems synchronize none. Raises OSError of a disk that fails.
-    """
-    try:
-        fd = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
+    """Make renames in this folder survive a power cut."""
+    fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)
-    except OSError as error:
-        if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT):
-            raise
     finally:
         os.close(fd)
 

@@ -7,10 +7,11 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from counterfeit.console import as_text
+from counterfeit.text import harmless
 from counterfeit.words import compared_with, plus_minus, real_images, whole
 
 Json = dict[str, Any]
@@ -70,22 +71,22 @@ def markdown(comparison: Json) -> str:
 
 def terminal(comparison: Json) -> str:
     """All tables as text, a metric a line and a model a column, which fits where there are many metrics."""
-    return "\n\n".join([*(_sheet(table) for table in comparison["tables"]), *_told(comparison)])
+    told = ["\n".join(map(harmless, part.split("\n"))) for part in _told(comparison)]
+    return "\n\n".join([*(_sheet(table) for table in comparison["tables"]), *told])
 
 
 def _sheet(table: Json) -> str:
     titles, lines = header(table), rows(table)
-    sheet = Table(title=escape(table["data"]), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    sheet = Table(
+        title=escape(harmless(table["data"])), title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
     sheet.add_column("")
     for line in lines:
-        sheet.add_column(line[1].replace("[", "\\["), justify="right")
+        sheet.add_column(harmless(line[1]).replace("[", "\\["), justify="right")
     for i, title in enumerate(titles):
         if i != 1 and any(line[i] for line in lines):
             sheet.add_row(title.replace("[", "\\["), *(line[i] for line in lines))
-    page = Console(file=io.StringIO(), emoji=False, width=40 + 24 * len(lines), highlight=False)
-    page.print(sheet)
-    text = page.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join([*(line.rstrip() for line in text.rstrip().splitlines()), under(table)])
+    return f"{as_text(sheet, 40 + 24 * len(lines))}\n{harmless(under(table))}"
 
 
 def _told(comparison: Json) -> list[str]:

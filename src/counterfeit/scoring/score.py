@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
+from counterfeit.console import as_text
 from counterfeit.errors import InputError
 from counterfeit.words import number, plus_minus
 
@@ -93,11 +92,9 @@ class Score(Mapping[str, Scored]):
             floor = "" if scored.floor is None else plus_minus({"mean": scored.floor, "std": scored.floor_std})
             spread = "" if scored.uncertainty is None else number(scored.uncertainty, 2)
             table.add_row(name.replace("[", "\\["), number(scored.value), spread, floor, scored.better)
-        page = Console(file=io.StringIO(), emoji=False, width=110, highlight=False)
-        page.print(table)
         noted: dict[str, list[str]] = {}  # what is said of several metrics is said once
         for name, scored in self.metrics.items():
             for note in scored.notes:
                 noted.setdefault(note, []).append(name)
         told = [f"{', '.join(names)}: {note}" for note, names in noted.items()]
-        return "\n".join([page.file.getvalue().rstrip(), *told, *self.notes])  # type: ignore[attr-defined]
+        return "\n".join([as_text(table, 110), *told, *self.notes])
