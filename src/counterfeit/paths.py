@@ -45,7 +45,7 @@ def _check(text: str) -> None:
         lengths = [len(os.fsencode(part)) for part in Path(text).parts]
     except UnicodeEncodeError:
         raise InputError(f"{text!a} has characters that file names cannot have here: use others") from None
-    if max(lengths, default=0) > LONGEST_NAME or sum(lengths) > LONGEST_PATH:
+    if max(lengths, default=0) > LONGEST_NAME or sum(lengths) + len(lengths) > LONGEST_PATH:
         raise InputError(f"{text[:60]}… is longer than a path can be, {LONGEST_NAME} bytes a name: pass a shorter one")
 
 
