@@ -16,7 +16,7 @@ from tyro.conf import FlagCreatePairsOff
 
 from counterfeit import paths
 from counterfeit.config import ScoreConfig
-from counterfeit.console import alone, close_streams, job_size, result, say, settle_streams, speaks, tell
+from counterfeit.console import Page, alone, close_streams, job_size, result, say, settle_streams, speaks, tell
 from counterfeit.errors import InputError, OutputError, Told
 from counterfeit.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Stats, Train
 from counterfeit.recipes import RECIPES
@@ -194,13 +194,14 @@ def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
     """Read a verb's options; --help prints and exits with 0, a fault becomes one line and an InputError."""
     prog = f"{PROG} {kind.__name__.lower()}"
     check_given(argv)
-    box = io.StringIO()
+    box, page = io.StringIO(), Page()
     try:
-        with contextlib.redirect_stderr(box):
+        with contextlib.redirect_stderr(box), contextlib.redirect_stdout(page):
             options = tyro.cli(kind, prog=prog, args=list(argv), default=default, config=(FlagCreatePairsOff,))
             return cast(T, options)
     except SystemExit as exit:
         if exit.code in (0, None):
+            result(page.getvalue().rstrip("\n"), keep="\n\x1b")  # colors, in a terminal
             raise
     raise InputError(f"{_in_one_line(box.getvalue())} (see {prog} --help)")
 

@@ -167,12 +167,23 @@ def settle_streams() -> None:
                 stream.reconfigure(errors=PLAIN)
 
 
-def result(text: str) -> None:
+class Page(io.StringIO):
+    """What is written for stdout, of which it has the looks, and printed later by `result`."""
+
+    def isatty(self) -> bool:
+        return sys.__stdout__ is not None and not sys.__stdout__.closed and sys.__stdout__.isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # of the text that goes out in the end
+        return getattr(sys.__stdout__, "encoding", None) or "utf-8"
+
+
+def result(text: str, keep: str = "\n") -> None:
     """Print on stdout what a command was asked for. Raises OutputError: that is closed or full; or BrokenPipeError."""
     try:
         if _closed:
             raise OSError("it is closed")
-        print(harmless(text, keep="\n"), flush=True)
+        print(harmless(text, keep), flush=True)
     except BrokenPipeError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a stream that a caller of `main` has closed

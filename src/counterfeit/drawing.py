@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,8 @@ def _import_whatever_the_settings() -> None:
     except Exception:
         found = importlib.util.find_spec("matplotlib")
         assert found is not None and found.origin is not None
+        for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+            del sys.modules[name]  # half imported
         own = Path(found.origin).parent / "mpl-data" / "matplotlibrc"
         with patch.dict(os.environ, {"MPLBACKEND": "agg", "MATPLOTLIBRC": str(own)}):
             import matplotlib  # noqa: F401

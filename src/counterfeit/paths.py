@@ -24,7 +24,7 @@ def typed(path: str | os.PathLike[str]) -> str:
     text = os.fspath(path)
     if is_url(text):
         return text
-    _check(text)
+    text = _checked(text)
     if not text.startswith("~") or os.path.lexists(text):
         return text
     found = os.path.expanduser(text)
@@ -35,18 +35,26 @@ def typed(path: str | os.PathLike[str]) -> str:
     return found
 
 
-def _check(text: str) -> None:
-    """InputError for what no file system has: an empty name, one that is too long, or with the character NUL."""
+def _checked(text: str) -> str:
+    """The path as this process names it to the system, which under a code page differs for foreign letters.
+
+    Raises InputError for what no file system has: an empty name, one that is too long, or with the character NUL.
+    """
     if not text:
         raise InputError("a path is empty: name a file or folder, or leave it out")
     if "\0" in text:
         raise InputError(f"{text[:60]!r} has the character NUL in it, and no path has: check it")
     try:
-        lengths = [len(os.fsencode(part)) for part in Path(text).parts]
-    except UnicodeEncodeError:
-        raise InputError(f"{text!a} has characters that file names cannot have here: use others") from None
+        os.fsencode(text)
+    except UnicodeEncodeError:  # written down under another locale: its bytes are UTF-8 there
+        try:
+            text = os.fsdecode(text.encode("utf-8", "surrogateescape"))
+        except UnicodeError:
+            raise InputError(f"{text!a} has half a character in it, and no path has: check it") from None
+    lengths = [len(os.fsencode(part)) for part in Path(text).parts]
     if max(lengths, default=0) > LONGEST_NAME or sum(lengths) + len(lengths) > LONGEST_PATH:
         raise InputError(f"{text[:60]}… is longer than a path can be, {LONGEST_NAME} bytes a name: pass a shorter one")
+    return text
 
 
 def spelled(path: str | os.PathLike[str]) -> str:

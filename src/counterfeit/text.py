@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from contextlib import suppress
 from typing import Any
 
 # Control characters (escape sequences begin with one, and "\r" writes over a line), marks that turn the direction of
@@ -46,7 +47,23 @@ def harmless(text: str, keep: str = "") -> str:
     Args:
         keep: characters that stay, such as "\n" in a table.
     """
-    return _OBEYED.sub(lambda found: found[0] if found[0] in keep else _escaped(found[0]), text)
+    return _OBEYED.sub(lambda found: found[0] if found[0] in keep else _escaped(found[0]), _as_letters(text))
+
+
+def utf8(text: str) -> bytes:
+    """As UTF-8, for a file; what stands in the text for bytes that are none is written as Python does, \\xff."""
+    return encodable(_as_letters(text), "utf-8").encode()
+
+
+def _as_letters(text: str) -> str:
+    """The text with a name in it that was read under a locale without its letters as what it is."""
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        with suppress(UnicodeError):
+            return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+        return text
 
 
 def _escaped(char: str) -> str:

@@ -20,6 +20,7 @@ from counterfeit.models import build
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import provenance, shared
 from counterfeit.scoring import judge
+from counterfeit.text import utf8
 
 Json = dict[str, Any]
 
@@ -72,6 +73,6 @@ def check(grid: Grid, ranked_by: str | None) -> None:
 def write(comparison: Json, folder: str) -> None:
     """comparison.json, table.md and table.csv in a folder or at a URL. Raises RunError where they cannot be written."""
     files = {"comparison.json": as_json(comparison)}
-    files |= {"table.md": render.markdown(comparison).encode(), "table.csv": render.to_csv(comparison).encode()}
+    files |= {"table.md": utf8(render.markdown(comparison)), "table.csv": utf8(render.to_csv(comparison))}
     for name, content in files.items():
         shared.write(shared.joined(folder, name), content)

@@ -30,6 +30,7 @@ from counterfeit.runs.data import same_place
 from counterfeit.runs.shared import Copy, Local, finished, opened
 from counterfeit.scoring import Scored, Scorer, judge
 from counterfeit.scoring.receipt import identity, unidentified
+from counterfeit.text import harmless
 from counterfeit.training import EpochEnded, Stopped
 
 Json = dict[str, Any]
@@ -210,7 +211,13 @@ class Pace:
 
 def message(value: Order | Task | Result) -> bytes:
     """A line of JSON for another process. Raises InputError for what is no plain type: code or arrays of the user's."""
-    return msgspec.json.encode(value, enc_hook=_plain)
+    try:
+        return msgspec.json.encode(value, enc_hook=_plain)
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{harmless(error.object[:200])} is not UTF-8, and cannot be named to other processes: rename it, or leave "
+            "out --workers or --engine"
+        ) from None
 
 
 def _plain(value: object) -> str:
