@@ -140,7 +140,7 @@ def as_text(table: Table, width: int) -> str:
     page = io.StringIO()
     plain: dict[str, Any] = {"force_terminal": False, "force_jupyter": False, "color_system": None}
     Console(file=page, width=width, emoji=False, highlight=False, **plain).print(table)
-    return "\n".join(line.rstrip() for line in page.getvalue().rstrip().splitlines())
+    return "\n".join(harmless(line.rstrip()) for line in page.getvalue().rstrip().split("\n"))
 
 
 _closed = False  # whether this process was started without a stdout

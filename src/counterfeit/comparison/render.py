@@ -65,14 +65,14 @@ def markdown(comparison: Json) -> str:
     for table in comparison["tables"]:
         lines = [header(table), ["---"] * len(header(table)), *rows(table)]
         parts += [f"## {table['data']}", "\n".join(f"| {' | '.join(line)} |" for line in lines), under(table)]
-    parts += _told(comparison)
+    parts += ["\n".join(told)] if (told := _told(comparison)) else []
     return "\n\n".join(parts) + "\n"
 
 
 def terminal(comparison: Json) -> str:
     """All tables as text, a metric a line and a model a column, which fits where there are many metrics."""
-    told = ["\n".join(map(harmless, part.split("\n"))) for part in _told(comparison)]
-    return "\n\n".join([*(_sheet(table) for table in comparison["tables"]), *told])
+    told = "\n".join(map(harmless, _told(comparison)))
+    return "\n\n".join([*(_sheet(table) for table in comparison["tables"]), *[told] * bool(told)])
 
 
 def _sheet(table: Json) -> str:
@@ -85,13 +85,13 @@ def _sheet(table: Json) -> str:
         sheet.add_column(harmless(line[1]).replace("[", "\\["), justify="right")
     for i, title in enumerate(titles):
         if i != 1 and any(line[i] for line in lines):
-            sheet.add_row(title.replace("[", "\\["), *(line[i] for line in lines))
+            sheet.add_row(harmless(title).replace("[", "\\["), *(line[i] for line in lines))
     return f"{as_text(sheet, 40 + 24 * len(lines))}\n{harmless(under(table))}"
 
 
 def _told(comparison: Json) -> list[str]:
     failed = [f"failed: {failure['run']}: {failure['error']}" for failure in comparison["failures"]]
-    return ["\n".join([*comparison["notes"], *failed])] if comparison["notes"] or failed else []
+    return [*comparison["notes"], *failed]
 
 
 def to_csv(comparison: Json) -> str:

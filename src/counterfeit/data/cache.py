@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -38,15 +40,22 @@ def cache_dir() -> Path:
 
 
 @cache
-def _made_in(process: int) -> tempfile.TemporaryDirectory[str]:
-    """Removed when the process ends; a process that was forked has one of its own."""
-    return tempfile.TemporaryDirectory(prefix="counterfeit-cache-", ignore_cleanup_errors=True)
+def _made_in(process: int) -> Path:
+    """A folder that is removed when the process ends; a process that was forked has one of its own."""
+    made = Path(tempfile.mkdtemp(prefix="counterfeit-cache-"))
+    atexit.register(_remove, made, process)
+    return made
+
+
+def _remove(folder: Path, process: int) -> None:
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def stand_in() -> Path:
     """An empty folder of this process, for what a cache that can only be read has not. Raises DataError."""
     try:
-        return Path(_made_in(os.getpid()).name)
+        return _made_in(os.getpid())
     except OSError as error:
         raise DataError(
             f"neither the cache nor a temporary folder can be written to ({reason(error)}): "
