@@ -11,7 +11,7 @@ PACKAGE = Path(counterfeit.__file__).parent
 
 # From the bottom up: a module or package may import from the lines above its own, and from itself.
 LAYERS = [
-    ["errors", "version", "source", "signals"],
+    ["errors", "version", "source", "signals", "text"],
     ["arguments"],
     ["paths"],
     [
@@ -27,6 +27,7 @@ LAYERS = [
         "capture",
         "precision",
         "room",
+        "drawing",
     ],
     ["config", "images", "binarise", "device"],
     ["processes"],

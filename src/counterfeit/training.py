@@ -15,6 +15,7 @@ import torch
 
 from counterfeit import binarise, generate
 from counterfeit.config import Config
+from counterfeit.console import decoration
 from counterfeit.data import ImageSet
 from counterfeit.data.feed import as_fed, resident
 from counterfeit.data.rows import Rows
@@ -35,7 +36,6 @@ from counterfeit.recipes import RECIPES
 from counterfeit.runs import RunFolder, RunRecord, provenance, save_checkpoint
 from counterfeit.runs.checkpoint import START_OVER, forms, read_checkpoint, read_index
 from counterfeit.runs.continuing import check_settings
-from counterfeit.runs.curves import draw_curves
 from counterfeit.runs.data import record_of, to_train_on
 from counterfeit.runs.trained import check_progress
 from counterfeit.scoring import Images, Scorer, judge
@@ -261,13 +261,16 @@ class Training:
     def _draw(self, state: State, epoch: int) -> None:
         """Samples, and of an autoencoder reconstructions: of the test set where there is one."""
         with _sampling(state) as model:
-            draw_samples(self.folder.samples / f"epoch-{epoch:04d}.png", model, self.config.seed)
+            path = self.folder.samples / f"epoch-{epoch:04d}.png"
+            with decoration(str(self.folder.shown(path))):
+                draw_samples(path, model, self.config.seed)
             if isinstance(model, Autoencoder):
-                data = self.test or self.data
-                chosen = shown_of(len(data))
-                labels = data.labels[chosen] if model.classes and data.labels is not None else None
                 path = self.folder.samples / f"reconstruction-{epoch:04d}.png"
-                draw_reconstructions(path, model, self._evaluated(data)[chosen], labels)
+                with decoration(str(self.folder.shown(path))):
+                    data = self.test or self.data
+                    chosen = shown_of(len(data))
+                    labels = data.labels[chosen] if model.classes and data.labels is not None else None
+                    draw_reconstructions(path, model, self._evaluated(data)[chosen], labels)
 
     def _evaluated(self, data: ImageSet) -> np.ndarray:
         """The images as losses are asked of them outside the steps: with --binarise, the fixed draws."""
@@ -277,7 +280,10 @@ class Training:
         return images if self.config.binarise == "none" else binarise.fixed(images, data.split)
 
     def _draw_curves(self) -> None:
-        draw_curves(self.folder.curves, self.folder.read_log(), f"{self.recipe.name} on {self.data.name}")
+        with decoration(str(self.folder.shown(self.folder.curves))):
+            from counterfeit.runs.curves import draw_curves  # here, since importing matplotlib may fail, too
+
+            draw_curves(self.folder.curves, self.folder.read_log(), f"{self.recipe.name} on {self.data.name}")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -67,9 +67,10 @@ def load_folder(root: Path, *, size: Size = None, skip_bad: bool = False) -> Ima
         return _open(home / _key(known), root)
     except DAMAGED:
         pass  # looked at again under the lock: another process may be making it
-    with locked(known.with_suffix(".lock"), str(root)):
+    with locked(known.with_suffix(".lock"), str(root)) as folder:
+        known = folder / known.name
         try:
-            return _open(home / _key(known), root)
+            return _open(folder.parent / _key(known), root)
         except DAMAGED:
             return _read(root, seen, known, settings, size, skip_bad)
 
@@ -82,18 +83,26 @@ def _read(root: Path, seen: Glance, known: Path, settings: str, size: Size, skip
         warnings.simplefilter("ignore")  # Pillow's: on metadata, and on sizes that `examine` refuses by itself
         found = survey(root, seen.files, bad)
         key = hashlib.sha256(f"{settings}{found.content.hex()}".encode()).hexdigest()[:32]
-        made = known.parent.parent / key
-        with locked(made.with_suffix(".lock"), str(root)):
-            try:
-                images = _open(made, root)
-            except DAMAGED as error:
-                if not isinstance(error, FileNotFoundError):
-                    say(f"{made} is damaged ({error}); making it again")
-                _make(made, root, seen, found, settings, size, bad)
-                images = _open(made, root)
+        with locked(known.parent.parent / f"{key}.lock", str(root)) as home:
+            images = _made(key, home, root)
+            if images is None:
+                _make(home / key, root, seen, found, settings, size, bad)
+                images = _open(home / key, root)
     if not found.unread and seen.vouches_since(begun) and glance(root, settings) == seen:
         write_atomic(known, key.encode())
     return images
+
+
+def _made(key: str, home: Path, root: Path) -> ImageSet | None:
+    """What was made of this content before, in `home`, or in the cache where `home` stands in for it; None if not."""
+    for place in dict.fromkeys((cache_dir() / "folders", home)):
+        try:
+            return _open(place / key, root)
+        except FileNotFoundError:
+            continue
+        except DAMAGED as error:
+            say(f"{place / key} is damaged ({error}); making it again")
+    return None
 
 
 def _key(known: Path) -> str:

@@ -171,8 +171,11 @@ class RunFolder:
         After that time it is as it is: who locks the folder is told.
         """
         if (self.path / ".lock").exists():
-            # OSError: a folder that may only be read, in which nobody trains.
-            with suppress(filelock.Timeout, OSError), filelock.FileLock(self.path / ".lock", timeout=seconds):
+            # OSError: a folder that may only be read, in which nobody trains; or a file system that has no locks.
+            with (
+                suppress(filelock.Timeout, OSError, NotImplementedError),
+                filelock.FileLock(self.path / ".lock", timeout=seconds),
+            ):
                 pass
 
     def write_record(self, record: RunRecord) -> None:

@@ -12,18 +12,20 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import filelock
 
 from counterfeit import paths
+from counterfeit.console import say
 from counterfeit.data.cache import cache_dir
 from counterfeit.errors import InputError, RunError
 from counterfeit.files import Stamp, stamp, write_atomic
 from counterfeit.runs.checkpoint import INDEX
 from counterfeit.runs.folder import RunFolder, parsed
+from counterfeit.text import reason
 
 FLEETING = ("memory", "data")  # protocols of fsspec that store nothing
 PROBE = ".counterfeit-can-write"  # a file's name
@@ -104,10 +106,19 @@ def opened(path: str) -> Iterator[Local | Copy]:
 @contextmanager
 def _held(url: str) -> Iterator[None]:
     """Hold a URL against other processes of this machine; nothing holds it against those of another."""
-    lock = cache_dir() / "urls" / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    name = f"{hashlib.sha256(url.encode(errors='surrogateescape')).hexdigest()[:32]}.lock"
+    lock = filelock.FileLock(cache_dir() / "urls" / name, timeout=PATIENCE)
     try:
-        with filelock.FileLock(lock, timeout=PATIENCE):
+        with ExitStack() as held:
+            try:
+                (cache_dir() / "urls").mkdir(parents=True, exist_ok=True)
+                held.enter_context(lock)
+            except filelock.Timeout:
+                raise
+            except OSError as error:
+                say(
+                    f"nothing holds {url} against another process: {cache_dir()} cannot be written to ({reason(error)})"
+                )
             yield
     except filelock.Timeout:
         raise RunError(f"another process is at work on {url}: wait for it, or give the grid another out") from None
