@@ -51,7 +51,10 @@ def patched(content: bytes, at: int, value: bytes) -> bytes:
 def zeros(unpacked: int) -> bytes:
     """An .npz file of so many bytes of black images, deflated 1,000 to 1, made without holding them."""
     n, file = unpacked // 4096, io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("images.npy", "w") as member:
+    with (
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("images.npy", "w", force_zip64=True) as member,
+    ):
         member.write(npy_header((n, 64, 64)))
         for _ in range(n // 4096):
             member.write(bytes(4096 * 4096))

@@ -17,6 +17,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from counterfeit.errors import DataError
+from counterfeit.words import shortened
 
 AT_EASE = 1 << 28  # bytes: what unpacks to less than 256 MiB does no harm, however small it was packed
 MOST_TIMES = 100  # times its packed size; the pixels of digits on black shrink 5 to 10 times, and zeros 1,000 times
@@ -150,4 +151,4 @@ def _memory() -> float:
 
 def _in_words(error: Exception) -> str:
     fault = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(fault.split())[:200] or type(error).__name__
+    return shortened(" ".join(fault.split()), 100) or type(error).__name__
