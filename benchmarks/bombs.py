@@ -143,6 +143,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as home:
                 (Path(home) / "files").mkdir()
                 rows.append({"case": name, **measure(make(Path(home) / "files"), args.source, Path(home) / "cache")})
+                subprocess.run(["rm", "-rf", Path(home) / "files"], check=True)  # shutil is not for trees so deep
             print(json.dumps(rows[-1]), flush=True)
     if args.out:
         found = {"rows": rows, "photo": photo(), "made_by": provenance(torch.device("cpu"))}

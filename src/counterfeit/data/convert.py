@@ -239,7 +239,8 @@ def _each(
                 sha256 = hashlib.sha256(content).hexdigest()
                 return Found(entry, sha256, parse(content))
         except BadPicture as fault:
-            return Found(entry, sha256, fault)
+            # Another, without a traceback: the frames of that hold the content of the file and its pixels.
+            return Found(entry, sha256, BadPicture(str(fault)))
 
     entries = (entry for entry in walk(root) if not bad or entry.name not in bad)
     with ThreadPoolExecutor(THREADS) as pool, progress(what, files) as advance:

@@ -40,6 +40,9 @@ MOST_PIXELS = 89_478_485  # where Pillow too begins to speak of a decompression 
 # Bytes that decoding takes for a pixel: Pillow holds 4, what is made of them another 4, and libraries' own buffers (the
 # coefficients of a progressive JPEG, the canvas of a WebP) as much again.
 PIXEL = 12
+# Bytes of memory that Pillow asks for at once for a large image. Its 16 MiB glibc may keep when they are freed, in each
+# thread, and four images of 88 million pixels leave 1.4 GiB; more than 32 MiB it returns at once.
+BLOCK = 1 << 26
 STRIP = 1 << 20  # pixels that are converted at a time
 # A JPEG is decoded at 1/2, 1/4 or 1/8, which its format allows, if that leaves this many times the wanted size: the
 # scaled images then differ from those of the whole by 0.2 of 255 levels on average and by 5 at most, and 12 megapixels
@@ -184,19 +187,27 @@ def decode(content: bytes, size: int | None, channels: int) -> Decoded:
                 whole = image.size
                 image.draft(None, (ENOUGH * size, ENOUGH * size))
             with PIXELS.taken(PIXEL * image.width * image.height):
-                deep = _is_deep(image)
-                image.load()
-                flat, values = _flat(image, "L" if channels == 1 else "RGB", deep)
-                fitted = flat if size is None else squared(flat, size, whole)
-                orientation = image.getexif().get(ORIENTATION, 1)
-                if orientation in UPRIGHT:
-                    fitted = fitted.transpose(UPRIGHT[orientation])
-                pixels = np.asarray(fitted).reshape(fitted.height, fitted.width, channels).transpose(2, 0, 1)
+                try:
+                    return _decoded(image, size, channels, whole)
+                finally:
+                    image.close()  # frees its pixels before others get the room
     except (BadPicture, MemoryError):  # the second is no fault of the file
         raise
     except Exception as error:  # as above
         raise BadPicture(_fault(error)) from error
-    return Decoded(pixels, values)
+
+
+def _decoded(image: Image.Image, size: int | None, channels: int, whole: tuple[int, int] | None) -> Decoded:
+    if Image.core.get_block_size() < BLOCK:
+        Image.core.set_block_size(BLOCK)
+    deep = _is_deep(image)
+    image.load()
+    flat, values = _flat(image, "L" if channels == 1 else "RGB", deep)
+    fitted = flat if size is None else squared(flat, size, whole)
+    orientation = image.getexif().get(ORIENTATION, 1)
+    if orientation in UPRIGHT:
+        fitted = fitted.transpose(UPRIGHT[orientation])
+    return Decoded(np.asarray(fitted).reshape(fitted.height, fitted.width, channels).transpose(2, 0, 1), values)
 
 
 def squared(image: Image.Image, size: int, whole: tuple[int, int] | None = None) -> Image.Image:
