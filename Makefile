@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test browser compat lint format peers bombs bench quality seed tuned stale bits pairs memory torture processes ray detectors checks parity full clean
+.PHONY: help demo test browser compat lint format peers bombs bench quality seed tuned stale bits pairs memory torture abuse processes ray detectors checks parity full clean
 
 # The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
 PEERS := .venv-peers
@@ -113,6 +113,9 @@ pairs: $(STAMP)  ## all models on mnist and cifar10, one epoch each: images/s an
 
 torture: $(STAMP)  ## kill -9 a training run at 20 random moments; every resumed run must end bit-equal
 	$(BIN)/pytest tests/test_kill.py -m torture -rP
+
+abuse: $(STAMP)  ## 1,500 commands, files, images and signals that nobody should have to think of: no traceback, hang, loss or litter
+	$(BIN)/pytest tests/abuse --hypothesis-profile=abuse -m 'abuse or not abuse' --numprocesses auto --maxprocesses 4
 
 processes: $(STAMP)  ## jobs of two and three processes: trained, scored, killed, resumed, held against one process
 	$(BIN)/pytest tests/test_processes.py -m 'processes or not processes' -rP
