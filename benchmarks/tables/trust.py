@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tables.text import Json, markdown
+from counterfeit.words import plus_minus
+from tables.text import Json, markdown, over_seeds
 
 
 def of_calibration(results: Json, data: str) -> str:
@@ -34,6 +35,39 @@ def of_copies(results: Json, data: str) -> str:
         cells = [f"{by[what, share, n][name]:.0%}" for n in sizes for name in ("near-copies", "ct")]
         lines.append([what, f"{share:.0%}" if share else "none", *cells])
     return markdown(lines)
+
+
+def of_floors(results: Json, which: str) -> str:
+    """What real images get, by data set; or FID of 5,000 against 5,000, of images that the detector knows and not."""
+    return markdown({"all": floors_all, "fresh": floors_fresh}[which](results["floors"]))
+
+
+def floors_all(found: Json) -> list[list[str]]:
+    sets = {data: sizes for data, sizes in found.items() if data != "fresh"}
+    most = str(max(int(n) for sizes in sets.values() for n in sizes))
+    detectors = [sizes[most]["receipt"]["detector"]["name"] for sizes in sets.values()]
+    lines = [[f"{int(most):,} real images", *(f"{data}, `{name}`" for data, name in zip(sets, detectors, strict=True))]]
+    by_label = [{key.partition("[")[0]: one for key, one in sizes[most]["metrics"].items()} for sizes in sets.values()]
+    lines += [[label, *(floor_of(labels[label]) for labels in by_label)] for label in by_label[0]]
+    for n in sorted({int(n) for sizes in sets.values() for n in sizes} - {int(most)}, reverse=True):
+        fids = [next(one for key, one in s[str(n)]["metrics"].items() if key.startswith("FID[")) for s in sets.values()]
+        lines.append([f"FID of {n:,}", *map(floor_of, fids)])
+    return lines
+
+
+def floor_of(one: Json) -> str:
+    """The floor, or of memorisation the value, each with what stands after its ±."""
+    value, spread = ("value", "uncertainty") if one["floor"] is None else ("floor", "floor_std")
+    return plus_minus({"mean": one[value], "std": one[spread]})
+
+
+def floors_fresh(found: Json) -> list[list[str]]:
+    kinds = {"test": "test images against the other test images", "train": "training images against test images"}
+    lines = [["FID of 5,000 against 5,000", *found["fresh"]]]
+    lines += [
+        [said, *(over_seeds(one["FID"][kind]) for one in found["fresh"].values())] for kind, said in kinds.items()
+    ]
+    return lines
 
 
 def of_ranks(results: Json, which: str) -> str:
@@ -72,5 +106,6 @@ def ranks_noise(found: Json) -> list[list[str]]:
 KINDS: dict[str, Callable[[Json, str], str]] = {
     "calibration": of_calibration,
     "copies": of_copies,
+    "floors": of_floors,
     "ranks": of_ranks,
 }

@@ -18,6 +18,9 @@ from typing import Any, BinaryIO, TypeVar
 import msgspec
 
 from counterfeit.errors import InputError
+from counterfeit.text import reason
+
+__all__ = ["Malformed", "content", "converted", "opened", "parsed", "quoted", "reason", "record", "within"]
 
 T = TypeVar("T")
 
@@ -65,8 +68,7 @@ def _check(found: os.stat_result, path: Path, most: int) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "it is a pipe or device, and no file", str(path))
     if found.st_size > most:
-        reason = f"it has {found.st_size:,} bytes, and such a file at most {most:,}"
-        raise OSError(errno.EFBIG, reason, str(path))
+        raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes, and such a file at most {most:,}", str(path))
 
 
 def record(text: bytes, kind: type[T]) -> T:
@@ -96,11 +98,6 @@ def converted(value: Any, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         told = error.__cause__ if isinstance(error.__cause__, InputError) else error
         raise Malformed(str(told)) from None
-
-
-def reason(error: OSError | Malformed) -> str:
-    """Why a file was not read, in a few words."""
-    return getattr(error, "strerror", None) or str(error)
 
 
 def quoted(text: str, most: int = 60) -> str:

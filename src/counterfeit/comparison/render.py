@@ -7,11 +7,12 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape as literal
 from rich.table import Table
 
 from counterfeit.comparison import escape
+from counterfeit.console import as_text
+from counterfeit.text import harmless
 from counterfeit.words import compared_with, plus_minus, real_images, whole
 
 Json = dict[str, Any]
@@ -72,23 +73,21 @@ def markdown(comparison: Json) -> str:
 
 def terminal(comparison: Json) -> str:
     """All tables as text, a metric a line and a model a column, which fits where there are many metrics."""
-    told = ["\n".join(_told(comparison))] if _told(comparison) else []
-    return "\n\n".join([*(_sheet(table) for table in comparison["tables"]), *told])
+    told = "\n".join(map(harmless, _told(comparison)))
+    return "\n\n".join([*(_sheet(table) for table in comparison["tables"]), *[told] * bool(told)])
 
 
 def _sheet(table: Json) -> str:
     titles, lines = header(table), rows(table)
-    sheet = Table(title=literal(table["data"]), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    title = literal(harmless(table["data"]))
+    sheet = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     sheet.add_column("")
     for line in lines:
-        sheet.add_column(line[1].replace("[", "\\["), justify="right")
-    for i, title in enumerate(titles):
+        sheet.add_column(harmless(line[1]).replace("[", "\\["), justify="right")
+    for i, name in enumerate(titles):
         if i != 1 and any(line[i] for line in lines):
-            sheet.add_row(title.replace("[", "\\["), *(line[i] for line in lines))
-    page = Console(file=io.StringIO(), emoji=False, width=40 + 24 * len(lines), highlight=False)
-    page.print(sheet)
-    text = page.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join([*(line.rstrip() for line in text.rstrip().splitlines()), under(table)])
+            sheet.add_row(harmless(name).replace("[", "\\["), *(line[i] for line in lines))
+    return f"{as_text(sheet, 40 + 24 * len(lines))}\n{harmless(under(table))}"
 
 
 def _told(comparison: Json) -> list[str]:

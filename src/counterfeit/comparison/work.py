@@ -32,6 +32,7 @@ from counterfeit.runs.shared import Copy, Local, finished, opened
 from counterfeit.scoring import Score, Scorer, judge
 from counterfeit.scoring.receipt import identity, unidentified
 from counterfeit.scoring.score import stored
+from counterfeit.text import harmless
 from counterfeit.training import EpochEnded, Stopped
 
 Json = dict[str, Any]
@@ -96,7 +97,8 @@ class Worker:
         except InputError as error:
             return Failure(path, in_one_line(error))
         except Exception as error:  # a fault in one member, ours too, must not cost the others
-            say(traceback.format_exc())
+            for line in traceback.format_exc().splitlines():
+                say(line)
             return Failure(path, f"{type(error).__name__}: {in_one_line(error)}")
 
     def _brought(self, task: Task, place: Local | Copy) -> Json:
@@ -119,7 +121,7 @@ class Worker:
         if holds and folder.finished():
             check_settings(member, place)
         elif self.order.trains:
-            with closing(fitting(member.model, member.config, folder, resume=holds)) as events:
+            with closing(fitting(member.model, member.config, folder, resume=folder.holds_checkpoint())) as events:
                 for event in events:
                     if isinstance(event, EpochEnded | Stopped):  # there is a new checkpoint
                         place.publish()
@@ -218,7 +220,13 @@ class Pace:
 
 def message(value: Order | Task | Result) -> bytes:
     """A line of JSON for another process. Raises InputError for what is no plain type: code or arrays of the user's."""
-    return msgspec.json.encode(value, enc_hook=_plain)
+    try:
+        return msgspec.json.encode(value, enc_hook=_plain)
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{harmless(error.object[:200])} is not UTF-8, and cannot be named to other processes: rename it, or leave "
+            "out --workers or --engine"
+        ) from None
 
 
 def _plain(value: object) -> str:

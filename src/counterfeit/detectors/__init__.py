@@ -15,6 +15,8 @@ from typing import Any
 
 from torch import Tensor
 
+from counterfeit import paths
+from counterfeit.arguments import checked
 from counterfeit.detectors import inception, small_cnn  # noqa: F401 - each registers its detectors
 from counterfeit.detectors.custom import from_callable, from_onnx
 from counterfeit.detectors.detector import Detector, Features
@@ -29,6 +31,7 @@ from counterfeit.isolation import alone
 __all__ = ["DETECTORS", "PROTOCOLS", "Detector", "Entry", "Features", "auto", "load", "probed"]
 
 
+@checked
 @alone
 def load(
     detector: str | os.PathLike[str] | Callable[[Tensor], Any],
@@ -58,7 +61,7 @@ def load(
     if isinstance(detector, str) and detector in DETECTORS:
         return DETECTORS[detector].make(options)
     if isinstance(detector, str | os.PathLike):
-        path = Path(detector).expanduser()
+        path = Path(paths.typed(detector))
         options.refuse(path.name, "weights", "any_weights", "protocol", "compile")
         if path.suffix.lower() != ".onnx":
             known = DETECTORS.suggest(str(detector))

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from counterfeit import reading
+from counterfeit import paths, reading
 from counterfeit.console import say
 from counterfeit.data.cache import cache_dir, locked
 from counterfeit.data.download import download
@@ -78,7 +78,7 @@ def inception_weights(path: str | os.PathLike[str] | None, any_weights: bool) ->
         raise InputError(f"--any-weights goes with --weights PATH or {VARIABLE}, and neither is given")
     if not named:
         return _parse(_from_cache(), cached())
-    file = Path(named).expanduser()
+    file = Path(paths.typed(named))
     origin = "--weights" if path else VARIABLE
     try:
         content = reading.content(file, MOST)
@@ -99,7 +99,8 @@ def _from_cache() -> bytes:
     content = _read_verified(path)
     if content is not None:
         return content
-    with locked(path.parent / ".lock", "the Inception weights"):
+    with locked(path.parent / ".lock", "the Inception weights") as folder:
+        path = folder / path.name
         content = _read_verified(path)  # another process may have fetched it meanwhile
         if content is None:
             if path.exists():

@@ -196,7 +196,7 @@ def near_copies(found: Neighbours) -> dict[str, Value]:
         moves = (_any(more).mean() - _any(fewer).mean()) / 2
         error = float(np.hypot(share.uncertainty or 0.0, moves))
         extras, notes = verdict(z, z > FLAG_Z, "more near-copies of training images than among real test images")
-        kinds, sorts = _kinds(which, near)
+        kinds, sorts = _kinds(which, near, of_test=which is not found.fake)
         values[label] = Value(share.value, error, share.uncertainty_kind, extras | kinds, notes and (notes[0] + sorts,))
     return values
 
@@ -229,7 +229,7 @@ def _any(near: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(near.any(axis=0))
 
 
-def _kinds(which: Nearest, near: NDArray[np.bool_]) -> tuple[dict[str, float], str]:
+def _kinds(which: Nearest, near: NDArray[np.bool_], of_test: bool) -> tuple[dict[str, float], str]:
     """Shares by features, by pixels and by kind of match, as extras; and in words, with the nearest match."""
     if which.matches is None:
         return {}, ""
@@ -239,7 +239,8 @@ def _kinds(which: Nearest, near: NDArray[np.bool_]) -> tuple[dict[str, float], s
     extras = {name.replace(" ", "_"): share for name, share in extras.items()}
     said = ", ".join(f"{share:.2%} {kind}" for kind, share in kinds.items() if share)
     first = int(which.matches.ratio.argmin())
-    nearest_one = f"generated image {first:,} is nearest, to training image {which.matches.index[first]:,}"
+    who = "a test image" if of_test else f"generated image {first:,}"
+    nearest_one = f"{who} is nearest, to training image {which.matches.index[first]:,}"
     return extras, f": in pixels {said}; {nearest_one}" if said else ": in features only"
 
 

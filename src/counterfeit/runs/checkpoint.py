@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
+import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypedDict
@@ -23,10 +26,11 @@ from torch import Tensor
 
 from counterfeit import reading
 from counterfeit.errors import NonFiniteError, RunError
-from counterfeit.files import write_atomic, write_json
+from counterfeit.files import part_of, write_atomic, write_json
 from counterfeit.reading import Malformed
 
 INDEX = "checkpoint.json"
+TENSORS = re.compile(r"[a-z]+-[0-9]{7,}\.safetensors")  # the names that `save_checkpoint` gives
 GROUPS = ("model", "training", "ema")
 MOST_INDEX = 1 << 20  # bytes of checkpoint.json
 MOST_TENSORS = 8 << 30  # bytes of a file of tensors, of which nothing else is known
@@ -219,6 +223,15 @@ def _bytes(form: Form) -> int:
 
 
 def _remove_others(folder: Path, keep: set[str]) -> None:
-    for path in folder.iterdir():
-        if path.name not in keep | {INDEX}:
-            path.unlink(missing_ok=True)
+    """Remove older tensors, and what killed processes have left of such files: nothing that we have not written.
+
+    Not in a folder that is a link to another place: that may be somebody else's.
+    """
+    if folder.is_symlink():
+        return
+    for entry in os.scandir(folder):
+        name = part_of(entry.name) or entry.name
+        ours = TENSORS.fullmatch(name) or (name == INDEX and entry.name != INDEX)
+        if ours and entry.name not in keep and entry.is_file(follow_symlinks=False):
+            with suppress(OSError):  # Windows: somebody reads it; it goes with the next checkpoint
+                os.unlink(entry)

@@ -84,8 +84,8 @@ def source_of(run: RunRecord, where: str, mend: str = MEND) -> str:
         return of.name
     # A project that was moved as a whole has its images where they were typed, seen from where one is.
     for path in (of.path, paths.absolute(run.config.data)):
-        if path is not None and os.path.exists(path):
-            return str(path)
+        if path is not None and os.path.exists(paths.typed(path)):
+            return paths.typed(path)
     raise DataError(f"the images that {where} was trained on are gone: there is no {of.path or of.name}; {mend}")
 
 

@@ -11,6 +11,7 @@ scores/*.json     what `counterfeit score`, `cas` and `likelihood` found
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -22,13 +23,17 @@ import msgspec
 from msgspec import Meta
 
 from counterfeit import paths, reading
+from counterfeit.arguments import checked
 from counterfeit.config import Config
 from counterfeit.console import say
 from counterfeit.data import DATASETS
 from counterfeit.errors import RunError
-from counterfeit.files import write_atomic, write_json
+from counterfeit.files import part_of, write_atomic, write_json
 from counterfeit.reading import Malformed
+from counterfeit.runs.checkpoint import INDEX
 
+WRITTEN = ("run.json", "log.jsonl", "curves.png")  # in the folder itself, atomically
+PICTURE = re.compile(r"(epoch|reconstruction)-[0-9]{4,}\.png")  # in `samples`, while training
 MOST_LOG = 256 << 20  # bytes of log.jsonl: a million rows
 KINDS = ("dataset", "folder", "npz", "array")  # of data, see ImageSet
 MEND = "mend it or train again"
@@ -84,6 +89,7 @@ class MadeBy(TypedDict, total=False):
 class RunFolder:
     """Paths and records of one run; they stay its own wherever the process goes on."""
 
+    @checked
     def __init__(self, path: str | Path) -> None:
         self.path = paths.absolute(path)
         self._typed = str(Path(paths.typed(path)))
@@ -107,25 +113,52 @@ class RunFolder:
     def holds_run(self) -> bool:
         return self.record_file.exists()
 
-    def check_free(self) -> None:
-        """RunError when something is in the way of a new run."""
-        if self.holds_run():
-            raise RunError(f"{self} holds another run: pass another --out, or --resume to continue that one")
-        if self.path.is_file():
+    def holds_checkpoint(self) -> bool:
+        return (self.checkpoint / INDEX).exists()
+
+    def begun(self, model: str, config: Config) -> RunRecord | None:
+        """The unfinished run of this model and these settings, for the same command to go on with; None for a new run.
+
+        A run without a checkpoint is begun again, by whichever command: it holds nothing that could be lost.
+
+        Raises RunError: something is in the way, such as another run.
+        """
+        if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self} is a file, not a folder: pass another --out")
-        if self.path.exists() and any(not p.name.startswith(".") for p in self.path.iterdir()):
-            raise RunError(f"{self} is not empty and holds no run: pass another --out")
+        if not self.holds_run():
+            if self.path.exists() and any(not _left_by_a_start(path) for path in self.path.iterdir()):
+                raise RunError(f"{self} is not empty and holds no run: pass another --out")
+            return None
+        record = self.read_record()
+        if not self.holds_checkpoint():
+            return None
+        if record.finished is None and (record.model, record.config) == (model, config):
+            return record
+        raise RunError(f"{self} holds another run: pass another --out, or --resume to continue that one")
 
     def create(self) -> None:
-        """Make the folder of a new run, empty: until run.json is in it, a kill leaves nothing in the way of another.
-
-        Raises OSError.
-        """
+        """Make the folder of a new run. Raises OSError."""
         self.path.mkdir(parents=True, exist_ok=True)
+
+    def clear(self, whole: bool) -> None:
+        """Remove what killed processes have left of files of ours, and if `whole`, what a new run takes the place of.
+
+        The folder is locked, and has no checkpoint where `whole` is asked for. Raises OSError.
+        """
+        for folder in (self.path, self.samples):
+            for path in folder.iterdir() if folder.is_dir() else ():
+                written = PICTURE.fullmatch(path.name) if folder == self.samples else path == self.log_file
+                part = part_of(path.name)
+                unfinished = part and (PICTURE.fullmatch(part) if folder == self.samples else part in WRITTEN)
+                if (unfinished or (whole and written)) and path.is_file() and not path.is_symlink():
+                    path.unlink()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder against other processes; the lock ends with the process, however it ends."""
+        """Hold the folder against other processes; the lock ends with the process, however it ends.
+
+        What was found in the folder before may have changed by then.
+        """
         try:
             with filelock.FileLock(self.path / ".lock", blocking=False):
                 yield
@@ -138,8 +171,11 @@ class RunFolder:
         After that time it is as it is: who locks the folder is told.
         """
         if (self.path / ".lock").exists():
-            # OSError: a folder that may only be read, in which nobody trains.
-            with suppress(filelock.Timeout, OSError), filelock.FileLock(self.path / ".lock", timeout=seconds):
+            # OSError: a folder that may only be read, in which nobody trains; or a file system that has no locks.
+            with (
+                suppress(filelock.Timeout, OSError, NotImplementedError),
+                filelock.FileLock(self.path / ".lock", timeout=seconds),
+            ):
                 pass
 
     def write_record(self, record: RunRecord) -> None:
@@ -192,6 +228,11 @@ class RunFolder:
         """Drop the rows that came after `step`: they will be made again."""
         kept = [row for row in self.read_log() if row["step"] <= step]
         write_atomic(self.log_file, "".join(json.dumps(row) + "\n" for row in kept).encode())
+
+
+def _left_by_a_start(path: Path) -> bool:
+    """Whether it is no obstacle: hidden, as a lock is, or empty `samples`, which a kill left in version 0.1."""
+    return path.name.startswith(".") or (path.name == "samples" and path.is_dir() and not any(path.iterdir()))
 
 
 def parsed(text: bytes) -> RunRecord:

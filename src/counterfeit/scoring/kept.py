@@ -12,6 +12,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -25,6 +26,7 @@ from counterfeit.console import say
 from counterfeit.data import cache_dir
 from counterfeit.data.cache import locked, sealed, unsealed
 from counterfeit.files import write_atomic
+from counterfeit.text import reason
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -39,7 +41,8 @@ DAMAGED = (OSError, ValueError, LookupError, EOFError, TypeError, AttributeError
 def kept(kind: str, key: str | None, names: Sequence[str], what: str, make: Callable[[], Arrays]) -> Arrays:
     """The arrays that `make` gives, from the cache where they are there already; a key of None is never kept.
 
-    A second process that wants the same waits for the first. What is not as it was stored is named and made again.
+    A second process that wants the same waits for the first. What is not as it was stored is named and made again. A
+    cache that can only be read, or is full, costs the keeping and nothing else.
 
     Args:
         kind: folder of the cache.
@@ -49,7 +52,10 @@ def kept(kind: str, key: str | None, names: Sequence[str], what: str, make: Call
     if key is None:
         return make()
     path = cache_dir() / kind / f"{key}.npz"
-    with locked(path.with_suffix(".lock"), what):
+    with suppress(*DAMAGED):  # looked at again under the lock: another process may be making it
+        return _read(path, key, names)
+    with locked(path.with_suffix(".lock"), what) as folder:
+        path = folder / path.name
         try:
             return _read(path, key, names)
         except FileNotFoundError:
@@ -60,7 +66,10 @@ def kept(kind: str, key: str | None, names: Sequence[str], what: str, make: Call
         buffer = io.BytesIO()
         about = np.array(sealed({"key": key, "arrays": _described(found)}))
         np.savez(buffer, **{**found, ABOUT: about})  # type: ignore[arg-type]  # one of numpy's own options is bool
-        write_atomic(path, buffer.getbuffer())
+        try:
+            write_atomic(path, buffer.getbuffer())
+        except OSError as error:
+            say(f"{what}: not kept for the next time, since {folder} cannot be written to ({reason(error)})")
     return found
 
 

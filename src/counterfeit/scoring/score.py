@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +9,12 @@ from typing import Annotated, Any, TypedDict
 
 import msgspec
 from msgspec import Meta
-from rich.console import Console
 from rich.table import Table
 
 from counterfeit import reading
+from counterfeit.arguments import shown
+from counterfeit.config import fit_fields
+from counterfeit.console import as_text
 from counterfeit.errors import InputError
 from counterfeit.words import number, plus_minus
 
@@ -50,6 +51,10 @@ class Scored:
     floor_draws: int = 0
 
 
+class NoSuchScore(InputError, KeyError):
+    """A score does not have this name: the user's error, and the KeyError that Mapping's methods wait for."""
+
+
 @dataclass(frozen=True)
 class Score(Mapping[str, Scored]):
     """Values by printed name, `score["FID[mnist-cnn]"].value`, and the receipt.
@@ -62,6 +67,9 @@ class Score(Mapping[str, Scored]):
     metrics: dict[str, Scored]
     receipt: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        fit_fields(self)
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader has to know of the whole measurement, such as that the run is not finished."""
@@ -72,12 +80,11 @@ class Score(Mapping[str, Scored]):
         return replace(self, receipt={**self.receipt, "notes": [*self.notes, *notes]}) if notes else self
 
     def __getitem__(self, name: str) -> Scored:
-        if name not in self.metrics:
-            raise InputError(f"this score has no {name!r}; it has {', '.join(self.metrics)}")
-        return self.metrics[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.metrics
+        try:
+            return self.metrics[name]
+        except (KeyError, TypeError):  # TypeError: a list is no key
+            known = ", ".join(self.metrics)
+            raise NoSuchScore(f"this score has no {shown(name)}; it has {known}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.metrics)
@@ -98,14 +105,12 @@ class Score(Mapping[str, Scored]):
             floor = "" if scored.floor is None else plus_minus({"mean": scored.floor, "std": scored.floor_std})
             spread = "" if scored.uncertainty is None else number(scored.uncertainty, 2)
             table.add_row(name.replace("[", "\\["), number(scored.value), spread, floor, scored.better)
-        page = Console(file=io.StringIO(), emoji=False, width=110, highlight=False)
-        page.print(table)
         noted: dict[str, list[str]] = {}  # what is said of several metrics is said once
         for name, scored in self.metrics.items():
             for note in scored.notes:
                 noted.setdefault(note, []).append(name)
         told = [f"{', '.join(names)}: {note}" for note, names in noted.items()]
-        return "\n".join([page.file.getvalue().rstrip(), *told, *self.notes])  # type: ignore[attr-defined]
+        return "\n".join([as_text(table, 110), *told, *self.notes])
 
 
 class _Named(TypedDict, total=False):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 
-from rich.console import Console
 from rich.table import Table
 
+from counterfeit.console import as_text
 from counterfeit.data import DATASETS
 from counterfeit.detectors import DETECTORS
 from counterfeit.metrics import METRICS
@@ -56,6 +55,4 @@ def _table(title: str, columns: list[str], rows: Sequence[tuple[str, ...]]) -> s
         table.add_column(column, no_wrap=i == 0, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    page = Console(file=io.StringIO(), emoji=False, width=110, highlight=False)
-    page.print(table)
-    return page.file.getvalue().rstrip()  # type: ignore[attr-defined]
+    return as_text(table, 110)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from counterfeit import paths
+from counterfeit.arguments import checked
 from counterfeit.comparison.compare import comparison_of
 from counterfeit.comparison.engines import in_turn
 from counterfeit.comparison.grid import of_runs
@@ -17,8 +18,10 @@ from counterfeit.errors import RunError
 from counterfeit.isolation import alone
 from counterfeit.report import render
 from counterfeit.runs import shared
+from counterfeit.text import utf8
 
 
+@checked
 @alone
 def report(
     runs: str | Path | Sequence[str | Path],
@@ -62,7 +65,7 @@ def write_report(comparison: Mapping[str, Any], out: str, device: str = "auto") 
     """
     with of_comparison(comparison, device) as (drawn, notes):
         page = render({**comparison, "notes": [*comparison["notes"], *notes]}, drawn)
-    shared.write(out, page.encode(errors="backslashreplace"))  # names of files that are not UTF-8
+    shared.write(out, utf8(page))
 
 
 def check_out(out: Path) -> None:
