@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from counterfeit import detectors
 from counterfeit.detectors import weights
 from counterfeit.detectors.inception import InceptionV3
 from counterfeit.errors import DataError, InputError
+from stranger_cases import KINDS, Case, put
 
 
 def saved(thing: object) -> bytes:
@@ -148,9 +150,10 @@ class Harmful:
         (pickle.dumps(Harmful()), "holds no PyTorch weights"),
         (saved({"a": Harmful()}), "holds no PyTorch weights"),
         (saved([torch.zeros(3)]), "holds a list, not a dictionary of tensors"),
+        (saved({0: torch.zeros(3)}), "holds a dict, not a dictionary of tensors"),
         (saved({"model": {"a": torch.zeros(3)}}), "holds a dict, not a dictionary of tensors"),
     ],
-    ids=["cut", "empty", "a picture", "a pickle", "a pickle inside", "a list", "nested"],
+    ids=["cut", "empty", "a picture", "a pickle", "a pickle inside", "a list", "numbers as names", "nested"],
 )
 def test_files_without_weights(content: bytes, says: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.pth"
@@ -158,6 +161,14 @@ def test_files_without_weights(content: bytes, says: str, tmp_path: Path) -> Non
     message = refusal(path, any_weights=True)
     assert str(path) in message and says in message
     assert not Path("harm").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_files_that_are_none(kind: tuple[str, Any], tmp_path: Path) -> None:
+    """A pipe or device is not waited for, and 2 GiB of nothing not read."""
+    put(tmp_path, Case("mine.pth", kind[0], 2 << 30 if kind[0] == "sparse" else kind[1]))
+    for any_weights in (False, True):
+        assert "mine.pth cannot be read (it " in refusal(tmp_path / "mine.pth", any_weights)
 
 
 def test_weights_of_another_architecture(tmp_path: Path) -> None:
@@ -169,6 +180,10 @@ def test_weights_of_another_architecture(tmp_path: Path) -> None:
         "it has no Mixed_6b.branch1x1.bn.bias": {n: t for n, t in right.items() if n != "Mixed_6b.branch1x1.bn.bias"},
         "it has AuxLogits.fc.bias besides": {**right, "AuxLogits.fc.bias": torch.zeros(3)},
         "its fc.bias holds NaN or infinity": {**right, "fc.bias": torch.full((1008,), torch.inf)},
+        "its fc.bias is torch.float16, expected torch.float32": {**right, "fc.bias": torch.zeros(1008).half()},
+        "its fc.bias is torch.float64, expected": {**right, "fc.bias": torch.zeros(1008).double()},
+        "its fc.bias is torch.int64, expected": {**right, "fc.bias": torch.zeros(1008).long()},
+        "its fc.bias is torch.sparse_coo torch.float32, expected": {**right, "fc.bias": torch.zeros(1008).to_sparse()},
     }
     path = tmp_path / "other.pth"
     for says, tensors in cases.items():

@@ -19,10 +19,12 @@ from counterfeit.comparison import pictures
 from counterfeit.comparison.pictures import draw, folder
 from counterfeit.errors import RunError
 from counterfeit.reading import Malformed
+from counterfeit.scoring.kept import kept
 from counterfeit.scoring.score import stored
 from stranger_cases import (
     INDEX,
     INDEX_CASES,
+    KINDS,
     LOG,
     LOG_CASES,
     MODEL_CASES,
@@ -279,3 +281,16 @@ def test_a_run_of_version_0_1_0(run: Path, command) -> None:
     assert np.array_equal(opened.sample(4), expected) and len(opened.log) == 4 and opened.data.kind == "npz"
     assert command("sample", run, "-n", 4, "--out", "new.png").code == 0
     assert command("score", run, "-n", 20, "--metrics", "fid").code == 0
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_statistics_and_cached_features_that_are_no_file(
+    kind: tuple[str, Any], run: Path, command, cache: Path
+) -> None:
+    put(run, Case("real.npz", kind[0], 1 << 40 if kind[0] == "sparse" else kind[1]))
+    one_line(command("score", run, "--real", run / "real.npz", "-n", 20, "--metrics", "fid"), "real.npz")
+    kept("features", "key", ["a"], "it", lambda: {"a": np.ones(3)})
+    put(cache, Case("features/key.npz", *kind))
+    if kind[0] != "folder":
+        assert kept("features", "key", ["a"], "it", lambda: {"a": np.zeros(3)})["a"].sum() == 0
+        assert kept("features", "key", ["a"], "it", lambda: {"a": np.ones(3)})["a"].sum() == 0
