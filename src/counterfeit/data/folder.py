@@ -191,7 +191,7 @@ def _conversion(used: Survey, made: Converted, size: Size) -> dict[str, str | in
     least, most = used.shorter
     stored = {0: "RGB", used.n: "grey"}.get(used.grey, "grey and RGB")
     sides = f"{least} to {most}"
-    as_they_are: dict[str, str | int] = dict.fromkeys(UNSCALED, "none") | {"size": NATIVE} if size == NATIVE else {}
+    as_they_are = {"size": NATIVE, **dict.fromkeys(UNSCALED, "none")} if size == NATIVE else {}
     of_files: dict[str, str | int] = {
         "size": made.shape[2],
         "shorter_sides": sides,
