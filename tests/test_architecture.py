@@ -11,19 +11,22 @@ PACKAGE = Path(counterfeit.__file__).parent
 
 # From the bottom up: a module or package may import from the lines above its own, and from itself.
 LAYERS = [
-    ["errors", "version", "source", "text"],
+    ["errors", "version", "source", "signals", "text"],
+    ["arguments"],
+    ["paths"],
     [
         "registry",
         "isolation",
         "console",
         "files",
-        "paths",
+        "reading",
         "words",
         "noise",
         "adam",
         "allocator",
         "capture",
         "precision",
+        "room",
         "drawing",
     ],
     ["config", "images", "binarise", "device"],
@@ -32,7 +35,7 @@ LAYERS = [
     ["models", "data"],
     ["generate", "runs", "state", "detectors"],
     ["loop", "snapshots"],
-    ["scoring"],
+    ["scoring", "setting_out"],
     ["likelihood"],
     ["run", "training"],
     ["display"],

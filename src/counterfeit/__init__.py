@@ -9,7 +9,9 @@
 The names are imported on first use, so that `import counterfeit` costs nothing.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from counterfeit.version import __version__
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from counterfeit.scoring import Score
     from counterfeit.verbs.cas import cas
     from counterfeit.verbs.compare import compare
+    from counterfeit.verbs.likelihood import likelihood
+    from counterfeit.verbs.report import report
+    from counterfeit.verbs.sample import sample
     from counterfeit.verbs.score import score
     from counterfeit.verbs.stats import stats
     from counterfeit.verbs.train import train
@@ -34,8 +39,11 @@ __all__ = [
     "__version__",
     "cas",
     "compare",
+    "likelihood",
     "load",
     "load_data",
+    "report",
+    "sample",
     "score",
     "stats",
     "train",
@@ -50,6 +58,9 @@ _HOMES = {
     "compare": ("counterfeit.verbs.compare", "compare"),
     "load": ("counterfeit.run", "load"),
     "load_data": ("counterfeit.data", "load"),
+    "likelihood": ("counterfeit.verbs.likelihood", "likelihood"),
+    "report": ("counterfeit.verbs.report", "report"),
+    "sample": ("counterfeit.verbs.sample", "sample"),
     "score": ("counterfeit.verbs.score", "score"),
     "stats": ("counterfeit.verbs.stats", "stats"),
     "train": ("counterfeit.verbs.train", "train"),
@@ -63,3 +74,21 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(module), attribute)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+class _Package(ModuleType):
+    """Keeps public names what they are: importing the module `counterfeit.report` would put it in the function's place.
+
+    The module is imported as ever: `from counterfeit.report import render`.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

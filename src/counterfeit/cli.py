@@ -21,6 +21,7 @@ from counterfeit.errors import InputError, OutputError, Told
 from counterfeit.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Stats, Train
 from counterfeit.recipes import RECIPES
 from counterfeit.registry import Registry
+from counterfeit.signals import STOPPED
 from counterfeit.version import __version__
 
 T = TypeVar("T")
@@ -40,7 +41,6 @@ def train(argv: list[str]) -> int:
     if asked.model != model:
         asked = parse(Train, argv, Train(tyro.MISSING, config=RECIPES[asked.model].config))
 
-    from counterfeit.fitting import Interrupted
     from counterfeit.verbs.train import fit, starting_config
 
     if asked.resume:
@@ -48,12 +48,7 @@ def train(argv: list[str]) -> int:
         given = {"data": asked.config.data, "seed": asked.config.seed}
         config = starting_config(asked.model, asked.out, True, given)
         asked = parse(Train, argv, Train(tyro.MISSING, config=config))
-    try:
-        run = fit(asked.model, asked.config, out=asked.out, resume=asked.resume)
-    except Interrupted as stopped:
-        say(str(stopped))
-        return 130
-    folder = run.folder
+    folder = fit(asked.model, asked.config, out=asked.out, resume=asked.resume).folder
     samples = max(folder.samples.glob("epoch-*.png"), default=folder.samples)
     lines = [f"run      {folder}", f"samples  {folder.shown(samples)}", f"curves   {folder.shown(folder.curves)}"]
     result("\n".join([*lines, f"next     {PROG} sample {folder} -n 64 --out grid.png"]))
@@ -65,10 +60,9 @@ def sample(argv: list[str]) -> int:
     """draw images from a trained run"""
     asked = parse(Sample, argv)
 
-    from counterfeit.run import load
     from counterfeit.verbs.sample import sample as draw
 
-    result(str(draw(load(asked.run, asked.device), asked.n, label=asked.label, seed=asked.seed, out=asked.out)))
+    result(str(draw(asked.run, asked.n, label=asked.label, seed=asked.seed, out=asked.out, device=asked.device)))
     return 0
 
 
@@ -128,7 +122,6 @@ def compare(argv: list[str]) -> int:
     asked = parse(Compare, argv)
 
     from counterfeit.comparison.render import terminal
-    from counterfeit.fitting import Interrupted
     from counterfeit.verbs.compare import compare as contrast
     from counterfeit.verbs.compare import described
 
@@ -147,9 +140,8 @@ def compare(argv: list[str]) -> int:
             cpus_per_run=asked.cpus_per_run,
             **settings,
         )
-    except Interrupted:
-        say("stopped with a checkpoint; the same command goes on")
-        return 130
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; the same command goes on") from None
     result(terminal(found))
     return told(found["failures"])
 
@@ -251,7 +243,7 @@ A first run, a minute or so:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a verb and exit: 0 done, 2 wrong input (one line on stderr), 130 stopped by Ctrl-C, 1 a fault of ours.
+    """Run a verb and exit: 0 done, 2 wrong input (one line on stderr), 130 stopped by a signal, 1 a fault of ours.
 
     1 is also a comparison of which a member failed; it is named on stderr.
     """
@@ -287,8 +279,8 @@ def _run(words: list[str]) -> int:
         if told_here(error):
             tell(f"{PROG}: {' '.join(str(error).split())}")
         return 2
-    except KeyboardInterrupt:
-        say(f"{PROG}: interrupted")
-        return 130
+    except KeyboardInterrupt as stopped:
+        say(str(stopped) or f"{PROG}: interrupted")
+        return STOPPED
     except BrokenPipeError:  # who reads our output, such as `head`, has seen enough
         return 0

@@ -14,7 +14,11 @@ import msgspec
 from tyro.conf import arg
 
 from counterfeit import paths
+from counterfeit.arguments import MOST, fields_of, fitted, listed, shown
 from counterfeit.errors import InputError
+from counterfeit.registry import nearest
+
+MOST_COUNTED = 2**31 - 1  # epochs, images, units: more than any disk holds, and what PyTorch's sizes can be
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Config:
     """Everything that decides what a run computes; it is kept in the run's run.json."""
 
     # The defaults are those of the report's VAE; every named model brings its own, see recipes.py.
-    # A value out of range raises InputError.
+    # A value of a wrong type or out of range raises InputError.
 
     data: str = "mnist"
     """Data set name (see `counterfeit list data`), a folder of images, or an .npz file; train/ and test/ folders in a
@@ -30,7 +34,7 @@ class Config:
     epochs: int = 10
     """Passes over the training images."""
     seed: int = 0
-    """Seed of the initial weights, the order of the images and all noise."""
+    """Seed of the initial weights, the order of the images and all noise: 0 to 2^63 - 1, as every seed here."""
     batch_size: int = 128
     """Images per step; the last partial batch of an epoch is dropped."""
     lr: float = 1e-3
@@ -85,14 +89,13 @@ class Config:
     """Where to compute: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is."""
 
     def __post_init__(self) -> None:
+        fit_fields(self)
         for name in ("epochs", "batch_size", "latent", "encoder_width", "decoder_width", "log_every"):
-            value = getattr(self, name)
-            if value < 1:
-                raise InputError(f"{option(name)} is {value}; it must be 1 or more")
-        if self.score_every < 0:
-            raise InputError(f"--score-every is {self.score_every}; it must be 0 (never) or a number of epochs")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"--seed is {self.seed}; it must be between 0 and 2^63 - 1")
+            check_count(getattr(self, name), option(name))
+        check_count(self.score_every, "--score-every", least=0)
+        check_seed(self.seed)
+        if self.size is not None:
+            check_count(self.size, "--size")
         for name in ("lr", "lr_discriminator"):
             rate = getattr(self, name)
             if rate is not None and not (math.isfinite(rate) and rate > 0):
@@ -130,10 +133,8 @@ class Config:
 
     def replace(self, changes: Mapping[str, Any]) -> Config:
         """A copy with some fields changed; an unknown field or a value of a wrong type raises InputError."""
-        unknown = [name for name in changes if name not in self.to_dict()]
-        if unknown:
-            raise InputError(f"no setting named {unknown[0]!r}; known: {', '.join(self.to_dict())}")
-        return from_dict(Config, {**self.to_dict(), **changes}, "settings")
+        check_names(Config, changes)
+        return dataclasses.replace(self, **changes)
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class ScoreConfig:
     n: Annotated[int, arg(aliases=["-n"])] = 10_000
     """Number of generated images."""
     seed: int = 0
-    """Seed of the draw."""
+    """Seed of the draw: 0 to 2^63 - 1, as every seed here."""
     repeats: int = 1
     """Independent draws of n images; with more than one their mean and standard deviation are given."""
     size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: as they are)")] = None
@@ -173,28 +174,58 @@ class ScoreConfig:
     """Where to compute: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is."""
 
     def __post_init__(self) -> None:
-        if self.n < 2 or self.repeats < 1:
+        fit_fields(self)
+        if self.n < 2:
+            raise InputError(f"-n is {self.n}; a score needs 2 or more images, and thousands to mean something")
+        check_count(self.n, "-n")
+        check_count(self.repeats, "--repeats")
+        check_seed(self.seed, self.repeats)
+        if not (isinstance(self.detector, str | os.PathLike) or callable(self.detector)):
             raise InputError(
-                f"-n is {self.n} and --repeats {self.repeats}; a score needs 2 or more images, drawn once or more"
+                f"--detector is {shown(self.detector)}; it must be a name of `counterfeit list detectors`, the path of "
+                "an .onnx file, or in Python a function"
             )
-        if not 0 <= self.seed < 2**31:
-            raise InputError(f"--seed is {self.seed}; it must be between 0 and 2^31 - 1")
+        if self.metrics is not None:
+            object.__setattr__(self, "metrics", listed(self.metrics, "--metrics"))
         if self.size is not None and not 8 <= self.size <= 1024:
             raise InputError(f"--size is {self.size}; it must be 8 to 1024 pixels")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> ScoreConfig:
         """From keywords; an unknown one raises InputError."""
-        known = [field.name for field in dataclasses.fields(cls)]
-        unknown = [name for name in settings if name not in known]
-        if unknown:
-            raise InputError(f"no setting named {unknown[0]!r}; known: {', '.join(known)}")
+        check_names(cls, settings)
         plain = dict(settings)
         for name in ("real", "detector", "weights"):  # each may be a path; `~` is expanded here, once for all
             value = plain.get(name)
             if isinstance(value, os.PathLike) or (isinstance(value, str) and value.startswith("~")):
-                plain[name] = paths.spelled(value)
-        return from_dict(cls, plain, "settings")
+                plain[name] = paths.spelled(fitted(value, str | os.PathLike, option(name)))
+        return cls(**plain)
+
+
+def fit_fields(config: Any) -> None:
+    """Bring the fields of a frozen dataclass to their types: see `arguments.fitted`."""
+    for name, kind in fields_of(type(config)).items():
+        object.__setattr__(config, name, fitted(getattr(config, name), kind, option(name)))
+
+
+def check_names(kind: type[Any], settings: Mapping[str, Any]) -> None:
+    """InputError where a keyword is no field of a dataclass of settings."""
+    known = [field.name for field in dataclasses.fields(kind)]
+    for name in settings:
+        if name not in known:
+            raise InputError(f"no setting named {shown(name)}; {nearest(str(name), known)}")
+
+
+def check_count(value: int, what: str, least: int = 1) -> None:
+    """InputError where a number of things is too small, or larger than anything that could be counted."""
+    if not least <= value <= MOST_COUNTED:
+        raise InputError(f"{what} is {value}; it must be {least} or more, and at most 2^31 - 1")
+
+
+def check_seed(seed: int, draws: int = 1) -> None:
+    """InputError where a seed is out of the one range that all seeds have; `draws` take it and the next ones."""
+    if not 0 <= seed <= MOST - (draws - 1):
+        raise InputError(f"--seed is {seed}; it must be between 0 and 2^63 - {draws}")
 
 
 def option(field: str) -> str:

@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from counterfeit.errors import InputError, OutputError
 from counterfeit.text import PLAIN, encodable, harmless, reason
@@ -135,7 +134,7 @@ def progress(what: str, total: float | None, *, unit: str = "") -> Iterator[Call
             bar.stop()
 
 
-def as_text(table: Table, width: int) -> str:
+def as_text(table: RenderableType, width: int) -> str:
     """A table as lines of text, the same in a terminal, a file and a notebook, whatever colors are asked for there."""
     page = io.StringIO()
     plain: dict[str, Any] = {"force_terminal": False, "force_jupyter": False, "color_system": None}

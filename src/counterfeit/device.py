@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import torch
 
+from counterfeit.arguments import shown
 from counterfeit.errors import InputError
+
+KINDS = ("cpu", "cuda", "mps", "xpu")  # PyTorch knows more, which compute nothing, or for which nothing here was tried
 
 
 def pick_device(name: str) -> torch.device:
     """`auto` takes cuda, then mps, then cpu; InputError when the named device is not there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, _, number = name.partition(":")
+    if kind not in KINDS or (number and not (number.isascii() and number.isdecimal() and len(number) < 4)):
+        raise InputError(f"--device is {shown(name)}; it must be auto, {', '.join(KINDS)}, or such as cuda:1")
+    if kind == "cpu" and number.strip("0"):
+        raise InputError(f"--device is {name}, and PyTorch knows one cpu, whatever the number of cores: take cpu")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"--device {name} cannot be used here ({reason}); take cpu or auto") from None
     return device

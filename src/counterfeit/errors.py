@@ -7,6 +7,9 @@ class InputError(ValueError):
     The command line prints the message and exits with code 2; any other exception is a fault of ours (code 1).
     """
 
+    def __str__(self) -> str:
+        return " ".join(BaseException.__str__(self).splitlines())  # a path may hold a line break
+
 
 class DataError(InputError):
     """A data set, folder, file or array cannot be used as it is, or cannot be had."""

@@ -7,6 +7,8 @@ function that computes runs within `isolated()`, which sets what the numbers dep
 from __future__ import annotations
 
 import functools
+import multiprocessing
+import os
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +16,8 @@ from typing import ParamSpec, TypeVar, cast
 
 import numpy as np
 import torch
+
+from counterfeit.errors import InputError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,11 +48,11 @@ class _Process:
     """Settings of the whole process, not of a thread: the first thread sets them, the last one puts back what was."""
 
     def __init__(self) -> None:
-        self._lock, self._inside = threading.Lock(), 0
+        self.lock, self._inside = threading.Lock(), 0
         self._before: tuple[torch.dtype, str] = (torch.float32, "highest")
 
     def __enter__(self) -> None:
-        with self._lock:
+        with self.lock:
             self._inside += 1
             if self._inside == 1:
                 self._before = torch.get_default_dtype(), torch.get_float32_matmul_precision()
@@ -56,7 +60,7 @@ class _Process:
                 torch.set_float32_matmul_precision("highest")
 
     def __exit__(self, *error: object) -> None:
-        with self._lock:
+        with self.lock:
             self._inside -= 1
             if self._inside == 0:
                 dtype, precision = self._before
@@ -65,6 +69,31 @@ class _Process:
 
 
 _PROCESS = _Process()
+
+
+def _forked() -> None:
+    """In the child of a fork: the parent's threads are not there, and what waits for them waits forever.
+
+    So it computes on one core, and with a lock that no thread of the parent's holds. Its numbers are the same but for
+    the order in which threads would have summed.
+    """
+    torch.set_num_threads(1)
+    _PROCESS.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+def refuse_import_of_main() -> None:
+    """InputError where a process that was started by `spawn` is reading the script that started it.
+
+    Without a main guard the script would run once more in it, and train once more into the same folder.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise InputError(
+            'a process of your script is running the script again: put what it does below `if __name__ == "__main__":`'
+        )
 
 
 def alone(function: Callable[P, T]) -> Callable[P, T]:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from counterfeit.config import check_count, check_seed
 from counterfeit.console import progress
 from counterfeit.errors import InputError
 from counterfeit.images import to_float
@@ -158,10 +159,9 @@ def likelihood(
         InputError: the model has no such bound, or k, seed or batch is out of range.
     """
     model = bounded(model)
-    if k < 1 or batch < 1:
-        raise InputError(f"the number of samples k is {k} and the batch {batch}; both must be 1 or more")
-    if not 0 <= seed < 2**63:
-        raise InputError(f"--seed is {seed}; it must be between 0 and 2^63 - 1")
+    check_count(k, "the number of samples k")
+    check_count(batch, "the batch")
+    check_seed(seed)
     device = next(model.parameters()).device
     mus, rates, distortions, bounds, sizes = [], [], [], [], []
     with progress(f"{k:,} samples for each of {len(images):,} images", len(images)) as advance:

@@ -41,8 +41,8 @@ class Sample:
     seed: int = 0
     """Seed of the noise."""
     out: Annotated[str | None, arg(metavar="PATH", help_behavior_hint="")] = None
-    """grid.png for one picture, FILE.npz for arrays, or a new folder for one PNG an image, in a subfolder a class; by
-    default a grid in the run's samples folder."""
+    """grid.png for one picture (or .jpg, .webp, .gif, .bmp, .tif), FILE.npz for arrays, .npy for the images alone, or a
+    new folder for one PNG an image, in a subfolder a class; by default a grid in the run's samples folder."""
     device: str = "auto"
     """Where to compute: `cpu`, `cuda`, `mps`, or `auto` for the best there is."""
 

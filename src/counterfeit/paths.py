@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.request import url2pathname
 
+from counterfeit.arguments import fitted, shown
 from counterfeit.errors import InputError
 
 LONGEST_NAME = 255  # bytes of a file's name, in nearly every file system
@@ -12,16 +14,17 @@ LONGEST_PATH = 4000  # bytes of a path; Linux takes 4,096
 
 
 def is_url(path: str) -> bool:
-    """Whether this is for fsspec, such as s3://bucket/mine; a path of this machine is not, nor is it as file://."""
+    """Whether a path as it is `typed` is for fsspec, such as s3://bucket/mine."""
     return "://" in path
 
 
 def typed(path: str | os.PathLike[str]) -> str:
-    """The path as it is shown to the person who typed it, with `~` expanded; a URL as it is.
+    """The path as it is shown to the person who typed it, with `~` expanded; a URL as it is, but for file://.
 
-    A name that begins with `~` and is there, as the files of some editors, is that file. Raises InputError.
+    A name that begins with `~` and is there, as the files of some editors, is that file. Raises InputError for what no
+    path can be.
     """
-    text = os.fspath(path)
+    text = _here(os.fspath(fitted(path, str | os.PathLike, "a path")))
     if is_url(text):
         return text
     text = _checked(text)
@@ -35,6 +38,14 @@ def typed(path: str | os.PathLike[str]) -> str:
     return found
 
 
+def _here(text: str) -> str:
+    """A path in place of a URL of this machine's own files, such as file:///home/me/runs."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme.lower() not in ("file", "local"):
+        return text
+    return url2pathname(rest.removeprefix("localhost"))
+
+
 def _checked(text: str) -> str:
     """The path as this process names it to the system, which under a code page differs for foreign letters.
 
@@ -43,7 +54,7 @@ def _checked(text: str) -> str:
     if not text:
         raise InputError("a path is empty: name a file or folder, or leave it out")
     if "\0" in text:
-        raise InputError(f"{text[:60]!r} has the character NUL in it, and no path has: check it")
+        raise InputError(f"{shown(text)} has the character NUL in it, and no path has: check it")
     try:
         os.fsencode(text)
     except UnicodeEncodeError:  # written down under another locale: its bytes are UTF-8 there

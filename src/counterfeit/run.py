@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,7 +14,8 @@ import numpy as np
 
 from counterfeit import binarise, generate
 from counterfeit import data as datasets
-from counterfeit.config import Config, ScoreConfig
+from counterfeit.arguments import checked, shown
+from counterfeit.config import Config, ScoreConfig, check_count, check_seed
 from counterfeit.console import say
 from counterfeit.data import ImageSet
 from counterfeit.data.class_names import numbers
@@ -24,6 +26,7 @@ from counterfeit.isolation import alone
 from counterfeit.likelihood import Likelihood, bounded, likelihood
 from counterfeit.models import Autoencoder, Family
 from counterfeit.processes import Group
+from counterfeit.room import check_room
 from counterfeit.runs import DataRecord, RunFolder, Trained, read_trained
 from counterfeit.runs.data import images_of
 from counterfeit.scoring import Images, Score, Scorer, judge
@@ -49,6 +52,7 @@ class Run:
         record: run.json; its model_name, config and data are at hand by themselves.
     """
 
+    @checked
     def __init__(self, path: str | Path, device: str = "auto", name: str | None = None) -> None:
         """Raises RunError when there is no run or it is damaged; the weights are read on first use."""
         self.folder = RunFolder(path)
@@ -90,69 +94,90 @@ class Run:
         """The rows of log.jsonl."""
         return self.folder.read_log()
 
+    @checked
     def sample(self, n: int = 64, *, seed: int = 0, labels: Labels = None) -> np.ndarray:
         """n samples, uint8 (n, C, H, W); sample i depends on the seed, i and its label, and on nothing else.
 
         A conditional model without `labels` takes each label in turn.
         """
+        self._check_room(n, 2 * math.prod(self.data.shape))  # the batches, and the whole that is made of them
         return np.concatenate(list(self.sample_batches(n, seed=seed, labels=labels)))
 
+    @checked
     @alone
     def sample_batches(
         self, n: int, *, seed: int = 0, labels: Labels = None, batch_size: int = 1000
     ) -> Iterator[np.ndarray]:
         """The same images as `sample`, in batches, so that a million need no more memory than one batch."""
-        if n < 1 or batch_size < 1:
-            raise InputError(f"the number of samples and the batch size must be 1 or more, not {min(n, batch_size)}")
+        check_count(n, "the number of samples")
+        check_count(batch_size, "the batch size")
+        check_seed(seed)
         return generate.samples(self.model, n, seed, self.labels(n, labels), batch_size)
 
+    @checked
     def labels(self, n: int, labels: Labels = None) -> np.ndarray | None:
         """The labels that `sample` uses for n images: int64 (n,), or None for a model without labels.
 
         A label is a class's number, or its name, which goes before a number: "7" is the class named 7 if there is one.
         """
+        check_count(n, "the number of labels")
+        self._check_room(n, 3 * 8)
         wanted: Any = numbers(self.data.classes, labels) if self.model.classes else labels
         return generate.labels_for(self.model, n, wanted)
 
+    @checked
     @alone
     def noise(self, n: int, *, seed: int = 0) -> np.ndarray:
         """Latent vectors as `sample` draws them."""
+        check_count(n, "the number of latent vectors")
+        check_seed(seed)
+        self._check_room(n, 2 * 4 * self.config.latent)
         return generate.noise(self.model, n, seed)
 
+    @checked
     @alone
     def decode(self, z: np.ndarray, labels: Labels = None) -> np.ndarray:
         """Images of latent vectors (N, Z)."""
         z = np.asarray(z)
-        if z.ndim != 2 or z.shape[1] != self.model.latent or not len(z):
-            raise InputError(f"latent vectors must be (N, {self.model.latent}) with N >= 1, not {z.shape}")
+        if z.ndim != 2 or z.shape[1] != self.model.latent or not len(z) or not _finite(z):
+            raise InputError(
+                f"latent vectors must be finite numbers (N, {self.model.latent}) with N >= 1, not {shown(z)}"
+            )
         return generate.decode(self.model, z, self.labels(len(z), labels))
 
+    @checked
     @alone
     def encode(self, images: np.ndarray, labels: Labels = None) -> np.ndarray:
         """Latent vectors of images; of a VAE's posterior, the means. InputError for a family that cannot encode."""
         return generate.encode(self._autoencoder(), self._checked(images), self._given(len(images), labels))
 
+    @checked
     @alone
     def reconstruct(self, images: np.ndarray, labels: Labels = None) -> np.ndarray:
         """Images encoded and decoded. InputError for a family that cannot encode."""
         return generate.reconstruct(self._autoencoder(), self._checked(images), self._given(len(images), labels))
 
+    @checked
     def interpolate(self, start: np.ndarray, end: np.ndarray, steps: int = 8, labels: Labels = None) -> np.ndarray:
         """Images along the straight lines between latent vectors start and end, each (N, Z), ends included.
 
         Returns uint8 (N, steps, C, H, W); labels are one for all, or one a line. Any family can; to interpolate between
         images, encode them first.
         """
-        if steps < 2 or np.shape(start) != np.shape(end):
+        check_count(steps, "the number of steps", least=2)
+        start, end = np.asarray(start), np.asarray(end)
+        if start.shape != end.shape or start.ndim != 2 or not len(start) or not (_finite(start) and _finite(end)):
             raise InputError(
-                f"interpolation needs 2 or more steps and equal shapes: {np.shape(start)}, {np.shape(end)}"
+                f"interpolation needs finite latent vectors (N, Z) of equal shapes, not {shown(start)} and {shown(end)}"
             )
+        self._check_room(len(start) * steps, 2 * math.prod(self.data.shape))
         t = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
-        z = (1 - t) * np.asarray(start)[:, None] + t * np.asarray(end)[:, None]  # (N, steps, Z)
+        z = (1 - t) * start[:, None] + t * end[:, None]  # (N, steps, Z)
         of_lines = self.labels(len(z), labels)
         images = self.decode(z.reshape(-1, z.shape[-1]), None if of_lines is None else of_lines.repeat(steps))
         return images.reshape(len(z), steps, *images.shape[1:])
 
+    @checked
     @alone
     def score(self, real: Any = None, *, scorer: Scorer | None = None, **settings: Any) -> Score:
         """Score samples of this run, and keep the score in its scores folder; see `counterfeit.score`.
@@ -166,6 +191,7 @@ class Run:
         result = judge.score(fakes, config, self.record, scorer)
         return scorer.group.by_first(partial(self._store, result, result.receipt["detector"]["name"]))
 
+    @checked
     @alone
     def cas(self, real: Any = None, n: int = 10_000, **settings: Any) -> Score:
         """Classification Accuracy Score of this run, kept in its scores folder; see `counterfeit.cas`."""
@@ -179,6 +205,7 @@ class Run:
         fakes = Labelled(images, lambda n, seed: np.asarray(self.labels(n)), of.classes, images.shape, of.digest)
         return self._store(cas(fakes, test, train, config), "cas")
 
+    @checked
     def generated(self) -> Images:
         """This run as something to score."""
 
@@ -211,6 +238,7 @@ class Run:
         self.folder.write_score(file_name(by, found), found)
         return noted
 
+    @checked
     @alone
     def likelihood(
         self,
@@ -237,6 +265,7 @@ class Run:
             InputError: the family has no likelihood, or images, k, n, split or seed do not fit.
         """
         begun = time.perf_counter()
+        check_seed(seed)
         model = bounded(self.model)
         data = self.real(split) if images is None else datasets.load(images, labels=labels)
         n = len(data) if n is None else n
@@ -260,6 +289,7 @@ class Run:
         }
         return self._store(replace(found, receipt=receipt), "likelihood")
 
+    @checked
     def real(self, split: str = "test") -> ImageSet:
         """A split of the images that the run was trained on. InputError where they are gone, or others by now."""
         if self.data.kind == "array":
@@ -268,6 +298,10 @@ class Run:
         if split not in found:
             raise InputError(f"{self.data.name} has no {split} images: pass --split {' or --split '.join(found)}")
         return found[split]
+
+    def _check_room(self, n: int, size: int) -> None:
+        """InputError where n things of `size` bytes are more than the memory."""
+        check_room(n * size, f"{n:,} of them at once", "take fewer, or sample_batches, which holds one batch at a time")
 
     def _autoencoder(self) -> Autoencoder:
         if not isinstance(self.model, Autoencoder):
@@ -289,6 +323,11 @@ class Run:
         return self.labels(n, labels)
 
 
+def _finite(z: np.ndarray) -> bool:
+    return z.dtype.kind in "iuf" and bool(np.isfinite(z).all())
+
+
+@checked
 def load(path: str | Path, device: str = "auto") -> Run:
     """Open a run folder."""
     return Run(path, device)

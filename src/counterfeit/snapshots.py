@@ -12,11 +12,21 @@ from counterfeit.models import Autoencoder, Family
 RECONSTRUCTED = 40  # images, ten a row
 
 
+MOST_COLUMNS = 20  # of a grid: with more, images are no longer seen on a screen
+
+
 def draw_samples(path: Path, model: Family, seed: int) -> None:
-    """A grid of 64 samples; of a conditional model ten a class, a column each."""
-    columns = model.classes or 8
-    n = columns * (10 if model.classes else 8)
-    (batch,) = generate.samples(model, n, seed, generate.labels_for(model, n, None), n)
+    """A grid of 64 samples; of a conditional model ten a class, a column each.
+
+    Of one with more than MOST_COLUMNS classes it is one sample a class of 200, spread evenly over all, or of as many as
+    there are.
+    """
+    columns, rows = min(model.classes or 8, MOST_COLUMNS), 10 if model.classes else 8
+    n, labels = columns * rows, None
+    if model.classes > MOST_COLUMNS:
+        n = min(n, model.classes)
+        labels = np.linspace(0, model.classes - 1, n).astype(int)
+    (batch,) = generate.samples(model, n, seed, generate.labels_for(model, n, labels), n)
     images.save_png(path, images.grid(batch, columns, scale=2))
 
 

@@ -3,45 +3,53 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from counterfeit import data as datasets
 from counterfeit.comparison import render
-from counterfeit.comparison.grid import Grid
+from counterfeit.comparison.grid import Grid, Member
 from counterfeit.comparison.table import tables
 from counterfeit.comparison.work import Done, Engine, Failure, Order, Result
+from counterfeit.config import ScoreConfig
+from counterfeit.data import ImageSet
+from counterfeit.device import pick_device
 from counterfeit.errors import InputError
 from counterfeit.files import as_json
-from counterfeit.loop import steps_per_epoch
 from counterfeit.metrics import METRICS
-from counterfeit.models import build
 from counterfeit.recipes import RECIPES
-from counterfeit.runs import provenance, shared
-from counterfeit.scoring import judge
+from counterfeit.runs import RunRecord, provenance, shared
+from counterfeit.runs.data import record_of
+from counterfeit.scoring import Scorer, judge
+from counterfeit.setting_out import built
 from counterfeit.text import utf8
 
 Json = dict[str, Any]
 
 
-def comparison_of(grid: Grid, engine: Engine, ranked_by: str | None = None) -> Json:
+def comparison_of(grid: Grid, engine: Engine, ranked_by: str | None = None, here: bool = True) -> Json:
     """Bring the grid's members to the end (see `work`) and put them into tables.
+
+    Args:
+        ranked_by: label of the score that ranks.
+        here: whether the engine's devices are this machine's, which are then asked before anything is trained.
 
     Returns:
         {"title", "made_by", "tables": see `table.tables`, "runs": see `collect.record`, "failures": [{"run", "error"}],
         "notes": [sentence]}.
     """
-    check(grid, ranked_by)
+    check(grid, ranked_by, here)
     results: dict[int, Result] = dict(engine(grid.members, Order(grid.score, grid.trains, sys.argv)))
     found = [results[i] for i in range(len(grid.members))]  # in the grid's order, in whatever order they came
     runs = [one.record for one in found if isinstance(one, Done)]
     made, notes = tables(runs, ranked_by)
     labels = {path: row["label"] for table in made for row in table["rows"] for path in row["runs"]}
-    here = provenance(torch.device("cpu"))
     return {
         "title": grid.title,
-        "made_by": here,
+        "made_by": provenance(torch.device("cpu")),
         "tables": made,
         "runs": [{**run, "label": labels[run["path"]]} for run in runs if run["path"] in labels],
         "failures": [{"run": one.run, "error": one.error} for one in found if isinstance(one, Failure)],
@@ -49,25 +57,40 @@ def comparison_of(grid: Grid, engine: Engine, ranked_by: str | None = None) -> J
     }
 
 
-def check(grid: Grid, ranked_by: str | None) -> None:
+def check(grid: Grid, ranked_by: str | None, here: bool = True) -> None:
     """InputError for what is wrong whatever the runs: found before hours of training, not after."""
     names = judge.asked_metrics(grid.score)
     labels = {label: METRICS[name].better for name in names or METRICS for label in METRICS[name].labels}
     if ranked_by is not None and labels.get(ranked_by) not in ("lower", "higher"):
         ranking = [label for label, better in labels.items() if better in ("lower", "higher")]
         raise InputError(f"--rank-by is {ranked_by!r}, which is none of the scores that can rank: {', '.join(ranking)}")
-    if isinstance(grid.score.detector, str) and grid.score.detector != "auto":
-        judge.named_detector(grid.score, grid.score.detector)
-    if grid.score.real is not None:
-        judge.check_real(grid.score)
+    score = grid.score if here else replace(grid.score, device="cpu")
+    if isinstance(score.detector, str) and score.detector != "auto":
+        judge.named_detector(score, score.detector)
+    pick_device(score.device)
+    if score.real is not None:
+        judge.check_real(score)
     shared.check(grid.home)
     if grid.trains:
-        built = {(member.model, member.config.replace({"seed": 0})): member for member in grid.members}
-        for member in built.values():
-            config = member.config
-            data = datasets.load(config.data, size=config.size, skip_bad=config.skip_bad, holdout=config.holdout)
-            steps_per_epoch(len(data), member.config.batch_size)
-            build(RECIPES[member.model], member.config, data.shape, len(data.classes))
+        _check_members(grid.members, score, here)
+
+
+def _check_members(members: Sequence[Member], score: ScoreConfig, here: bool) -> None:
+    """InputError where members cannot be trained, or their samples not be scored as it is asked."""
+    configs = [member.config if here else member.config.replace({"device": "cpu"}) for member in members]
+    once = {(member.model, config.replace({"seed": 0})): None for member, config in zip(members, configs, strict=True)}
+    data: dict[tuple[Any, ...], tuple[ImageSet, Scorer]] = {}
+    for model, config in once:
+        of = (config.data, config.size, config.skip_bad, config.holdout)
+        if of not in data:
+            size, holdout = config.size, config.holdout
+            train = datasets.load(config.data, size=size, skip_bad=config.skip_bad, holdout=holdout)
+            run = RunRecord(model, config, record_of(train, config, None), {}, [])
+            data[of] = train, judge.prepared(score, run, config.data)
+        train, scorer = data[of]
+        built(RECIPES[model], config, train)
+        classes = train.classes if RECIPES[model].conditional else ()
+        judge.check_drawn(f"{model} on {config.data}", train.shape, classes, score, scorer)
 
 
 def write(comparison: Json, folder: str) -> None:

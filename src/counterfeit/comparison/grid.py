@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from counterfeit import data as datasets
 from counterfeit import paths
+from counterfeit.arguments import listed, shown
 from counterfeit.config import Config, ScoreConfig
 from counterfeit.errors import InputError
 from counterfeit.recipes import RECIPES
 from counterfeit.runs import RunFolder, shared
+
+T = TypeVar("T")
+MOST_BYTES = 1 << 20  # of a grid file
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,9 @@ class Grid:
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     """A grid file, as it is written."""
 
-    models: list[str]
-    data: list[str]
-    seeds: list[int] = msgspec.field(default_factory=lambda: [0])
+    models: list[str] | str
+    data: list[str] | str
+    seeds: list[int] | int = 0
     out: str | None = None
     train: dict[str, Any] = {}
     score: dict[str, Any] = {}
@@ -64,9 +69,9 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 def read_grid(path: str | Path) -> Grid:
     """A grid from a TOML file.
 
-        models = ["vae", "gan"]
+        models = ["vae", "gan"]  # or "vae, gan"
         data = ["mnist"]
-        seeds = [0, 1, 2]
+        seeds = [0, 1, 2]        # or one number
         out = "runs/mine"        # by default runs/NAME of the file; from the folder you are in; or s3://bucket/mine
         [train]                  # options of `counterfeit train`, for every run
         epochs = 10
@@ -78,22 +83,39 @@ def read_grid(path: str | Path) -> Grid:
     Raises InputError: the file cannot be read, or anything in it is wrong; nothing has been trained then.
     """
     path = Path(paths.typed(path))
-    try:
-        file = msgspec.toml.decode(path.read_bytes(), type=_File)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): name a grid file or run folders") from None
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        known = ", ".join(_File.__struct_fields__)
-        raise InputError(f"{path}: {error}; a grid file has {known}") from None
-    for name in ("models", "data", "seeds"):
-        values = getattr(file, name)
-        if not values or len(set(values)) < len(values):
-            raise InputError(f"{path}: {name} is {values}; it must name one or more things, each once")
+    file = _read(path)
     try:
         home = paths.typed(file.out or Path("runs") / path.stem)
         return Grid(path.stem, tuple(_members(file, home)), home, True, ScoreConfig.of(file.score))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _read(path: Path) -> _File:
+    """The file with every type checked. Raises InputError; a pipe or device, which may never end, is not opened."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{path} is no regular file: name a grid file or run folders")
+        if found.st_size > MOST_BYTES:
+            raise InputError(f"{path} has {found.st_size:,} bytes, and a grid file has at most {MOST_BYTES:,}")
+        return msgspec.toml.decode(path.read_bytes(), type=_File)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): name a grid file or run folders") from None
+    except RecursionError:
+        raise InputError(f"{path} has lists or tables nested too deep: a grid file has two levels") from None
+    except (msgspec.ValidationError, msgspec.DecodeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        known = ", ".join(_File.__struct_fields__)
+        raise InputError(f"{path}: {error}; a grid file has {known}") from None
+
+
+def _several(values: Sequence[T], what: str) -> Sequence[T]:
+    """The values; InputError where there is none, or one of them twice."""
+    if not values or len(set(values)) < len(values):
+        raise InputError(f"{what} is {shown(values)}; it must name one or more things, each once")
+    return values
 
 
 def _members(file: _File, home: str) -> list[Member]:
@@ -103,18 +125,20 @@ def _members(file: _File, home: str) -> list[Member]:
         taken = {"data", "seed"} & set(settings)
         if taken:
             raise InputError(f"{taken.pop()} stands in [train]; a grid has a list of its own for it, data or seeds")
-    for model in file.models:
+    models = _several(listed(file.models, "models"), "models")
+    sources = _several(listed(file.data, "data") if isinstance(file.data, str) else file.data, "data")
+    seeds = _several([file.seeds] if isinstance(file.seeds, int) else file.seeds, "seeds")
+    for model in models:
         RECIPES[model]
-    stray = [name for name in of_model if name not in file.models]
+    stray = [name for name in of_model if name not in models]
     if stray:
-        raise InputError(f"[train.{stray[0]}] is for no model of this grid, which has {', '.join(file.models)}")
-    for data in file.data:
+        raise InputError(f"[train.{stray[0]}] is for no model of this grid, which has {', '.join(models)}")
+    for data in sources:
         datasets.splits(data)  # raises for what is no data set and no path
-    labels = {datasets.label(data) for data in file.data}
-    if len(labels) < len(file.data):
-        raise InputError(f"two of the data sets {', '.join(file.data)} would share a run folder: rename one")
+    if len({datasets.label(data) for data in sources}) < len(sources):
+        raise InputError(f"two of the data sets {', '.join(sources)} would share a run folder: rename one")
     members = []
-    for seed, data, model in itertools.product(file.seeds, file.data, file.models):
+    for seed, data, model in itertools.product(seeds, sources, models):
         settings = {**common, **of_model.get(model, {}), "data": paths.typed(data), "seed": seed}
         config = RECIPES[model].config.replace(settings)
         members.append(Member(model, config, shared.joined(home, f"{model}-{datasets.label(data)}-s{seed}")))

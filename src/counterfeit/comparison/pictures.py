@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from counterfeit import images
+from counterfeit import images, reading
 from counterfeit.comparison.sheets import Sheets
 from counterfeit.console import say
 from counterfeit.errors import RunError
@@ -63,6 +63,8 @@ def draw(run: Run, place: Path | None = None) -> Drawn:
     Raises RunError: the run is damaged, or the folder cannot be written to.
     """
     place = place or folder(run)
+    if place == folder(run) and not reading.within(run.path, place):  # files of others may lie there
+        raise RunError(f"{place} is a link that leads out of the run: put a folder in its place")
     index = place / "pictures.json"
     known = _drawn_already(run, place)
     if known:
@@ -152,14 +154,25 @@ def _firsts(comparison: Mapping[str, Any]) -> Iterable[str]:
 
 def _drawn_already(run: Run, place: Path) -> Drawn | None:
     """What a folder has, if it is all of the run's pictures, of its present weights."""
-    known = _known(place / "pictures.json")
+    known = _known(run, place)
     if known is None or (known.weights_sha256, known.layout) != (run.weights_sha256, LAYOUT) or known.left_out:
         return None
     return known if all((place / name).exists() for name in known.files.values()) else None
 
 
-def _known(index: Path) -> Drawn | None:
+def _known(run: Run, place: Path) -> Drawn | None:
+    """What pictures.json says, if it is of files that `draw` writes, and they lie there: a page will show them."""
+    index = place / "pictures.json"
     try:
-        return msgspec.json.decode(index.read_bytes(), type=Drawn)
-    except (OSError, msgspec.DecodeError):
-        return None  # not there, or of another version: drawn anew
+        drawn, kinds = reading.record(reading.content(index), Drawn), Sheets(run).kinds()
+        for kind, name in drawn.files.items():
+            if kind not in kinds or name != f"{kind}.png":
+                raise reading.Malformed(f"it names {reading.quoted(name)} as the picture of {reading.quoted(kind)}")
+            if not reading.within(place, place / name):
+                raise reading.Malformed(f"{name} is a link that leads elsewhere")
+        return drawn
+    except FileNotFoundError:
+        return None
+    except (OSError, reading.Malformed) as error:
+        say(f"{index} is not used ({reason(error)}): the pictures are drawn again")
+        return None

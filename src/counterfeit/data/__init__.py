@@ -10,14 +10,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from counterfeit.arguments import checked
 from counterfeit.data import cifar10, fashion_mnist, mnist, mnist5k  # noqa: F401 - each registers its data set
-from counterfeit.data.arrays import from_array, from_npz, npz_splits
+from counterfeit.data.arrays import from_array
 from counterfeit.data.batches import epoch_order
 from counterfeit.data.cache import cache_dir
 from counterfeit.data.convert import NATIVE, Size
 from counterfeit.data.image_set import ImageSet
 from counterfeit.data.named import DATASETS, DataSet, load_named
 from counterfeit.data.own import folder_split, held_out, split_folders
+from counterfeit.data.own_npz import from_npz, npz_splits
 from counterfeit.data.place import Place, label, locate
 from counterfeit.errors import DataError
 
@@ -37,6 +39,7 @@ __all__ = [
 ]
 
 
+@checked
 def load(
     source: Any,
     split: str = "train",
@@ -68,6 +71,7 @@ def load(
     return found[split]
 
 
+@checked
 def load_splits(
     source: Any,
     wanted: Iterable[str] | None = None,
@@ -96,6 +100,7 @@ def load_splits(
     return {split: _loaded(source, place, split, labels, size, skip_bad) for split in chosen}
 
 
+@checked
 def splits(source: Any, holdout: float = 0.0) -> tuple[str, ...]:
     """The names of the splits of what `load` takes. Raises DataError for a name or path that is none."""
     place = locate(source)
@@ -113,6 +118,8 @@ def _own_splits(source: Any, place: Place) -> tuple[str, ...]:
 
 
 def _with_held_out(own: tuple[str, ...], place: Place, holdout: float) -> tuple[str, ...]:
+    if not 0 <= holdout < 1:
+        raise DataError(f"holdout is {holdout}; it must be at least 0 (none) and less than 1, such as 0.1")
     if not holdout:
         return own
     if own != ("train",):

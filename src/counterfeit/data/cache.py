@@ -18,7 +18,7 @@ from typing import Any
 import platformdirs
 from filelock import FileLock, Timeout
 
-from counterfeit import paths
+from counterfeit import paths, reading
 from counterfeit.console import say
 from counterfeit.errors import DataError
 from counterfeit.text import reason
@@ -130,12 +130,9 @@ def sealed(facts: Mapping[str, Any]) -> str:
     return json.dumps({"seal": _seal(facts), **facts}, indent=1)
 
 
-def unsealed(text: str) -> dict[str, Any]:
+def unsealed(text: bytes) -> dict[str, Any]:
     """The facts of a sealed text. Raises ValueError if it is not exactly what was written."""
-    try:
-        facts = json.loads(text)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+    facts = reading.parsed(text)
     if not isinstance(facts, dict) or facts.pop("seal", None) != _seal(facts):
         raise ValueError("its content is not what was written")
     return facts

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from counterfeit import reading
 from counterfeit.console import say
 from counterfeit.data.cache import cache_dir, locked, sealed, unsealed
 from counterfeit.data.class_names import in_order
@@ -26,23 +27,25 @@ from counterfeit.data.convert import NAMED, NATIVE, SIZES, Converted, Size, Surv
 from counterfeit.data.image_set import ImageSet, content_digest
 from counterfeit.data.picture import DECODER, RULES
 from counterfeit.data.stored import open_stored
-from counterfeit.data.walk import Glance, glance
+from counterfeit.data.walk import Glance, endings, glance
 from counterfeit.errors import DataError, InputError
 from counterfeit.files import write_atomic
 from counterfeit.words import first_few
 
-VERSION = 3  # of the conversion: a change of what comes out of the same files needs a new number
+VERSION = 4  # of the conversion: a change of what comes out of the same files needs a new number
 
+MOST_ABOUT = 256 << 20  # bytes of about.json: it names the sizes of all images
+UNSCALED = ("crop", "filter", "jpeg")  # the rules that are none for images taken as they are
 DAMAGED = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError)  # what reading from the cache raises
 
 
 def load_folder(root: Path, *, size: Size = None, skip_bad: bool = False) -> ImageSet:
     """Every image below `root`, each the centred square scaled to `size`, in the order of their paths.
 
-    The files may be nested as they please, of mixed sizes and modes. Hidden files, and those without an image's
-    extension, are ignored. The images are grey when all files are, else RGB. Where every image lies in one of at
-    least two subfolders of `root`, those are the classes. The result is cached by the names and contents of the
-    files, which are read again if the file system does not vouch that they are what they were.
+    The files may be nested as they please, of mixed sizes and modes. Hidden files are ignored; those without an
+    image's extension are left out, and counted in a line. The images are grey when all files are, else RGB. Where every
+    image lies in one of at least two subfolders of `root`, those are the classes. The result is cached by the names and
+    contents of the files, which are read again if the file system does not vouch that they are what they were.
 
     Args:
         size: height and width in pixels, 8 to 1024; by default 64, or the smallest image's shorter
@@ -59,6 +62,8 @@ def load_folder(root: Path, *, size: Size = None, skip_bad: bool = False) -> Ima
         raise InputError(f"size is {size}; it is a whole number of pixels, {SIZES[0]} to {SIZES[-1]}")
     settings = json.dumps([VERSION, size, skip_bad, DECODER])
     seen = glance(root, settings)
+    if seen.left_out:
+        say(f"{root}: files left out, since their endings are of no image that is read here: {endings(seen.left_out)}")
     home = cache_dir() / "folders"
     known = home / "known" / seen.fingerprint
     try:
@@ -113,7 +118,7 @@ def _key(known: Path) -> str:
 
 def _open(made: Path, root: Path) -> ImageSet:
     """The data set in the cache, checked, and what has to be said of it each time. Raises one of DAMAGED."""
-    about = unsealed((made / "about.json").read_text(encoding="utf-8"))
+    about = unsealed(reading.content(made / "about.json", MOST_ABOUT))
     if about["key"] != made.name:
         raise ValueError(f"it is the conversion {about['key']}")
     arrays = {name: open_stored(made / f"{name}.npy", sha256) for name, sha256 in about["files"].items()}
@@ -197,7 +202,7 @@ def _conversion(used: Survey, made: Converted, size: Size) -> dict[str, str | in
     least, most = used.shorter
     stored = {0: "RGB", used.n: "grey"}.get(used.grey, "grey and RGB")
     sides = f"{least} to {most}"
-    as_they_are: dict[str, str | int] = {"size": NATIVE, "crop": "none", "filter": "none"} if size == NATIVE else {}
+    as_they_are = {"size": NATIVE, **dict.fromkeys(UNSCALED, "none")} if size == NATIVE else {}
     of_files: dict[str, str | int] = {
         "size": made.shape[2],
         "shorter_sides": sides,

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from counterfeit.arguments import shown
+from counterfeit.config import fit_fields
 from counterfeit.data.rows import is_stored, take
+from counterfeit.errors import DataError
 
 BLOCK = 1000  # images of a memory map looked at together
 SMALLEST_SIDE = 8  # pixels: the least height and width of an image
@@ -41,6 +44,15 @@ class ImageSet:
     kind: str = "array"
     conversion: Mapping[str, str | int] | None = None
     sizes: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        """DataError for what is no set of images: `load` makes one of anything that is."""
+        fit_fields(self)
+        shape, numbers = self.images.shape, self.labels
+        if self.images.dtype != np.uint8 or len(shape) != 4 or shape[1] not in (1, 3):
+            raise DataError(f"images are uint8 (N, C, H, W) with C = 1 or 3, not {shown(self.images)}")
+        if numbers is not None and (numbers.dtype.kind not in "iu" or numbers.shape != shape[:1]):
+            raise DataError(f"labels are whole numbers ({shape[0]},), one an image, not {shown(numbers)}")
 
     def __len__(self) -> int:
         return len(self.images)

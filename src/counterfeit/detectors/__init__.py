@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from counterfeit import paths
+from counterfeit.arguments import checked
 from counterfeit.detectors import inception, small_cnn  # noqa: F401 - each registers its detectors
 from counterfeit.detectors.custom import from_callable, from_onnx
 from counterfeit.detectors.detector import Detector, Features
@@ -30,6 +31,7 @@ from counterfeit.isolation import alone
 __all__ = ["DETECTORS", "PROTOCOLS", "Detector", "Entry", "Features", "auto", "load", "probed"]
 
 
+@checked
 @alone
 def load(
     detector: str | os.PathLike[str] | Callable[[Tensor], Any],

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from counterfeit.arguments import checked
 from counterfeit.errors import InputError
 from counterfeit.isolation import alone
 
@@ -65,6 +66,7 @@ class Detector:
     custom: bool = False
     versions: Mapping[str, str] = field(default_factory=dict)
 
+    @checked
     @alone
     def __call__(self, images: np.ndarray, advance: Callable[[int], object] | None = None) -> Features:
         """Features of images.

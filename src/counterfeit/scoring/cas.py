@@ -29,6 +29,7 @@ from counterfeit.errors import InputError
 from counterfeit.metrics import Value
 from counterfeit.metrics.label_accuracy import label_accuracy
 from counterfeit.processes import ALONE
+from counterfeit.room import check_room
 from counterfeit.scoring import receipt
 from counterfeit.scoring.baselines import Baseline, fewer
 from counterfeit.scoring.features import CHOICE
@@ -96,6 +97,7 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
         pairs = [f"{name} is {test.classes[int(name)]}" for name in fakes.classes if int(name) < len(test.classes)]
         say(f"{fakes.images.name}: its classes are matched with those of {test.name} by number: {first_few(pairs)}")
     n, seed, device = usable(fakes.images, config.n, config.repeats), config.seed, pick_device(config.device)
+    check_room(2 * n * math.prod(fakes.shape), f"a classifier of {n:,} images", "lower -n")
     recipe = replace(recipe_for(test.dataset, test.shape[0]), seed=seed)
     draws = [_drawn(fakes, test, n, replace(recipe, seed=s), device) for s in range(seed, seed + config.repeats)]
     value = _merged([found for found, _ in draws])

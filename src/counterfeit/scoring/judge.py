@@ -16,8 +16,9 @@ from counterfeit.data.form import is_grey
 from counterfeit.data.walk import glance
 from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
-from counterfeit.metrics import METRICS
+from counterfeit.metrics import METRICS, NEEDS
 from counterfeit.processes import Group
+from counterfeit.room import check_room
 from counterfeit.runs import RunRecord
 from counterfeit.runs.data import images_of, matching, source_of
 from counterfeit.scoring.against_statistics import StatisticsScorer
@@ -59,6 +60,14 @@ def score(source: Any, config: ScoreConfig, trained: RunRecord | None = None, sc
 
 def _checked(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, list[str]]:
     """What is scored, and the metrics' names."""
+    fakes, names = _fitting(source, config, scorer)
+    n = config.n if fakes.most is None else min(config.n, fakes.most)
+    # float32, in batches and in one array; of a callable the number of features is not known yet
+    check_room(2 * 4 * n * (scorer.detector.dim or 1), f"features of {n:,} images", "lower -n")
+    return fakes, names
+
+
+def _fitting(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, list[str]]:
     if isinstance(scorer, StatisticsScorer):
         fakes = scorer.images(source, config)
         return fakes, metric_names(config, scorer, fakes)
@@ -110,6 +119,7 @@ def metric_names(config: ScoreConfig, scorer: Scorer, fakes: Images) -> list[str
     if isinstance(scorer, StatisticsScorer):
         return scorer.names(asked)
     for name in asked or ():
+        _check_needs(name, scorer, fakes)
         if "labels" in METRICS[name].needs and fakes.classes and not tells_apart(scorer.detector, fakes.classes):
             raise InputError(
                 f"{name} asks the detector for the classes of {fakes.name}, {first_few(fakes.classes)}, which "
@@ -118,17 +128,42 @@ def metric_names(config: ScoreConfig, scorer: Scorer, fakes: Images) -> list[str
     return asked or default_metrics(scorer, fakes)
 
 
+def _check_needs(name: str, scorer: Scorer, fakes: Images) -> None:
+    """InputError where a metric needs what is not there, said before images are drawn."""
+    lacking = {
+        "train": scorer.train is None,
+        "probabilities": scorer.detector.custom,  # only the named detectors are classifiers
+        "labels": fakes.labels(1) is None and not fakes.classes,
+    }
+    for need in METRICS[name].needs:
+        if lacking.get(need):
+            what = f"{METRICS[name].labels[0]} needs the {NEEDS[need]}"
+            raise InputError(
+                f"{what}, which {fakes.name} scored by {scorer.detector.name} has not: take {name} out of --metrics"
+            )
+
+
+def check_drawn(
+    name: str, shape: tuple[int, int, int], classes: tuple[str, ...], config: ScoreConfig, scorer: Scorer
+) -> None:
+    """InputError where samples of a model that is not trained yet could not be scored: see `_checked`.
+
+    Args:
+        shape: (C, H, W) of its images.
+        classes: those that it draws by; () for a model without labels.
+    """
+    nothing = Images(name, None, lambda n, seed, group: iter(()), shape=shape, classes=classes)
+    _checked(nothing, config, scorer)
+
+
 def asked_metrics(config: ScoreConfig) -> list[str] | None:
     """The metrics by name, None where it is left to the images which fit. InputError for one that there is not."""
     if config.metrics is None:
         return None
-    typed = config.metrics
-    names = [name.strip() for name in typed.split(",")] if isinstance(typed, str) else typed
-    if not isinstance(names, (list, tuple)) or not names:
-        raise InputError(f"--metrics is {config.metrics!r}; it must name some of {', '.join(METRICS)}")
+    names = [METRICS.named(name) for name in config.metrics]  # FID is fid, as it is printed
     for name in names:
-        METRICS[str(name)]
-    return list(names)
+        METRICS[name]
+    return list(dict.fromkeys(names))
 
 
 def load_detector(config: ScoreConfig, real: ImageSet) -> Detector:

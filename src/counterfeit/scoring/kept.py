@@ -21,7 +21,7 @@ import numpy as np
 import PIL
 import torch
 
-from counterfeit import source
+from counterfeit import reading, source
 from counterfeit.console import say
 from counterfeit.data import cache_dir
 from counterfeit.data.cache import locked, sealed, unsealed
@@ -30,6 +30,7 @@ from counterfeit.text import reason
 
 Arrays = Mapping[str, np.ndarray]
 
+MOST = 64 << 30  # bytes of a file: it is ours, and holds what one computation gave
 ABOUT = "about"  # the array of a file that says what the others are
 # They round in their own ways, and Pillow resizes for a detector: what one version computed is not another's.
 VERSIONS = {"torch": torch.__version__, "numpy": np.__version__, "pillow": PIL.__version__}
@@ -80,9 +81,9 @@ def key_of(facts: Sequence[Any], *parts: str) -> str:
 
 def _read(path: Path, key: str, names: Sequence[str]) -> Arrays:
     """What the file holds. Raises FileNotFoundError, or one of DAMAGED if that is not what was stored under the key."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+    with reading.opened(path, MOST) as file, np.load(file, allow_pickle=False) as arrays:
         found = dict(arrays)
-    about = unsealed(str(found.pop(ABOUT, "{}")))
+    about = unsealed(str(found.pop(ABOUT, "{}")).encode())
     if about["key"] != key or set(found) != set(names) or about["arrays"] != _described(found):
         raise ValueError("it is not what was stored")
     return found

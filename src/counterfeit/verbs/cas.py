@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from counterfeit.arguments import checked
 from counterfeit.config import ScoreConfig
 from counterfeit.errors import InputError
 from counterfeit.isolation import alone
@@ -16,6 +17,7 @@ from counterfeit.scoring.cas import cas as measure
 from counterfeit.scoring.images import generated, paired
 
 
+@checked
 @alone
 def cas(
     source: Any,

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from counterfeit import paths
+from counterfeit.arguments import checked
 from counterfeit.comparison.compare import comparison_of, write
 from counterfeit.comparison.engines import chosen
 from counterfeit.comparison.grid import Grid, of_runs, read_grid
 from counterfeit.config import ScoreConfig
 from counterfeit.errors import InputError, RunError
-from counterfeit.isolation import alone
+from counterfeit.isolation import alone, refuse_import_of_main
 from counterfeit.runs import shared
 from counterfeit.verbs.report import write_report
 
 
+@checked
 @alone
 def compare(
     sources: str | Path | Sequence[str | Path],
@@ -52,6 +54,7 @@ def compare(
             instead.
         KeyboardInterrupt: Ctrl-C; the same call goes on from there.
     """
+    refuse_import_of_main()
     works = chosen(engine, workers, address, cpus_per_run)
     grid = described(sources)
     home = paths.typed(out or grid.home)
@@ -59,7 +62,7 @@ def compare(
         raise InputError(f"{home} is a file, not a folder: pass another --out")
     check_writable(home)
     score = ScoreConfig.of({**vars(grid.score), **settings})
-    comparison = comparison_of(replace(grid, score=score), works, rank_by)
+    comparison = comparison_of(replace(grid, score=score), works, rank_by, here=engine == "local")
     try:
         write(comparison, home)
         write_report(comparison, shared.joined(home, "report.html"), score.device)
@@ -79,7 +82,7 @@ def check_writable(home: str) -> None:
 
 def described(sources: str | Path | Sequence[str | Path]) -> Grid:
     """What is to be compared. Raises InputError where a grid file or a run cannot be used."""
-    places = [Path(path) for path in ([sources] if isinstance(sources, (str, Path)) else sources)]
+    places = [Path(paths.typed(path)) for path in ([sources] if isinstance(sources, (str, Path)) else sources)]
     files = [path for path in places if path.suffix.lower() == ".toml"]
     if files and len(places) > 1:
         raise InputError(f"{files[0]} is a grid file, which stands alone: leave out the {len(places) - 1} other paths")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from counterfeit.arguments import checked
 from counterfeit.isolation import alone
 from counterfeit.likelihood import Likelihood
 from counterfeit.run import Run
 
 
+@checked
 @alone
 def likelihood(
     run: Run | str | Path,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from counterfeit import paths
+from counterfeit.arguments import checked
 from counterfeit.comparison.compare import comparison_of
 from counterfeit.comparison.engines import in_turn
 from counterfeit.comparison.grid import of_runs
@@ -20,6 +21,7 @@ from counterfeit.runs import shared
 from counterfeit.text import utf8
 
 
+@checked
 @alone
 def report(
     runs: str | Path | Sequence[str | Path],

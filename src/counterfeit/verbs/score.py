@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from counterfeit.arguments import checked
 from counterfeit.config import ScoreConfig
 from counterfeit.isolation import alone
 from counterfeit.run import Run
@@ -12,6 +13,7 @@ from counterfeit.runs import RunFolder
 from counterfeit.scoring import Score, judge
 
 
+@checked
 @alone
 def score(source: Any, real: Any = None, **settings: Any) -> Score:
     """Score generated images; the Python form of `counterfeit score`.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from counterfeit import paths
+from counterfeit.arguments import checked
 from counterfeit.config import ScoreConfig
 from counterfeit.console import progress
 from counterfeit.data.rows import take
@@ -17,6 +18,7 @@ from counterfeit.scoring import judge, statistics
 from counterfeit.scoring.images import subset
 
 
+@checked
 @alone
 def stats(source: Any, out: str | Path, *, n: int | None = None, seed: int = 0, **settings: Any) -> Path:
     """Write reference statistics of real images; the Python form of `counterfeit stats`.

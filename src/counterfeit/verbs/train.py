@@ -7,14 +7,16 @@ from typing import Any
 
 from counterfeit import data as datasets
 from counterfeit import paths
+from counterfeit.arguments import checked
 from counterfeit.config import Config
 from counterfeit.fitting import fitting
-from counterfeit.isolation import alone
+from counterfeit.isolation import alone, refuse_import_of_main
 from counterfeit.recipes import RECIPES
 from counterfeit.run import Run
 from counterfeit.runs import RunFolder
 
 
+@checked
 def train(
     model: str,
     data: Any = None,
@@ -45,6 +47,7 @@ def train(
         NonFiniteError: a loss or weight is not finite any more; the last good checkpoint is kept.
         KeyboardInterrupt: Ctrl-C, as `Interrupted`; a checkpoint has been written.
     """
+    refuse_import_of_main()
     array = None
     if isinstance(data, (str, Path)):
         settings["data"] = paths.spelled(data)

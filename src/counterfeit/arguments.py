@@ -1,0 +1,283 @@
+"""What a caller passes, held against the annotations: a wrong type is said at the boundary, in one line.
+
+Public functions are `@checked`, and settings go through `fitted` field by field. What means the same is taken: numpy's
+scalars for Python's, a tensor for an array, a `torch.device` for its name, a tuple for a list.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import reprlib
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
+
+from counterfeit.errors import InputError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MOST = 2**63 - 1  # of whole numbers: what torch and numpy compute with
+WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    str: "text",
+    type(None): "None",
+    os.PathLike: "a path",
+    Sequence: "a list",
+    Mapping: "a dict",
+    Callable: "a function",
+    "ndarray": "an array of numbers",
+}
+UNIONS = (typing.Union, types.UnionType)
+
+
+def checked(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a public function: its arguments are fitted to its annotations, or InputError says which is not.
+
+    What is annotated `Any` is for the function to look at.
+    """
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:
+            return function(*args, **kwargs)  # which raises TypeError, as Python words it
+        kinds = _kinds(function)
+        for name, value in bound.arguments.items():
+            kind = kinds.get(name, Any)
+            if signature.parameters[name].kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL):
+                bound.arguments[name] = fitted(value, kind, f"{_name(function)}: {name}")
+        return function(*bound.args, **bound.kwargs)
+
+    return call
+
+
+def fitted(value: Any, kind: Any, what: str) -> Any:
+    """The value as the type that an annotation names.
+
+    Args:
+        kind: a class, a union, `Literal`, `tuple[...]`, `Sequence[...]`; of an unknown class it must be an instance.
+        what: its name, for the message.
+
+    Raises InputError: it is of another type.
+    """
+    try:
+        return _fit(value, kind)
+    except _Misfit as error:
+        raise InputError(f"{what} is {shown(value)}; it must be {str(error) or words(kind)}") from None
+
+
+def listed(value: Any, what: str) -> list[str]:
+    """Names as a list: of a list of them, or of one text with commas. Raises InputError for anything else, or none."""
+    items = [value] if isinstance(value, str) else fitted(value, Sequence[str], what)
+    names = [name.strip() for item in items for name in item.split(",")]
+    if not all(names) or not names:
+        raise InputError(f"{what} is {shown(value)}; it must be one or more names, as a list or with commas between")
+    return names
+
+
+def shown(value: Any) -> str:
+    """A value in a message: short, on one line, whatever it is."""
+    text = reprlib.Repr()
+    text.maxother = text.maxstring = text.maxlong = 60
+    if hasattr(value, "shape") and hasattr(value, "dtype"):  # its repr may be long, or wait for a device
+        return f"{type(value).__name__} {str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    try:
+        found = " ".join(text.repr(value).split())
+    except Exception:  # a class of the user's may have a repr that fails, and Python refuses one of 5,000 digits
+        found = ""
+    kind = (
+        ""
+        if isinstance(value, (str, int, float, list, tuple, dict, set, type(None)))
+        else f", a {type(value).__name__}"
+    )
+    return f"{found}{kind}" if found else f"a {type(value).__name__}"
+
+
+def words(kind: Any) -> str:
+    """A type as a person reads it: `a whole number or None`."""
+    origin, inside = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Annotated:
+        return words(inside[0])
+    if origin in UNIONS:
+        return " or ".join(dict.fromkeys(words(one) for one in inside))
+    if origin is typing.Literal:
+        return " or ".join(repr(one) for one in inside)
+    if origin is tuple and Ellipsis not in inside:
+        return f"{len(inside)} of these: {' and '.join(dict.fromkeys(words(one) for one in inside))}"
+    if origin is tuple or origin is Sequence:
+        return f"a list (each {words(inside[0])})"
+    if origin is dict:
+        return "a dict" + (f" (each value {words(inside[1])})" if inside[1] is not Any else "")
+    name = getattr(origin or kind, "__name__", str(kind))
+    return WORDS.get(origin or kind) or WORDS.get(name) or ("a path" if name == "Path" else f"a {name}")
+
+
+class _Misfit(Exception):
+    """A value is not of a type; the text says what it should be where that is more than the type."""
+
+
+def _fit(value: Any, kind: Any) -> Any:
+    origin, inside = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any or isinstance(kind, TypeVar):
+        return value
+    if origin is typing.Annotated:
+        return _fit(value, inside[0])
+    if origin in UNIONS:
+        return _one_of(value, inside)
+    if origin is typing.Literal:
+        return value if isinstance(value, str) and value in inside else _refuse()
+    if origin is tuple or origin is Sequence:
+        return _items(value, origin, inside)
+    if origin is dict:
+        return _pairs(value, inside)
+    special = SPECIAL.get(origin or kind) or SPECIAL.get(getattr(kind, "__name__", ""))
+    if special:
+        return special(value)
+    return value if isinstance(value, origin or kind) else _refuse()
+
+
+def _refuse(why: str = "") -> typing.NoReturn:
+    raise _Misfit(why)
+
+
+def _one_of(value: Any, kinds: Iterable[Any]) -> Any:
+    why = ""
+    for kind in kinds:
+        try:
+            return _fit(value, kind)
+        except _Misfit as error:
+            why = why or str(error)
+    return _refuse(why)
+
+
+def _items(value: Any, origin: Any, inside: tuple[Any, ...]) -> Any:
+    """A list or tuple, or an array's rows, each fitted; a text or a mapping is none."""
+    if getattr(value, "ndim", None) == 1:
+        value = _plain(value.tolist)
+    if not isinstance(value, (list, tuple, range)):
+        _refuse()
+    if origin is tuple and Ellipsis not in inside:
+        return (
+            tuple(_fit(*pair) for pair in zip(value, inside, strict=True)) if len(value) == len(inside) else _refuse()
+        )
+    items = [_fit(one, inside[0]) for one in value]
+    return tuple(items) if origin is tuple else items
+
+
+def _pairs(value: Any, inside: tuple[Any, ...]) -> Any:
+    """A dict whose keys and values are of these types."""
+    if not isinstance(value, dict):
+        _refuse()
+    for pair in value.items():
+        for one, kind in zip(pair, inside, strict=True):
+            _fit(one, kind)
+    return value
+
+
+def _scalar(value: Any) -> Any:
+    """Python's number for numpy's and for a tensor of one; anything else as it is."""
+    if type(value).__module__.partition(".")[0] in ("numpy", "torch") and getattr(value, "shape", None) == ():
+        return _plain(value.item)
+    return value
+
+
+def _plain(read: Callable[[], Any]) -> Any:
+    """What an array holds, as Python's own; a tensor may hold nothing, on the device "meta"."""
+    try:
+        return read()
+    except Exception:
+        return _refuse()
+
+
+def _int(value: Any) -> int:
+    value = _scalar(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        _refuse()
+    return int(value) if abs(value) <= MOST else _refuse("a whole number of at most 2^63 - 1")
+
+
+def _float(value: Any) -> float:
+    value = _scalar(value)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        _refuse()
+    return float(value) if isinstance(value, float) or abs(value) <= MOST else _refuse("a number of at most 2^63 - 1")
+
+
+def _bool(value: Any) -> bool:
+    value = _scalar(value)
+    return value if isinstance(value, bool) else _refuse()
+
+
+def _str(value: Any) -> str:
+    if type(value).__name__ == "device" and type(value).__module__ == "torch":
+        value = str(value)
+    return _text(str.__str__(value)) if isinstance(value, str) else _refuse()
+
+
+def _path(value: Any) -> Any:
+    if not isinstance(value, os.PathLike):
+        _refuse()
+    text = os.fspath(value)
+    if not isinstance(text, str):
+        _refuse("a path as text, not as bytes")
+    _text(text)
+    return value
+
+
+def _text(text: str) -> str:
+    """Refuses what no file, name or option can hold."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        _refuse("text that can be written as UTF-8")
+    return text if "\0" not in text else _refuse("text without a zero byte")
+
+
+def _array(value: Any) -> Any:
+    """numpy's array of numbers or texts: of that, a tensor, or a list. Memory maps stay what they are."""
+    import numpy as np
+
+    if isinstance(value, (str, bytes)) or value is None:
+        _refuse()
+    try:
+        value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+        found = value if isinstance(value, np.ndarray) or hasattr(value, "__array__") else np.asarray(value)
+    except Exception:  # rows of different lengths, a tensor of a type that numpy has not, a user's class
+        _refuse("an array of numbers, with rows of one length")
+    return found if getattr(found, "dtype", np.dtype(object)).kind in "biufUS" else _refuse()
+
+
+SPECIAL: dict[Any, Callable[[Any], Any]] = {
+    int: _int,
+    float: _float,
+    bool: _bool,
+    str: _str,
+    os.PathLike: _path,
+    "Path": lambda value: Path(_path(value)),
+    "ndarray": _array,
+    Callable: lambda value: value if callable(value) else _refuse(),
+}
+
+
+@functools.cache
+def _kinds(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations, which `from __future__ import annotations` has left as text."""
+    return typing.get_type_hints(function, include_extras=True)
+
+
+def fields_of(kind: type[Any]) -> dict[str, Any]:
+    """The annotations of a dataclass by field."""
+    return _kinds(cast(Any, kind))
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return function.__qualname__.removesuffix(".__init__")
