@@ -205,7 +205,7 @@ MEND = "start it by torchrun, or unset WORLD_SIZE, RANK and the others of torchr
 
 
 def check_environment(world: int) -> None:
-    """InputError where the variables of torchrun that number the processes are set in part, or contradict each other."""
+    """InputError where the variables of torchrun that number processes are set in part, or contradict each other."""
     for name, most in (("RANK", world - 1), ("LOCAL_RANK", world - 1), ("LOCAL_WORLD_SIZE", world)):
         given = os.environ.get(name)
         if given is None:
