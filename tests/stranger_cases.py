@@ -20,6 +20,7 @@ RUN, INDEX, LOG = "run.json", "checkpoint/checkpoint.json", "log.jsonl"
 PICTURES, SCORE = "samples/report/pictures.json", "scores/stored.json"
 DEEP = 100_000
 NAN, HUGE = float("nan"), 10**30
+SHA = "0" * 64
 
 
 class Case(NamedTuple):
@@ -110,7 +111,6 @@ MODEL_CASES = [
     *at(RUN, "", "data.classes", [], ["one"]),
 ]
 
-SHA = "0" * 64
 INDEX_CASES = [
     *everywhere(INDEX),
     *(Case(INDEX, "drop", None, (key,)) for key in ("step", "epoch")),
@@ -296,3 +296,49 @@ def put_tensors(run: Path, group: str, change: Callable[[Tensors], Tensors] | by
         save_file({name: tensor.contiguous() for name, tensor in change(load_file(path)).items()}, path)
     index["files"][group]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     (run / INDEX).write_text(json.dumps(index))
+
+
+# What a data set, a folder or a grid may be called, before the rest of its name.
+NAMES = (
+    "a|b ",
+    "a\\|b ",
+    "two\nlines ",
+    "two\r\nlines ",
+    "\n\n# title ",
+    "\n---\n",
+    "<img src=x onerror=alert(1)>",
+    "</h2><script>alert(1)</script>",
+    "</pre></style>",
+    '" onload="alert(1)',
+    "' onload='alert(1)",
+    "-->",
+    "]]>",
+    "&lt;b&gt;",
+    "{{ 7 * 7 }}{% raw %}",
+    "![x](http://example.org/x.png)",
+    "[x](javascript:alert(1))",
+    "![x][y] ",
+    "[y]: http://example.org ",
+    "`code ",
+    "**bold** __bold__ ~~gone~~ ",
+    "# ",
+    "- ",
+    "1. ",
+    "> ",
+    "=HYPERLINK(1) ",
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(1)",
+    "\t=1",
+    "\r=1",
+    "$x^$ ",
+    "$\\frac$ ",
+    "\x1b[31m",
+    "\x00",
+    "\x07",
+    "\u202e",
+    "\udcff",
+    "\ufeff",
+    "日本 ",
+)
