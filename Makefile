@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test browser lint format peers bench quality seed tuned stale bits pairs memory torture abuse processes ray detectors checks parity full clean
+.PHONY: help demo test browser compat lint format peers bombs bench quality seed tuned stale bits pairs memory torture abuse processes ray detectors checks parity full clean
 
 # The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
 PEERS := .venv-peers
@@ -38,6 +38,26 @@ $(RAY): $(STAMP)
 
 ray: $(RAY)  ## a grid on a Ray cluster of three local nodes, one of which is killed, and in an S3 server, killed and continued
 	$(BIN)/pytest tests/test_cluster.py -m ray
+
+# The oldest versions that pyproject.toml allows, in an environment of their own, and the tests of what each is used for.
+# The oldest PyTorch comes as a CUDA build of gigabytes on Linux, so that it is asked for: make compat TORCH=oldest. On
+# another Python, make compat PYTHON=python3.12; where that has no wheels so old, DEPENDENCIES=newest.
+COMPAT = .venv-compat/$(notdir $(PYTHON))-$(DEPENDENCIES)
+DEPENDENCIES := oldest
+TORCH := $(shell grep '^torch==' constraints.txt)
+CORE := cli bad_input data_arrays data_npz data_folder data_picture data_bombs data_bad_files data_identity \
+	training engines sampling shared detectors_registry detectors_weights score statistics receipts compare report
+
+compat: $(STAMP)  ## the core of the tests with exactly the oldest dependencies allowed
+	$(PYTHON) -m venv $(COMPAT)
+	$(BIN)/python benchmarks/lower_bounds.py --extras onnx distributed \
+		$(if $(filter oldest,$(TORCH)),,--without torch) > $(COMPAT)/oldest.txt
+	$(COMPAT)/bin/pip install --quiet pytest pytest-xdist scipy $(filter-out oldest,$(TORCH)) \
+		$(if $(filter oldest,$(DEPENDENCIES)),--requirement $(COMPAT)/oldest.txt,'.[onnx,distributed]')
+	$(COMPAT)/bin/pip install --quiet --no-deps --editable .
+	$(COMPAT)/bin/pip list
+	$(COMPAT)/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -W ignore::DeprecationWarning \
+		$(CORE:%=tests/test_%.py)
 
 lint: $(STAMP)  ## formatting, lint rules and types
 	$(BIN)/ruff format --check .
@@ -83,12 +103,16 @@ memory: $(STAMP)  ## memory and time against the number of images in a folder, 1
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/publish.py
 
+bombs: $(STAMP)  ## what files of strangers cost: .npz bombs, pictures of 88 million pixels, 18,000 classes, a deep tree
+	$(BIN)/python benchmarks/bombs.py --out benchmarks/results/bombs.json
+	$(BIN)/python benchmarks/publish.py
+
 pairs: $(STAMP)  ## all models on mnist and cifar10, one epoch each: images/s and peak memory
 	$(BIN)/python benchmarks/pairs.py
 	$(BIN)/python benchmarks/publish.py
 
-torture: $(STAMP)  ## kill -9 a training run at 20 random moments; every resumed run must end bit-equal
-	$(BIN)/pytest tests/test_kill.py -m torture -rP
+torture: $(STAMP)  ## runs and grids stopped, killed, out of room and in each other's way at 100 moments; all end bit-equal
+	$(BIN)/pytest tests/test_kill.py tests/test_torture.py -m torture -rP
 
 abuse: $(STAMP)  ## 1,500 commands, files, images and signals that nobody should have to think of: no traceback, hang, loss or litter
 	$(BIN)/pytest tests/abuse --hypothesis-profile=abuse -m 'abuse or not abuse' --numprocesses auto --maxprocesses 4
@@ -129,4 +153,4 @@ full: $(STAMP)  ## the tests that need the large data sets
 	$(BIN)/pytest -m full
 
 clean:  ## remove the environment and build files
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-compat build dist .pytest_cache .mypy_cache .ruff_cache

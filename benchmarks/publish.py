@@ -25,7 +25,8 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results"
 PICTURES = ROOT / "docs/images/models"
 PAGES = [
-    *(ROOT / f"{page}.md" for page in ("README", "docs/compare", "docs/metrics", "docs/performance", "docs/scaling")),
+    ROOT / "README.md",
+    *(ROOT / f"docs/{page}.md" for page in ("compare", "data", "metrics", "performance", "scaling")),
     *sorted((ROOT / "docs/models").glob("*.md")),
 ]
 BLOCK = re.compile(r"(<!-- figures: (\w+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -14,10 +14,12 @@ out = "runs/small"
 [train]
 epochs = 2
 score_every = 1
+encoder_width = 64
+decoder_width = 64
 [train.gan]
 lr = 2e-4
 [score]
-n = 500
+n = 200
 metrics = ["fid", "kid"]
 """
 

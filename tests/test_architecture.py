@@ -11,7 +11,7 @@ PACKAGE = Path(counterfeit.__file__).parent
 
 # From the bottom up: a module or package may import from the lines above its own, and from itself.
 LAYERS = [
-    ["errors", "version", "source"],
+    ["errors", "version", "source", "signals", "text"],
     ["arguments"],
     ["paths"],
     [
@@ -19,6 +19,7 @@ LAYERS = [
         "isolation",
         "console",
         "files",
+        "reading",
         "words",
         "noise",
         "adam",
@@ -26,6 +27,7 @@ LAYERS = [
         "capture",
         "precision",
         "room",
+        "drawing",
     ],
     ["config", "images", "binarise", "device"],
     ["processes"],

@@ -27,7 +27,7 @@ def test_a_grid_becomes_a_table_over_seeds(done) -> None:
     assert set(rows) == {"vae", "gan, lr 0.0002"}, "epochs, which all share, are not in the labels"
     for row in rows.values():
         values = row["metrics"]["FID[mnist-cnn]"]["values"]
-        own = [cf.load(home / path).score(n=500, metrics=["fid", "kid"]) for path in row["runs"]]
+        own = [cf.load(home / path).score(n=200, metrics=["fid", "kid"]) for path in row["runs"]]
         assert values == [score["FID[mnist-cnn]"].value for score in own]
         assert row["metrics"]["FID[mnist-cnn]"]["std"] == pytest.approx(np.std(values, ddof=1))
         assert row["seeds"] == [0, 1] and row["curve"]["best_epoch"]["values"] == [2, 2]
@@ -47,7 +47,7 @@ def test_what_is_done_is_taken(done, monkeypatch) -> None:
     before = {path: path.stat().st_mtime_ns for path in files}
     assert numbers(cf.compare("small.toml")) == numbers(comparison)
     assert before == {path: path.stat().st_mtime_ns for path in files}, "nothing was trained or scored again"
-    of_runs = cf.compare("runs/small", out="other", n=500, metrics="fid,kid")
+    of_runs = cf.compare("runs/small", out="other", n=200, metrics="fid,kid")
     assert {row["label"] for row in of_runs["tables"][0]["rows"]} == {"vae", "gan, lr 0.0002"}
     assert before == {path: path.stat().st_mtime_ns for path in files}
 
@@ -56,9 +56,9 @@ def test_other_weights_are_scored_anew(done, monkeypatch, tmp_path: Path) -> Non
     home, comparison = done
     monkeypatch.chdir(tmp_path)
     subprocess.run(["cp", "-r", str(home / "runs/small/vae-mnist5k-s0"), "run"], check=True)
-    before = cf.compare("run", n=500, metrics="fid")["runs"][0]["score"]["metrics"]["FID[mnist-cnn]"]["value"]
+    before = cf.compare("run", n=200, metrics="fid")["runs"][0]["score"]["metrics"]["FID[mnist-cnn]"]["value"]
     cf.train("vae", out="run", epochs=3, resume=True, quiet=True)
-    after = cf.compare("run", n=500, metrics="fid")["runs"][0]["score"]["metrics"]["FID[mnist-cnn]"]["value"]
+    after = cf.compare("run", n=200, metrics="fid")["runs"][0]["score"]["metrics"]["FID[mnist-cnn]"]["value"]
     assert after < before
 
 
@@ -100,14 +100,14 @@ def test_a_member_that_fails_is_named_and_the_others_go_on(digits, command) -> N
         (("[train.gan]", "[train.lsgan]"), "[train.lsgan] is for no model of this grid"),
         (("lr = 2e-4", 'lr = "fast"'), "lr"),
         (('"kid"]', '"kdi"]'), "did you mean 'kid'?"),
-        (("n = 500", "n = 1"), "2 or more images"),
+        (("n = 200", "n = 1"), "2 or more images"),
         (("[score]", "[score"), "small.toml"),
-        (("n = 500", 'n = "500"'), "n"),
-        (("n = 500", "n = 5.5"), "n"),
+        (("n = 200", 'n = "500"'), "n"),
+        (("n = 200", "n = 5.5"), "n"),
         (('metrics = ["fid", "kid"]', "metrics = 5"), "--metrics is 5"),
         (('metrics = ["fid", "kid"]', 'metrics = ["fid", 3]'), "--metrics is ['fid', 3]"),
-        (("n = 500", 'detector = "mnist-cn"'), "did you mean 'mnist-cnn'?"),
-        (("n = 500", 'real = "mnits"'), "did you mean 'mnist'?"),
+        (("n = 200", 'detector = "mnist-cn"'), "did you mean 'mnist-cnn'?"),
+        (("n = 200", 'real = "mnits"'), "did you mean 'mnist'?"),
         (("lr = 2e-4", 'loss = "bernoulli"'), "bernoulli"),
         (("epochs = 2", "epochs = 2\nbatch_size = 6000"), "--batch-size 6000 is larger"),
     ],
@@ -181,7 +181,7 @@ def test_a_run_that_is_there_twice_is_no_second_seed(done, monkeypatch) -> None:
     if not Path("copy").exists():
         subprocess.run(["cp", "-r", "runs/small/vae-mnist5k-s0", "copy"], check=True)
     runs = ["runs/small", "runs/small/vae-mnist5k-s0", "copy"]
-    found = cf.compare(runs, out="twice", n=500, metrics=["fid", "kid"])
+    found = cf.compare(runs, out="twice", n=200, metrics=["fid", "kid"])
     assert [(row["model"], row["seeds"]) for row in found["tables"][0]["rows"]] == [("vae", [0, 1]), ("gan", [0, 1])]
     (note,) = found["notes"]
     assert note.startswith("copy is left out: it is of the same seed and settings as runs/small/vae-mnist5k-s0")

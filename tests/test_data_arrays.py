@@ -176,7 +176,7 @@ def npy(array):
         (b"not a zip file", ["np.savez"]),
         (npz(images=RGB)[:300], ["np.savez"]),
         (npy(RGB), ["single array"]),
-        (npz(pictures=RGB), ["'images'", "pictures"]),
+        (npz(pictures=RGB, others=RGB), ["'images'", "pictures uint8 (5, 3, 12, 9)", "np.savez(path, images=images"]),
         (npz(), ["'images'"]),
         (npz(images=np.array([RGB, None], object)), ["pickled"]),
         (npz(images=RGB, labels=np.array([{}] * 5, object)), ["pickled"]),

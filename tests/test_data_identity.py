@@ -38,8 +38,8 @@ def settled(monkeypatch):
 @pytest.fixture
 def reads(monkeypatch):
     """The files that are read."""
-    paths = []
-    monkeypatch.setattr(convert, "read", lambda path: paths.append(os.path.basename(path)) or picture.read(path))
+    paths, read = [], picture.read
+    monkeypatch.setattr(picture, "read", lambda path: paths.append(os.path.basename(path)) or read(path))
     return paths
 
 

@@ -74,7 +74,7 @@ def test_two_at_once_one_of_them_killed_and_the_table_is_the_same(done, start) -
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_children_stop_with_a_checkpoint(number: signal.Signals, start) -> None:
     """When they are told by who started them, and when that one is killed."""
-    process = start(GRID.replace("epochs = 2", "epochs = 200"), "--workers", "2")
+    process = start(GRID.replace("epochs = 2", "epochs = 600"), "--workers", "2")
     wait_for(lambda: len(list(Path("runs").glob("*/*/log.jsonl"))) == 2, process)
     theirs = children(process)
     process.send_signal(number)

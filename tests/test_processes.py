@@ -263,6 +263,7 @@ def test_a_fault_of_all_is_told_once_and_leaves_no_process_waiting(tmp_path: Pat
     )
     (line,) = ours(run(2, *train, "--lr", "1e30", "--log-every", "1", code=1))
     assert "became" in line and "it has no checkpoint yet; a lower --lr may help" in line
+    run(2, *train)  # a run without a checkpoint is no obstacle
     (line,) = ours(run(2, *train, code=1))
     assert "holds another run" in line
 

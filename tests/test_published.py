@@ -35,6 +35,7 @@ def test_every_model_has_its_figures() -> None:
         ("commands", "samples"),
         ("copies", "cifar10"),
         ("copies", "mnist"),
+        ("bombs", "all"),
         ("memory", "points"),
         ("memory", "million"),
         *(("ranks", which) for which in ("tests", "chosen", "noise")),

@@ -92,11 +92,11 @@ def test_index_and_weights_are_read_together(run: cf.Run, monkeypatch) -> None:
     """The checkpoint is replaced, and its old files are removed, when the index has just been read."""
     old, read, replaced = run.weights_sha256, checkpoint._tensors, []
 
-    def slow(folder, index, groups):
+    def slow(folder, index, *rest):
         if not replaced:
             replaced.append(index)
             train_on(run)
-        return read(folder, index, groups)
+        return read(folder, index, *rest)
 
     monkeypatch.setattr(checkpoint, "_tensors", slow)
     index, groups = read_checkpoint(run.path / "checkpoint", ["model"])

@@ -133,7 +133,7 @@ SKEW = np.eye(224) + np.triu(np.full((224, 224), 0.1), 1)
         ({**NAMED, "n": np.array(2.5)}, "not whole numbers"),
         ({**NAMED, "shape": np.array([1, 28])}, r"shape \[1, 28\]"),
         ({**NAMED, "detector": np.array([1, 2])}, "its detector is int64"),
-        ({**NAMED, "mu": np.array([None] * 224)}, "cannot be read as .npz .*allow_pickle"),
+        ({**NAMED, "mu": np.array([None] * 224)}, "'mu' cannot be read: it holds pickled objects"),
         ({**NAMED, "detector": np.array("mnist-cn")}, "did you mean 'mnist-cnn'"),
         ({**NAMED, "weights_sha256": np.array("0" * 64)}, "whose weights_sha256 is '0000"),
         ({**NAMED, "mu": np.zeros(9), "sigma": np.eye(9)}, "9 and 224 features"),

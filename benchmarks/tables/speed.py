@@ -127,6 +127,15 @@ def of_profiles(results: Json, which: str) -> str:
     return markdown(lines)
 
 
+def of_bombs(results: Json, which: str) -> str:
+    """What files of strangers cost."""
+    lines = [["file", "what comes of it", "peak MiB", "seconds"]]
+    for row in results["bombs"]["rows"]:
+        loaded = row["said"].startswith("loaded")
+        lines.append([row["case"], "read" if loaded else "refused in one line", f"{row['peak_mib']:,}", row["seconds"]])
+    return markdown([[str(cell) for cell in line] for line in lines])
+
+
 def of_compiled(results: Json, which: str) -> str:
     """What torch.compile makes of a step."""
     lines = [["model", "compiling, s", "speed compiled over not"]]
@@ -147,4 +156,5 @@ KINDS: dict[str, Callable[[Json, str], str]] = {
     "scoring": of_scoring,
     "profiles": of_profiles,
     "compiled": of_compiled,
+    "bombs": of_bombs,
 }

@@ -1,6 +1,33 @@
-"""`python -m counterfeit`."""
+"""The command `counterfeit`, and `python -m counterfeit`: signals are obeyed while all else is imported."""
 
-from counterfeit.cli import main
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line; see `cli.main`."""
+    _take_closed_numbers()
+    from counterfeit import signals
+
+    signals.obey()
+    try:
+        from counterfeit.cli import main as run
+
+        with signals.working():
+            run()
+    except KeyboardInterrupt:  # between two statements of those
+        sys.exit(signals.STOPPED)
+
+
+def _take_closed_numbers() -> None:
+    """Where stdin, stdout or stderr is closed, no file that is opened later may get its number, and what is printed."""
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+        os.set_inheritable(number, True)
+    os.close(number)
+
 
 if __name__ == "__main__":
+    # `python -m` looks for modules in the folder that it is started in: a numpy.py that lies there would be run.
+    if not getattr(sys.flags, "safe_path", False) and sys.path[:1] == [os.getcwd()]:
+        del sys.path[0]
     main()

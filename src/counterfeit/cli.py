@@ -16,11 +16,12 @@ from tyro.conf import FlagCreatePairsOff
 
 from counterfeit import paths
 from counterfeit.config import ScoreConfig
-from counterfeit.console import say, speaks
-from counterfeit.errors import InputError, Told
+from counterfeit.console import Page, alone, close_streams, job_size, result, say, settle_streams, speaks, tell
+from counterfeit.errors import InputError, OutputError, Told
 from counterfeit.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Stats, Train
 from counterfeit.recipes import RECIPES
 from counterfeit.registry import Registry
+from counterfeit.signals import STOPPED
 from counterfeit.version import __version__
 
 T = TypeVar("T")
@@ -40,7 +41,6 @@ def train(argv: list[str]) -> int:
     if asked.model != model:
         asked = parse(Train, argv, Train(tyro.MISSING, config=RECIPES[asked.model].config))
 
-    from counterfeit.fitting import Interrupted
     from counterfeit.verbs.train import fit, starting_config
 
     if asked.resume:
@@ -48,16 +48,10 @@ def train(argv: list[str]) -> int:
         given = {"data": asked.config.data, "seed": asked.config.seed}
         config = starting_config(asked.model, asked.out, True, given)
         asked = parse(Train, argv, Train(tyro.MISSING, config=config))
-    try:
-        run = fit(asked.model, asked.config, out=asked.out, resume=asked.resume)
-    except Interrupted as stopped:
-        say(str(stopped))
-        return 130
-    folder = run.folder
-    print(f"run      {folder}")
-    print(f"samples  {folder.shown(max(folder.samples.glob('epoch-*.png'), default=folder.samples))}")
-    print(f"curves   {folder.shown(folder.curves)}")
-    print(f"next     {PROG} sample {folder} -n 64 --out grid.png")
+    folder = fit(asked.model, asked.config, out=asked.out, resume=asked.resume).folder
+    samples = max(folder.samples.glob("epoch-*.png"), default=folder.samples)
+    lines = [f"run      {folder}", f"samples  {folder.shown(samples)}", f"curves   {folder.shown(folder.curves)}"]
+    result("\n".join([*lines, f"next     {PROG} sample {folder} -n 64 --out grid.png"]))
     return 0
 
 
@@ -68,7 +62,7 @@ def sample(argv: list[str]) -> int:
 
     from counterfeit.verbs.sample import sample as draw
 
-    print(draw(asked.run, asked.n, label=asked.label, seed=asked.seed, out=asked.out, device=asked.device))
+    result(str(draw(asked.run, asked.n, label=asked.label, seed=asked.seed, out=asked.out, device=asked.device)))
     return 0
 
 
@@ -80,8 +74,8 @@ def score(argv: list[str]) -> int:
     from counterfeit.verbs.score import score as judge
 
     settings = score_settings(asked.config)
-    result = judge(asked.source, **settings)
-    print(json.dumps(result.to_dict(), indent=2) if asked.json else result.table())
+    found = judge(asked.source, **settings)
+    result(json.dumps(found.to_dict(), indent=2) if asked.json else found.table())
     return 0
 
 
@@ -93,8 +87,8 @@ def cas(argv: list[str]) -> int:
     from counterfeit.verbs.cas import cas as learn
 
     settings = {field.name: getattr(asked, field.name) for field in fields(asked) if field.name != "json"}
-    result = learn(**settings)
-    print(json.dumps(result.to_dict(), indent=2) if asked.json else result.table())
+    found = learn(**settings)
+    result(json.dumps(found.to_dict(), indent=2) if asked.json else found.table())
     return 0
 
 
@@ -106,7 +100,7 @@ def stats(argv: list[str]) -> int:
     from counterfeit.verbs.stats import stats as write
 
     settings = {field.name: getattr(asked, field.name) for field in fields(asked)}
-    print(write(settings.pop("source"), settings.pop("out"), **settings))
+    result(str(write(settings.pop("source"), settings.pop("out"), **settings)))
     return 0
 
 
@@ -118,7 +112,7 @@ def likelihood(argv: list[str]) -> int:
     from counterfeit.verbs.likelihood import likelihood as bound
 
     found = bound(asked.run, asked.k, asked.n, asked.split, seed=asked.seed, device=asked.device)
-    print(json.dumps(found.to_dict(), indent=2) if asked.json else found.table())
+    result(json.dumps(found.to_dict(), indent=2) if asked.json else found.table())
     return 0
 
 
@@ -128,7 +122,6 @@ def compare(argv: list[str]) -> int:
     asked = parse(Compare, argv)
 
     from counterfeit.comparison.render import terminal
-    from counterfeit.fitting import Interrupted
     from counterfeit.verbs.compare import compare as contrast
     from counterfeit.verbs.compare import described
 
@@ -147,10 +140,9 @@ def compare(argv: list[str]) -> int:
             cpus_per_run=asked.cpus_per_run,
             **settings,
         )
-    except Interrupted:
-        say("stopped with a checkpoint; the same command goes on")
-        return 130
-    print(terminal(found))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; the same command goes on") from None
+    result(terminal(found))
     return told(found["failures"])
 
 
@@ -163,7 +155,7 @@ def report(argv: list[str]) -> int:
 
     settings = score_settings(asked.config)
     found = make(asked.runs, asked.out, rank_by=asked.rank_by, **settings)
-    print(paths.typed(asked.out))
+    result(paths.typed(asked.out))
     return told(found["failures"])
 
 
@@ -174,7 +166,7 @@ def list_(argv: list[str]) -> int:
 
     asked = parse(List, argv)
     for name in LISTS if asked.what == "all" else [asked.what]:
-        print(LISTS[name]())
+        result(LISTS[name]())
     return 0
 
 
@@ -193,15 +185,28 @@ def score_settings(config: ScoreConfig) -> dict[str, Any]:
 def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
     """Read a verb's options; --help prints and exits with 0, a fault becomes one line and an InputError."""
     prog = f"{PROG} {kind.__name__.lower()}"
-    box = io.StringIO()
+    check_given(argv)
+    box, page = io.StringIO(), Page()
     try:
-        with contextlib.redirect_stderr(box):
+        with contextlib.redirect_stderr(box), contextlib.redirect_stdout(page):
             options = tyro.cli(kind, prog=prog, args=list(argv), default=default, config=(FlagCreatePairsOff,))
             return cast(T, options)
     except SystemExit as exit:
         if exit.code in (0, None):
+            result(page.getvalue().rstrip("\n"), keep="\n\x1b")  # colors, in a terminal
             raise
     raise InputError(f"{_in_one_line(box.getvalue())} (see {prog} --help)")
+
+
+def check_given(argv: Sequence[str]) -> None:
+    """InputError for an empty word, which is what the shell makes of "$OUT" where OUT is not set."""
+    for before, word in zip(["", *argv], argv, strict=False):
+        option, is_option, value = word.partition("=")
+        if word.strip() and not (option.startswith("--") and is_option and not value.strip()):
+            continue
+        of = option if word.strip() else before
+        what = of if of.startswith("-") else "an argument"
+        raise InputError(f"{what} is empty, as an unset variable of the shell is: give it a value, or leave it out")
 
 
 def _in_one_line(box: str) -> str:
@@ -216,7 +221,7 @@ def told_here(error: InputError) -> bool:
     """Of processes that all have an error one tells it: until they are joined, the first on each machine."""
     torch = sys.modules.get("torch")
     joined = torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized()
-    return not isinstance(error, Told) and (joined or os.environ.get("LOCAL_RANK", "0") == "0")
+    return not isinstance(error, Told) and (joined or alone() or os.environ.get("LOCAL_RANK", "0") == "0")
 
 
 def overview() -> str:
@@ -238,32 +243,44 @@ A first run, a minute or so:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a verb and exit: 0 done, 2 wrong input (one line on stderr), 130 stopped by Ctrl-C, 1 a fault of ours.
+    """Run a verb and exit: 0 done, 2 wrong input (one line on stderr), 130 stopped by a signal, 1 a fault of ours.
 
     1 is also a comparison of which a member failed; it is named on stderr.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        print(overview(), end="")
-        sys.exit(0)
-    if words[0] == "--version":
-        print(f"{PROG} {__version__}")
-        sys.exit(0)
-    if not speaks():
-        sys.stdout = open(os.devnull, "w")
+    settle_streams()
     try:
-        if os.environ.get("WORLD_SIZE", "1") != "1" and words[0] in VERBS and words[0] not in SHARED:
+        code = _run(words)
+        close_streams()
+    except OutputError as error:
+        say(f"{PROG}: {error}")
+        close_streams()
+        code = 1
+    sys.exit(code)
+
+
+def _run(words: list[str]) -> int:
+    """The exit code of a verb; what it raises for the user is told here."""
+    try:
+        if not words or words[0] in ("-h", "--help"):
+            result(overview().rstrip())
+            return 0
+        if words[0] == "--version":
+            result(f"{PROG} {__version__}")
+            return 0
+        if not speaks():
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")
+        if job_size() != 1 and words[0] in VERBS and words[0] not in SHARED:
             raise InputError(f"{words[0]} is the work of one process: start it without torchrun")
-        code = VERBS[words[0]](words[1:])
-        sys.stdout.flush()
-        sys.exit(code)
+        return VERBS[words[0]](words[1:])
+    except SystemExit as exit:  # --help of a verb
+        return int(exit.code or 0)
     except InputError as error:
         if told_here(error):
-            print(f"{PROG}: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        say(f"{PROG}: interrupted")
-        sys.exit(130)
+            tell(f"{PROG}: {' '.join(str(error).split())}")
+        return 2
+    except KeyboardInterrupt as stopped:
+        say(str(stopped) or f"{PROG}: interrupted")
+        return STOPPED
     except BrokenPipeError:  # who reads our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return 0

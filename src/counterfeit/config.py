@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 from tyro.conf import arg
@@ -127,7 +128,8 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, as in run.json."""
-        return msgspec.json.decode(msgspec.json.encode(self))
+        # By json, which takes the name of a file that is not UTF-8, as msgspec's own JSON does not.
+        return cast(dict[str, Any], json.loads(json.dumps(msgspec.to_builtins(self))))
 
     def replace(self, changes: Mapping[str, Any]) -> Config:
         """A copy with some fields changed; an unknown field or a value of a wrong type raises InputError."""

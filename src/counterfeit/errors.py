@@ -29,3 +29,7 @@ class Told(InputError):
 
 class Abandoned(InputError):
     """Another process of this job has ended, and this one cannot go on without it."""
+
+
+class OutputError(Exception):
+    """What a command was asked for cannot be printed, since stdout is closed or full (code 1)."""

@@ -13,6 +13,7 @@ import atexit
 import logging
 import os
 import platform
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from counterfeit.console import job_size
 from counterfeit.device import pick_device
 from counterfeit.errors import Abandoned, InputError, Told
 
@@ -177,13 +179,12 @@ def join(device: str) -> Group:
     Raises:
         InputError: the job has several processes, and the extra `distributed`, torchrun or a device each is missing.
     """
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    world = job_size()
     if world == 1:
         return ALONE
     if dist.is_available() and dist.is_initialized():
         return Joined()
-    if not {"RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"} <= os.environ.keys():
-        raise InputError(f"WORLD_SIZE is {world}, but torchrun did not start this process: start it so, or unset that")
+    check_environment(world)
     kind = _device_kind(device)
     try:
         from lightning_fabric import Fabric
@@ -197,6 +198,36 @@ def join(device: str) -> Group:
         Fabric(accelerator=kind, devices=here, num_nodes=world // here, strategy=strategy).launch()
     atexit.register(dist.destroy_process_group)
     return Joined()
+
+
+def check_environment(world: int) -> None:
+    """InputError where the variables of torchrun are set in part, contradict each other, or are left over from a job.
+
+    Whoever joins by such variables would wait for processes that nobody has started.
+    """
+    mend = "start it by torchrun, or unset WORLD_SIZE, RANK and the others of torchrun"
+    for name, most in (("RANK", world - 1), ("LOCAL_RANK", world - 1), ("LOCAL_WORLD_SIZE", world)):
+        given = os.environ.get(name)
+        if given is None:
+            raise InputError(
+                f"WORLD_SIZE is {world}, but torchrun did not start this process, {name} is not set: {mend}"
+            )
+        least = 1 if name == "LOCAL_WORLD_SIZE" else 0
+        if not (given.isascii() and given.isdecimal() and least <= int(given) <= most):
+            raise InputError(f"{name} is {given!r}, of {world} processes {least} to {most}: {mend}")
+    here, rank, local = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "RANK", "LOCAL_RANK"))
+    if world % here or local >= here or local > rank:
+        raise InputError(f"RANK {rank}, LOCAL_RANK {local} of {here} and WORLD_SIZE {world} are of no one job: {mend}")
+    host, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT", "")
+    if not host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 1 << 16):
+        raise InputError(f"MASTER_ADDR and MASTER_PORT are {host!r} and {port!r}, which is no address: {mend}")
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":  # torchrun listens there while its job lives
+        try:
+            socket.create_connection((host, int(port)), timeout=60).close()
+        except OSError as error:
+            raise InputError(
+                f"no torchrun answers at {host}:{port} ({error.strerror or error}), so its job has ended: {mend}"
+            ) from None
 
 
 def count() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from counterfeit.config import Config
 from counterfeit.data import ImageSet
@@ -26,7 +27,9 @@ def built(recipe: Recipe, config: Config, data: ImageSet, group: Group = ALONE) 
     device = pick_device(config.device)
     check_device(config, device, group)
     check_fits(recipe, config, data.shape, len(data.classes), device)
-    return build(recipe, config, data.shape, len(data.classes)), device
+    model = build(recipe, config, data.shape, len(data.classes))
+    check_batch(model, recipe.name, config)
+    return model, device
 
 
 def check_fits(recipe: Recipe, config: Config, shape: Shape, classes: int, device: torch.device) -> None:
@@ -39,3 +42,11 @@ def check_fits(recipe: Recipe, config: Config, shape: Shape, classes: int, devic
         raise InputError(f"{what} needs layers that are larger than PyTorch can count: {mend}") from None
     needed = in_training(model, bool(config.ema))
     check_room(needed, what, mend, device)
+
+
+def check_batch(model: Family, name: str, config: Config) -> None:
+    """InputError where a batch is too small for the model."""
+    if config.batch_size == 1 and any(isinstance(part, _BatchNorm) for part in model.modules()):
+        raise InputError(
+            f"--batch-size is 1, and {name} has batch normalization, which compares images: pass 2 or more"
+        )

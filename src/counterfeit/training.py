@@ -8,15 +8,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from counterfeit import binarise, generate
 from counterfeit.config import Config
+from counterfeit.console import decoration
 from counterfeit.data import ImageSet
 from counterfeit.data.feed import as_fed, resident
+from counterfeit.data.rows import Rows
+from counterfeit.data.stored import is_whole
 from counterfeit.errors import Abandoned, InputError, NonFiniteError, RunError, Told
 from counterfeit.loop import (
     EpochEnded,
@@ -30,11 +33,11 @@ from counterfeit.loop import (
 from counterfeit.models import Autoencoder, Family
 from counterfeit.processes import ALONE, Group
 from counterfeit.recipes import RECIPES
-from counterfeit.runs import RunFolder, RunRecord, load_checkpoint, provenance, save_checkpoint
-from counterfeit.runs.checkpoint import read_index
+from counterfeit.runs import RunFolder, RunRecord, provenance, save_checkpoint
+from counterfeit.runs.checkpoint import START_OVER, forms, read_checkpoint, read_index
 from counterfeit.runs.continuing import check_settings
-from counterfeit.runs.curves import draw_curves
 from counterfeit.runs.data import record_of, to_train_on
+from counterfeit.runs.trained import check_progress
 from counterfeit.scoring import Images, Scorer, judge
 from counterfeit.setting_out import built
 from counterfeit.snapshots import draw_reconstructions, draw_samples, shown_of
@@ -43,7 +46,6 @@ from counterfeit.state import State
 __all__ = ["EpochEnded", "Event", "Logged", "Resumed", "ScoredEpoch", "Stepped", "Stopped", "Tested", "Training"]
 
 SAMPLES_SCORED = 2000  # while training: enough to see a curve, and drawn in a second or two
-GROUPS = ("model", "training", "ema")
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,10 @@ class Training:
                 f"--batch-size {config.batch_size} cannot be shared out evenly by {group.world} processes: "
                 f"pass a multiple of {group.world}"
             )
-        self.earlier = folder.read_record() if resume else None
+        self.resume = resume
+        self.earlier = self._found()
         if self.earlier:
             check_settings(folder, self.earlier, model, config)
-        else:
-            folder.check_free()
         self.data, test = to_train_on(config, self.earlier, str(folder), array, labels)
         self.model, self.device = built(self.recipe, config, self.data, group)
         self.scorer: Scorer | None = None
@@ -127,12 +128,18 @@ class Training:
         finally:
             torch.set_flush_denormal(False)  # PyTorch's default: the process may go on to other things
 
+    def _found(self) -> RunRecord | None:
+        """The run in the folder that is to be continued; None for a new one. Raises RunError."""
+        return self.folder.read_record() if self.resume else self.folder.begun(self.recipe.name, self.config)
+
     def _open(self, held: ExitStack) -> None:
-        """Make the folder of a new run, and lock it."""
+        """Make the folder of a new run, and lock it; since it was looked at, others may have trained into it."""
         if self.earlier is None:
             self.folder.create()
         held.enter_context(self.folder.lock())
-        self.folder.samples.mkdir(exist_ok=True)
+        if self._found() != self.earlier:
+            raise RunError(f"another process has trained into {self.folder} meanwhile: give the same command again")
+        self.folder.clear(whole=self.earlier is None)
 
     def _begin(self, state: State) -> list[Resumed]:
         """Write or renew run.json, and take over the checkpoint."""
@@ -140,6 +147,7 @@ class Training:
             if self.group.first:
                 here, data = provenance(self.device), record_of(self.data, self.config, None)
                 self.folder.write_record(RunRecord(self.recipe.name, self.config, data, here, []))
+                self.folder.samples.mkdir(exist_ok=True)
             return []
         index = read_index(self.folder.checkpoint)
         if index and index.epoch > self.config.epochs:
@@ -147,7 +155,7 @@ class Training:
                 f"{self.folder} has done {index.epoch} epochs already, more than --epochs {self.config.epochs}"
             )
         if index and index.step:  # else the run was stopped before its first step: the start is where it goes on
-            state.load(load_checkpoint(self.folder.checkpoint, GROUPS), index.step)
+            self._take_over(state, self.earlier)
         if self.group.first:
             self.folder.cut_log(state.step)
             resumed_by = [*self.earlier.resumed_by, {"from_step": state.step, **provenance(self.device)}]
@@ -155,7 +163,27 @@ class Training:
             self.folder.write_record(
                 dataclasses.replace(self.earlier, config=self.config, data=data, resumed_by=resumed_by, finished=None)
             )
+            self.folder.samples.mkdir(exist_ok=True)
         return [Resumed(state.step)]
+
+    def _take_over(self, state: State, earlier: RunRecord) -> None:
+        """Bring the state to where the checkpoint is. Raises RunError where that is not this run's."""
+        expected = {group: forms(tensors) for group, tensors in state.tensors().items()}
+        index, groups = read_checkpoint(self.folder.checkpoint, expected, expected)
+        check_progress(self.folder, earlier, index)
+        if missing := expected.keys() - groups.keys():
+            raise RunError(f"{self.folder.checkpoint} has no tensors of {missing.pop()}: {START_OVER}")
+        counted = {int(groups["training"][f"{player}.steps"]) for player in state.optimisers}
+        if counted != {index.step}:
+            raise RunError(
+                f"{self.folder.checkpoint} says that it is of step {index.step:,}, and Adam's state is of "
+                f"{' and '.join(f'{step:,}' for step in sorted(counted))}: {START_OVER}"
+            )
+        try:
+            state.load(groups, index.step)
+        except RuntimeError as error:  # of a generator's state, which only PyTorch can read
+            told = " ".join(str(error).split())[:120]
+            raise RunError(f"{self.folder.checkpoint} cannot be continued ({told}): {START_OVER}") from None
 
     def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | ScoredEpoch | Tested]:
         static = self.config.binarise == "static"
@@ -233,20 +261,29 @@ class Training:
     def _draw(self, state: State, epoch: int) -> None:
         """Samples, and of an autoencoder reconstructions: of the test set where there is one."""
         with _sampling(state) as model:
-            draw_samples(self.folder.samples / f"epoch-{epoch:04d}.png", model, self.config.seed)
+            path = self.folder.samples / f"epoch-{epoch:04d}.png"
+            with decoration(str(self.folder.shown(path))):
+                draw_samples(path, model, self.config.seed)
             if isinstance(model, Autoencoder):
-                data = self.test or self.data
-                chosen = shown_of(len(data))
-                labels = data.labels[chosen] if model.classes and data.labels is not None else None
                 path = self.folder.samples / f"reconstruction-{epoch:04d}.png"
-                draw_reconstructions(path, model, self._evaluated(data)[chosen], labels)
+                with decoration(str(self.folder.shown(path))):
+                    data = self.test or self.data
+                    chosen = shown_of(len(data))
+                    labels = data.labels[chosen] if model.classes and data.labels is not None else None
+                    draw_reconstructions(path, model, self._evaluated(data)[chosen], labels)
 
     def _evaluated(self, data: ImageSet) -> np.ndarray:
         """The images as losses are asked of them outside the steps: with --binarise, the fixed draws."""
-        return data.images if self.config.binarise == "none" else binarise.fixed(data.images, data.split)
+        images = data.images
+        if is_whole(images):  # read through the file, which is looked at, and not through the map, which is not
+            images = cast(np.ndarray, Rows(images, np.arange(len(images))))
+        return images if self.config.binarise == "none" else binarise.fixed(images, data.split)
 
     def _draw_curves(self) -> None:
-        draw_curves(self.folder.curves, self.folder.read_log(), f"{self.recipe.name} on {self.data.name}")
+        with decoration(str(self.folder.shown(self.folder.curves))):
+            from counterfeit.runs.curves import draw_curves  # here, since importing matplotlib may fail, too
+
+            draw_curves(self.folder.curves, self.folder.read_log(), f"{self.recipe.name} on {self.data.name}")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -261,7 +298,7 @@ class Training:
         except OSError as error:
             reason = error.strerror or str(error)
             raise RunError(
-                f"cannot write to {self.folder} ({reason}); {self._last_good()}: make room, then --resume"
+                f"cannot write to {self.folder} ({reason}); {self._last_good()}: make room, then run it again"
             ) from None
 
     def _last_good(self) -> str:

@@ -44,7 +44,7 @@ def trained(run: Run) -> tuple[float, int]:
     """Seconds spent in training steps, pictures and scores left out, and images seen; a kill loses none."""
     seconds, images, step = 0.0, 0, 0
     for row in run.log:
-        if "images_per_s" in row:
+        if row.get("images_per_s"):  # a rate that was rounded to 0 does not say how long it took
             seen = (row["step"] - step) * run.config.batch_size
             seconds, images, step = seconds + seen / row["images_per_s"], images + seen, row["step"]
     return seconds, images

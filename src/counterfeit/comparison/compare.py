@@ -25,6 +25,7 @@ from counterfeit.runs import RunRecord, provenance, shared
 from counterfeit.runs.data import record_of
 from counterfeit.scoring import Scorer, judge
 from counterfeit.setting_out import built
+from counterfeit.text import utf8
 
 Json = dict[str, Any]
 
@@ -95,6 +96,6 @@ def _check_members(members: Sequence[Member], score: ScoreConfig, here: bool) ->
 def write(comparison: Json, folder: str) -> None:
     """comparison.json, table.md and table.csv in a folder or at a URL. Raises RunError where they cannot be written."""
     files = {"comparison.json": as_json(comparison)}
-    files |= {"table.md": render.markdown(comparison).encode(), "table.csv": render.to_csv(comparison).encode()}
+    files |= {"table.md": utf8(render.markdown(comparison)), "table.csv": utf8(render.to_csv(comparison))}
     for name, content in files.items():
         shared.write(shared.joined(folder, name), content)

@@ -1,47 +1,72 @@
-"""`python -m counterfeit.comparison.member`: members' work, done for another process that tells which.
+"""`main`: members' work, done in a process of its own for another one that tells which.
 
 Down stdin come lines of JSON: a `work.Order`, then a `work.Task` each time that the last one's result has gone up
 stdout, a line too. The end of stdin, which comes also when that process is killed, stops the work: training at a step
-boundary, with a checkpoint.
+boundary, with a checkpoint, all else at once.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 import threading
-from dataclasses import replace
+import time
 from queue import SimpleQueue
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-import msgspec
+from counterfeit import signals
 
-from counterfeit.comparison.work import Order, Task, Worker, message
+if TYPE_CHECKING:
+    from counterfeit.comparison.work import Result
+
+PATIENCE = 60.0  # seconds in which a step and a checkpoint must be done, after the end of stdin
 
 
 def main() -> None:
-    """Work until stdin ends."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    """Work until stdin ends. Nothing heavy is imported before that end is watched for."""
+    signals.obey(quiet=True)
     results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints
-    lines = open(0, "rb", closefd=False)
-    order = msgspec.json.decode(lines.readline(), type=Order)
-    sys.argv = order.command
-    worker = Worker(order)
-    tasks: SimpleQueue[bytes] = SimpleQueue()
+    lines: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_receive, args=(lines,), daemon=True).start()
+    from counterfeit.comparison import work  # noqa: F401  # takes seconds, in which a signal ends the process at once
 
-    def receive() -> None:
-        for line in lines:
-            tasks.put(line)
-        os.kill(os.getpid(), signal.SIGINT)
+    try:
+        with signals.working():
+            _work(lines, results)
+    except (KeyboardInterrupt, BrokenPipeError):  # nobody waits for the result: it will be found in the run's folder
+        sys.exit(signals.STOPPED)
 
-    threading.Thread(target=receive, daemon=True).start()
-    while True:
-        task = msgspec.json.decode(tasks.get(), type=Task)
+
+def _receive(lines: SimpleQueue[bytes]) -> None:
+    """In a thread: pass on the lines of stdin. Their end ends the process, whatever it is doing."""
+    with open(0, "rb", closefd=False) as stdin:
+        for line in stdin:
+            lines.put(line)
+    lines.put(b"")
+    signals.interrupt()
+    time.sleep(PATIENCE)
+    os._exit(signals.STOPPED)
+
+
+def _work(lines: SimpleQueue[bytes], results: io.BufferedWriter) -> None:
+    from dataclasses import replace
+
+    import msgspec
+
+    from counterfeit.comparison.work import Order, Task, Worker, message
+
+    worker: Worker | None = None
+    while line := lines.get():
+        if worker is None:
+            order = msgspec.json.decode(line, type=Order)
+            sys.argv, worker = order.command, Worker(order)
+            continue
+        task = msgspec.json.decode(line, type=Task)
         sys.stderr = Numbered(sys.__stderr__ or io.StringIO(), task.number)
-        results.write(message(worker.work(replace(task, number=""))) + b"\n")
+        result: Result = worker.work(replace(task, number=""))
+        results.write(message(result) + b"\n")
         results.flush()
 
 
@@ -61,10 +86,3 @@ class Numbered(io.TextIOBase):
     def isatty(self) -> bool:
         """No live line: there is more than one."""
         return False
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)

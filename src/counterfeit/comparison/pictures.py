@@ -6,6 +6,7 @@ they are, so that they are drawn once.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,13 +14,14 @@ from typing import Any
 
 import msgspec
 
-from counterfeit import images
+from counterfeit import images, reading
 from counterfeit.comparison.sheets import Sheets
 from counterfeit.console import say
-from counterfeit.errors import InputError, RunError
+from counterfeit.errors import RunError
 from counterfeit.files import write_json
 from counterfeit.run import Run
-from counterfeit.runs.shared import opened
+from counterfeit.runs.shared import Copy, Local, opened
+from counterfeit.text import reason
 
 LAYOUT = 1  # goes up when the pictures change, so that old ones are drawn again
 GREY = 128  # between images: seen beside black and beside white ones, on a light page and on a dark one
@@ -45,7 +47,7 @@ def folder(run: Run) -> Path:
     return run.folder.samples / "report"
 
 
-def draw(run: Run) -> Drawn:
+def draw(run: Run, place: Path | None = None) -> Drawn:
     """Draw what suits the run, or find it drawn already.
 
     `samples`: of seed 0. `interpolation`: along lines between latent vectors. `classes`: a row the same noise, a column
@@ -54,31 +56,38 @@ def draw(run: Run) -> Drawn:
     `real`: real images in the layout of the samples, to look at beside them.
 
     What cannot be drawn, such as real images that cannot be read again, is left out and said on stderr.
-    Raises RunError: the run is damaged, or its folder cannot be written to.
+
+    Args:
+        place: the folder to draw into, in place of the run's own.
+
+    Raises RunError: the run is damaged, or the folder cannot be written to.
     """
-    index = folder(run) / "pictures.json"
-    known = _known(index)
-    if known and (known.weights_sha256, known.layout) == (run.weights_sha256, LAYOUT) and not known.left_out:
-        if all((folder(run) / name).exists() for name in known.files.values()):
-            return known
+    place = place or folder(run)
+    if place == folder(run) and not reading.within(run.path, place):  # files of others may lie there
+        raise RunError(f"{place} is a link that leads out of the run: put a folder in its place")
+    index = place / "pictures.json"
+    known = _drawn_already(run, place)
+    if known:
+        return known
     say(f"{run.name}: drawing its pictures")
     sheets, left_out = Sheets(run), []
     files = {}
     try:
-        folder(run).mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
         for kind, make in sheets.kinds().items():
             try:
                 batch, columns = make()
-            except InputError as error:
-                left_out.append(f"{run.name}: no picture of {kind}: {error}")
+                sheet = images.grid(batch, columns, gap=1, paper=GREY)
+            except Exception as error:  # one picture, for whatever reason, must not cost the others
+                left_out.append(f"{run.name}: no picture of {kind}: {reason(error)}")
                 say(left_out[-1])
                 continue
-            images.save_png(folder(run) / f"{kind}.png", images.grid(batch, columns, gap=1, paper=GREY))
+            images.save_png(place / f"{kind}.png", sheet)
             files[kind] = f"{kind}.png"
         drawn = Drawn(run.weights_sha256, LAYOUT, files, left_out)
         write_json(index, msgspec.to_builtins(drawn))
     except OSError as error:
-        raise RunError(f"cannot write to {folder(run)} ({error.strerror or error}): make room, or allow it") from None
+        raise RunError(f"cannot write to {place} ({error.strerror or error}): make room, or allow it") from None
     return drawn
 
 
@@ -98,19 +107,44 @@ def of_comparison(
             try:
                 place = places.enter_context(opened(path))
                 run = Run(place.folder.path, device, path)
-                drawn = draw(run)
-                place.publish()
-                found[path] = paths(run, drawn)
+                where = _place(run, places)
+                drawn = draw(run, where)
+                found[path] = paths(run, drawn, where)
+                _publish(place, path)
                 notes += drawn.left_out
                 if scored.get(path) not in (None, drawn.weights_sha256):
                     notes.append(f"{path}: its pictures are of other weights than its scores: it has been trained on")
-            except InputError as error:  # one run without pictures must not cost the report
-                notes.append(f"{path}: no pictures: {error}")
+            except Exception as error:  # one run without pictures must not cost the report
+                notes.append(f"{path}: no pictures: {reason(error)}")
         yield found, notes
 
 
-def paths(run: Run, drawn: Drawn) -> dict[str, Path]:
-    return {kind: folder(run) / name for kind, name in drawn.files.items()}
+def _place(run: Run, places: ExitStack) -> Path:
+    """Where the run's pictures are drawn: its own folder; of a run that can only be read, one until `places` ends."""
+    own = folder(run)
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=own):
+            return own
+    except OSError as error:
+        if not _drawn_already(run, own):
+            say(
+                f"{run.name}: its pictures are drawn for this report only: {own} cannot be written to ({reason(error)})"
+            )
+            return Path(places.enter_context(tempfile.TemporaryDirectory(prefix="counterfeit-")))
+    return own
+
+
+def _publish(place: Local | Copy, path: str) -> None:
+    """The pictures beside a run at a URL, where that can be written to; the report has them either way."""
+    try:
+        place.publish()
+    except RunError as error:
+        say(f"{path}: its pictures are not stored: {error}")
+
+
+def paths(run: Run, drawn: Drawn, place: Path | None = None) -> dict[str, Path]:
+    return {kind: (place or folder(run)) / name for kind, name in drawn.files.items()}
 
 
 def _firsts(comparison: Mapping[str, Any]) -> Iterable[str]:
@@ -118,8 +152,27 @@ def _firsts(comparison: Mapping[str, Any]) -> Iterable[str]:
     return dict.fromkeys(row["runs"][0] for table in comparison["tables"] for row in table["rows"] if row["runs"])
 
 
-def _known(index: Path) -> Drawn | None:
+def _drawn_already(run: Run, place: Path) -> Drawn | None:
+    """What a folder has, if it is all of the run's pictures, of its present weights."""
+    known = _known(run, place)
+    if known is None or (known.weights_sha256, known.layout) != (run.weights_sha256, LAYOUT) or known.left_out:
+        return None
+    return known if all((place / name).exists() for name in known.files.values()) else None
+
+
+def _known(run: Run, place: Path) -> Drawn | None:
+    """What pictures.json says, if it is of files that `draw` writes, and they lie there: a page will show them."""
+    index = place / "pictures.json"
     try:
-        return msgspec.json.decode(index.read_bytes(), type=Drawn)
-    except (OSError, msgspec.DecodeError):
-        return None  # not there, or of another version: drawn anew
+        drawn, kinds = reading.record(reading.content(index), Drawn), Sheets(run).kinds()
+        for kind, name in drawn.files.items():
+            if kind not in kinds or name != f"{kind}.png":
+                raise reading.Malformed(f"it names {reading.quoted(name)} as the picture of {reading.quoted(kind)}")
+            if not reading.within(place, place / name):
+                raise reading.Malformed(f"{name} is a link that leads elsewhere")
+        return drawn
+    except FileNotFoundError:
+        return None
+    except (OSError, reading.Malformed) as error:
+        say(f"{index} is not used ({reason(error)}): the pictures are drawn again")
+        return None

@@ -7,10 +7,12 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rich.markup import escape
+from rich.markup import escape as literal
 from rich.table import Table
 
+from counterfeit.comparison import escape
 from counterfeit.console import as_text
+from counterfeit.text import harmless
 from counterfeit.words import compared_with, plus_minus, real_images, whole
 
 Json = dict[str, Any]
@@ -60,35 +62,38 @@ def under(table: Json) -> str:
 
 def markdown(comparison: Json) -> str:
     """All tables, the notes and the failures as Markdown."""
-    parts = [f"# {comparison['title']}"]
+    parts = [f"# {escape.markdown(comparison['title'])}"]
     for table in comparison["tables"]:
-        lines = [header(table), ["---"] * len(header(table)), *rows(table)]
-        parts += [f"## {table['data']}", "\n".join(f"| {' | '.join(line)} |" for line in lines), under(table)]
-    parts += _told(comparison)
+        titles, *lines = ([escape.markdown(text) for text in line] for line in (header(table), *rows(table)))
+        sheet = "\n".join(f"| {' | '.join(line)} |" for line in (titles, ["---"] * len(titles), *lines))
+        parts += [f"## {escape.markdown(table['data'])}", sheet, escape.paragraph(under(table))]
+    parts += ["\n".join(map(escape.paragraph, told))] if (told := _told(comparison)) else []
     return "\n\n".join(parts) + "\n"
 
 
 def terminal(comparison: Json) -> str:
     """All tables as text, a metric a line and a model a column, which fits where there are many metrics."""
-    return "\n\n".join([*(_sheet(table) for table in comparison["tables"]), *_told(comparison)])
+    told = "\n".join(map(harmless, _told(comparison)))
+    return "\n\n".join([*(_sheet(table) for table in comparison["tables"]), *[told] * bool(told)])
 
 
 def _sheet(table: Json) -> str:
     titles, lines = header(table), rows(table)
-    sheet = Table(title=escape(table["data"]), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    title = literal(harmless(table["data"]))
+    sheet = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     sheet.add_column("")
     for line in lines:
-        sheet.add_column(line[1].replace("[", "\\["), justify="right")
-    for i, title in enumerate(titles):
+        sheet.add_column(harmless(line[1]).replace("[", "\\["), justify="right")
+    for i, name in enumerate(titles):
         if i != 1 and any(line[i] for line in lines):
-            sheet.add_row(title.replace("[", "\\["), *(line[i] for line in lines))
-    text = as_text(sheet, 40 + 24 * len(lines))
-    return "\n".join([*(line.rstrip() for line in text.splitlines()), under(table)])
+            sheet.add_row(harmless(name).replace("[", "\\["), *(line[i] for line in lines))
+    return f"{as_text(sheet, 40 + 24 * len(lines))}\n{harmless(under(table))}"
 
 
 def _told(comparison: Json) -> list[str]:
+    """The notes, and a line on every failure."""
     failed = [f"failed: {failure['run']}: {failure['error']}" for failure in comparison["failures"]]
-    return ["\n".join([*comparison["notes"], *failed])] if comparison["notes"] or failed else []
+    return [*comparison["notes"], *failed]
 
 
 def to_csv(comparison: Json) -> str:
@@ -101,6 +106,6 @@ def to_csv(comparison: Json) -> str:
     ]
     sheet = io.StringIO()
     writer = csv.writer(sheet, lineterminator="\n")
-    writer.writerow([title for title, _ in columns])
-    writer.writerows([[value(run) for _, value in columns] for run in comparison["runs"]])
+    lines = [[title for title, _ in columns], *([value(run) for _, value in columns] for run in comparison["runs"])]
+    writer.writerows([[escape.cell(one) if isinstance(one, str) else one for one in line] for line in lines])
     return sheet.getvalue()

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from counterfeit import reading
 from counterfeit.comparison.collect import record
 from counterfeit.comparison.grid import Member
 from counterfeit.config import ScoreConfig
@@ -28,8 +29,10 @@ from counterfeit.metrics import METRICS
 from counterfeit.run import Run
 from counterfeit.runs.data import same_place
 from counterfeit.runs.shared import Copy, Local, finished, opened
-from counterfeit.scoring import Scored, Scorer, judge
+from counterfeit.scoring import Score, Scorer, judge
 from counterfeit.scoring.receipt import identity, unidentified
+from counterfeit.scoring.score import stored
+from counterfeit.text import harmless
 from counterfeit.training import EpochEnded, Stopped
 
 Json = dict[str, Any]
@@ -94,7 +97,8 @@ class Worker:
         except InputError as error:
             return Failure(path, in_one_line(error))
         except Exception as error:  # a fault in one member, ours too, must not cost the others
-            say(traceback.format_exc())
+            for line in traceback.format_exc().splitlines():
+                say(line)
             return Failure(path, f"{type(error).__name__}: {in_one_line(error)}")
 
     def _brought(self, task: Task, place: Local | Copy) -> Json:
@@ -117,7 +121,7 @@ class Worker:
         if holds and folder.finished():
             check_settings(member, place)
         elif self.order.trains:
-            with closing(fitting(member.model, member.config, folder, resume=holds)) as events:
+            with closing(fitting(member.model, member.config, folder, resume=folder.holds_checkpoint())) as events:
                 for event in events:
                     if isinstance(event, EpochEnded | Stopped):  # there is a new checkpoint
                         place.publish()
@@ -161,20 +165,27 @@ def kept_score(run: Run, config: ScoreConfig, scorer: Scorer) -> Json | None:
     """
     fakes = run.generated().at_size(config.size)
     names = judge.metric_names(config, scorer, fakes)
-    labels = [f"{label}[{scorer.detector.name}]" for name in names for label in METRICS[name].labels]
+    of = scorer.detector.name
+    labels = {f"{label}[{of}]": METRICS[name].better for name in names for label in METRICS[name].labels}
     wanted = scorer.measured(fakes, config.n, config.seed, config.repeats)
     if unidentified(wanted):
         return None
     for path in sorted((run.path / "scores").glob("*.json")):
         try:
-            score = json.loads(path.read_bytes())
-            if identity(score["receipt"]) == identity(wanted) and set(labels) <= set(score["metrics"]):
-                metrics = {label: score["metrics"][label] for label in labels}
-                msgspec.convert(metrics, dict[str, Scored])
-                return {**score, "metrics": metrics}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, msgspec.ValidationError):
-            continue  # no score, or a damaged one
+            score = stored(path)
+        except (OSError, reading.Malformed) as error:
+            say(f"{path} is passed over, since it is no score that can be read ({reading.reason(error)})")
+            continue
+        if _canonical(score.receipt) == _canonical(wanted) and set(labels) <= set(score.metrics):
+            metrics = {label: score.metrics[label] for label in labels}
+            if all(metrics[label].better == better for label, better in labels.items()):
+                return Score(metrics, score.receipt).to_dict()
     return None
+
+
+def _canonical(receipt: Json) -> str:
+    """A receipt's identity, in which 1, 1.0 and true are three things."""
+    return json.dumps(identity(receipt), sort_keys=True)
 
 
 def in_one_line(error: object) -> str:
@@ -209,7 +220,13 @@ class Pace:
 
 def message(value: Order | Task | Result) -> bytes:
     """A line of JSON for another process. Raises InputError for what is no plain type: code or arrays of the user's."""
-    return msgspec.json.encode(value, enc_hook=_plain)
+    try:
+        return msgspec.json.encode(value, enc_hook=_plain)
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{harmless(error.object[:200])} is not UTF-8, and cannot be named to other processes: rename it, or leave "
+            "out --workers or --engine"
+        ) from None
 
 
 def _plain(value: object) -> str:

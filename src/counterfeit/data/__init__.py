@@ -12,13 +12,14 @@ from typing import Any
 
 from counterfeit.arguments import checked
 from counterfeit.data import cifar10, fashion_mnist, mnist, mnist5k  # noqa: F401 - each registers its data set
-from counterfeit.data.arrays import from_array, from_npz, npz_splits
+from counterfeit.data.arrays import from_array
 from counterfeit.data.batches import epoch_order
 from counterfeit.data.cache import cache_dir
 from counterfeit.data.convert import NATIVE, Size
 from counterfeit.data.image_set import ImageSet
 from counterfeit.data.named import DATASETS, DataSet, load_named
 from counterfeit.data.own import folder_split, held_out, split_folders
+from counterfeit.data.own_npz import from_npz, npz_splits
 from counterfeit.data.place import Place, label, locate
 from counterfeit.errors import DataError
 

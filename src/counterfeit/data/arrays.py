@@ -1,14 +1,9 @@
-"""Arrays and .npz files as data sets: checked, never converted silently."""
+"""Arrays as data sets: checked, never converted silently."""
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,12 +12,8 @@ from counterfeit.data.image_set import SMALLEST_SIDE, ImageSet, content_digest
 from counterfeit.errors import DataError
 
 MOST_CLASSES = 1 << 16
-NAME = 4 * 255  # bytes of the longest name, 4 to a character
-# Of files that hold a split for training and one for testing, the images and labels of each, as they are usually named.
-NPZ_SPLITS = tuple(
-    {split: (images.format(split), labels.format(split)) for split in ("train", "test")}
-    for images, labels in (("{}_images", "{}_labels"), ("x_{}", "y_{}"))
-)
+MANY_CLASSES = 1000  # of more than these, one in SPARSE or more must have an image
+SPARSE = 10
 
 
 def from_array(
@@ -53,83 +44,22 @@ def from_array(
     most = int(numbers.max())
     if classes is not None and most >= len(classes):
         raise DataError(f"{where} has the label {most} and names for {len(classes):,} classes; name them all, or none")
-    names = tuple(classes or map(str, range(most + 1)))
+    names = tuple(classes or numbered(numbers, where))
     return ImageSet(name, "train", pixels, numbers, names, content_digest(pixels, numbers))
 
 
-def from_npz(path: Path, split: str = "train") -> ImageSet:
-    """The `images` and, where there are any, the `labels` and the names `classes` of an .npz file; see `from_array`.
+def numbered(labels: np.ndarray, where: str) -> list[str]:
+    """The names "0" to the largest label. Raises DataError where that is thousands of classes of which few occur.
 
-    Or a split of a file that holds two: see NPZ_SPLITS. Its labels may be (N, 1) too, and its classes without names
-    are "0" to the largest label of both splits. Raises DataError, naming the file, also for a file that is no .npz,
-    lacks the images or holds pickled objects.
+    Labels such as 0 and 65535 are marks, not numbers of classes: a network for 65,536 classes is never meant.
     """
-    with _opened(path) as arrays:
-        names = _npz_names(arrays)
-        if names is None:
-            raise DataError(f"{path} has no array 'images', only {', '.join(arrays) or 'nothing'}")
-        images, labels = (arrays[name] if name in arrays else None for name in names[split])
-        classes = None if labels is None else _classes(path)
-        ends = [int(arrays[of].max()) for _, of in names.values() if of in arrays and arrays[of].size]
-    if len(names) == 1 or labels is None:
-        return from_array(images, labels, classes=classes, name=str(path), where=str(path))
-    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    classes = classes or [str(label) for label in range(max(ends) + 1)]
-    found = from_array(images, labels, classes=classes, name=str(path), where=f"{path}, {split} split")
-    return replace(found, split=split)
-
-
-def npz_splits(path: Path) -> tuple[str, ...]:
-    """The splits of an .npz file, from its arrays' names. Raises DataError as `from_npz`."""
-    with _opened(path) as arrays:
-        return tuple(_npz_names(arrays) or ("train",))
-
-
-def _npz_names(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str, str]] | None:
-    """The names of the arrays of each split's images and labels; None where the file has no such images."""
-    if "images" in arrays:
-        return {"train": ("images", "labels")}
-    return next((names for names in NPZ_SPLITS if all(images in arrays for images, _ in names.values())), None)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
-    """The arrays of an .npz file by name, each read when it is asked for; DataError where they cannot be."""
-    try:
-        with path.open("rb") as opened:  # opened here, for np.load leaves it open where the zip is damaged
-            arrays = np.load(opened, allow_pickle=False)
-            if not isinstance(arrays, Mapping):
-                raise DataError(f"{path} is no .npz file but a single array; save it by np.savez(path, images=array)")
-            yield arrays
-    except DataError:
-        raise
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        pickled = "allow_pickle" in str(error)
-        fault = "it holds pickled objects or is no .npz file" if pickled else str(error) or type(error).__name__
-        raise DataError(f"{path} cannot be read as .npz ({fault}); save it again by np.savez") from error
-
-
-def _classes(path: Path) -> list[str] | None:
-    """The names `classes`, if there are any. Their number and length are checked before room is made for them."""
-    with zipfile.ZipFile(path) as arrays:
-        if "classes.npy" not in arrays.namelist():
-            return None
-        with arrays.open("classes.npy") as file:
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, kind = read(file)
-            if not (kind.kind == "U" and len(shape) == 1 and 0 < shape[0] <= MOST_CLASSES and kind.itemsize <= NAME):
-                raise DataError(
-                    f"{path} has an array 'classes' of {kind} {shape}; it holds the names of up to {MOST_CLASSES:,} "
-                    f"classes, each of up to {NAME // 4} characters"
-                )
-            file.seek(0)
-            names: list[str] = np.lib.format.read_array(file, allow_pickle=False).tolist()
-    name, times = Counter(names).most_common(1)[0]
-    if times > 1 or "" in names:
-        fault = f"the name {name!r} {times} times" if times > 1 else "an empty name"
-        raise DataError(f"{path} has in its array 'classes' {fault}; every class needs a name of its own")
-    return names
+    most, occur = int(labels.max()) + 1, len(np.unique(labels))
+    if most > MANY_CLASSES and occur * SPARSE < most:
+        raise DataError(
+            f"{where} has labels up to {most - 1:,}, of which only {occur:,} occur; number the classes from 0 without "
+            "gaps: labels = np.unique(labels, return_inverse=True)[1]"
+        )
+    return list(map(str, range(most)))
 
 
 def as_nchw(array: np.ndarray, where: str) -> np.ndarray:

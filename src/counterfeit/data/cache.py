@@ -2,53 +2,127 @@
 
 from __future__ import annotations
 
+import atexit
+import errno
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 from filelock import FileLock, Timeout
 
+from counterfeit import paths, reading
 from counterfeit.console import say
 from counterfeit.errors import DataError
+from counterfeit.text import reason
 
 
 def cache_dir() -> Path:
-    """The cache's folder: COUNTERFEIT_CACHE where it is set, else the user's cache folder. It may not exist yet."""
+    """The cache's folder: COUNTERFEIT_CACHE where it is set, else the user's cache folder. It may not exist yet.
+
+    Of a user without a home it is a folder of this process.
+    """
     chosen = os.environ.get("COUNTERFEIT_CACHE")
     if chosen:
-        return Path(chosen).expanduser().absolute()
-    return platformdirs.user_cache_path("counterfeit", appauthor=False)
+        return paths.absolute(chosen)
+    try:
+        home = platformdirs.user_cache_path("counterfeit", appauthor=False)
+    except (RuntimeError, KeyError):  # no HOME, and a user whom the system does not know
+        return stand_in()
+    return home if home.is_absolute() else stand_in()
+
+
+@cache
+def _made_in(process: int) -> Path:
+    """A folder that is removed when the process ends; a process that was forked has one of its own."""
+    made = Path(tempfile.mkdtemp(prefix="counterfeit-cache-"))
+    atexit.register(_remove, made, process)
+    return made
+
+
+def _remove(folder: Path, process: int) -> None:
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def stand_in() -> Path:
+    """An empty folder of this process, for what a cache that can only be read has not. Raises DataError."""
+    try:
+        return _made_in(os.getpid())
+    except OSError as error:
+        raise DataError(
+            f"neither the cache nor a temporary folder can be written to ({reason(error)}): "
+            "set COUNTERFEIT_CACHE or TMPDIR to a folder that can"
+        ) from error
 
 
 @contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
+def locked(path: Path, what: str) -> Iterator[Path]:
     """Hold the lock file `path` (its folder is made) while the block makes `what` in the cache.
 
     A second process waits here, and says so. Raises DataError for an OSError, of the block too.
+
+    Yields:
+        The lock's folder, to make it in. Where the cache can only be read it is the same folder of `stand_in`, which
+        costs the caching and nothing else; this is said once.
     """
+    lock, folder = _lock(path), path.parent
+    if lock is None:
+        folder = stand_in() / (path.parent.relative_to(cache_dir()) if path.is_relative_to(cache_dir()) else "")
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / path.name)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
         try:
             lock.acquire(timeout=0)
         except Timeout:
             say(f"{what}: another process is at work on it; waiting for that one")
             lock.acquire()
         try:
-            yield
+            yield folder
         finally:
             lock.release()
     except OSError as error:
-        fault = error.strerror or str(error)
-        raise DataError(
-            f"{what}: the cache at {path.parent} cannot be used ({fault}); "
-            "make room there or set COUNTERFEIT_CACHE to another folder"
-        ) from error
+        raise _unusable(what, folder, error) from error
+
+
+def _lock(path: Path) -> FileLock | None:
+    """The lock, tried; None where its place can only be read. Raises DataError for what the user has to mend."""
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+        lock.release()
+    except Timeout:
+        pass
+    except (OSError, NotImplementedError) as error:  # the second: a file system without locks
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST):
+            if os.environ.get("COUNTERFEIT_CACHE") or error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise _unusable(path.name, path.parent, error) from error
+        _say_once(
+            f"the cache at {cache_dir()} cannot be written to ({reason(error)}): "
+            "what it has not is made for this process only"
+        )
+        return None
+    return lock
+
+
+def _unusable(what: str, folder: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{what}: the cache at {folder} cannot be used ({reason(error)}); "
+        "make room there or set COUNTERFEIT_CACHE to another folder"
+    )
+
+
+@cache
+def _say_once(message: str) -> None:
+    say(message)
 
 
 def sealed(facts: Mapping[str, Any]) -> str:
@@ -56,12 +130,9 @@ def sealed(facts: Mapping[str, Any]) -> str:
     return json.dumps({"seal": _seal(facts), **facts}, indent=1)
 
 
-def unsealed(text: str) -> dict[str, Any]:
+def unsealed(text: bytes) -> dict[str, Any]:
     """The facts of a sealed text. Raises ValueError if it is not exactly what was written."""
-    try:
-        facts = json.loads(text)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+    facts = reading.parsed(text)
     if not isinstance(facts, dict) or facts.pop("seal", None) != _seal(facts):
         raise ValueError("its content is not what was written")
     return facts

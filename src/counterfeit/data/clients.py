@@ -65,7 +65,7 @@ def _run(command: list[str], what: str, folder: Path) -> None:
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 errors="replace",
                 timeout=TIMEOUT,
             )

@@ -19,7 +19,7 @@ import numpy as np
 
 from counterfeit.console import progress
 from counterfeit.data.image_set import SMALLEST_SIDE
-from counterfeit.data.picture import BadPicture, Decoded, Header, decode, examine, read
+from counterfeit.data.picture import BadPicture, Decoded, Header, content_of, decode, examine
 from counterfeit.data.walk import Entry, walk
 from counterfeit.errors import DataError
 
@@ -27,7 +27,7 @@ DEFAULT_SIZE = 64  # pixels
 SIZES = range(SMALLEST_SIDE, 1025)  # pixels
 NATIVE: Literal["native"] = "native"  # the size that all files have
 Size = int | Literal["native"] | None
-THREADS = 4  # Pillow decodes and scales outside the interpreter's lock; each holds one full-size image
+THREADS = 4  # Pillow decodes and scales outside the interpreter's lock; what they hold together `picture` bounds
 CHUNK = 64  # images decoded before they are written
 NAMED = 3  # files that a message names
 
@@ -235,11 +235,12 @@ def _each(
     def attempt(entry: Entry) -> Found[T]:
         sha256 = ""
         try:
-            content = read(os.path.join(root, entry.name))  # a Path would intern the names of all files
-            sha256 = hashlib.sha256(content).hexdigest()
-            return Found(entry, sha256, parse(content))
+            with content_of(os.path.join(root, entry.name)) as content:  # a Path would intern the names of all files
+                sha256 = hashlib.sha256(content).hexdigest()
+                return Found(entry, sha256, parse(content))
         except BadPicture as fault:
-            return Found(entry, sha256, fault)
+            # Another, without a traceback: the frames of that hold the content of the file and its pixels.
+            return Found(entry, sha256, BadPicture(str(fault)))
 
     entries = (entry for entry in walk(root) if not bad or entry.name not in bad)
     with ThreadPoolExecutor(THREADS) as pool, progress(what, files) as advance:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from counterfeit import reading
 from counterfeit.console import say
 from counterfeit.data.cache import cache_dir, locked, sealed, unsealed
 from counterfeit.data.class_names import in_order
@@ -26,23 +27,25 @@ from counterfeit.data.convert import NAMED, NATIVE, SIZES, Converted, Size, Surv
 from counterfeit.data.image_set import ImageSet, content_digest
 from counterfeit.data.picture import DECODER, RULES
 from counterfeit.data.stored import open_stored
-from counterfeit.data.walk import Glance, glance
+from counterfeit.data.walk import Glance, endings, glance
 from counterfeit.errors import DataError, InputError
 from counterfeit.files import write_atomic
 from counterfeit.words import first_few
 
-VERSION = 3  # of the conversion: a change of what comes out of the same files needs a new number
+VERSION = 4  # of the conversion: a change of what comes out of the same files needs a new number
 
+MOST_ABOUT = 256 << 20  # bytes of about.json: it names the sizes of all images
+UNSCALED = ("crop", "filter", "jpeg")  # the rules that are none for images taken as they are
 DAMAGED = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError)  # what reading from the cache raises
 
 
 def load_folder(root: Path, *, size: Size = None, skip_bad: bool = False) -> ImageSet:
     """Every image below `root`, each the centred square scaled to `size`, in the order of their paths.
 
-    The files may be nested as they please, of mixed sizes and modes. Hidden files, and those without an image's
-    extension, are ignored. The images are grey when all files are, else RGB. Where every image lies in one of at
-    least two subfolders of `root`, those are the classes. The result is cached by the names and contents of the
-    files, which are read again if the file system does not vouch that they are what they were.
+    The files may be nested as they please, of mixed sizes and modes. Hidden files are ignored; those without an
+    image's extension are left out, and counted in a line. The images are grey when all files are, else RGB. Where every
+    image lies in one of at least two subfolders of `root`, those are the classes. The result is cached by the names and
+    contents of the files, which are read again if the file system does not vouch that they are what they were.
 
     Args:
         size: height and width in pixels, 8 to 1024; by default 64, or the smallest image's shorter
@@ -59,15 +62,18 @@ def load_folder(root: Path, *, size: Size = None, skip_bad: bool = False) -> Ima
         raise InputError(f"size is {size}; it is a whole number of pixels, {SIZES[0]} to {SIZES[-1]}")
     settings = json.dumps([VERSION, size, skip_bad, DECODER])
     seen = glance(root, settings)
+    if seen.left_out:
+        say(f"{root}: files left out, since their endings are of no image that is read here: {endings(seen.left_out)}")
     home = cache_dir() / "folders"
     known = home / "known" / seen.fingerprint
     try:
         return _open(home / _key(known), root)
     except DAMAGED:
         pass  # looked at again under the lock: another process may be making it
-    with locked(known.with_suffix(".lock"), str(root)):
+    with locked(known.with_suffix(".lock"), str(root)) as folder:
+        known = folder / known.name
         try:
-            return _open(home / _key(known), root)
+            return _open(folder.parent / _key(known), root)
         except DAMAGED:
             return _read(root, seen, known, settings, size, skip_bad)
 
@@ -80,18 +86,26 @@ def _read(root: Path, seen: Glance, known: Path, settings: str, size: Size, skip
         warnings.simplefilter("ignore")  # Pillow's: on metadata, and on sizes that `examine` refuses by itself
         found = survey(root, seen.files, bad)
         key = hashlib.sha256(f"{settings}{found.content.hex()}".encode()).hexdigest()[:32]
-        made = known.parent.parent / key
-        with locked(made.with_suffix(".lock"), str(root)):
-            try:
-                images = _open(made, root)
-            except DAMAGED as error:
-                if not isinstance(error, FileNotFoundError):
-                    say(f"{made} is damaged ({error}); making it again")
-                _make(made, root, seen, found, settings, size, bad)
-                images = _open(made, root)
+        with locked(known.parent.parent / f"{key}.lock", str(root)) as home:
+            images = _made(key, home, root)
+            if images is None:
+                _make(home / key, root, seen, found, settings, size, bad)
+                images = _open(home / key, root)
     if not found.unread and seen.vouches_since(begun) and glance(root, settings) == seen:
         write_atomic(known, key.encode())
     return images
+
+
+def _made(key: str, home: Path, root: Path) -> ImageSet | None:
+    """What was made of this content before, in `home`, or in the cache where `home` stands in for it; None if not."""
+    for place in dict.fromkeys((cache_dir() / "folders", home)):
+        try:
+            return _open(place / key, root)
+        except FileNotFoundError:
+            continue
+        except DAMAGED as error:
+            say(f"{place / key} is damaged ({error}); making it again")
+    return None
 
 
 def _key(known: Path) -> str:
@@ -104,7 +118,7 @@ def _key(known: Path) -> str:
 
 def _open(made: Path, root: Path) -> ImageSet:
     """The data set in the cache, checked, and what has to be said of it each time. Raises one of DAMAGED."""
-    about = unsealed((made / "about.json").read_text(encoding="utf-8"))
+    about = unsealed(reading.content(made / "about.json", MOST_ABOUT))
     if about["key"] != made.name:
         raise ValueError(f"it is the conversion {about['key']}")
     arrays = {name: open_stored(made / f"{name}.npy", sha256) for name, sha256 in about["files"].items()}
@@ -188,7 +202,7 @@ def _conversion(used: Survey, made: Converted, size: Size) -> dict[str, str | in
     least, most = used.shorter
     stored = {0: "RGB", used.n: "grey"}.get(used.grey, "grey and RGB")
     sides = f"{least} to {most}"
-    as_they_are: dict[str, str | int] = {"size": NATIVE, "crop": "none", "filter": "none"} if size == NATIVE else {}
+    as_they_are = {"size": NATIVE, **dict.fromkeys(UNSCALED, "none")} if size == NATIVE else {}
     of_files: dict[str, str | int] = {
         "size": made.shape[2],
         "shorter_sides": sides,

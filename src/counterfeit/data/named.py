@@ -101,7 +101,7 @@ def _read(data: DataSet, split: str) -> list[np.ndarray]:
         return [file.read(folder) for file in data.files[split]]
     except (OSError, DataError):
         pass  # looked at again under the lock: another process may be mending it
-    with locked(folder / ".lock", data.name):
+    with locked(folder / ".lock", data.name) as folder:
         damage = ""
         try:
             return [file.read(folder) for file in data.files[split]]

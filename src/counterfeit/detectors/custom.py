@@ -11,9 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from counterfeit import reading
 from counterfeit.console import say
 from counterfeit.detectors.detector import Detector
 from counterfeit.errors import InputError
+
+MOST = 2 << 30  # bytes of an ONNX file: the format has no more
 
 BLOCK = 64  # images in a call
 AS_THEY_ARE = "images as they are"
@@ -85,9 +88,9 @@ def from_onnx(path: Path) -> Detector:
     except ImportError:
         raise InputError(f"{path} needs onnxruntime: pip install 'counterfeit[onnx]'") from None
     try:
-        content = path.read_bytes()
+        content = reading.content(path, MOST)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror})") from None
+        raise InputError(f"{path} cannot be read ({reading.reason(error)})") from None
     try:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common class of their own

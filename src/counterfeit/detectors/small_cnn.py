@@ -12,7 +12,6 @@ with the last one, a missing class 7-fold instead of 10-fold.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from counterfeit.config import from_dict
+from counterfeit import reading
 from counterfeit.detectors.detector import Detector
 from counterfeit.detectors.entry import DETECTORS, Entry, Options, compiled
 from counterfeit.errors import InputError
@@ -150,9 +149,9 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
     """The card of a shipped network. Raises InputError where the installation is damaged."""
     path = folder / f"{name}.json"
     try:
-        return from_dict(Card, json.loads(path.read_bytes()), str(path))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); install counterfeit anew") from None
+        return reading.record(reading.content(path), Card)
+    except (OSError, reading.Malformed) as error:
+        raise InputError(f"{path} cannot be read ({reading.reason(error)}); install counterfeit anew") from None
 
 
 def load_small_cnn(name: str, folder: Path = FOLDER) -> tuple[SmallCNN, Card]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from counterfeit import paths, reading
 from counterfeit.console import say
 from counterfeit.data.cache import cache_dir, locked
 from counterfeit.data.download import download
@@ -26,6 +27,7 @@ URLS = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
 )
 VARIABLE = "COUNTERFEIT_INCEPTION"
+MOST = 1 << 30  # bytes of a file of weights: ten times the standard one
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,12 @@ def inception_weights(path: str | os.PathLike[str] | None, any_weights: bool) ->
         raise InputError(f"--any-weights goes with --weights PATH or {VARIABLE}, and neither is given")
     if not named:
         return _parse(_from_cache(), cached())
-    file = Path(named).expanduser()
+    file = Path(paths.typed(named))
     origin = "--weights" if path else VARIABLE
     try:
-        content = file.read_bytes()
+        content = reading.content(file, MOST)
     except OSError as error:
-        raise InputError(f"{origin} {file} cannot be read ({error.strerror})") from None
+        raise InputError(f"{origin} {file} cannot be read ({reading.reason(error)})") from None
     found = hashlib.sha256(content).hexdigest()
     if found != SHA256 and not any_weights:
         raise InputError(
@@ -97,19 +99,20 @@ def _from_cache() -> bytes:
     content = _read_verified(path)
     if content is not None:
         return content
-    with locked(path.parent / ".lock", "the Inception weights"):
+    with locked(path.parent / ".lock", "the Inception weights") as folder:
+        path = folder / path.name
         content = _read_verified(path)  # another process may have fetched it meanwhile
         if content is None:
             if path.exists():
                 say(f"{path} is damaged; it is fetched again")
             _fetch(path)
-            content = path.read_bytes()
+            content = reading.content(path, MOST)
     return content
 
 
 def _read_verified(path: Path) -> bytes | None:
     try:
-        content = path.read_bytes()
+        content = reading.content(path, MOST)
     except OSError:
         return None
     return content if hashlib.sha256(content).hexdigest() == SHA256 else None
@@ -136,7 +139,10 @@ def _parse(content: bytes, path: Path) -> Weights:
     except Exception as error:  # a damaged file makes torch raise nearly anything
         fault = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(f"{path} holds no PyTorch weights ({fault[0][:120]})") from None
-    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
+    named = isinstance(tensors, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in tensors.items()
+    )
+    if not named:
         raise InputError(f"{path} holds a {type(tensors).__name__}, not a dictionary of tensors (a state_dict)")
     return Weights(path, hashlib.sha256(content).hexdigest(), tensors)
 
@@ -156,8 +162,14 @@ def fill(network: nn.Module, weights: Weights) -> None:
         found, expected = tuple(given[name].shape), tuple(tensor.shape)
         if found != expected:
             raise InputError(f"{weights.path} is of another architecture: its {name} is {found}, expected {expected}")
+        if given[name].dtype != tensor.dtype or given[name].layout != torch.strided:
+            raise InputError(f"{weights.path}: its {name} is {_described(given[name])}, expected {tensor.dtype}")
         if not torch.isfinite(given[name]).all():
             raise InputError(f"{weights.path} is damaged: its {name} holds NaN or infinity")
     for name in given.keys() - wanted.keys():
         raise InputError(f"{weights.path} is of another architecture than inception: it has {name} besides")
     network.load_state_dict(given, strict=False)
+
+
+def _described(tensor: Tensor) -> str:
+    return str(tensor.dtype) if tensor.layout == torch.strided else f"{tensor.layout} {tensor.dtype}"

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from counterfeit.drawing import Axes, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from counterfeit.report.svg import COLOURS, DASHES, INK, PAPER, QUIET, Style, chart
 from counterfeit.words import number, shortened
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
+
+from counterfeit import reading
 
 ROOM = 3_600_000  # bytes of all pictures in the page: with charts, tables and receipts it stays under 5 MB
 # From the best to the smallest: colours in the palette (None: all there are) and sides beside the original's.
 LEVELS = ((None, 1.0), (256, 1.0), (96, 1.0), (48, 0.75), (32, 0.5), (16, 0.33), (16, 0.2))
+MOST_BYTES = 512 << 20  # of a file
+MOST_PIXELS = 1 << 27  # the largest that `counterfeit report` draws: 20 classes in 5 rows, of 1,024 pixels
 FIRST_SIDE = 1400  # pixels: a picture that is larger is scaled down, whatever room there is
 
 
@@ -32,20 +38,30 @@ class Embedded:
     small: bool
 
 
+class Picture(NamedTuple):
+    """An image, scaled down to FIRST_SIDE where it was larger, and the width and height that it has in its file."""
+
+    image: Image.Image
+    width: int
+    height: int
+
+
 def embed(paths: Iterable[Path], room: int = ROOM) -> tuple[dict[Path, Embedded], list[str]]:
     """The pictures, all with the same economy, and a sentence on each that is not among them.
 
     The first level is taken at which all fit; where none does, the last pictures are left out.
     """
-    opened: dict[Path, Image.Image] = {}
+    opened: dict[Path, Picture] = {}
     made: dict[Path, Embedded] = {}
     faults = []
     for path in dict.fromkeys(paths):
         try:
-            with Image.open(path) as image:
-                opened[path] = image.convert("L" if image.mode in ("1", "L", "I", "I;16") else "RGB")
-        except (OSError, ValueError) as error:
-            faults.append(f"{path} cannot be shown: {getattr(error, 'strerror', None) or error}")
+            opened[path] = _opened(path)
+        except MemoryError:
+            raise
+        except Exception as error:  # Pillow's parsers raise anything at all on a malformed file
+            told = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            faults.append(f"{path} cannot be shown: {told}")
     for colours, scale in LEVELS:
         made = _up_to(opened, colours, scale, room)
         if len(made) == len(opened):
@@ -53,11 +69,31 @@ def embed(paths: Iterable[Path], room: int = ROOM) -> tuple[dict[Path, Embedded]
     return made, [*faults, f"{len(opened) - len(made)} pictures are left out: the page would be too large"]
 
 
-def _up_to(opened: dict[Path, Image.Image], colours: int | None, scale: float, room: int) -> dict[Path, Embedded]:
+def _opened(path: Path) -> Picture:
+    """A PNG file, scaled down to FIRST_SIDE. Raises OSError, or whatever Pillow does."""
+    content = reading.content(path, MOST_BYTES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what is too large is said below
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            width, height = image.size
+            if width * height > MOST_PIXELS:
+                raise ValueError(f"{width}x{height} is more than {MOST_PIXELS:,} pixels")
+            plain = image.convert("L" if image.mode in ("1", "L", "I", "I;16") else "RGB")
+    return Picture(_scaled(plain, FIRST_SIDE / max(width, height)), width, height)
+
+
+def _scaled(image: Image.Image, scale: float) -> Image.Image:
+    if scale >= 1:
+        return image
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _up_to(opened: dict[Path, Picture], colours: int | None, scale: float, room: int) -> dict[Path, Embedded]:
     """The pictures in their order, as many as there is room for."""
     made: dict[Path, Embedded] = {}
-    for path, image in opened.items():
-        one = _encoded(image, colours, scale)
+    for path, picture in opened.items():
+        one = _encoded(picture, colours, scale)
         room -= len(one.uri)
         if room < 0:
             break
@@ -65,14 +101,12 @@ def _up_to(opened: dict[Path, Image.Image], colours: int | None, scale: float, r
     return made
 
 
-def _encoded(image: Image.Image, colours: int | None, scale: float) -> Embedded:
-    width, height = image.size
-    scale = min(scale, FIRST_SIDE / max(width, height))
-    if scale < 1:
-        image = image.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.LANCZOS)
+def _encoded(picture: Picture, colours: int | None, scale: float) -> Embedded:
+    scale = min(scale, FIRST_SIDE / max(picture.width, picture.height))
+    image = _scaled(picture.image, scale * picture.width / picture.image.width)
     if colours is not None:
         image = image.quantize(colours, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", optimize=True)
     uri = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return Embedded(uri, width, height, scale == 1)
+    return Embedded(uri, picture.width, picture.height, scale == 1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from counterfeit import words
+from counterfeit.console import decoration
 from counterfeit.report import figures, sheet
 from counterfeit.report.embed import embed
 from counterfeit.report.gallery import Pictures, galleries, neighbours, used
@@ -61,8 +62,8 @@ def _section(table: Json, runs: Mapping[str, Json], styles: Mapping[str, Style],
     return {
         "table": table,
         "scores": sheet.scores(table),
-        "charts": figures.of_scores(table, runs, styles, name),
-        "losses": figures.of_losses(table, runs, name),
+        "charts": _drawn(lambda: figures.of_scores(table, runs, styles, name), table["data"]),
+        "losses": _drawn(lambda: figures.of_losses(table, runs, name), table["data"]),
         "memorisation": sheet.memorisation(table, runs),
         "flags": sheet.flags(table, runs),
         "tested": any(name.startswith(sheet.FLAGGING) for name in table["columns"]),
@@ -70,6 +71,13 @@ def _section(table: Json, runs: Mapping[str, Json], styles: Mapping[str, Style],
         "notes": _notes(table, runs),
         "runs": [runs[path] for row in table["rows"] for path in row["runs"] if path in runs],
     }
+
+
+def _drawn(charts: Callable[[], list[figures.Figure]], data: str) -> list[figures.Figure]:
+    """The charts; where one cannot be drawn the page goes without them, and a line says so."""
+    with decoration(f"charts of {data} for the report"):
+        return charts()
+    return []
 
 
 def summary(comparison: Json) -> list[str]:

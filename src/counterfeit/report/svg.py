@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.markers import MarkerStyle
-from matplotlib.path import Path
+
+from counterfeit.drawing import Axes, Figure, MarkerStyle, Outline, figure
 
 WIDTH = 360  # in the page's pixels: as wide as a small phone, so that letters keep their size there
 DOTS = 72  # SVG units an inch, in matplotlib
@@ -30,7 +26,6 @@ DASHES = ("-", "--", ":", "-.")
 
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # letters stay letters
-    "text.parse_math": False,  # a name may hold a $
     "font.size": 11,
     "axes.edgecolor": RULE,
     "axes.labelcolor": QUIET,
@@ -93,21 +88,19 @@ def chart(name: str, *heights: float) -> Iterator[tuple[list[Axes], list[Markup]
         heights: of the axes, in the page's pixels; the width is WIDTH.
     """
     done: list[Markup] = []
-    with matplotlib.rc_context({**_SETTINGS, "svg.hashsalt": name}), warnings.catch_warnings():
-        # The page's fonts draw the letters, not the font that matplotlib measures with.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure = Figure(figsize=(WIDTH / DOTS, sum(heights) / DOTS), layout="constrained")
-        axes = list(figure.subplots(len(heights), 1, height_ratios=heights, sharex=True, squeeze=False)[:, 0])
+    size = (WIDTH / DOTS, sum(heights) / DOTS)
+    with figure("svg", {**_SETTINGS, "svg.hashsalt": name}, figsize=size, layout="constrained") as sheet:
+        axes = list(sheet.subplots(len(heights), 1, height_ratios=heights, sharex=True, squeeze=False)[:, 0])
         for one in axes:
             one.set_axisbelow(True)
         yield axes, done
-        done.append(_svg(figure))
+        done.append(_svg(sheet))
 
 
-def _svg(figure: Figure) -> Markup:
+def _svg(sheet: Figure) -> Markup:
     """The figure as an <svg> element without width, height, ids of its own, fonts, colours and addresses."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    sheet.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
@@ -126,12 +119,18 @@ def _path_data(marker: str) -> str:
     """A marker's outline as SVG path data, about 14 units wide."""
     style = MarkerStyle(marker)
     path = style.get_path().transformed(style.get_transform())
-    letters = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "Z"}
+    letters = {
+        Outline.MOVETO: "M",
+        Outline.LINETO: "L",
+        Outline.CURVE3: "Q",
+        Outline.CURVE4: "C",
+        Outline.CLOSEPOLY: "Z",
+    }
     parts = []
     for points, code in path.iter_segments():
         numbers = (
             ""
-            if code == Path.CLOSEPOLY
+            if code == Outline.CLOSEPOLY
             else " ".join(f"{v * s * 13:.1f}" for v, s in zip(points, (1, -1) * 3, strict=False))
         )
         parts.append(f"{letters[code]}{numbers}")

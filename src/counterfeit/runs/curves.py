@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import warnings
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
+from counterfeit.drawing import Axes, Figure, figure
 from counterfeit.files import write_atomic
+from counterfeit.text import harmless
 
 NOT_LOSSES = {"epoch", "step", "images_per_s"}
 
@@ -29,12 +27,20 @@ def _draw_score(axes: Axes, name: str, curve: list[tuple[int, float]]) -> None:
 
 def draw_curves(path: Path, rows: list[dict[str, Any]], title: str) -> None:
     """Write a PNG with one line a logged loss over the steps, and dots for the test losses; rows as in log.jsonl."""
+    scored = sorted({name for row in rows for name in row if name.startswith("FID[")})
+    buffer = io.BytesIO()
+    with figure("png", figsize=(7, 4 + 2.5 * len(scored)), dpi=120, layout="constrained") as sheet:
+        _draw(sheet, rows, scored, title)
+        sheet.savefig(buffer, format="png")
+    write_atomic(path, buffer.getvalue())
+
+
+def _draw(sheet: Figure, rows: list[dict[str, Any]], scored: list[str], title: str) -> None:
+    """Losses above, and a panel a score below."""
     logged = [row for row in rows if "images_per_s" in row]
     tested = [row for row in rows if any(name.startswith("test_") for name in row)]
     names = [name for name in logged[0] if name not in NOT_LOSSES] if logged else []
-    scored = sorted({name for row in rows for name in row if name.startswith("FID[")})
-    figure = Figure(figsize=(7, 4 + 2.5 * len(scored)), dpi=120, layout="constrained")
-    axes, *below = figure.subplots(1 + len(scored), 1, height_ratios=[4] + [2.5] * len(scored), squeeze=False)[:, 0]
+    axes, *below = sheet.subplots(1 + len(scored), 1, height_ratios=[4] + [2.5] * len(scored), squeeze=False)[:, 0]
     for panel, name in zip(below, scored, strict=True):
         _draw_score(panel, name, [(row["epoch"], row[name]) for row in rows if name in row])
     for name in names:
@@ -43,13 +49,8 @@ def draw_curves(path: Path, rows: list[dict[str, Any]], title: str) -> None:
         dots = [(row["step"], row[f"test_{name}"]) for row in tested if f"test_{name}" in row]
         if dots:
             axes.plot(*zip(*dots, strict=True), "o", color=line.get_color(), label=f"{name} on the test set")
-    axes.set_title(title, parse_math=False)  # it holds what a user named: "$" is no formula
+    axes.set_title(harmless(title))
     axes.set(xlabel="step", ylabel="nats an image" if "reconstruction" in names else "loss")
     axes.grid(alpha=0.3)
     if names:
         axes.legend()
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # of a name in letters that the font lacks
-        figure.savefig(buffer, format="png")
-    write_atomic(path, buffer.getvalue())

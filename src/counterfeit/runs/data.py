@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from counterfeit import data as datasets
-from counterfeit import paths
+from counterfeit import paths, reading
 from counterfeit.config import Config
 from counterfeit.data import DATASETS, ImageSet
 from counterfeit.data.own import held_out, held_out_rows
@@ -79,11 +79,13 @@ def source_of(run: RunRecord, where: str, mend: str = MEND) -> str:
             "trained on; give it again as real= in Python, or name real images"
         )
     if of.kind == "dataset":
+        if of.name not in DATASETS:
+            raise DataError(f"{where} was trained on {reading.quoted(of.name)}, which is no data set here; {mend}")
         return of.name
     # A project that was moved as a whole has its images where they were typed, seen from where one is.
     for path in (of.path, paths.absolute(run.config.data)):
-        if path is not None and os.path.exists(path):
-            return str(path)
+        if path is not None and os.path.exists(paths.typed(path)):
+            return paths.typed(path)
     raise DataError(f"the images that {where} was trained on are gone: there is no {of.path or of.name}; {mend}")
 
 

@@ -11,22 +11,37 @@ scores/*.json     what `counterfeit score`, `cas` and `likelihood` found
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import filelock
 import msgspec
+from msgspec import Meta
 
-from counterfeit import paths
+from counterfeit import paths, reading
 from counterfeit.arguments import checked
-from counterfeit.config import Config, from_dict
+from counterfeit.config import Config
 from counterfeit.console import say
 from counterfeit.data import DATASETS
-from counterfeit.errors import InputError, RunError
-from counterfeit.files import write_atomic, write_json
+from counterfeit.errors import RunError
+from counterfeit.files import part_of, write_atomic, write_json
+from counterfeit.reading import Malformed
+from counterfeit.runs.checkpoint import INDEX
+
+WRITTEN = ("run.json", "log.jsonl", "curves.png")  # in the folder itself, atomically
+PICTURE = re.compile(r"(epoch|reconstruction)-[0-9]{4,}\.png")  # in `samples`, while training
+MOST_LOG = 256 << 20  # bytes of log.jsonl: a million rows
+KINDS = ("dataset", "folder", "npz", "array")  # of data, see ImageSet
+MEND = "mend it or train again"
+MEND_LOG = "mend it, or remove it, which loses the curves only"
+
+Count = Annotated[int, Meta(ge=1, le=reading.COUNT)]
+Side = Annotated[int, Meta(ge=1, le=1 << 16)]  # channels, pixels
+Row = dict[str, int | float]
 
 
 @dataclass(frozen=True)
@@ -35,8 +50,8 @@ class DataRecord:
 
     name: str
     split: str
-    n: int
-    shape: tuple[int, int, int]
+    n: Count
+    shape: tuple[Side, Side, Side]
     classes: tuple[str, ...]
     digest: str
     kind: str = ""
@@ -57,6 +72,18 @@ class RunRecord:
     """Provenance of those that continued it, each with the step it continued from."""
     finished: str | None = None
     """When training came to the end of config.epochs, UTC; None while it has not."""
+
+
+class MadeBy(TypedDict, total=False):
+    """What is read of a provenance, none of which older versions need to have written."""
+
+    time: str
+    command: list[str]
+    versions: dict[str, str]
+    training_code: str | None
+    code_revision: str | None
+    machine: dict[str, str | int | float | None]
+    from_step: Annotated[int, Meta(ge=0, le=reading.COUNT)]
 
 
 class RunFolder:
@@ -86,25 +113,52 @@ class RunFolder:
     def holds_run(self) -> bool:
         return self.record_file.exists()
 
-    def check_free(self) -> None:
-        """RunError when something is in the way of a new run."""
-        if self.holds_run():
-            raise RunError(f"{self} holds another run: pass another --out, or --resume to continue that one")
+    def holds_checkpoint(self) -> bool:
+        return (self.checkpoint / INDEX).exists()
+
+    def begun(self, model: str, config: Config) -> RunRecord | None:
+        """The unfinished run of this model and these settings, for the same command to go on with; None for a new run.
+
+        A run without a checkpoint is begun again, by whichever command: it holds nothing that could be lost.
+
+        Raises RunError: something is in the way, such as another run.
+        """
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self} is a file, not a folder: pass another --out")
-        if self.path.exists() and any(not p.name.startswith(".") for p in self.path.iterdir()):
-            raise RunError(f"{self} is not empty and holds no run: pass another --out")
+        if not self.holds_run():
+            if self.path.exists() and any(not _left_by_a_start(path) for path in self.path.iterdir()):
+                raise RunError(f"{self} is not empty and holds no run: pass another --out")
+            return None
+        record = self.read_record()
+        if not self.holds_checkpoint():
+            return None
+        if record.finished is None and (record.model, record.config) == (model, config):
+            return record
+        raise RunError(f"{self} holds another run: pass another --out, or --resume to continue that one")
 
     def create(self) -> None:
-        """Make the folder of a new run, empty: until run.json is in it, a kill leaves nothing in the way of another.
-
-        Raises OSError.
-        """
+        """Make the folder of a new run. Raises OSError."""
         self.path.mkdir(parents=True, exist_ok=True)
+
+    def clear(self, whole: bool) -> None:
+        """Remove what killed processes have left of files of ours, and if `whole`, what a new run takes the place of.
+
+        The folder is locked, and has no checkpoint where `whole` is asked for. Raises OSError.
+        """
+        for folder in (self.path, self.samples):
+            for path in folder.iterdir() if folder.is_dir() else ():
+                written = PICTURE.fullmatch(path.name) if folder == self.samples else path == self.log_file
+                part = part_of(path.name)
+                unfinished = part and (PICTURE.fullmatch(part) if folder == self.samples else part in WRITTEN)
+                if (unfinished or (whole and written)) and path.is_file() and not path.is_symlink():
+                    path.unlink()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder against other processes; the lock ends with the process, however it ends."""
+        """Hold the folder against other processes; the lock ends with the process, however it ends.
+
+        What was found in the folder before may have changed by then.
+        """
         try:
             with filelock.FileLock(self.path / ".lock", blocking=False):
                 yield
@@ -117,8 +171,11 @@ class RunFolder:
         After that time it is as it is: who locks the folder is told.
         """
         if (self.path / ".lock").exists():
-            # OSError: a folder that may only be read, in which nobody trains.
-            with suppress(filelock.Timeout, OSError), filelock.FileLock(self.path / ".lock", timeout=seconds):
+            # OSError: a folder that may only be read, in which nobody trains; or a file system that has no locks.
+            with (
+                suppress(filelock.Timeout, OSError, NotImplementedError),
+                filelock.FileLock(self.path / ".lock", timeout=seconds),
+            ):
                 pass
 
     def write_record(self, record: RunRecord) -> None:
@@ -127,17 +184,11 @@ class RunFolder:
     def read_record(self) -> RunRecord:
         """run.json with every type checked; RunError names the fault."""
         try:
-            values = json.loads(self.record_file.read_bytes())
-        except FileNotFoundError:
+            return parsed(reading.content(self.record_file))
+        except (FileNotFoundError, NotADirectoryError):
             raise RunError(f"{self} holds no run: {self.record_file} is missing; check the path") from None
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.record_file} cannot be read ({error}): mend it or train again") from None
-        if not isinstance(values, dict):
-            raise RunError(f"{self.record_file} is not a JSON object: mend it or train again")
-        try:
-            return _with_kind(from_dict(RunRecord, values, str(self.record_file)))
-        except InputError as error:
-            raise RunError(f"{error}; mend it or train again") from None
+        except (OSError, Malformed) as error:
+            raise RunError(f"{self.record_file} cannot be read ({reading.reason(error)}): {MEND}") from None
 
     def write_score(self, name: str, score: dict[str, Any]) -> Path | None:
         """Store a score as scores/NAME.json; where that cannot be, say so and return None: the score is still good."""
@@ -151,20 +202,71 @@ class RunFolder:
         return path
 
     def append_log(self, row: dict[str, Any]) -> None:
-        with self.log_file.open("a") as file:
+        with self.log_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
 
     def read_log(self) -> list[dict[str, Any]]:
-        """All whole rows of log.jsonl, oldest first; a last line that a kill cut short is left out."""
-        if not self.log_file.exists():
+        """All whole rows of log.jsonl, oldest first; a last line that a kill cut short is left out.
+
+        Raises RunError: it cannot be read, or a row is not one that training writes.
+        """
+        rows: list[dict[str, Any]] = []
+        try:
+            lines = reading.content(self.log_file, MOST_LOG).split(b"\n")
+        except FileNotFoundError:
             return []
-        lines = self.log_file.read_text().split("\n")
-        return [json.loads(line) for line in lines[:-1]]  # what follows the last newline was cut short, or is empty
+        except OSError as error:
+            raise RunError(f"{self.log_file} cannot be read ({reading.reason(error)}): {MEND_LOG}") from None
+        for line in lines[:-1]:  # what follows the last newline was cut short, or is empty
+            try:
+                rows.append(_row(line, rows))
+            except Malformed as error:
+                raise RunError(f"{self.log_file}, line {len(rows) + 1:,}: {error}; {MEND_LOG}") from None
+        return rows
 
     def cut_log(self, step: int) -> None:
         """Drop the rows that came after `step`: they will be made again."""
         kept = [row for row in self.read_log() if row["step"] <= step]
         write_atomic(self.log_file, "".join(json.dumps(row) + "\n" for row in kept).encode())
+
+
+def _left_by_a_start(path: Path) -> bool:
+    """Whether it is no obstacle: hidden, as a lock is, or empty `samples`, which a kill left in version 0.1."""
+    return path.name.startswith(".") or (path.name == "samples" and path.is_dir() and not any(path.iterdir()))
+
+
+def parsed(text: bytes) -> RunRecord:
+    """The content of a run.json, every type checked. Raises reading.Malformed."""
+    values = reading.parsed(text)
+    record = _with_kind(reading.converted(values, RunRecord))
+    for made in (record.made_by, *record.resumed_by):
+        reading.converted(made, MadeBy)
+    if record.data.kind not in KINDS:
+        raise Malformed(f"its data.kind is {reading.quoted(record.data.kind)}, and none of {', '.join(KINDS)}")
+    if record.data.n < record.config.batch_size:
+        raise Malformed(f"--batch-size is {record.config.batch_size:,}, of {record.data.n:,} images")
+    return record
+
+
+def _row(line: bytes, before: list[dict[str, Any]]) -> dict[str, Any]:
+    """A row of log.jsonl after those before it. Raises reading.Malformed."""
+    row: dict[str, Any] = reading.record(line, Row)
+    for name in ("epoch", "step"):
+        if not (isinstance(row.get(name), int) and 0 <= row[name] <= reading.COUNT):
+            raise Malformed(f"{name!r} must be a whole number that is not negative")
+    if before and row["step"] < before[-1]["step"]:
+        raise Malformed(f"step {row['step']:,} comes after step {before[-1]['step']:,}")
+    if "images_per_s" in row:  # a row of training: all of them have the same losses
+        first = next((other for other in before if "images_per_s" in other), row)
+        if row.keys() != first.keys():
+            raise Malformed(f"it has {_names(row)}, and an earlier one {_names(first)}")
+        if row["images_per_s"] and not 0.01 <= row["images_per_s"] < 1e12:  # it is rounded to a tenth
+            raise Malformed(f"'images_per_s' is {row['images_per_s']:.3g}")
+    return row
+
+
+def _names(row: Row) -> str:
+    return ", ".join(reading.quoted(name) for name in list(row)[:8])
 
 
 def _with_kind(record: RunRecord) -> RunRecord:

@@ -53,8 +53,8 @@ def code_revision() -> str | None:
     git = ["git", "-C", str(here)]
     try:
         subprocess.run([*git, "ls-files", "--error-unmatch", __file__], check=True, capture_output=True, timeout=10)
-        head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, timeout=10, text=True)
+        head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, timeout=10)
         diff = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", str(here)], capture_output=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None
-    return head.stdout.strip() + ("+" if diff.returncode else "")
+    return head.stdout.decode("ascii", "replace").strip() + ("+" if diff.returncode else "")

@@ -10,22 +10,25 @@ Nothing holds a URL against a process of another machine: it is on the user to s
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import filelock
 
 from counterfeit import paths
+from counterfeit.console import say
 from counterfeit.data.cache import cache_dir
 from counterfeit.errors import InputError, RunError
 from counterfeit.files import Stamp, stamp, write_atomic
 from counterfeit.runs.checkpoint import INDEX
-from counterfeit.runs.folder import RunFolder
+from counterfeit.runs.folder import RunFolder, parsed
+from counterfeit.text import reason
 
+FLEETING = ("memory", "data")  # protocols of fsspec that store nothing
+PROBE = ".counterfeit-can-write"  # a file's name
 PATIENCE = 20  # seconds for a process that was stopped or killed to let go of its run
 
 
@@ -103,10 +106,19 @@ def opened(path: str) -> Iterator[Local | Copy]:
 @contextmanager
 def _held(url: str) -> Iterator[None]:
     """Hold a URL against other processes of this machine; nothing holds it against those of another."""
-    lock = cache_dir() / "urls" / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    name = f"{hashlib.sha256(url.encode(errors='surrogateescape')).hexdigest()[:32]}.lock"
+    lock = filelock.FileLock(cache_dir() / "urls" / name, timeout=PATIENCE)
     try:
-        with filelock.FileLock(lock, timeout=PATIENCE):
+        with ExitStack() as held:
+            try:
+                (cache_dir() / "urls").mkdir(parents=True, exist_ok=True)
+                held.enter_context(lock)
+            except filelock.Timeout:
+                raise
+            except OSError as error:
+                say(
+                    f"nothing holds {url} against another process: {cache_dir()} cannot be written to ({reason(error)})"
+                )
             yield
     except filelock.Timeout:
         raise RunError(f"another process is at work on {url}: wait for it, or give the grid another out") from None
@@ -119,8 +131,8 @@ def finished(path: str) -> bool:
             return RunFolder(path).finished()
         with _reaching(path):
             files, root = _open(path)
-            return json.loads(files.cat_file(f"{root}/run.json"))["finished"] is not None
-    except (InputError, TypeError, KeyError):
+            return parsed(files.cat_file(f"{root}/run.json")).finished is not None
+    except InputError:
         return False
 
 
@@ -139,11 +151,20 @@ def write(path: str, content: bytes) -> None:
 
 
 def check(folder: str) -> None:
-    """RunError where a URL cannot be reached; a local folder is made when it is written to."""
-    if paths.is_url(folder):
-        with _reaching(folder):
-            files, root = _open(folder)
-            files.find(root)
+    """RunError where nothing can be written to a URL, or nothing stays there: found before hours of training.
+
+    A local folder is made when it is written to.
+    """
+    if not paths.is_url(folder):
+        return
+    protocol = folder.partition("://")[0]
+    if protocol in FLEETING:
+        raise RunError(f"{folder} is gone when this process ends: give a folder, or a store such as s3://bucket/mine")
+    with _reaching(folder):
+        files, root = _open(folder)
+        files.find(root)
+        files.pipe_file(f"{root}/{PROBE}", b"")
+        files.rm_file(f"{root}/{PROBE}")
 
 
 def _open(url: str) -> tuple[Any, str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from counterfeit.errors import RunError
+import torch
+
+from counterfeit.errors import InputError, RunError
 from counterfeit.models import Family, build
 from counterfeit.recipes import RECIPES
-from counterfeit.runs.checkpoint import Checkpoint, read_checkpoint, read_index
+from counterfeit.runs.checkpoint import Checkpoint, Forms, forms, read_checkpoint, read_index
 from counterfeit.runs.continuing import FREE
 from counterfeit.runs.folder import RunFolder, RunRecord
 
@@ -75,17 +77,48 @@ def read_trained(folder: RunFolder, opened: RunRecord) -> Trained:
     Raises:
         RunError: there is no checkpoint, it is damaged, does not fit run.json, or another run's by now.
     """
-    checkpoint, groups = read_checkpoint(folder.checkpoint, ["model", "ema"])
-    record = folder.read_record()  # after the weights: a new run writes its run.json before its first checkpoint
+    _reread(folder, opened)
+    expected = _expected(opened, folder)
+    checkpoint, groups = read_checkpoint(folder.checkpoint, ["model", "ema"], {"model": expected, "ema": expected})
+    record = _reread(folder, opened)  # after the weights: a new run writes its run.json before its first checkpoint
+    check_progress(folder, record, checkpoint)
+    model = build(RECIPES[record.model], record.config, record.data.shape, len(record.data.classes))
+    model.load_state_dict(groups.get("ema", groups["model"]))
+    return Trained(folder, record, checkpoint, model)
+
+
+def _reread(folder: RunFolder, opened: RunRecord) -> RunRecord:
+    """run.json as it is now. Raises RunError where it is another run's by now."""
+    record = folder.read_record()
     if _identity(record) != _identity(opened):
         raise RunError(f"{folder} holds another run than when it was opened: open it again")
-    model = build(RECIPES[record.model], record.config, record.data.shape, len(record.data.classes))
+    return record
+
+
+def _expected(record: RunRecord, folder: RunFolder) -> Forms:
+    """The tensors that a run's model has; of its settings no memory is taken yet, which may ask for any amount."""
     try:
-        model.load_state_dict(groups.get("ema", groups["model"]))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:160]
-        raise RunError(f"the weights in {folder.checkpoint} do not fit run.json: {reason}") from None
-    return Trained(folder, record, checkpoint, model)
+        with torch.device("meta"):
+            model = build(RECIPES[record.model], record.config, record.data.shape, len(record.data.classes))
+    except InputError:
+        raise
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:  # of sizes that no tensor can have
+        told = " ".join(str(error).split())[:120]
+        raise RunError(f"no model can be built of the settings in {folder.record_file} ({told})") from None
+    return forms(model.state_dict())
+
+
+def check_progress(folder: RunFolder, record: RunRecord, checkpoint: Checkpoint) -> None:
+    """RunError where checkpoint.json and run.json cannot be of one run."""
+    per_epoch = record.data.n // record.config.batch_size
+    step, epoch = checkpoint.step, checkpoint.epoch
+    averaged = ("ema" in checkpoint.files) == bool(record.config.ema)
+    if epoch != step // per_epoch or epoch > record.config.epochs or not averaged:
+        raise RunError(
+            f"{folder.checkpoint} does not fit run.json: it is of step {step:,}, epoch {epoch:,}, "
+            f"with {' and '.join(checkpoint.files)}; {record.config.epochs:,} epochs of {per_epoch:,} steps are asked "
+            f"for, {'with' if record.config.ema else 'without'} ema"
+        )
 
 
 def _sha256(checkpoint: Checkpoint) -> str:

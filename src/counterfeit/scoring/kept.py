@@ -12,6 +12,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -20,14 +21,16 @@ import numpy as np
 import PIL
 import torch
 
-from counterfeit import source
+from counterfeit import reading, source
 from counterfeit.console import say
 from counterfeit.data import cache_dir
 from counterfeit.data.cache import locked, sealed, unsealed
 from counterfeit.files import write_atomic
+from counterfeit.text import reason
 
 Arrays = Mapping[str, np.ndarray]
 
+MOST = 64 << 30  # bytes of a file: it is ours, and holds what one computation gave
 ABOUT = "about"  # the array of a file that says what the others are
 # They round in their own ways, and Pillow resizes for a detector: what one version computed is not another's.
 VERSIONS = {"torch": torch.__version__, "numpy": np.__version__, "pillow": PIL.__version__}
@@ -38,7 +41,8 @@ DAMAGED = (OSError, ValueError, LookupError, EOFError, TypeError, AttributeError
 def kept(kind: str, key: str | None, names: Sequence[str], what: str, make: Callable[[], Arrays]) -> Arrays:
     """The arrays that `make` gives, from the cache where they are there already; a key of None is never kept.
 
-    A second process that wants the same waits for the first. What is not as it was stored is named and made again.
+    A second process that wants the same waits for the first. What is not as it was stored is named and made again. A
+    cache that can only be read, or is full, costs the keeping and nothing else.
 
     Args:
         kind: folder of the cache.
@@ -48,7 +52,10 @@ def kept(kind: str, key: str | None, names: Sequence[str], what: str, make: Call
     if key is None:
         return make()
     path = cache_dir() / kind / f"{key}.npz"
-    with locked(path.with_suffix(".lock"), what):
+    with suppress(*DAMAGED):  # looked at again under the lock: another process may be making it
+        return _read(path, key, names)
+    with locked(path.with_suffix(".lock"), what) as folder:
+        path = folder / path.name
         try:
             return _read(path, key, names)
         except FileNotFoundError:
@@ -59,7 +66,10 @@ def kept(kind: str, key: str | None, names: Sequence[str], what: str, make: Call
         buffer = io.BytesIO()
         about = np.array(sealed({"key": key, "arrays": _described(found)}))
         np.savez(buffer, **{**found, ABOUT: about})  # type: ignore[arg-type]  # one of numpy's own options is bool
-        write_atomic(path, buffer.getbuffer())
+        try:
+            write_atomic(path, buffer.getbuffer())
+        except OSError as error:
+            say(f"{what}: not kept for the next time, since {folder} cannot be written to ({reason(error)})")
     return found
 
 
@@ -71,9 +81,9 @@ def key_of(facts: Sequence[Any], *parts: str) -> str:
 
 def _read(path: Path, key: str, names: Sequence[str]) -> Arrays:
     """What the file holds. Raises FileNotFoundError, or one of DAMAGED if that is not what was stored under the key."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+    with reading.opened(path, MOST) as file, np.load(file, allow_pickle=False) as arrays:
         found = dict(arrays)
-    about = unsealed(str(found.pop(ABOUT, "{}")))
+    about = unsealed(str(found.pop(ABOUT, "{}")).encode())
     if about["key"] != key or set(found) != set(names) or about["arrays"] != _described(found):
         raise ValueError("it is not what was stored")
     return found

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
 
 import msgspec
+from msgspec import Meta
 from rich.table import Table
 
+from counterfeit import reading
 from counterfeit.arguments import shown
 from counterfeit.config import fit_fields
 from counterfeit.console import as_text
 from counterfeit.errors import InputError
 from counterfeit.words import number, plus_minus
+
+Count = Annotated[int, Meta(ge=0, le=reading.COUNT)]
 
 
 @dataclass(frozen=True)
@@ -106,3 +111,41 @@ class Score(Mapping[str, Scored]):
                 noted.setdefault(note, []).append(name)
         told = [f"{', '.join(names)}: {note}" for note, names in noted.items()]
         return "\n".join([as_text(table, 110), *told, *self.notes])
+
+
+class _Named(TypedDict, total=False):
+    name: str
+    split: str
+
+
+class _Generated(_Named, total=False):
+    finished: bool
+    epochs_done: Count
+    epochs: Count
+    step: Count
+
+
+class Circumstances(TypedDict, total=False):
+    """The types of what a receipt says beside its identity, see `receipt.CIRCUMSTANCES`: nothing else checks them."""
+
+    real: _Named
+    floor: _Named | None
+    floor_of_classes: _Named | None
+    train: _Named | None
+    generated: _Generated
+    versions: dict[str, str]
+    machine: dict[str, str | int | float | None]
+    time: str
+    command: list[str]
+    code_revision: str | None
+    seconds: float
+    notes: list[str]
+    unidentified: list[str]
+    run: str
+
+
+def stored(path: Path) -> Score:
+    """A score that `RunFolder.write_score` stored, every type checked. Raises OSError or reading.Malformed."""
+    score = reading.record(reading.content(path), Score)
+    reading.converted(score.receipt, Circumstances)
+    return score

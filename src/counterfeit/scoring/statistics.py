@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from counterfeit import paths
+from counterfeit import paths, reading
 from counterfeit.config import ScoreConfig
 from counterfeit.data import DATASETS
+from counterfeit.data.npz import opened
 from counterfeit.detectors import Detector
 from counterfeit.errors import DataError, InputError
 from counterfeit.files import write_atomic
@@ -29,6 +29,8 @@ from counterfeit.metrics.value import Floats
 from counterfeit.version import __version__
 
 MOST = 8192  # features: a covariance of more would take more than 512 MiB
+MOST_BYTES = 2 << 30  # of a file: guided-diffusion's hold two covariances
+MOST_WORDS = 1 << 16  # bytes of what a file says of itself
 ROUNDING = 1e-6  # relative: float32 arithmetic leaves this much of asymmetry and of negative eigenvalues
 INCEPTION, INCEPTION_FEATURES = "inception", 2048  # what a file that names no detector is of, as everybody writes it
 WORDS = ("detector", "protocol", "weights_sha256", "digest", "source", "version")
@@ -115,19 +117,16 @@ def is_statistics(source: Any) -> bool:
 def read(source: str | os.PathLike[str]) -> Statistics:
     """Read and check a file of statistics. Raises DataError, naming the file and the fault."""
     path = Path(paths.typed(source))
-    try:
-        content = path.read_bytes()
-        with zipfile.ZipFile(io.BytesIO(content)) as file:
-            for name in ("mu.npy", "sigma.npy"):
-                if file.getinfo(name).file_size > 8 * MOST**2 + 1024:
-                    raise DataError(f"{path}: its {name[:-4]} is of more than {MOST:,} features, which is refused")
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            mu, sigma = file["mu"], file["sigma"]
-            carried = {name: file[name] for name in (*WORDS, "n", "shape") if name in file}
-    except DataError:
-        raise
-    except (OSError, EOFError, ValueError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} cannot be read as .npz ({error or type(error).__name__})") from error
+    with opened(path) as arrays:
+        for name in ("mu", "sigma"):
+            if arrays.header(name).nbytes > 8 * MOST**2:
+                raise DataError(f"{path}: its {name} is of more than {MOST:,} features, which is refused")
+        for name in (*WORDS, "n", "shape"):
+            if name in arrays and arrays.header(name).nbytes > MOST_WORDS:
+                raise DataError(f"{path}: its {name} has more than {MOST_WORDS:,} bytes, which is refused")
+        mu, sigma = arrays["mu"], arrays["sigma"]
+        carried = {name: arrays[name] for name in (*WORDS, "n", "shape") if name in arrays}
+    digest = hashlib.sha256(reading.content(path, MOST_BYTES)).hexdigest()
     mean, covariance = checked(mu, sigma, str(path))
     words = {name: _word(carried[name], name, path) for name in WORDS if name in carried}
     numbers = {name: _whole(carried[name], name, path) for name in ("n", "shape") if name in carried}
@@ -136,7 +135,7 @@ def read(source: str | os.PathLike[str]) -> Statistics:
         raise DataError(f"{path}: its n is {n} and its shape {shape}; n is 2 images or more, and shape (C, H, W)")
     of = None if shape is None else (shape[0], shape[1], shape[2])
     count = None if n is None else n[0]
-    return Statistics(path, hashlib.sha256(content).hexdigest(), mean, covariance, count, of, words)
+    return Statistics(path, digest, mean, covariance, count, of, words)
 
 
 def checked(mu: np.ndarray, sigma: np.ndarray, where: str) -> tuple[Floats, Floats]:

@@ -82,7 +82,7 @@ def check_writable(home: str) -> None:
 
 def described(sources: str | Path | Sequence[str | Path]) -> Grid:
     """What is to be compared. Raises InputError where a grid file or a run cannot be used."""
-    places = [Path(path) for path in ([sources] if isinstance(sources, (str, Path)) else sources)]
+    places = [Path(paths.typed(path)) for path in ([sources] if isinstance(sources, (str, Path)) else sources)]
     files = [path for path in places if path.suffix.lower() == ".toml"]
     if files and len(places) > 1:
         raise InputError(f"{files[0]} is a grid file, which stands alone: leave out the {len(places) - 1} other paths")

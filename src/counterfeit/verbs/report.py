@@ -18,6 +18,7 @@ from counterfeit.errors import RunError
 from counterfeit.isolation import alone
 from counterfeit.report import render
 from counterfeit.runs import shared
+from counterfeit.text import utf8
 
 
 @checked
@@ -64,7 +65,7 @@ def write_report(comparison: Mapping[str, Any], out: str, device: str = "auto") 
     """
     with of_comparison(comparison, device) as (drawn, notes):
         page = render({**comparison, "notes": [*comparison["notes"], *notes]}, drawn)
-    shared.write(out, page.encode())
+    shared.write(out, utf8(page))
 
 
 def check_out(out: Path) -> None:

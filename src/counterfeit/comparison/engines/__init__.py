@@ -6,6 +6,7 @@ result, in the order in which they end. All of them do `work.Worker.work`, and a
 
 from __future__ import annotations
 
+import os
 from functools import partial
 
 from counterfeit.comparison.engines.cluster import on_a_cluster
@@ -40,4 +41,6 @@ def chosen(engine: str = "local", workers: int = 1, address: str | None = None, 
     for option, given in (("--address", address is not None), ("--cpus-per-run", cpus_per_run != 1)):
         if given:
             raise InputError(f"{option} is for a Ray cluster: add --engine ray, or leave it out")
+    if workers > 1 and os.name == "nt":
+        raise InputError("--workers waits for pipes in a way that Windows has not: leave it out there, or use WSL")
     return in_turn if workers == 1 else partial(in_processes, workers=workers)

@@ -23,8 +23,8 @@ from counterfeit.comparison.grid import Member
 from counterfeit.comparison.work import Done, Engine, Failure, Order, Result, Task, Worker, in_one_line, message
 from counterfeit.console import say
 from counterfeit.errors import InputError
-from counterfeit.fitting import Interrupted, stop_on_signals
 from counterfeit.runs import RunFolder
+from counterfeit.signals import Interrupted, deferred
 from counterfeit.words import count
 
 RETRIES = 10  # of a task whose node or process dies: each goes on where the last one was
@@ -49,7 +49,7 @@ def _mapped(members: Sequence[Member], order: Order, address: str | None, cpus: 
     import ray
 
     line = message(order)
-    with _joined(address), stop_on_signals() as stop:
+    with _joined(address), deferred() as stop:
         gpus = [int("cuda" in m.config.device or "cuda" in order.score.device) for m in members]
         _check_room(cpus, max(gpus), address)
         work = ray.remote(max_retries=RETRIES)(_work)

@@ -7,12 +7,15 @@ a member. The end of its stdin tells it to stop: that comes also when this proce
 from __future__ import annotations
 
 import os
-import selectors
 import subprocess
 import sys
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
 
 import msgspec
 import torch
@@ -20,7 +23,12 @@ import torch
 from counterfeit.comparison import member as child
 from counterfeit.comparison.grid import Member
 from counterfeit.comparison.work import Failure, Order, Pace, Result, Task, message
-from counterfeit.fitting import Interrupted, stop_on_signals
+from counterfeit.signals import deferred
+
+# With `-m` or `-c`, Python looks for modules in the working folder first, and a numpy.py that lies there would be run.
+# This package is found by the last entry, wherever it is that we were found ourselves.
+START = f"import sys; sys.path[:] = [*filter(None, sys.path), sys.argv.pop()]; import {child.__name__} as m; m.main()"
+PACKAGES = Path(__file__).parents[3]
 
 
 def in_processes(members: Sequence[Member], order: Order, workers: int) -> Iterator[tuple[int, Result]]:
@@ -31,48 +39,50 @@ def in_processes(members: Sequence[Member], order: Order, workers: int) -> Itera
     workers = min(workers, len(members))
     waiting, pace = deque(enumerate(members)), Pace(members, workers)
     idle: list[_Child] = []
-    with stop_on_signals() as stop, _children(order, workers) as children, selectors.DefaultSelector() as busy:
-        while (waiting or busy.get_map()) and not stop.is_set():
-            while waiting and len(busy.get_map()) < workers:
+    busy: list[_Child] = []
+    with deferred() as stop, _children(order, workers) as (make, arrived):
+        while (waiting or busy) and not stop.is_set():
+            while waiting and len(busy) < workers:
                 i, member = waiting.popleft()
-                one = idle.pop() if idle else children()
-                one.begin(i, Task(member, f"[{i + 1}/{len(members)}] ", pace.left()))
-                busy.register(one.results, selectors.EVENT_READ, one)
-            for key, _ in busy.select(timeout=0.2):
-                one = key.data
-                busy.unregister(one.results)
-                result = one.result() or Failure(members[one.at].path, one.fate())
-                idle += [one] if one.process.poll() is None else []
-                pace.add(members[one.at], result)
-                yield one.at, result
-    if stop.is_set():
-        raise Interrupted("stopped; the same command goes on")
+                busy.append(idle.pop() if idle else make())
+                busy[-1].begin(i, Task(member, f"[{i + 1}/{len(members)}] ", pace.left()))
+            with suppress(Empty):
+                one, line = arrived.get(timeout=0.2)
+                if one in idle:  # it has died since
+                    idle.remove(one)
+                elif one in busy:
+                    busy.remove(one)
+                    idle += [one] if line else []
+                    result = one.result(line) or Failure(members[one.at].path, one.fate())
+                    pace.add(members[one.at], result)
+                    yield one.at, result
 
 
 class _Child:
     """A process that does one member's work after another; `at` is the place of the present one in the grid."""
 
-    def __init__(self, order: bytes, threads: int) -> None:
+    def __init__(self, order: bytes, threads: int, arrived: SimpleQueue[tuple[_Child, bytes]]) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", child.__name__],
+            [sys.executable, "-c", START, str(PACKAGES)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-            start_new_session=True,  # Ctrl-C comes to us, and we tell it
+            # Ctrl-C comes to us, and we tell it: the first is for POSIX, the second for Windows.
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
-        assert self.process.stdin and self.process.stdout
-        self.tasks, self.results = self.process.stdin, self.process.stdout
         self.at = -1
+        self.reader = threading.Thread(target=self._receive, args=(arrived,), daemon=True)
+        self.reader.start()
         self._tell(order)
 
     def begin(self, at: int, task: Task) -> None:
         self.at = at
         self._tell(message(task))
 
-    def result(self) -> Result | None:
+    def result(self, line: bytes) -> Result | None:
         """What it found; None where it died over it."""
-        line = self.results.readline()
-        return msgspec.json.decode(line, type=Result) if line.endswith(b"\n") else None
+        return msgspec.json.decode(line, type=Result) if line else None
 
     def fate(self) -> str:
         """How it ended, for its member's failure."""
@@ -80,33 +90,58 @@ class _Child:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         return f"its process {how}; the same command goes on from its last checkpoint"
 
+    def tell_to_stop(self) -> None:
+        assert self.process.stdin
+        with suppress(OSError):  # it has died
+            self.process.stdin.close()
+
+    def end(self) -> None:
+        """Kill it if it lives, and leave nothing of it."""
+        assert self.process.stdout
+        self.process.kill()
+        self.process.wait()
+        self.reader.join()
+        self.process.stdout.close()
+
     def _tell(self, line: bytes) -> None:
-        with suppress(BrokenPipeError):  # it has died: that is met where its result is read
-            self.tasks.write(line + b"\n")
-            self.tasks.flush()
+        assert self.process.stdin
+        with suppress(OSError):  # it has died: that is met where its result is read
+            self.process.stdin.write(line + b"\n")
+            self.process.stdin.flush()
+
+    def _receive(self, arrived: SimpleQueue[tuple[_Child, bytes]]) -> None:
+        """In a thread, for select() takes no pipes on Windows: whole lines, and nothing for the end."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            if line.endswith(b"\n"):
+                arrived.put((self, line))
+        arrived.put((self, b""))
 
 
 @contextmanager
-def _children(order: Order, workers: int) -> Iterator[Callable[[], _Child]]:
-    """A maker of children, which are all told to stop and waited for in the end; a second Ctrl-C kills them."""
+def _children(order: Order, workers: int) -> Iterator[tuple[Callable[[], _Child], SimpleQueue[tuple[_Child, bytes]]]]:
+    """A maker of children, and what comes from them; all are told to stop and waited for in the end.
+
+    A second Ctrl-C kills them, and so does a wait that is longer than they take to end themselves.
+    """
     line, threads = message(order), max(1, torch.get_num_threads() // workers)
     made: list[_Child] = []
+    arrived: SimpleQueue[tuple[_Child, bytes]] = SimpleQueue()
 
     def make() -> _Child:
-        made.append(_Child(line, threads))
+        made.append(_Child(line, threads, arrived))
         return made[-1]
 
     try:
-        yield make
+        yield make, arrived
     finally:
         try:
             for one in made:
-                with suppress(BrokenPipeError):
-                    one.tasks.close()
+                one.tell_to_stop()
+            until = time.monotonic() + child.PATIENCE + 10
             for one in made:
-                one.process.wait()
+                with suppress(subprocess.TimeoutExpired):
+                    one.process.wait(max(0.0, until - time.monotonic()))
         finally:
             for one in made:
-                one.process.kill()
-                one.process.wait()
-                one.results.close()
+                one.end()

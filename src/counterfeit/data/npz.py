@@ -1,0 +1,154 @@
+"""Reads .npz files of strangers: each array is checked by its header before room is made for it.
+
+np.load would take what a header declares: 10^12 images, or 3 GB of zeros in a file of 3 MB. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+
+from counterfeit.errors import DataError
+from counterfeit.words import shortened
+
+AT_EASE = 1 << 28  # bytes: what unpacks to less than 256 MiB does no harm, however small it was packed
+MOST_TIMES = 100  # times its packed size; the pixels of digits on black shrink 5 to 10 times, and zeros 1,000 times
+MOST_ARRAYS = 1000  # in a file
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # how np.savez and np.savez_compressed write
+SAVE = "save it again by np.savez"
+
+
+class Header(NamedTuple):
+    """The shape and type of an array as its header declares them, checked against the length of its content."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+class Npz:
+    """The arrays of an open .npz file, each read when it is asked for; see `opened`."""
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        self.path, self._archive = path, archive
+        members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+        self._members = {info.filename.removesuffix(".npy"): info for info in members}
+        self._length = os.fstat(archive.fp.fileno()).st_size  # type: ignore[union-attr]
+
+    @property
+    def names(self) -> list[str]:
+        """The arrays' names, in the order of the file."""
+        return list(self._members)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def header(self, name: str) -> Header:
+        """An array's shape and type. Raises DataError if it cannot be read, or is more than its content or memory."""
+        with self._reads(name), self._open(name) as file:
+            found = _header(file)
+            held = self._members[name].file_size - file.tell()
+        if found.nbytes > held:
+            raise self._fault(name, f"is declared as {found.dtype} {found.shape}, {found.nbytes:,} bytes, of {held:,}")
+        if found.nbytes > _memory():
+            raise self._fault(name, f"takes {found.nbytes >> 30:,} GiB, more than the memory of this machine")
+        return found
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """An array, whole. Raises DataError as `header`, and for damaged content."""
+        self.header(name)
+        with self._reads(name), self._open(name) as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+
+    def _open(self, name: str) -> IO[bytes]:
+        """The unpacked content; refused where it is encrypted, or packed as numpy packs nothing or images never are."""
+        info = self._members[name]
+        if info.flag_bits & 1:
+            raise self._fault(name, "is encrypted")
+        if info.compress_type not in PACKED:
+            raise self._fault(name, f"is compressed by another method ({info.compress_type}) than numpy's")
+        packed = min(info.compress_size, self._length)
+        if info.file_size > max(AT_EASE, MOST_TIMES * packed):
+            sizes = f"unpacks from {packed:,} bytes to {info.file_size:,}"
+            raise self._fault(name, f"{sizes}, over {MOST_TIMES} times as many")
+        return self._archive.open(info)
+
+    @contextmanager
+    def _reads(self, name: str) -> Iterator[None]:
+        """DataError for whatever reading an array raises."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # numpy's, on headers that Python 2 wrote
+                yield
+        except DataError:
+            raise
+        except MemoryError as error:
+            raise self._fault(name, "is more than the memory that is free") from error
+        except Exception as error:  # zipfile and numpy's parser of headers raise anything at all on malformed content
+            raise self._fault(name, f"cannot be read: {_in_words(error)}") from error
+
+    def _fault(self, name: str, fault: str) -> DataError:
+        return DataError(f"{self.path}: its array {name!r} {fault}; {SAVE}")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Npz]:
+    """The arrays of an .npz file. Raises DataError for what is no such file; a pipe or device is not waited for."""
+    with _archive(path) as archive:
+        arrays = Npz(path, archive)
+        if len(arrays.names) > MOST_ARRAYS:
+            raise DataError(f"{path} holds {len(arrays.names):,} arrays; {SAVE}, with all images in one array 'images'")
+        yield arrays
+
+
+def _archive(path: Path) -> zipfile.ZipFile:
+    try:
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path} is no file but a pipe, socket or device; {SAVE} into a file")
+        with path.open("rb") as file:
+            single = file.read(6) == b"\x93NUMPY"
+        if single:
+            raise DataError(f"{path} is no .npz file but a single array; save it by np.savez(path, images=array)")
+        return zipfile.ZipFile(path)
+    except DataError:
+        raise
+    except Exception as error:  # as above
+        raise DataError(f"{path} cannot be read as .npz ({_in_words(error)}); {SAVE}") from error
+
+
+def _header(file: IO[bytes]) -> Header:
+    """Parse the header of an .npy file, after which the content begins. Raises anything for a malformed one."""
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):  # 3.0 is for names of fields, which images have none of
+        raise ValueError(f"it is of version {version[0]}.{version[1]} of numpy's format")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if dtype.hasobject:
+        raise ValueError("it holds pickled objects")
+    if min(shape, default=0) < 0:
+        raise ValueError(f"its shape is {shape}")
+    return Header(shape, dtype)
+
+
+def _memory() -> float:
+    """Bytes of memory of this machine, or infinity where that is not known (Windows)."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return math.inf
+
+
+def _in_words(error: Exception) -> str:
+    fault = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return shortened(" ".join(fault.split()), 100) or type(error).__name__

@@ -1,0 +1,92 @@
+"""Pictures, curves and progress are decoration: whatever goes wrong with one is a line, and the work goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+import rich.progress
+
+import counterfeit as cf
+from counterfeit import drawing, snapshots, training
+from counterfeit.comparison import pictures
+from counterfeit.report import charts, render
+from counterfeit.runs import curves
+from report_cases import comparison
+
+ROWS = [
+    {"epoch": 1, "step": step, "reconstruction": 9.0 - step, "images_per_s": 1.0, "$x_{": 2.0, "FID[a$b]": 3.0}
+    for step in (1, 2)
+]
+# What people have in their matplotlibrc, or set in a notebook.
+SETTINGS: list[dict[str, Any]] = [
+    {"text.usetex": True},
+    {"text.usetex": True, "text.latex.preamble": "\\usepackage{nothing}", "font.family": "NoSuchFont"},
+    {"backend": "nbagg"},
+    {"backend": "TkAgg"},
+    {"savefig.format": "pdf", "savefig.dpi": 9, "figure.dpi": 1, "savefig.bbox": "tight"},
+    {"axes.prop_cycle": matplotlib.cycler(color=["#ffffff"]), "path.effects": [], "axes.formatter.use_locale": True},
+]
+
+
+def fails(*arguments: Any, **options: Any) -> Any:
+    raise ZeroDivisionError("drawing has failed\nof all things")
+
+
+@pytest.mark.parametrize(
+    "where, name",
+    [
+        (training, "draw_samples"),
+        (training, "draw_reconstructions"),
+        (snapshots.images, "save_png"),
+        (curves, "draw_curves"),
+        (drawing, "figure"),
+        (matplotlib, "rcdefaults"),
+        (rich.progress.Progress, "start"),
+        (rich.progress.Progress, "update"),
+        (rich.progress.Progress, "add_task"),
+    ],
+    ids=lambda case: case if isinstance(case, str) else "",
+)
+def test_training_ends_whatever_cannot_be_drawn(where: Any, name: str, digits, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(where, name, fails)
+    monkeypatch.setattr(curves, "figure", drawing.figure)
+    run = cf.train("vae", digits[0][:128], epochs=2, batch_size=64, out="run")
+    monkeypatch.undo()
+    assert run.folder.finished() and run.sample(2).shape == (2, 1, 28, 28)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "cannot be drawn" in line]
+    assert 1 <= len(lines) <= 4 and all("ZeroDivisionError: drawing has failed of all things" in line for line in lines)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: next(iter(settings)))
+def test_pictures_do_not_depend_on_the_users_settings(settings: dict[str, Any], tmp_path: Path, capsys) -> None:
+    curves.draw_curves(tmp_path / "usual.png", ROWS, "vae on $x_{\\frac y")
+    labels = json.dumps(comparison(data=("$x_{data",))).replace('"label": "gan"', '"label": "ga$_{n"')
+    page = render(json.loads(labels), {})
+    with matplotlib.rc_context(settings):
+        before = dict(matplotlib.rcParams)
+        curves.draw_curves(tmp_path / "theirs.png", ROWS, "vae on $x_{\\frac y")
+        assert render(json.loads(labels), {}) == page
+        assert dict(matplotlib.rcParams) == before, "and theirs do not depend on ours"
+    assert (tmp_path / "theirs.png").read_bytes() == (tmp_path / "usual.png").read_bytes()
+    assert page.count("<svg") > 4 and "cannot be drawn" not in capsys.readouterr().err
+
+
+def test_a_report_without_its_charts(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(charts, "strip", fails)
+    page = render(comparison(), {})
+    assert "FID" in page and "charts of mnist for the report cannot be drawn" in capsys.readouterr().err
+
+
+def test_a_report_of_a_run_whose_pictures_cannot_be_drawn(digits, monkeypatch, capsys) -> None:
+    cf.train("vae", digits[0][:128], epochs=1, batch_size=64, out="run", quiet=True)
+    np.savez("real.npz", images=digits[0])
+    settings: dict[str, Any] = {"real": "real.npz", "n": 100, "metrics": ["fid"], "detector": "mnist-cnn"}
+    monkeypatch.setattr(pictures.images, "grid", fails)
+    found = cf.compare("run", out="found", **settings)
+    assert not found["failures"] and "FID" in Path("found/report.html").read_text(encoding="utf-8")
+    assert "no picture of samples: ZeroDivisionError" in capsys.readouterr().err

@@ -1,0 +1,32 @@
+"""The oldest dependencies that `make compat` installs are those of pyproject.toml."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT / "benchmarks"))
+import lower_bounds  # noqa: E402
+
+
+def test_every_dependency_has_a_lower_bound(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["lower_bounds.py", "--extras", "onnx", "distributed", "--without", "torch"])
+    lower_bounds.main()
+    lines = capsys.readouterr().out.splitlines()
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert len(lines) >= 14 and not any(line.startswith("torch==") for line in lines)
+    assert all(f'"{line.replace("==", ">=")}"' in text for line in lines)
+    assert "tomli==2; python_version < '3.11'" in lines
+
+
+@pytest.mark.parametrize("requirement", ["torch", "torch<3", "torch>=2,<3", "torch[all]>=2"])
+def test_one_without_a_plain_bound_is_refused(requirement):
+    with pytest.raises(ValueError, match="has no lower bound"):
+        list(lower_bounds.lower_bounds([requirement]))
+
+
+def test_the_core_of_the_tests_is_there():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", "")
+    (core,) = [line for line in text.splitlines() if line.startswith("CORE :=")]
+    assert all((ROOT / f"tests/test_{name}.py").exists() for name in core.removeprefix("CORE :=").split())
