@@ -114,8 +114,10 @@ pairs: $(STAMP)  ## all models on mnist and cifar10, one epoch each: images/s an
 torture: $(STAMP)  ## runs and grids stopped, killed, out of room and in each other's way at 100 moments; all end bit-equal
 	$(BIN)/pytest tests/test_kill.py tests/test_torture.py -m torture -rP
 
-abuse: $(STAMP)  ## 1,500 commands, files, images and signals that nobody should have to think of: no traceback, hang, loss or litter
-	$(BIN)/pytest tests/abuse --hypothesis-profile=abuse -m 'abuse or not abuse' --numprocesses auto --maxprocesses 4
+# What else is a table of cases that nobody should have to think of.
+CASES := tests/abuse $(addprefix tests/test_, values.py environments.py strangers.py data_npz.py data_bombs.py)
+abuse: $(STAMP)  ## thousands of commands, files, images, signals, values and environments: no traceback, hang, loss or litter
+	$(BIN)/pytest $(CASES) --hypothesis-profile=abuse -m 'not (full or browser or processes or ray)' --numprocesses auto --maxprocesses 4
 
 processes: $(STAMP)  ## jobs of two and three processes: trained, scored, killed, resumed, held against one process
 	$(BIN)/pytest tests/test_processes.py -m 'processes or not processes' -rP

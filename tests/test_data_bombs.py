@@ -154,6 +154,15 @@ def test_at_least_four_times_the_size_is_left(side, part, monkeypatch):
     assert sizes == [(part, part)]
 
 
+@pytest.mark.parametrize(("options", "side"), [({}, 512 // 8), ({"progressive": True}, 512)])
+def test_room_is_taken_for_the_coefficients_of_a_progressive_jpeg(options, side, monkeypatch):
+    asked = []
+    taken = picture.PIXELS.taken
+    monkeypatch.setattr(picture.PIXELS, "taken", lambda wanted: (asked.append(wanted), taken(wanted))[1])
+    picture.decode(jpeg(np.zeros((512, 512), np.uint8), **options), 16, 1)
+    assert asked == [picture.PIXEL * side**2]
+
+
 def test_the_rule_is_told_and_makes_another_conversion(root):
     (root / "a.jpg").write_bytes(jpeg(NOISE))
     assert data.load(root).conversion["jpeg"] == "decoded at 1/2 to 1/8 where 4 times the size is left"

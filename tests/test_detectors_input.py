@@ -48,7 +48,7 @@ def refused(*says: str):
 def test_unknown_detectors() -> None:
     with refused("no detector named 'mnist-cn'", "did you mean 'mnist-cnn'?", ".onnx"):
         detectors.load("mnist-cn")
-    with refused("a detector is a name, the path of an .onnx file or a function, not int"):
+    with refused("detector is 3; it must be text or a path or a function"):
         detectors.load(3)  # type: ignore[arg-type]
     with refused("--device gpu cannot be used here"):
         detectors.load("mnist-cnn", device="gpu")
@@ -84,7 +84,7 @@ def test_a_machine_that_cannot_compile(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("images", "says"),
     [
-        (torch.zeros(2, 1, 28, 28, dtype=torch.uint8), "numpy array of images, not Tensor"),
+        (torch.zeros(2, 1, 28, 28), "not float32 (2, 1, 28, 28)"),
         (np.zeros((2, 1, 28, 28)), "not float64 (2, 1, 28, 28)"),
         (np.zeros((2, 28, 28), np.uint8), "not uint8 (2, 28, 28)"),
         (np.zeros((2, 28, 28, 3), np.uint8), "not uint8 (2, 28, 28, 3)"),

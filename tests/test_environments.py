@@ -16,7 +16,7 @@ import pytest
 
 import counterfeit as cf
 from counterfeit.console import settle_streams
-from counterfeit.processes import check_environment, job_size
+from counterfeit.processes import check_address, check_environment, job_size
 from environment_cases import JOBS, MORE, NO_HOME, QUICK, WORDS, Environment
 
 # Runs several commands in one process, which imports torch once; their exit codes go into a file.
@@ -180,6 +180,7 @@ def test_variables_of_torchrun_that_are_of_no_job(environment: Environment, word
         monkeypatch.setenv(name, value or "")
     with pytest.raises(cf.InputError, match=words):
         check_environment(job_size())
+        check_address()
 
 
 @pytest.mark.parametrize("words, says", WORDS, ids=lambda case: case[:20] if isinstance(case, str) else "")

@@ -34,6 +34,11 @@ MODULES = {
     "before the work, and it takes every error": ("tyro", ["list"], f"try:\n {SLEEP}\nexcept:\n {SLEEP}"),
     "in the work": ("torch", ["score", "x"], SLEEP),
     "in the work, and it takes every error": ("torch", ["score", "x"], f"try:\n {SLEEP}\nexcept:\n {SLEEP}"),
+    "in a callback, which no error leaves": (
+        "torch",
+        ["score", "x"],
+        f"import weakref\nclass A: pass\ndef f(_):\n {SLEEP}\na = A()\nr = weakref.ref(a, f)\ndel a\n{SLEEP}",
+    ),
     "after the work": (
         "rich",
         ["--version"],

@@ -38,20 +38,21 @@ def accident(error: Exception) -> bool:
     return not (meant and isinstance(error, (TypeError, ValueError)))
 
 
-def accidents(function: Callable[..., Any], usual: dict[str, Any], others: Iterator[str] | list[str]) -> list[str]:
-    """The usual call, which must succeed, then every parameter with every value: those that ended in an accident."""
+def accidents(function: Callable[..., Any], usual: dict[str, Any], others: list[str]) -> tuple[list[str], int]:
+    """The usual call, which must succeed, then every parameter with every value: accidents, and how many were tried."""
     exhausted(function(**usual))
-    found = []
+    found, tried = [], 0
     for name in dict.fromkeys([*usual, *others]):
         for value_name, value in VALUES.items():
             if name == "compile" and isinstance(value, (bool, np.bool_)):
                 continue  # right, and a minute's work
+            tried += 1
             try:
                 exhausted(function(**{**usual, name: value}))
             except Exception as error:
                 if accident(error):
                     found.append(f"{name}={value_name}: {type(error).__name__}: {str(error)[:200]}")
-    return found
+    return found, tried
 
 
 def exhausted(result: Any) -> None:
@@ -174,9 +175,10 @@ NAMES = (
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.usefixtures("no_work")
-def test_wrong_values_end_in_errors_of_ours(name: str, run: cf.Run) -> None:
+def test_wrong_values_end_in_errors_of_ours(name: str, run: cf.Run, record_property) -> None:
     function, usual, others = calls(run)[name]
-    found = accidents(function, usual, others)
+    found, tried = accidents(function, usual, others)
+    record_property("cases", tried)
     assert not found, f"{len(found)} accidents:\n" + "\n".join(found)
 
 

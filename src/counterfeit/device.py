@@ -16,9 +16,11 @@ def pick_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     kind, _, number = name.partition(":")
     if kind not in KINDS or (number and not (number.isascii() and number.isdecimal() and len(number) < 4)):
-        raise InputError(f"--device is {shown(name)}; it must be auto, {', '.join(KINDS)}, or such as cuda:1")
+        raise InputError(
+            f"--device {shown(name)[1:-1]} cannot be used here: it must be auto, {', '.join(KINDS)}, or such as cuda:1"
+        )
     if kind == "cpu" and number.strip("0"):
-        raise InputError(f"--device is {name}, and PyTorch knows one cpu, whatever the number of cores: take cpu")
+        raise InputError(f"--device {name} cannot be used here: PyTorch knows one cpu of all cores, so take cpu")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -194,39 +194,43 @@ def join(device: str) -> Group:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces what the user has just asked for
     here = int(os.environ["LOCAL_WORLD_SIZE"])
     strategy = DDPStrategy(process_group_backend=BACKENDS[kind], timeout=PATIENCE)
+    check_address()
     with _connected():
         Fabric(accelerator=kind, devices=here, num_nodes=world // here, strategy=strategy).launch()
     atexit.register(dist.destroy_process_group)
     return Joined()
 
 
-def check_environment(world: int) -> None:
-    """InputError where the variables of torchrun are set in part, contradict each other, or are left over from a job.
+MEND = "start it by torchrun, or unset WORLD_SIZE, RANK and the others of torchrun"
 
-    Whoever joins by such variables would wait for processes that nobody has started.
-    """
-    mend = "start it by torchrun, or unset WORLD_SIZE, RANK and the others of torchrun"
+
+def check_environment(world: int) -> None:
+    """InputError where the variables of torchrun that number processes are set in part, or contradict each other."""
     for name, most in (("RANK", world - 1), ("LOCAL_RANK", world - 1), ("LOCAL_WORLD_SIZE", world)):
         given = os.environ.get(name)
         if given is None:
             raise InputError(
-                f"WORLD_SIZE is {world}, but torchrun did not start this process, {name} is not set: {mend}"
+                f"WORLD_SIZE is {world}, but torchrun did not start this process, {name} is not set: {MEND}"
             )
         least = 1 if name == "LOCAL_WORLD_SIZE" else 0
         if not (given.isascii() and given.isdecimal() and least <= int(given) <= most):
-            raise InputError(f"{name} is {given!r}, of {world} processes {least} to {most}: {mend}")
+            raise InputError(f"{name} is {given!r}, of {world} processes {least} to {most}: {MEND}")
     here, rank, local = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "RANK", "LOCAL_RANK"))
     if world % here or local >= here or local > rank:
-        raise InputError(f"RANK {rank}, LOCAL_RANK {local} of {here} and WORLD_SIZE {world} are of no one job: {mend}")
+        raise InputError(f"RANK {rank}, LOCAL_RANK {local} of {here} and WORLD_SIZE {world} are of no one job: {MEND}")
+
+
+def check_address() -> None:
+    """InputError where no job can be joined: who joins one that has ended would wait for processes that are gone."""
     host, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT", "")
     if not host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 1 << 16):
-        raise InputError(f"MASTER_ADDR and MASTER_PORT are {host!r} and {port!r}, which is no address: {mend}")
+        raise InputError(f"MASTER_ADDR and MASTER_PORT are {host!r} and {port!r}, which is no address: {MEND}")
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":  # torchrun listens there while its job lives
         try:
             socket.create_connection((host, int(port)), timeout=60).close()
         except OSError as error:
             raise InputError(
-                f"no torchrun answers at {host}:{port} ({error.strerror or error}), so its job has ended: {mend}"
+                f"no torchrun answers at {host}:{port} ({error.strerror or error}), so its job has ended: {MEND}"
             ) from None
 
 

@@ -33,6 +33,7 @@ SAME = 1.0
 # Seconds until a process that was told to stop is ended: one that waits in C code runs no handler, and a
 # KeyboardInterrupt may be lost in a callback.
 PATIENCE = 10.0
+LOST = b"\0"  # no signal has this number
 
 
 class Interrupted(KeyboardInterrupt):
@@ -66,7 +67,17 @@ def obey(quiet: bool = False) -> None:
     ours, pythons = socket.socketpair()
     pythons.setblocking(False)
     signal.set_wakeup_fd(pythons.fileno(), warn_on_full_buffer=False)  # written to by C code, whatever Python does
-    threading.Thread(target=_end_late, args=(ours, pythons), name="counterfeit-signals", daemon=True).start()
+    threading.Thread(target=_watch, args=(ours, pythons), name="counterfeit-signals", daemon=True).start()
+    others = sys.unraisablehook
+
+    def lost(unraisable: sys.UnraisableHookArgs) -> None:
+        """Of an error in a callback Python only tells; a KeyboardInterrupt is raised again outside of it."""
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            pythons.send(LOST)
+        else:
+            others(unraisable)
+
+    sys.unraisablehook = lost
 
 
 @contextmanager
@@ -163,10 +174,21 @@ def _end() -> NoReturn:
         os._exit(STOPPED)
 
 
-def _end_late(received: socket.socket, keep: socket.socket) -> None:
-    """In a thread: end the process if it runs on after a signal."""
-    while number := received.recv(1):
-        if number[0] in STOPS:
-            time.sleep(PATIENCE)
+def _watch(received: socket.socket, keep: socket.socket) -> None:
+    """In a thread: repeat a KeyboardInterrupt that was lost, and end the process if it runs on after a signal."""
+    until: float | None = None
+    while True:
+        received.settimeout(None if until is None else max(0.01, until - time.monotonic()))
+        try:
+            number = received.recv(1)
+        except TimeoutError:
+            until = None
             if not _process.deferring:
                 _end()
+            continue
+        if number == LOST:
+            time.sleep(0.02)  # until the callback is left
+            _process.told = None
+            interrupt()
+        elif number[0] in STOPS and until is None:
+            until = time.monotonic() + PATIENCE

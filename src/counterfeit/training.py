@@ -298,7 +298,8 @@ class Training:
         except OSError as error:
             reason = error.strerror or str(error)
             raise RunError(
-                f"cannot write to {self.folder} ({reason}); {self._last_good()}: make room, then run it again"
+                f"cannot write to {self.folder} ({reason}); {self._last_good()}: "
+                "make room, then give the same command again"
             ) from None
 
     def _last_good(self) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 from ground import TALLY, build
 from hypothesis import HealthCheck, Phase, settings
 
+FAULTS = ("traceback", "hang", "loss", "litter", "silence", "failed")
 QUIETLY = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 COMMON = {"deadline": None, "suppress_health_check": QUIETLY, "database": None, "derandomize": True}
 # A case costs tenths of a second: a failing one is shown as it is, and not made smaller for minutes.
@@ -22,6 +26,14 @@ def built(tmp_path_factory, test_cache):
         patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
         build(home)
     return home
+
+
+def pytest_runtest_logreport(report) -> None:
+    """Count the cases of other tests that `make abuse` runs: one each, or as many as a test says it has tried."""
+    if report.when == "call" and "tests/abuse/" not in report.nodeid and "PYTEST_XDIST_WORKER" not in os.environ:
+        kind = Path(report.nodeid.partition("::")[0]).stem.removeprefix("test_").replace("_", " ")
+        TALLY[f"{kind}: cases"] += dict(report.user_properties).get("cases", 1)
+        TALLY["failed"] += report.failed
 
 
 def pytest_sessionfinish(session) -> None:
@@ -42,7 +54,7 @@ def pytest_terminal_summary(terminalreporter) -> None:
     cases = {name: count for name, count in TALLY.items() if name.endswith(": cases")}
     for name, count in sorted(cases.items()):
         terminalreporter.line(f"{name.removesuffix(': cases'):<14}{count:>6} cases")
-    faults = {name: TALLY[name] for name in ("traceback", "hang", "loss", "litter", "silence")}
+    faults = {name: TALLY[name] for name in FAULTS}
     terminalreporter.line(
         f"{'all':<14}{sum(cases.values()):>6} cases; " + ", ".join(f"{n}: {c}" for n, c in faults.items())
     )

@@ -186,7 +186,9 @@ def decode(content: bytes, size: int | None, channels: int) -> Decoded:
             if size is not None and image.format in ("JPEG", "MPO"):
                 whole = image.size
                 image.draft(None, (ENOUGH * size, ENOUGH * size))
-            with PIXELS.taken(PIXEL * image.width * image.height):
+            # Of a progressive JPEG the coefficients are held, all of them at whatever part of its size it is decoded.
+            width, height = whole if whole and image.info.get("progressive") else image.size
+            with PIXELS.taken(PIXEL * width * height):
                 try:
                     return _decoded(image, size, channels, whole)
                 finally:

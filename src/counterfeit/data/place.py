@@ -13,7 +13,7 @@ from counterfeit import paths
 from counterfeit.console import say
 from counterfeit.data.image_set import ImageSet
 from counterfeit.data.named import DATASETS
-from counterfeit.errors import DataError
+from counterfeit.errors import DataError, InputError
 
 RUN = "run.json"  # the file that makes a folder a run
 BESIDE = ("log.jsonl", "checkpoint", "samples")  # one of which lies beside it
@@ -59,7 +59,10 @@ def locate(source: Any) -> Place:
         return Place("array", source.name)
     if not isinstance(source, str | os.PathLike):
         return Place("array", "array")
-    name = paths.typed(source)
+    try:
+        name = paths.typed(source)
+    except InputError as error:
+        raise DataError(str(error)) from None
     if isinstance(source, str) and source in DATASETS:
         if os.path.isdir(source):
             _say_once(f"{source}: the data set is taken; the folder of that name here is ./{source}", os.getcwd())
