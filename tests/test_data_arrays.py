@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from counterfeit import data
-from counterfeit.errors import DataError
+from counterfeit.errors import DataError, InputError
 
 rng = np.random.default_rng(0)
 RGB = rng.integers(0, 256, (5, 3, 12, 9), dtype=np.uint8)  # (N, C, H, W)
@@ -205,12 +205,12 @@ def test_npz_with_a_flipped_byte(tmp_path):
 def test_what_is_nowhere(tmp_path):
     refused("'mnits'", "'mnist'", "folder", source="mnits")
     refused("'zzzzzzz'", "cifar10", "folder", source="zzzzzzz")
-    refused("''", source="")
     refused("there is no folder", source=str(tmp_path / "photos"))
     refused("there is no folder", source=tmp_path / "fakes.npz")
     (tmp_path / "photo.png").write_bytes(b"")
     refused("photo.png", "neither", source=tmp_path / "photo.png")
     with pytest.raises(DataError):
         data.splits("mnits")
-    with pytest.raises(DataError):
-        data.load("x" * 5000)
+    for path in ("", "x" * 5000):
+        with pytest.raises(InputError, match="path"):
+            data.load(path)

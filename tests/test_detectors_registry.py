@@ -202,5 +202,5 @@ def test_a_damaged_installation(tmp_path: Path) -> None:
     with pytest.raises(cf.InputError, match="mnist-cnn.safetensors is damaged.*install counterfeit anew"):
         load_small_cnn("mnist-cnn", tmp_path)
     (tmp_path / "mnist-cnn.json").write_text("{}")
-    with pytest.raises(cf.InputError, match="mnist-cnn.json.*'name' is missing"):
+    with pytest.raises(cf.InputError, match="mnist-cnn.json.*`name`.*install counterfeit anew"):
         load_small_cnn("mnist-cnn", tmp_path)

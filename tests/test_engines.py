@@ -112,7 +112,7 @@ def test_options_that_do_not_fit(words: list[str], says: str, command, monkeypat
 def test_what_has_no_name_cannot_go_to_another_process() -> None:
     Path("grid.toml").write_text(GRID)
     with pytest.raises(cf.InputError, match="function is no name"):
-        cf.compare("grid.toml", workers=2, detector=lambda images: images.flatten(1))
+        cf.compare("grid.toml", workers=2, detector=lambda images: images.flatten(1).float())
     assert not Path("runs").exists()
 
 

@@ -120,7 +120,7 @@ def test_one_process_needs_no_fabric(monkeypatch, command, tmp_path: Path) -> No
     [
         (["sample", "run"], "sample is the work of one process: start it without torchrun"),
         (["train", "vae", "--device", "cpu:0"], "--device cpu:0 is for one process; several take cpu, or cuda"),
-        (["train", "vae", "--device", "meta"], "--device is 'meta'; it must be auto, cpu, cuda"),
+        (["train", "vae", "--device", "meta"], "--device meta cannot be used here: it must be auto, cpu, cuda"),
     ],
 )
 def test_what_several_processes_cannot_do(words: list[str], message: str, job, command) -> None:

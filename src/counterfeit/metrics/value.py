@@ -42,7 +42,8 @@ class Value:
 
 def share_error(hits: NDArray[np.bool_]) -> float:
     """The standard error of the share of hits (N,) among independent images, never below RULE_OF_THREE."""
-    return max(float(hits.std(ddof=1) / np.sqrt(len(hits))), RULE_OF_THREE / len(hits))
+    known = float(hits.std(ddof=1) / np.sqrt(len(hits))) if len(hits) > 1 else 0.0
+    return max(known, RULE_OF_THREE / len(hits))
 
 
 def standard_errors(real: float, fake: float) -> dict[str, float]:
