@@ -13,6 +13,7 @@ In a program of somebody else's, which calls our functions, its own handlers are
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import socket
@@ -64,6 +65,7 @@ def obey(quiet: bool = False) -> None:
     for number in STOPS:
         if _replaceable(number) is not None:
             signal.signal(number, _handle)
+    atexit.register(_leave)  # the first that is registered is the last that is called
     ours, pythons = socket.socketpair()
     pythons.setblocking(False)
     signal.set_wakeup_fd(pythons.fileno(), warn_on_full_buffer=False)  # written to by C code, whatever Python does
@@ -163,6 +165,13 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if not _process.working or before is not None:
         _end()
     raise KeyboardInterrupt
+
+
+def _leave() -> None:
+    """All is done, and the exit code is known: a signal while the interpreter is taken apart changes nothing."""
+    for number in STOPS:
+        if signal.getsignal(number) is _handle:
+            signal.signal(number, signal.SIG_IGN)  # Python would put back the default, which kills
 
 
 def _end() -> NoReturn:

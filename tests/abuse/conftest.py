@@ -14,7 +14,7 @@ QUIETLY = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthChec
 COMMON = {"deadline": None, "suppress_health_check": QUIETLY, "database": None, "derandomize": True}
 # A case costs tenths of a second: a failing one is shown as it is, and not made smaller for minutes.
 settings.register_profile("quick", max_examples=12, phases=[Phase.explicit, Phase.generate], **COMMON)
-settings.register_profile("abuse", max_examples=150, phases=[Phase.explicit, Phase.generate], **COMMON)
+settings.register_profile("abuse", max_examples=200, phases=[Phase.explicit, Phase.generate], **COMMON)
 settings.load_profile("quick")
 
 

@@ -80,9 +80,7 @@ def test_any_moment(verb, name, after, built, tmp_path_factory):
     with ground(built, tmp_path_factory.getbasetemp() / "place") as home:
         did = interrupted(COMMANDS[verb], home, name, after)
         faults = did.faults(sorted(ENDS))
-        again = start(
-            COMMANDS[verb] + (["--resume"] if verb == "train" and (home / "new/run.json").exists() else []), home
-        )
+        again = start(COMMANDS[verb], home)
         out, err = again.communicate(timeout=300)
         if again.returncode:
             faults.append("loss")

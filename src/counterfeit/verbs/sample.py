@@ -54,7 +54,7 @@ def sample(
         of_label = "" if label is None else f"-label{folder_names([str(label)])[0]}"
         out = run.folder.shown(run.folder.samples) / f"sample-n{n}{of_label}-seed{seed}.png"
     path = Path(paths.typed(out))
-    if run.data.path is not None and paths.same(path, run.data.path):
+    if run.data.path is not None and any(paths.same(path, place) for place in (run.data.path, run.config.data)):
         raise RunError(f"{path} holds the images that the run was trained on: pass another --out")
     write = _writer(str(out), path)
     try:
