@@ -16,7 +16,11 @@ def main() -> None:
         with signals.working():
             run()
     except KeyboardInterrupt:  # between two statements of those
-        sys.exit(signals.STOPPED)
+        signals.leave()
+    except SystemExit as end:
+        if end.code == signals.STOPPED:
+            signals.leave()
+        raise
 
 
 def _take_closed_numbers() -> None:

@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import NoReturn
 
@@ -41,6 +42,16 @@ class Interrupted(KeyboardInterrupt):
     """A signal has stopped the work in order; the message says how it goes on."""
 
 
+def interrupt() -> None:
+    """Act in the main thread as on Ctrl-C; for another thread, which can't raise anything there."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        import _thread
+
+        _thread.interrupt_main()
+
+
 class _Process:
     """What this process knows of signals.
 
@@ -49,11 +60,13 @@ class _Process:
         working: whether a signal raises KeyboardInterrupt, and does not end the process at once.
         deferring: how many `deferred` are entered.
         told: when it was first told to stop (`time.monotonic`); None if it has not been.
+        repeat: has the signal sent again in a moment.
     """
 
     def __init__(self) -> None:
         self.quiet, self.working, self.deferring = False, False, 0
         self.told: float | None = None
+        self.repeat: Callable[[], object] = interrupt
 
 
 _process = _Process()
@@ -70,12 +83,13 @@ def obey(quiet: bool = False) -> None:
     pythons.setblocking(False)
     signal.set_wakeup_fd(pythons.fileno(), warn_on_full_buffer=False)  # written to by C code, whatever Python does
     threading.Thread(target=_watch, args=(ours, pythons), name="counterfeit-signals", daemon=True).start()
+    _process.repeat = partial(pythons.send, LOST)
     others = sys.unraisablehook
 
     def lost(unraisable: sys.UnraisableHookArgs) -> None:
         """Of an error in a callback Python only tells; a KeyboardInterrupt is raised again outside of it."""
         if issubclass(unraisable.exc_type, KeyboardInterrupt):
-            pythons.send(LOST)
+            _process.repeat()
         else:
             others(unraisable)
 
@@ -147,16 +161,6 @@ def _replaceable(number: int) -> Handler | None:
     return None if handler == signal.SIG_IGN and number != signal.SIGINT else handler
 
 
-def interrupt() -> None:
-    """Act in the main thread as on Ctrl-C; for another thread, which can't raise anything there."""
-    if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-    else:
-        import _thread
-
-        _thread.interrupt_main()
-
-
 def _handle(number: int, frame: FrameType | None) -> None:
     now, before = time.monotonic(), _process.told
     if before is not None and now - before < SAME:
@@ -164,7 +168,19 @@ def _handle(number: int, frame: FrameType | None) -> None:
     _process.told = now if before is None else before
     if not _process.working or before is not None:
         _end()
+    if _importing(frame):
+        _process.repeat()
+        return
     raise KeyboardInterrupt
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported: C++ code that is being loaded aborts the process at a KeyboardInterrupt."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _leave() -> None:
@@ -172,6 +188,18 @@ def _leave() -> None:
     for number in STOPS:
         if signal.getsignal(number) is _handle:
             signal.signal(number, signal.SIG_IGN)  # Python would put back the default, which kills
+
+
+def leave() -> NoReturn:
+    """End the process that a signal has stopped in order: all but Python's own end, with the code STOPPED.
+
+    Python remembers a KeyboardInterrupt that was raised in code which `exec` got as text, as dataclasses are made, and
+    kills itself by SIGINT in the end, whoever has caught it.
+    """
+    try:
+        atexit._run_exitfuncs()
+    finally:
+        os._exit(STOPPED)
 
 
 def _end() -> NoReturn:
@@ -184,7 +212,7 @@ def _end() -> NoReturn:
 
 
 def _watch(received: socket.socket, keep: socket.socket) -> None:
-    """In a thread: repeat a KeyboardInterrupt that was lost, and end the process if it runs on after a signal."""
+    """In a thread: repeat a signal that was lost or came too early, and end the process if it runs on after one."""
     until: float | None = None
     while True:
         received.settimeout(None if until is None else max(0.01, until - time.monotonic()))
@@ -196,7 +224,7 @@ def _watch(received: socket.socket, keep: socket.socket) -> None:
                 _end()
             continue
         if number == LOST:
-            time.sleep(0.02)  # until the callback is left
+            time.sleep(0.02)  # until the callback is left, or the import done
             _process.told = None
             interrupt()
         elif number[0] in STOPS and until is None:
