@@ -62,8 +62,8 @@ def test_finite_on_every_set(name, case):
     values = METRICS[name].compute(made(HARD[case]))
     assert tuple(values) == METRICS[name].labels
     for value in values.values():
-        numbers = [value.value, *value.extras.values()]
-        assert all(isinstance(number, float) and math.isfinite(number) for number in numbers)
+        numbers = [value.value, *value.extras.values(), value.uncertainty or 0.0]
+        assert all(type(number) is float and math.isfinite(number) for number in numbers)  # numpy's cannot be stored
         if value.uncertainty is not None:
             assert math.isfinite(value.uncertainty) and value.uncertainty >= 0 and value.uncertainty_kind
 

@@ -215,13 +215,14 @@ def _watch(received: socket.socket, keep: socket.socket) -> None:
     """In a thread: repeat a signal that was lost or came too early, and end the process if it runs on after one."""
     until: float | None = None
     while True:
+        if until is not None and time.monotonic() >= until:
+            until = None
+            if not _process.deferring:
+                _end()
         received.settimeout(None if until is None else max(0.01, until - time.monotonic()))
         try:
             number = received.recv(1)
         except TimeoutError:
-            until = None
-            if not _process.deferring:
-                _end()
             continue
         if number == LOST:
             time.sleep(0.02)  # until the callback is left, or the import done

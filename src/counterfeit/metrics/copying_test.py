@@ -56,7 +56,7 @@ def _cell_mean(some: Nearest, reference: Nearest) -> tuple[float, float, float]:
         ):  # all are on one side, which does not say that none ever is on the other
             least += (weight * _scale(a.sum(), b.sum()) * RULE_OF_THREE / min(a.sum(), b.sum())) ** 2
     error = np.sqrt(sum(len(by) * by.var(ddof=min(1, len(by) - 1)) for by in (by_some, by_reference)))
-    return mean, float(np.sqrt(weights @ weights)), max(float(error), least**0.5)
+    return mean, float(np.sqrt(weights @ weights)), max(float(error), float(least**0.5))
 
 
 def _rank_z(a: Floats, b: Floats) -> tuple[float, Floats, Floats]:
