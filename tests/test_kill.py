@@ -80,7 +80,7 @@ def kill_and_resume(model: str, seconds: float, out: Path) -> str:
     return f"checkpoint of step {step}, {len(folder.read_log())} rows logged in the end"
 
 
-@pytest.mark.parametrize("model", ["vae", "gan"])
+@pytest.mark.parametrize("model", ["vae", pytest.param("gan", marks=pytest.mark.torture)])
 def test_a_killed_run_resumes_bit_equal(model: str, uninterrupted, tmp_path: Path) -> None:
     expected, seconds = uninterrupted(model)
     kill_and_resume(model, seconds * random.uniform(0.4, 0.95), tmp_path / "run")

@@ -156,6 +156,7 @@ def stopped(trial: int, start: Any, undisturbed: tuple[Any, float]) -> None:
     assert_alike(numbers(json.loads(Path("grid/comparison.json").read_text())), table)
 
 
+@pytest.mark.torture  # test_signals has the same in one process
 def test_a_grid_is_stopped_after_a_members_last_step(start, undisturbed) -> None:
     stopped(3, start, undisturbed)
 
