@@ -36,6 +36,8 @@ def test_every_model_has_its_figures() -> None:
         ("copies", "cifar10"),
         ("copies", "mnist"),
         ("bombs", "all"),
+        ("floors", "all"),
+        ("floors", "fresh"),
         ("memory", "points"),
         ("memory", "million"),
         *(("ranks", which) for which in ("tests", "chosen", "noise")),
