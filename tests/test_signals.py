@@ -47,6 +47,16 @@ MODULES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def in_the_foreground() -> Iterator[None]:
+    """As if these tests ran there: under nohup SIGHUP is ignored, and SIGINT in what a script starts with &."""
+    usual = {signal.SIGHUP: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def wait_for(what: Callable[[], object]) -> None:
     until = time.monotonic() + PATIENCE
     while not what():
