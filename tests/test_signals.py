@@ -51,10 +51,11 @@ MODULES = {
 def in_the_foreground() -> Iterator[None]:
     """As if these tests ran there: under nohup SIGHUP is ignored, and SIGINT in what a script starts with &."""
     usual = {signal.SIGHUP: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
-    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    handle = signal.signal  # one test puts another in its place
+    before = {number: handle(number, handler) for number, handler in usual.items()}
     yield
     for number, handler in before.items():
-        signal.signal(number, handler)
+        handle(number, handler)
 
 
 def wait_for(what: Callable[[], object]) -> None:
