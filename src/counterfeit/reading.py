@@ -20,7 +20,7 @@ import msgspec
 from counterfeit.errors import InputError
 from counterfeit.text import reason
 
-__all__ = ["Malformed", "content", "converted", "opened", "parsed", "quoted", "reason", "record", "within"]
+__all__ = ["Malformed", "content", "converted", "opened", "parsed", "reason", "record", "within"]
 
 T = TypeVar("T")
 
@@ -98,12 +98,6 @@ def converted(value: Any, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         told = error.__cause__ if isinstance(error.__cause__, InputError) else error
         raise Malformed(str(told)) from None
-
-
-def quoted(text: str, most: int = 60) -> str:
-    """Text from a file as a message can show it: in quotes, its control characters escaped, shortened."""
-    short = text if len(text) <= most else f"{text[: most - 1]}…"
-    return repr(short) if short.isprintable() else ascii(short)
 
 
 def _refused(word: str) -> None:

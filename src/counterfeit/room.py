@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from counterfeit.errors import InputError
+
+if TYPE_CHECKING:  # data are read, and listed, without torch
+    import torch
+    from torch import nn
 
 LIMITS = (
     "/sys/fs/cgroup/memory.max",
@@ -48,6 +50,8 @@ def available() -> int | None:
 
 def of_card(device: torch.device) -> int:
     """Bytes of memory of a CUDA device."""
+    import torch
+
     return int(torch.cuda.get_device_properties(device).total_memory)
 
 

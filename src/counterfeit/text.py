@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import Any
 
 # Control characters (escape sequences begin with one, and "\r" writes over a line), marks that turn the direction of
-# what follows, line separators, and what stands for bytes that are not text in a file's name.
-_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# what follows, spaces of no width, line separators, and what stands for bytes that are not text in a file's name.
+_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]")
 
 # What we print ourselves, and what stands for it where an encoding lacks it.
 _PLAIN = {

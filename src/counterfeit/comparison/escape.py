@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import html
 import re
+
+from counterfeit.text import harmless
 
 # In Markdown: a backslash takes the meaning of these. Underscores within words and single brackets mean nothing, and
 # stay, so that the file reads well as it is: `FID[mnist-cnn]`, `log_every`.
 _MARKS = re.compile(r"[\\`*|]|(?<![^\W_])_|_(?![^\W_])|(?<=\])[(\[:]|(?<=~)~|~(?=~)")
 _AT_START = re.compile(r"^(?=[#+=-])|^(\d+)(?=[.)])")  # heading, quote, list, rule
-_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 # Spreadsheets compute cells that begin with one of these.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def markdown(text: str) -> str:
     """The text in a heading or in a cell of a table of Markdown: no HTML, links, pictures, formatting or new lines."""
-    line = _MARKS.sub(r"\\\g<0>", " ".join(visible(text).split()))
-    return "".join(_HTML.get(char, char) for char in line)
+    return html.escape(_MARKS.sub(r"\\\g<0>", " ".join(_visible(text).split())), quote=False)
 
 
 def paragraph(text: str) -> str:
@@ -26,10 +27,10 @@ def paragraph(text: str) -> str:
 
 def cell(text: str) -> str:
     """A cell of a CSV file that is text, whatever it begins with."""
-    shown = visible(text)
+    shown = _visible(text)
     return f"'{shown}" if text.startswith(FORMULA) or shown.startswith(FORMULA) else shown
 
 
-def visible(text: str) -> str:
-    """The text with line ends and tabs as spaces, and what else cannot be printed or encoded as an escape, `\\x1b`."""
-    return "".join(char if char.isprintable() else " " if char.isspace() else ascii(char)[1:-1] for char in text)
+def _visible(text: str) -> str:
+    """The text with all white space as spaces: a line end would end the row, and the rest made harmless."""
+    return harmless("".join(" " if char.isspace() else char for char in text))

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from counterfeit import images, reading
+from counterfeit.arguments import shown
 from counterfeit.comparison.sheets import Sheets
 from counterfeit.console import say
 from counterfeit.errors import RunError
@@ -167,7 +168,7 @@ def _known(run: Run, place: Path) -> Drawn | None:
         drawn, kinds = reading.record(reading.content(index), Drawn), Sheets(run).kinds()
         for kind, name in drawn.files.items():
             if kind not in kinds or name != f"{kind}.png":
-                raise reading.Malformed(f"it names {reading.quoted(name)} as the picture of {reading.quoted(kind)}")
+                raise reading.Malformed(f"it names {shown(name)} as the picture of {shown(kind)}")
             if not reading.within(place, place / name):
                 raise reading.Malformed(f"{name} is a link that leads elsewhere")
         return drawn

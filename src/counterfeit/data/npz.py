@@ -16,6 +16,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
+from counterfeit import room
 from counterfeit.errors import DataError
 from counterfeit.words import shortened
 
@@ -61,8 +62,11 @@ class Npz:
             held = self._members[name].file_size - file.tell()
         if found.nbytes > held:
             raise self._fault(name, f"is declared as {found.dtype} {found.shape}, {found.nbytes:,} bytes, of {held:,}")
-        if found.nbytes > _memory():
-            raise self._fault(name, f"takes {found.nbytes >> 30:,} GiB, more than the memory of this machine")
+        free = room.available()
+        if free is not None and found.nbytes > free:
+            raise self._fault(
+                name, f"takes {room.in_bytes(found.nbytes)} of memory, and there is {room.in_bytes(free)}"
+            )
         return found
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -139,14 +143,6 @@ def _header(file: IO[bytes]) -> Header:
     if min(shape, default=0) < 0:
         raise ValueError(f"its shape is {shape}")
     return Header(shape, dtype)
-
-
-def _memory() -> float:
-    """Bytes of memory of this machine, or infinity where that is not known (Windows)."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return math.inf
 
 
 def _in_words(error: Exception) -> str:

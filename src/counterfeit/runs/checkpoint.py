@@ -25,6 +25,7 @@ from msgspec import Meta
 from torch import Tensor
 
 from counterfeit import reading
+from counterfeit.arguments import shown
 from counterfeit.errors import NonFiniteError, RunError
 from counterfeit.files import part_of, write_atomic, write_json
 from counterfeit.reading import Malformed
@@ -112,11 +113,11 @@ def _check_files(index: Checkpoint) -> None:
         raise Malformed("it names no file for the group 'model'")
     for group, entry in index.files.items():
         if group not in GROUPS:
-            raise Malformed(f"it names a group {reading.quoted(group)}, and there are only {', '.join(GROUPS)}")
+            raise Malformed(f"it names a group {shown(group)}, and there are only {', '.join(GROUPS)}")
         file = reading.converted(entry, Entry)["file"]
         if file != file_name(group, index.step):
             raise Malformed(
-                f"the file of {group} is {reading.quoted(file)}, and of step {index.step:,} it must be "
+                f"the file of {group} is {shown(file)}, and of step {index.step:,} it must be "
                 f"{file_name(group, index.step)!r}"
             )
 
@@ -205,7 +206,7 @@ def _read_group(path: Path, sha256: str, expected: Forms | None) -> dict[str, Te
 def misfit(tensors: Mapping[str, Tensor], expected: Forms) -> str | None:
     """The first difference of tensors from what is expected, in a few words; None where there is none."""
     for name in (*expected.keys() - tensors.keys(), *tensors.keys() - expected.keys()):
-        return f"{reading.quoted(name)} is {'missing' if name in expected else 'one too many'}"
+        return f"{shown(name)} is {'missing' if name in expected else 'one too many'}"
     for name, (dtype, shape) in expected.items():
         tensor = tensors[name]
         if tensor.dtype != dtype:

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from counterfeit import data as datasets
-from counterfeit import paths, reading
+from counterfeit import paths
+from counterfeit.arguments import shown
 from counterfeit.config import Config
 from counterfeit.data import DATASETS, ImageSet
 from counterfeit.data.own import held_out, held_out_rows
@@ -80,7 +81,7 @@ def source_of(run: RunRecord, where: str, mend: str = MEND) -> str:
         )
     if of.kind == "dataset":
         if of.name not in DATASETS:
-            raise DataError(f"{where} was trained on {reading.quoted(of.name)}, which is no data set here; {mend}")
+            raise DataError(f"{where} was trained on {shown(of.name)}, which is no data set here; {mend}")
         return of.name
     # A project that was moved as a whole has its images where they were typed, seen from where one is.
     for path in (of.path, paths.absolute(run.config.data)):

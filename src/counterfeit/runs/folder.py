@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Meta
 
 from counterfeit import paths, reading
-from counterfeit.arguments import checked
+from counterfeit.arguments import checked, shown
 from counterfeit.config import Config
 from counterfeit.console import say
 from counterfeit.data import DATASETS
@@ -242,7 +242,7 @@ def parsed(text: bytes) -> RunRecord:
     for made in (record.made_by, *record.resumed_by):
         reading.converted(made, MadeBy)
     if record.data.kind not in KINDS:
-        raise Malformed(f"its data.kind is {reading.quoted(record.data.kind)}, and none of {', '.join(KINDS)}")
+        raise Malformed(f"its data.kind is {shown(record.data.kind)}, and none of {', '.join(KINDS)}")
     if record.data.n < record.config.batch_size:
         raise Malformed(f"--batch-size is {record.config.batch_size:,}, of {record.data.n:,} images")
     return record
@@ -266,7 +266,7 @@ def _row(line: bytes, before: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _names(row: Row) -> str:
-    return ", ".join(reading.quoted(name) for name in list(row)[:8])
+    return ", ".join(shown(name) for name in list(row)[:8])
 
 
 def _with_kind(record: RunRecord) -> RunRecord:
