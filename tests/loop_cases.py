@@ -11,14 +11,14 @@ from counterfeit.recipes import RECIPES
 from counterfeit.state import State
 
 
-def prepared(name: str, **settings) -> tuple[State, Config]:
-    """An untrained model of 28x28 grey images on the CPU, and how it is to be trained."""
+def prepared(name: str, device: str = "cpu", **settings) -> tuple[State, Config]:
+    """An untrained model of 28x28 grey images, and how it is to be trained."""
     config = RECIPES[name].config.replace({"epochs": 3, "batch_size": 64, "log_every": 1, **settings})
-    return State.fresh(build(RECIPES[name], config, (1, 28, 28), 10), config, torch.device("cpu")), config
+    return State.fresh(build(RECIPES[name], config, (1, 28, 28), 10), config, torch.device(device)), config
 
 
 def trained(state: State, config: Config, digits) -> list[dict[str, float]]:
     """Train on 200 digits, three steps an epoch; the losses that were logged, by default of every step."""
-    images, labels = (torch.from_numpy(part[:200]) for part in digits)
+    images, labels = (torch.from_numpy(part[:200]).to(state.rng.generator.device) for part in digits)
     events = run_steps(state, images, labels if state.model.classes else None, config)
     return [event.losses for event in events if isinstance(event, Logged)]

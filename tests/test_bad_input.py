@@ -58,7 +58,6 @@ def pictures(tmp_path: Path, digits) -> Path:
         (["vae", "--lr-decay", 1.5], ["--lr-decay is 1.5"]),
         (["vae", "--precision", "int8"], ["--precision is 'int8'", "bfloat16"]),
         (["vae", "--data", "mnist5k", "--device", "cpu", "--precision", "tf32"], ["tf32 is for NVIDIA cards", "cpu"]),
-        (["vae", "--data", "mnist5k", "--device", "cpu", "--cuda-graph"], ["--cuda-graph is for", "--device cpu"]),
         (["gan", "--instance-noise", "inf"], ["--instance-noise is inf"]),
         (["gan", "--lr-discriminator", 0], ["--lr-discriminator is 0.0", "positive number"]),
         (["gan", "--data", "mnist5k", "--kl-weight", 0.5], ["gan has no --kl-weight", "vae, cvae"]),

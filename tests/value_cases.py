@@ -155,7 +155,6 @@ GRID_VALUES: list[tuple[str, str, str]] = [  # field, value, what is said
     ("train.device", '"meta"', "--device meta cannot"),
     ("train.device", '"cuda:99"', "--device cuda:99"),
     ("train.precision", '"tf32"', "tf32"),
-    ("train.cuda_graph", "true", "--cuda-graph"),
     ("train.loss", '"bce"', "no likelihood named 'bce'"),
     ("train.init", '"random"', "no initialisation named 'random'"),
     ("train.dcgan.lr", "0.1", "no model of this grid"),

@@ -13,6 +13,8 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from counterfeit.errors import InputError
+
 T = TypeVar("T")
 # uint8 images (B, C, H, W) and labels (B,) or None -> named losses, scalars; weights and optimisers have moved
 Step = Callable[[Tensor, Tensor | None], dict[str, Tensor]]
@@ -31,6 +33,11 @@ class Graph(Protocol):
 
     def replay(self) -> None:
         """Do the recorded work: same memory, new noise."""
+
+
+def can_record(device: torch.device) -> bool:
+    """Whether there are graphs for the device."""
+    return device.type == "cuda"
 
 
 class CudaGraph:
@@ -54,8 +61,16 @@ class CudaGraph:
     def record(self, work: Callable[[], T]) -> T:
         # A thread may be reading the next images meanwhile: what it asks of the device is no part of the recording.
         ours_alone = torch.cuda.graph(self.graph, stream=self.stream, capture_error_mode="thread_local")
-        with torch.cuda.device(self.device), ours_alone:
-            return work()
+        try:
+            with torch.cuda.device(self.device), ours_alone:
+                return work()
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            why = str(error).partition("\n")[0]
+            raise InputError(
+                f"the model's step cannot be recorded as a CUDA graph ({why}): --no-cuda-graph trains without"
+            ) from error
 
     def replay(self) -> None:
         with torch.cuda.device(self.device):

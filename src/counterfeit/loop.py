@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from counterfeit import capture
 from counterfeit.allocator import keep_freed_memory
 from counterfeit.binarise import draw
-from counterfeit.capture import Captured, CudaGraph, Step
 from counterfeit.config import Config
 from counterfeit.data.feed import chosen_rows, feed
 from counterfeit.errors import InputError, NonFiniteError
@@ -59,13 +59,10 @@ class Stopped:
 Event = Stepped | Logged | EpochEnded | Stopped
 
 
-def check_device(config: Config, device: torch.device, group: Group) -> None:
+def check_device(config: Config, device: torch.device) -> None:
     """InputError where the settings ask for what the device cannot do."""
     if config.precision == "tf32" and device.type != "cuda":
         raise InputError(f"--precision tf32 is for NVIDIA cards, and this is {device}: take float32 or bfloat16")
-    if config.cuda_graph and (device.type != "cuda" or group.world > 1):
-        here = f"{group.world} processes" if group.world > 1 else f"--device {device}"
-        raise InputError(f"--cuda-graph is for one process with --device cuda, not {here}: leave it out")
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -132,7 +129,7 @@ def run_steps(
             meter.restart_clock()
 
 
-def _stepping(state: State, config: Config) -> Step:
+def _stepping(state: State, config: Config) -> capture.Step:
     """From uint8 images (B, C, H, W) and labels to losses, the weights having moved."""
 
     def step(pixels: Tensor, y: Tensor | None) -> dict[str, Tensor]:
@@ -140,7 +137,8 @@ def _stepping(state: State, config: Config) -> Step:
             x = draw(pixels, state.rng) if config.binarise == "dynamic" else to_float(pixels)
             return state.model.step(x, y, state.update, state.rng)
 
-    return Captured(step, CudaGraph(state.rng.generator)) if config.cuda_graph else step
+    recorded = config.cuda_graph and capture.can_record(state.rng.generator.device) and state.group.world == 1
+    return capture.Captured(step, capture.CudaGraph(state.rng.generator)) if recorded else step
 
 
 class _Meter:

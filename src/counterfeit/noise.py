@@ -20,15 +20,17 @@ class Noise:
     Attributes:
         generator: draws on its own device.
         rank, world: this process of how many; shapes are those of its rows, of which there are as many in each.
+        device: where the numbers are wanted, by default the generator's.
     """
 
     generator: torch.Generator
     rank: int = 0
     world: int = 1
+    device: torch.device | None = None
 
     @classmethod
     def seeded(cls, seed: int, device: torch.device | str = "cpu", purpose: str = "training") -> Noise:
-        """Of one process, from the seed's start.
+        """Of one process, from the seed's start; drawn on the CPU, so that a seed's noise is the same on all devices.
 
         Each purpose has a stream of its own: seeds of runs and of samples are mostly 0 both, and a generator knows the
         noise that it was trained on. By one stream, the last steps' part of it gave samples of which a classifier was
@@ -36,7 +38,7 @@ class Noise:
         """
         if purpose != "training":
             seed = int.from_bytes(hashlib.sha256(f"{purpose} {seed}".encode()).digest()[:8], "little") >> 1
-        return cls(torch.Generator(device).manual_seed(seed))
+        return cls(torch.Generator().manual_seed(seed), device=torch.device(device))
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal, float32."""
@@ -53,4 +55,5 @@ class Noise:
     def _mine(self, draw: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
         n, *rest = shape
         whole = draw((n * self.world, *rest), generator=self.generator, device=self.generator.device)
-        return whole[self.rank * n : (self.rank + 1) * n]
+        mine = whole[self.rank * n : (self.rank + 1) * n]
+        return mine if self.device is None else mine.to(self.device)

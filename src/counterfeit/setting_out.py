@@ -25,7 +25,7 @@ def built(recipe: Recipe, config: Config, data: ImageSet, group: Group = ALONE) 
     """
     steps_per_epoch(len(data), config.batch_size)
     device = pick_device(config.device)
-    check_device(config, device, group)
+    check_device(config, device)
     check_fits(recipe, config, data.shape, len(data.classes), device)
     model = build(recipe, config, data.shape, len(data.classes))
     check_batch(model, recipe.name, config)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from counterfeit import capture
 from counterfeit.adam import Adam, laid_out
 from counterfeit.config import Config
 from counterfeit.errors import InputError, RunError
@@ -45,9 +46,8 @@ class State:
         """Optimisers, average and noise for a model that has not been trained."""
         # Channels-last is what convolutions are fastest on; it touches parameters with four axes only.
         model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        rate_on_device = config.cuda_graph or device.type == "cuda"
         optimisers = {
-            player: Adam(module.parameters(), config.betas, device, rate_on_device)
+            player: Adam(module.parameters(), config.betas, device, rate_on_device=capture.can_record(device))
             for player, module in model.players().items()
         }
         average = copy.deepcopy(model).requires_grad_(False) if config.ema else None

@@ -58,11 +58,12 @@ class AE(Autoencoder):
         return self.encoder(x)
 
     def noise(self, n: int, rng: Noise) -> Tensor:
-        mean, second = self.mean.double(), self.second.double()
+        # On the CPU: a card chooses other signs of the axes, by which a seed draws other images; or has no float64.
+        mean, second = self.mean.cpu().double(), self.second.cpu().double()
         # A covariance from running moments can miss positive definiteness by rounding: eigh and a clamp always work.
         variances, axes = torch.linalg.eigh(second - torch.outer(mean, mean))
         eps = rng.normal(n, self.latent)
-        return self.mean + eps @ (axes * variances.clamp(min=0).sqrt()).T.float()
+        return self.mean + eps @ (axes * variances.clamp(min=0).sqrt()).T.float().to(eps.device)
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return self.decoder(z).sigmoid()

@@ -1,0 +1,105 @@
+"""What only a card can tell (make gpu): the recorded step, exact continuation, numbers against the CPU's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import counterfeit as cf
+from counterfeit import generate
+from counterfeit.errors import InputError
+from counterfeit.images import to_float
+from counterfeit.models import Autoencoder
+from counterfeit.noise import Noise
+from counterfeit.recipes import RECIPES
+from counterfeit.state import State
+from loop_cases import prepared, trained
+
+pytestmark = pytest.mark.gpu
+every_model = pytest.mark.parametrize("name", list(RECIPES))
+
+
+def assert_equal(one: State, other: State) -> None:
+    """Weights, moments, moving average and noise, bit for bit."""
+    for group, tensors in one.tensors().items():
+        for key, tensor in other.tensors()[group].items():
+            assert torch.equal(tensor, tensors[key]), f"{group}/{key}"
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+@every_model
+def test_the_recorded_step_is_the_step_bit_for_bit(name: str, precision: str, digits) -> None:
+    settings = {"ema": 0.9, "precision": precision, "epochs": 5, "lr_decay": 0.9}
+    plain, config = prepared(name, "cuda", **settings, cuda_graph=False)
+    losses = trained(plain, config, digits)
+    recorded, config = prepared(name, "cuda", **settings, cuda_graph=True)
+    assert trained(recorded, config, digits) == losses
+    assert_equal(recorded, plain)
+
+
+@every_model
+def test_a_run_goes_on_exactly(name: str, digits, tmp_path) -> None:
+    images, labels = digits
+    settings = {"data": images[:200], "labels": labels[:200], "batch_size": 64, "device": "cuda", "quiet": True}
+    whole = cf.train(name, out=tmp_path / "whole", epochs=4, **settings)
+    cf.train(name, out=tmp_path / "parts", epochs=2, **settings)
+    parts = cf.train(name, out=tmp_path / "parts", epochs=4, resume=True, **settings)
+    assert np.array_equal(whole.sample(64, seed=0), parts.sample(64, seed=0))
+
+
+@every_model
+def test_the_same_noise_trains_alike(name: str, digits) -> None:
+    """Three steps by noise that the CPU draws for both. What is left is the rounding of float32, 6e-8 of each product,
+    which Adam's first steps can make larger where a gradient is nearly zero: its sign is a whole step."""
+    losses = []
+    for device in ("cpu", "cuda"):
+        state, _ = prepared(name, device)
+        state.rng = Noise.seeded(0, device)
+        images, labels = (torch.from_numpy(part[:192]).to(device).split(64) for part in digits)
+        for x, y in zip(images, labels, strict=True):
+            found = state.model.step(to_float(x), y if state.model.classes else None, state.update, state.rng)
+        losses.append({key: loss.item() for key, loss in found.items()})
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if isinstance(prepared(name)[0].model, Autoencoder)])
+def test_losses_of_test_images_are_the_cpus(name: str, digits) -> None:
+    """By the same noise: what is left is the rounding of float32."""
+    on_cpu, on_cuda = (prepared(name, device)[0].model.eval() for device in ("cpu", "cuda"))
+    images, labels = (part[:200] for part in digits)
+    labels = labels if on_cpu.classes else None
+    wanted = generate.mean_terms(on_cpu, images, labels, seed=0)
+    assert generate.mean_terms(on_cuda, images, labels, seed=0) == pytest.approx(wanted, rel=1e-5)
+
+
+@every_model
+def test_the_same_weights_draw_the_same_pictures(name: str, digits, tmp_path) -> None:
+    """A run of the CPU sampled on the card and there again: float32's rounding of sums of a few hundred terms, which is
+    at most one of 255 levels, in few pixels."""
+    images, labels = digits
+    settings = {"labels": labels[:200], "batch_size": 64, "epochs": 1, "quiet": True}
+    cf.train(name, images[:200], out=tmp_path / "run", device="cpu", **settings)
+    on_cpu, on_cuda = (cf.load(tmp_path / "run", device=device).sample(64).astype(int) for device in ("cpu", "cuda"))
+    assert abs(on_cpu - on_cuda).max() <= 1
+    assert (on_cpu != on_cuda).mean() < 0.02
+
+
+def test_scores_are_the_cpus(digits, tmp_path) -> None:
+    images, _ = digits
+    fakes = cf.train("vae", images, out=tmp_path / "run", epochs=1, device="cpu", quiet=True).sample(1000)
+    settings = {"real": images, "detector": "mnist-cnn", "n": 1000}
+    on_cpu, on_cuda = (cf.score(fakes, **settings, device=device).metrics for device in ("cpu", "cuda"))
+    for name, value in on_cpu.items():
+        assert on_cuda[name].value == pytest.approx(value.value, rel=1e-3), name
+
+
+def test_a_step_that_cannot_be_recorded_says_so(digits, monkeypatch) -> None:
+    """Such as one of somebody's own model that reads a value from the card."""
+    state, config = prepared("vae", "cuda")
+    step = type(state.model).step
+    monkeypatch.setattr(type(state.model), "step", lambda self, x, *rest: x.sum().item() and step(self, x, *rest))
+    with pytest.raises(InputError, match="cannot be recorded as a CUDA graph .*: --no-cuda-graph trains without"):
+        trained(state, config, digits)
+    state, config = prepared("vae", "cuda", cuda_graph=False)
+    trained(state, config, digits)
