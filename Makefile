@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test browser compat lint format peers bombs bench quality seed tuned stale bits pairs memory torture abuse processes ray detectors checks parity full clean
+.PHONY: help demo test browser compat lint format peers bombs bench quality seed tuned stale bits pairs memory torture abuse gpu processes ray detectors checks parity full clean
 
 # The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
 PEERS := .venv-peers
@@ -118,6 +118,11 @@ torture: $(STAMP)  ## runs and grids stopped, killed, out of room and in each ot
 CASES := tests/abuse $(addprefix tests/test_, values.py environments.py strangers.py data_npz.py data_bombs.py)
 abuse: $(STAMP)  ## thousands of commands, files, images, signals, values and environments: no traceback, hang, loss or litter
 	$(BIN)/pytest $(CASES) --hypothesis-profile=abuse -m 'not (full or browser or processes or ray)' --numprocesses auto --maxprocesses 4
+
+gpu: $(STAMP)  ## on an NVIDIA card: the tests that need one, its speed and its scores
+	$(BIN)/pytest tests/test_gpu.py -m gpu
+	$(BIN)/python benchmarks/gpu.py
+	$(BIN)/python benchmarks/publish.py
 
 processes: $(STAMP)  ## jobs of two and three processes: trained, scored, killed, resumed, held against one process
 	$(BIN)/pytest tests/test_processes.py -m 'processes or not processes' -rP

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import platform
 import sys
 import tempfile
@@ -73,6 +74,12 @@ def recorded(model: str, folder: Path) -> Json:
     }
 
 
+def differ(one: Json, other: Json) -> bool:
+    """In a bit of weights or samples, or in the score by more than what the order of its sums decides."""
+    bits = any(one[key] != other[key] for key in ("weights", "samples"))
+    return bits or not math.isclose(one["fid"], other["fid"], rel_tol=1e-9)
+
+
 def same(model: str, one: str, other: str, known: Json) -> bool:
     """Whether two digests of code are one, or were seen to give the same weights and samples of a model."""
     return one == other or bool(_seen(model, one, known) & _seen(model, other, known))
@@ -108,7 +115,7 @@ def main() -> int:
     before = {code: r for code, rs in known.items() if code != today for r in rs if r["machine"] == here}
     differs = False
     for code, other in before.items():
-        found = [m for m in args.models if m in other["models"] and other["models"][m] != record["models"][m]]
+        found = [m for m in args.models if m in other["models"] and differ(other["models"][m], record["models"][m])]
         missing = [m for m in args.models if m not in other["models"]]
         differs |= bool(found)
         print(

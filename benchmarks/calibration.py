@@ -69,7 +69,7 @@ def of_pool(data: str) -> tuple[Features, np.ndarray]:
     """Features and labels of all images of a data set, the training split first."""
     splits = [cf.load_data(data, split) for split in ("train", "test")]
     batches = (np.asarray(s.images[i : i + 1000]) for s in splits for i in range(0, len(s), 1000))
-    found = looked_at(detectors.load(DETECTORS[data], device="cpu"), batches, KEPT / f"{data}-real.npz")
+    found = looked_at(detectors.load(DETECTORS[data]), batches, KEPT / f"{data}-real.npz")
     return found, np.concatenate([s.labels for s in splits])
 
 
@@ -77,7 +77,7 @@ def of_generator(data: str, generator: str, count: int) -> Features:
     """Features of `count` generated images: one draw, which is cut into independent ones."""
     path = KEPT / f"{generator}-{data}"
     run = cf.load(path) if path.exists() else cf.train(generator, data=data, epochs=EPOCHS, out=path)
-    detector = detectors.load(DETECTORS[data], device="cpu")
+    detector = detectors.load(DETECTORS[data])
     return looked_at(detector, run.sample_batches(count), KEPT / f"{generator}-{data}-{count}.npz")
 
 

@@ -144,6 +144,45 @@ def of_compiled(results: Json, which: str) -> str:
     return markdown(lines)
 
 
+def of_gpu(results: Json, which: str) -> str:
+    """Training on a card: steps, whole runs beside the CPU's, or the card's name."""
+    return {"rates": gpu_rates, "runs": gpu_runs, "machine": gpu_machine}[which](results)
+
+
+def gpu_machine(results: Json) -> str:
+    found = results["gpu"]
+    made, features = found["made_by"], found["inception"]
+    card, cpus, torch = made["machine"]["device"], made["machine"]["cpus"], made["versions"]["torch"]
+    rate = f"{features['images']:,} Inception features of 32x32 images take {features['seconds']:.0f} s"
+    return f"One {card}, {cpus} processors beside it, PyTorch {torch}. {rate}.\n"
+
+
+def gpu_rates(results: Json) -> str:
+    rows = results["gpu"]["rates"]
+    precisions = list(dict.fromkeys(row["precision"] for row in rows))
+    lines = [["model", *(f"{one}, images/s (over the plain step)" for one in precisions)]]
+    for model in dict.fromkeys(row["model"] for row in rows):
+        cells = [f"{row['recorded']:,} ({row['ratio']:.1f}x)" for row in rows if row["model"] == model]
+        lines.append([f"`{model}`", *cells])
+    return markdown(lines)
+
+
+def gpu_runs(results: Json) -> str:
+    rows, on_cpu = results["gpu"]["runs"], results["seed"]["runs"]
+    lines = [["command", "training, s", "whole command, s", "FID", "FID of the CPU's"]]
+    for command in dict.fromkeys(row["command"] for row in rows):
+        seeds = [row for row in rows if row["command"] == command]
+        peers = [run for run in on_cpu if (run["model"], run["data"]) == (seeds[0]["model"], "mnist")]
+        fids = [row["fid"] for row in seeds], [fid_of(run) for run in peers]
+        seconds = [statistics.median(row[key] for row in seeds) for key in ("train_seconds", "command_seconds")]
+        lines.append([f"`{command}`", *(f"{s:.1f}" for s in seconds), *map(over_seeds, fids)])
+    return markdown(lines)
+
+
+def fid_of(run: Json) -> float:
+    return next(one["value"] for label, one in run["score"]["metrics"].items() if label.startswith("FID["))
+
+
 KINDS: dict[str, Callable[[Json, str], str]] = {
     "speed": of_speed,
     "commands": of_commands,
@@ -157,4 +196,5 @@ KINDS: dict[str, Callable[[Json, str], str]] = {
     "profiles": of_profiles,
     "compiled": of_compiled,
     "bombs": of_bombs,
+    "gpu": of_gpu,
 }
