@@ -15,7 +15,7 @@ the opposite first-order effect of one in the other, and Var(x̄ − ȳ) of disj
 the covariance −σ²/N makes up for the 1 − n/N. Metrics that see the generated images only are corrected there too.
 
 `fixed` is the same with the real images of the first draw throughout, against `standard_error_fake`: the ± of a
-score against a published test set. Cells that are in the result file already, by the same protocol and source of the
+score against a published test set. Rows that are in the result file already, by the same protocol and source of the
 metrics, are not computed again; two processes may compute different cells at once.
 """
 
@@ -24,7 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,15 +131,13 @@ class Draws:
         return 1.0, 1 - self.n / self.pool if alone else 1.0
 
 
-def usable(draws: Draws, only: list[str], memorisation: bool) -> dict[str, Any]:
-    """The metrics that have what they need."""
+def usable(draws: Draws, wanted: Collection[str]) -> dict[str, Any]:
+    """The metrics, of those wanted, that have what they need."""
     inputs = draws(0, False)
     return {
         name: metric
         for name, metric in METRICS.items()
-        if all(getattr(inputs, need) is not None for need in metric.needs)
-        and (memorisation or "train" not in metric.needs)
-        and (not only or name in only)
+        if name in wanted and all(getattr(inputs, need) is not None for need in metric.needs)
     }
 
 
@@ -182,46 +180,44 @@ def calibrated(values: list[Value], left: tuple[float, float], fixed: bool) -> J
     }
 
 
-def measured(cell: str, n: int, args: argparse.Namespace) -> Json:
-    """One cell: a row a label."""
+def measured(cell: str, n: int, metrics: Collection[str], args: argparse.Namespace) -> Json:
+    """A row a label of these metrics in one cell."""
     draws = Draws(cell, n, args.draws)
-    metrics = usable(draws, args.metrics, not args.without_memorisation)
-    seconds = dict.fromkeys(metrics, 0.0)
-    rows: Json = {label: {} for metric in metrics.values() for label in metric.labels}
+    todo = usable(draws, metrics)
+    seconds = dict.fromkeys(todo, 0.0)
+    rows: Json = {label: {} for metric in todo.values() for label in metric.labels}
     for how in ("both", "fixed") if not args.without_fixed else ("both",):
         found: dict[str, list[Value]] = {label: [] for label in rows}
         for i in range(args.draws):
             inputs = draws(i, how == "fixed")
-            for name, metric in metrics.items():
+            for name, metric in todo.items():
                 start = time.process_time()
                 for label, value in metric.compute(inputs).items():
                     found[label].append(value)
                 seconds[name] += time.process_time() - start
-        for name, metric in metrics.items():
+        for name, metric in todo.items():
             for label in metric.labels:
                 rows[label][how] = calibrated(found[label], draws.left(name, how == "fixed"), how == "fixed")
-    times = 1 if args.without_fixed else 2
-    return {
-        "protocol": protocol(args),
-        "pool": draws.pool,
-        "seconds_per_draw": {name: round(s / args.draws / times, 3) for name, s in seconds.items()},
-        "rows": rows,
-        "made_by": provenance(torch.device("cpu")),
-    }
+    made = {"protocol": protocol(args), "pool": draws.pool, "made_by": provenance(torch.device("cpu"))}
+    times = args.draws * (1 if args.without_fixed else 2)
+    for name, metric in todo.items():
+        for label in metric.labels:
+            rows[label] |= {"seconds_per_draw": round(seconds[name] / times, 3), **made}
+    return rows
 
 
 def protocol(args: argparse.Namespace) -> Json:
-    """What decides a cell's numbers."""
-    asked = {key: getattr(args, key) for key in ("draws", "metrics", "without_memorisation", "without_fixed")}
+    """What decides a row's numbers."""
+    asked = {key: getattr(args, key) for key in ("draws", "without_fixed")}
     return {**asked, "train": TRAIN, "epochs": EPOCHS, "code": source.digest("metrics")}
 
 
-def table(cell: str, n: str, found: Json) -> str:
+def table(cell: str, n: str, rows: Json) -> str:
     """A cell as Markdown."""
     both = ["mean", "spread", "claimed", "claimed / true", "within ± 2"]
     lines = [[f"{cell}, n = {int(n):,}", *both, "real set fixed: claimed / true", "within ± 2"]]
     lines.append(["---"] * len(lines[0]))
-    for label, row in found["rows"].items():
+    for label, row in rows.items():
         whole, fixed = row["both"], row.get("fixed")
         cells = (
             ["–"] * 5 if whole is None else [*(f"{whole[k]:.4g}" for k in ("mean", "spread", "claimed")), *ends(whole)]
@@ -241,22 +237,30 @@ def main() -> None:
     parser.add_argument("--cells", nargs="+", default=CELLS, choices=CELLS, metavar="DATA/GENERATOR")
     parser.add_argument("--n", nargs="+", type=int, default=[2000, 10_000])
     parser.add_argument("--draws", type=int, default=40)
-    parser.add_argument("--metrics", nargs="+", default=[], choices=list(METRICS), help="these alone")
-    parser.add_argument("--without-memorisation", action="store_true")
+    parser.add_argument("--metrics", nargs="+", default=list(METRICS), choices=list(METRICS), help="these alone")
     parser.add_argument("--without-fixed", action="store_true", help="leave out the draws with the real set fixed")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     for n in args.n:
         for cell in args.cells:
-            known = json.loads(args.out.read_text()) if args.out.exists() else {}
-            found = known.get(cell, {}).get(str(n))
-            if found is None or found["protocol"] != protocol(args):
-                found = measured(cell, n, args)
-                known = json.loads(args.out.read_text()) if args.out.exists() else {}  # others may have written
-                known.setdefault(cell, {})[str(n)] = found
-                write_json(args.out, known)
-            print("\n" + table(cell, str(n), found), flush=True)
-            print("seconds per draw:", sum(found["seconds_per_draw"].values()), found["seconds_per_draw"], flush=True)
+            rows = read(args.out).get(cell, {}).get(str(n), {"rows": {}})["rows"]
+            todo = {
+                name
+                for name in args.metrics
+                if any(label not in rows or rows[label]["protocol"] != protocol(args) for label in METRICS[name].labels)
+            }
+            found = measured(cell, n, todo, args)
+            known = read(args.out)  # others may have written
+            rows = known.setdefault(cell, {}).setdefault(str(n), {"rows": {}})["rows"]
+            rows |= found
+            write_json(args.out, known)
+            print("\n" + table(cell, str(n), rows), flush=True)
+            print("seconds per draw:", {label: row["seconds_per_draw"] for label, row in found.items()}, flush=True)
+
+
+def read(path: Path) -> Json:
+    """What is known, by cell and number of images."""
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 if __name__ == "__main__":

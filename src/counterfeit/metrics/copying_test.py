@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
+from numpy.typing import NDArray
 
 from counterfeit.metrics.memorisation import FLAG_Z, Nearest, Neighbours, verdict
 from counterfeit.metrics.value import RULE_OF_THREE, Floats, Value
+
+Cells = NDArray[np.intp]  # (N,): of each image
 
 
 def copying_test(found: Neighbours) -> dict[str, Value]:
@@ -51,12 +56,34 @@ def _cell_mean(some: Nearest, reference: Nearest) -> tuple[float, float, float]:
     for (a, b), weight, (z, of_a, of_b) in zip(cells, weights, found, strict=True):
         by_some[a] = weight * of_a
         by_reference[b] = weight * of_b + (z - mean) * weight / b.sum()
-        if not np.ptp(of_a) and not np.ptp(
-            of_b
-        ):  # all are on one side, which does not say that none ever is on the other
+        if not np.ptp(of_a) and not np.ptp(of_b):
+            # All are on one side, which does not say that none ever is on the other.
             least += (weight * _scale(a.sum(), b.sum()) * RULE_OF_THREE / min(a.sum(), b.sum())) ** 2
-    error = np.sqrt(sum(len(by) * by.var(ddof=min(1, len(by) - 1)) for by in (by_some, by_reference)))
-    return mean, float(np.sqrt(weights @ weights)), max(float(error), float(least**0.5))
+    variance = sum(len(by) * by.var(ddof=min(1, len(by) - 1)) for by in (by_some, by_reference))
+    variance += _by_chance_of_cells(
+        some.cell, reference.cell, mean, dict(zip(shared, (z for z, _, _ in found), strict=False))
+    )
+    return mean, float(np.sqrt(weights @ weights)), float(max(variance, least) ** 0.5)
+
+
+def _by_chance_of_cells(some: Cells, reference: Cells, mean: float, z: dict[int, float]) -> float:
+    """The variance of the mean by which cells are in it: one that no generated image fell into is not.
+
+    With k images in a cell, their expected number is distributed as Gamma(k + 1), each having been as likely
+    before; the mean of p (1 - p) for the chance p of having any is 2^-(k+1) - 3^-(k+1).
+    """
+    ours, shares = Counter(some.tolist()), Counter(reference.tolist())
+    inside = sum(shares[c] for c in z)
+    variance = 0.0
+    for c, m in shares.items() if z else ():
+        k = ours[c]
+        if k:
+            rest = inside - m
+            change = m / rest * (z[c] - mean) if rest else 0.0  # what leaving it out would take away
+        else:  # it would come with one image, on the side of all the others
+            change = m / (inside + m) * (np.sign(mean) * _scale(1, m) / 2 - mean)
+        variance += (2.0 ** -(k + 1) - 3.0 ** -(k + 1)) * change**2
+    return variance
 
 
 def _rank_z(a: Floats, b: Floats) -> tuple[float, Floats, Floats]:
