@@ -30,7 +30,8 @@ def test_it_samples_and_scores(old: Path) -> None:
     fid = run.score(n=500)["FID[mnist-cnn]"]
     assert fid.value == pytest.approx(FID, rel=1e-4)
     assert abs(fid.value - of_then["value"]) < 4 * fid.uncertainty
-    assert run.reconstruct(run.real().images[:3], labels=run.real().labels[:3]).shape == (3, 1, 28, 28)
+    real = run.real("train")
+    assert run.reconstruct(real.images[:3], labels=real.labels[:3]).shape == (3, 1, 28, 28)
     assert run.config.latent == 4 and run.data.name == "mnist5k" and len(run.log) == 2
 
 
