@@ -59,10 +59,11 @@ compat: $(STAMP)  ## the core of the tests with exactly the oldest dependencies 
 	$(COMPAT)/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -W ignore::DeprecationWarning \
 		$(CORE:%=tests/test_%.py)
 
-lint: $(STAMP)  ## formatting, lint rules and types
+lint: $(STAMP)  ## formatting, lint rules, types, and which room imports which
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 format: $(STAMP)  ## mend what ruff can
 	$(BIN)/ruff format .

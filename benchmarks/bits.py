@@ -23,12 +23,11 @@ from typing import Any
 import torch
 
 import counterfeit as cf
-from counterfeit import source
-from counterfeit.files import write_json
-from counterfeit.loop import Stepped
-from counterfeit.recipes import RECIPES
-from counterfeit.runs import RunFolder
-from counterfeit.training import Training
+from counterfeit.models.recipes import RECIPES
+from counterfeit.runs import RunFolder, source
+from counterfeit.system.files import write_json
+from counterfeit.training.loop import Stepped
+from counterfeit.training.trainer import Training
 
 RESULTS = Path(__file__).parent / "results/bits.json"
 STEPS = 200

@@ -31,8 +31,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from bomb_cases import HUGE, NPZ, deep_tree, huge, many_classes, zeros  # noqa: E402
 from counterfeit.data import convert, picture  # noqa: E402
-from counterfeit.files import write_json  # noqa: E402
 from counterfeit.runs import provenance  # noqa: E402
+from counterfeit.system.files import write_json  # noqa: E402
 
 SECONDS = 120  # of one case, after which it hangs
 LOAD = """

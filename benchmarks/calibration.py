@@ -32,11 +32,11 @@ import numpy as np
 import torch
 
 import counterfeit as cf
-from counterfeit import detectors, source
+from counterfeit import detectors
 from counterfeit.detectors import Detector, Features
-from counterfeit.files import write_json
 from counterfeit.metrics import METRICS, Inputs, Value
-from counterfeit.runs import provenance
+from counterfeit.runs import provenance, source
+from counterfeit.system.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks/results/calibration.json"

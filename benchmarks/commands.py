@@ -19,8 +19,8 @@ from statistics import median
 import torch
 
 import counterfeit as cf
-from counterfeit.files import write_json
 from counterfeit.runs import provenance
+from counterfeit.system.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
 MODELS = ("ae", "vae", "cvae", "gan", "lsgan", "dcgan")

@@ -15,11 +15,12 @@ from pathlib import Path
 import torch
 
 import counterfeit as cf
-from counterfeit.files import write_json
-from counterfeit.models import Autoencoder, Family, build
+from counterfeit.models.base import Autoencoder, Family
+from counterfeit.models.build import build
+from counterfeit.models.recipes import RECIPES
 from counterfeit.nets import linear
-from counterfeit.recipes import RECIPES
 from counterfeit.runs import provenance
+from counterfeit.system.files import write_json
 from our_loop import our_steps, steps_of
 from spread import ratios
 

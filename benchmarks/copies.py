@@ -25,11 +25,11 @@ from PIL import Image
 
 import counterfeit as cf
 from counterfeit import detectors
-from counterfeit.files import write_json
 from counterfeit.metrics.copying_test import copying_test
 from counterfeit.metrics.memorisation import Nearest, Neighbours, near_copies, neighbours
 from counterfeit.runs import provenance
 from counterfeit.scoring.copies import Gallery, shrunk
+from counterfeit.system.files import write_json
 
 ROOT = Path(__file__).parent.parent
 HELD = 12_000

@@ -15,10 +15,13 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from counterfeit.models import AE, GAN, VAE, Family
+from counterfeit.models.ae import AE
+from counterfeit.models.base import Family
+from counterfeit.models.gan import GAN
+from counterfeit.models.recipes import RECIPES
+from counterfeit.models.vae import VAE
 from counterfeit.nets.conv import Conv2d, ConvTranspose2d
 from counterfeit.nets.linear import Linear
-from counterfeit.recipes import RECIPES
 
 
 class PilDataset(Dataset):

@@ -24,7 +24,6 @@ import numpy as np
 import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.data.arrays import from_array
-from counterfeit.files import write_json
 from counterfeit.metrics import METRICS
 from counterfeit.metrics.frechet import fid
 from counterfeit.metrics.kernel import kid
@@ -32,6 +31,7 @@ from counterfeit.scoring import Images, Score
 from counterfeit.scoring.features import of_real
 from counterfeit.scoring.images import subset
 from counterfeit.scoring.scorer import Scorer
+from counterfeit.system.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 0

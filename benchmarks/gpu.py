@@ -27,12 +27,12 @@ import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.comparison.collect import trained
 from counterfeit.detectors.inception import InceptionV3
-from counterfeit.files import write_json
-from counterfeit.loop import Stepped, run_steps
-from counterfeit.models import build
-from counterfeit.recipes import RECIPES
+from counterfeit.models.build import build
+from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import provenance
-from counterfeit.state import State
+from counterfeit.system.files import write_json
+from counterfeit.training.loop import Stepped, run_steps
+from counterfeit.training.state import State
 
 HERE = Path(__file__).parent
 CUDA = torch.device("cuda")

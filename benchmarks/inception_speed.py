@@ -28,8 +28,8 @@ sys.path[:0] = [str(HERE / "parity"), str(HERE.parent / "tests")]
 import inception as peers  # noqa: E402 - benchmarks/parity/inception.py
 
 from counterfeit import detectors  # noqa: E402
-from counterfeit.files import write_json  # noqa: E402
 from counterfeit.runs import provenance  # noqa: E402
+from counterfeit.system.files import write_json  # noqa: E402
 
 
 def timed(function: Callable[[], object]) -> float:

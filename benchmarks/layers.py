@@ -18,10 +18,10 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from counterfeit.files import write_json
 from counterfeit.nets.conv import Conv2d, ConvTranspose2d
 from counterfeit.nets.linear import Linear
 from counterfeit.runs import provenance
+from counterfeit.system.files import write_json
 from spread import ratios
 
 RESULTS = Path(__file__).parent / "results"

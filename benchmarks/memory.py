@@ -25,8 +25,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from counterfeit.files import write_json
 from counterfeit.runs import provenance
+from counterfeit.system.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
 SIDE, A_FOLDER = 32, 1000

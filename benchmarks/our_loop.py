@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 import counterfeit as cf
-from counterfeit.loop import Stepped, run_steps
-from counterfeit.models import Family, build
-from counterfeit.recipes import RECIPES
-from counterfeit.state import State
+from counterfeit.models.base import Family
+from counterfeit.models.build import build
+from counterfeit.models.recipes import RECIPES
+from counterfeit.training.loop import Stepped, run_steps
+from counterfeit.training.state import State
 
 
 def our_steps(name: str, data: str, **settings: Any) -> Iterator[None]:

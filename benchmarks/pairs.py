@@ -18,9 +18,9 @@ from statistics import median
 
 import torch
 
-from counterfeit.files import write_json
-from counterfeit.recipes import RECIPES
+from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import provenance
+from counterfeit.system.files import write_json
 from publish import TUNED
 
 RESULTS = Path(__file__).parent / "results"

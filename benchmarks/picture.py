@@ -12,8 +12,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 import counterfeit as cf
-from counterfeit.files import write_atomic
-from counterfeit.images import grid
+from counterfeit.data.pixels import grid
+from counterfeit.system.files import write_atomic
 
 
 def main() -> None:

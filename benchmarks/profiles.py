@@ -22,11 +22,11 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 import counterfeit as cf
-from counterfeit import loop
-from counterfeit.files import write_json
-from counterfeit.models import build
-from counterfeit.recipes import RECIPES
+from counterfeit.models.build import build
+from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import provenance
+from counterfeit.system.files import write_json
+from counterfeit.training import loop
 from course_loop import plain
 from our_loop import steps_of
 

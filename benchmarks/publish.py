@@ -16,7 +16,7 @@ import re
 import shutil
 from pathlib import Path
 
-from counterfeit.files import write_json
+from counterfeit.system.files import write_json
 from tables import KINDS
 from tables.scores import GRIDS
 from tables.text import Json

@@ -25,13 +25,14 @@ import numpy as np
 import torch
 
 import counterfeit as cf
-from counterfeit import generate
-from counterfeit.files import write_json
-from counterfeit.loop import EpochEnded, Logged, run_steps
-from counterfeit.models import Family, build
-from counterfeit.recipes import RECIPES
+from counterfeit import sampling
+from counterfeit.models.base import Family
+from counterfeit.models.build import build
+from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import provenance
-from counterfeit.state import State
+from counterfeit.system.files import write_json
+from counterfeit.training.loop import EpochEnded, Logged, run_steps
+from counterfeit.training.state import State
 from course_loop import course_steps, plain
 
 HERE = Path(__file__).parent
@@ -69,8 +70,8 @@ def course(name: str, images: cf.ImageSet, seed: int, epochs: int) -> Iterator[t
 
 def fid(model: Family, real: str) -> float:
     model.eval()
-    labels = generate.labels_for(model, SAMPLES, None)
-    samples = np.concatenate(list(generate.samples(model, SAMPLES, 0, labels, SAMPLES)))
+    labels = sampling.labels_for(model, SAMPLES, None)
+    samples = np.concatenate(list(sampling.samples(model, SAMPLES, 0, labels, SAMPLES)))
     model.train()
     (found,) = cf.score(samples, real=real, metrics=["fid"]).metrics.values()
     return found.value

@@ -24,7 +24,7 @@ import numpy as np
 from scipy import special, stats
 
 from counterfeit.comparison import ranks
-from counterfeit.files import write_json
+from counterfeit.system.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
 ROWS = (2, 3, 4, 6, 10, 15, 20)

@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from counterfeit.files import write_atomic
+from counterfeit.system.files import write_atomic
 
 
 def main() -> None:

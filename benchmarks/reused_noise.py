@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 import counterfeit as cf
-from counterfeit.files import write_json
-from counterfeit.models import GAN, build
-from counterfeit.noise import Noise
-from counterfeit.recipes import RECIPES
+from counterfeit.models.build import build
+from counterfeit.models.gan import GAN
+from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import provenance
+from counterfeit.system.files import write_json
+from counterfeit.system.noise import Noise
 from our_loop import steps_of
 
 RESULT = Path(__file__).parent / "results/reused-noise.json"

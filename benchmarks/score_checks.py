@@ -26,12 +26,12 @@ import torch.nn.functional as F
 import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.data.arrays import from_array
-from counterfeit.files import write_json
 from counterfeit.metrics import METRICS
 from counterfeit.runs import provenance
 from counterfeit.scoring import Images, Score
 from counterfeit.scoring.images import subset
 from counterfeit.scoring.scorer import Scorer
+from counterfeit.system.files import write_json
 
 ROOT = Path(__file__).parent.parent
 QUALITY = [name for name, metric in METRICS.items() if not {"train", "labels"} & set(metric.needs)]

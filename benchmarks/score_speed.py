@@ -23,8 +23,8 @@ import torch
 from PIL import Image
 
 import counterfeit as cf
-from counterfeit.files import write_json
 from counterfeit.runs import provenance
+from counterfeit.system.files import write_json
 from spread import ratios, spread
 
 HERE = Path(__file__).resolve().parent

@@ -23,8 +23,8 @@ from typing import Any
 import msgspec
 import torch
 
-from counterfeit.files import write_json
 from counterfeit.runs import RunFolder, provenance
+from counterfeit.system.files import write_json
 
 TRIES = Path(__file__).parent / "tries.toml"
 RESULTS = Path(__file__).parent / "results/search"

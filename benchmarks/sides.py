@@ -40,8 +40,8 @@ def bfloat16(model: str, data: str, steps: int) -> Stretch:
 def course(model: str, data: str, steps: int) -> Stretch:
     """The loop that courses teach, on the same networks of PyTorch's own layers."""
     import counterfeit as cf
-    from counterfeit.models import build
-    from counterfeit.recipes import RECIPES
+    from counterfeit.models.build import build
+    from counterfeit.models.recipes import RECIPES
     from course_loop import course_steps, plain
 
     images = cf.load_data(data)

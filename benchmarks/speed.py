@@ -23,9 +23,9 @@ import torch
 
 import counterfeit as cf
 import limits
-from counterfeit.files import write_json
-from counterfeit.recipes import RECIPES
+from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import provenance
+from counterfeit.system.files import write_json
 from spread import ratios, spread
 
 HERE = Path(__file__).parent

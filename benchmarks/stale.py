@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import bits
-from counterfeit import source
+from counterfeit.runs import source
 
 RESULTS = Path(__file__).parent / "results"
 

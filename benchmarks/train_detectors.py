@@ -19,8 +19,8 @@ import torch
 from counterfeit import data
 from counterfeit.detectors.small_cnn import FOLDER, Card, SmallCNN
 from counterfeit.detectors.training import RECIPES, Recipe, accuracy, epochs, fresh
-from counterfeit.files import write_atomic, write_json
 from counterfeit.runs import provenance
+from counterfeit.system.files import write_atomic, write_json
 
 
 def train(name: str, recipe: Recipe) -> tuple[SmallCNN, float]:

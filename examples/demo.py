@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import counterfeit as cf
+from counterfeit.api.sample import sample
 from counterfeit.runs import RunFolder
-from counterfeit.verbs.sample import sample
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 import counterfeit as cf
-from counterfeit.cli import main
+from counterfeit.cli.dispatch import main
 from grid_cases import GRID
 
 BUILD = Path(__file__).parent.parent / "build"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from counterfeit.config import Config
-from counterfeit.loop import Logged, run_steps
-from counterfeit.models import build
-from counterfeit.recipes import RECIPES
-from counterfeit.state import State
+from counterfeit.models.build import build
+from counterfeit.models.recipes import RECIPES
+from counterfeit.settings import Config
+from counterfeit.training.loop import Logged, run_steps
+from counterfeit.training.state import State
 
 
 def prepared(name: str, device: str = "cpu", **settings) -> tuple[State, Config]:

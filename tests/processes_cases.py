@@ -11,12 +11,14 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from counterfeit import data, loop, processes
-from counterfeit.loop import Logged, Stepped, run_steps
-from counterfeit.models import build
-from counterfeit.processes import Group
-from counterfeit.recipes import RECIPES
-from counterfeit.state import State
+from counterfeit import data
+from counterfeit.models.build import build
+from counterfeit.models.recipes import RECIPES
+from counterfeit.system import distributed
+from counterfeit.system.distributed import Group
+from counterfeit.training import loop
+from counterfeit.training.loop import Logged, Stepped, run_steps
+from counterfeit.training.state import State
 
 STEPS = 20
 # Settings that differ from the recipe's. dcgan is the one with batch norm, and small to be quick.
@@ -68,7 +70,7 @@ def float64() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    together = processes.join("cpu")
+    together = distributed.join("cpu")
     for case in CASES:
         path = Path(sys.argv[1]) / f"{case}-{together.rank}.safetensors"
         safetensors.torch.save_file({k: v.contiguous() for k, v in trained(case, together).items()}, path)

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from counterfeit.recipes import RECIPES
+from counterfeit.models.recipes import RECIPES
 
 Json = dict[str, Any]
 

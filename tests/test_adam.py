@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from counterfeit.adam import Adam, laid_out
+from counterfeit.training.adam import Adam, laid_out
 
 RATES = [1e-3, 1e-3, 3e-4]
 BETAS = (0.5, 0.999)

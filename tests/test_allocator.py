@@ -11,7 +11,7 @@ import pytest
 
 FAULTS = """
 import resource, sys, torch
-from counterfeit.allocator import keep_freed_memory
+from counterfeit.training.allocator import keep_freed_memory
 
 def step():
     held = [torch.ones(1 << 18) for _ in range(24)]  # 1 MiB each, all freed together

@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 import counterfeit as cf
-from counterfeit import room, snapshots
-from counterfeit.config import Config, ScoreConfig
-from counterfeit.device import pick_device
 from counterfeit.errors import InputError
-from counterfeit.models import build_from_recipe
-from counterfeit.training import Training
+from counterfeit.models.build import build_from_recipe
+from counterfeit.settings import Config, ScoreConfig
+from counterfeit.system import memory
+from counterfeit.system.device import pick_device
+from counterfeit.training import sample_grids
+from counterfeit.training.trainer import Training
 from value_cases import DEVICES, GRID, GRID_FILES, GRID_VALUES
 
 Command = Callable[..., object]
@@ -139,13 +140,13 @@ def test_more_samples_than_memory(n: int, run: cf.Run, command: Command) -> None
 
 
 def test_memory_is_known_here_and_counted_in_bytes() -> None:
-    there = room.available()
+    there = memory.available()
     assert there and 2**20 < there < 2**50
     model = build_from_recipe("vae", (1, 28, 28))
     weights = sum(one.numel() * one.element_size() for one in model.parameters())
-    assert room.in_training(model, average=False) == 4 * weights
-    assert room.in_training(model, average=True) == 5 * weights
-    assert [room.in_bytes(n) for n in (3, 999, 2**20, 10**13)] == ["3 bytes", "999 bytes", "1.0 MiB", "9.1 TiB"]
+    assert memory.in_training(model, average=False) == 4 * weights
+    assert memory.in_training(model, average=True) == 5 * weights
+    assert [memory.in_bytes(n) for n in (3, 999, 2**20, 10**13)] == ["3 bytes", "999 bytes", "1.0 MiB", "9.1 TiB"]
 
 
 @pytest.mark.parametrize("ending", ["png", "PNG", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"])
@@ -176,7 +177,7 @@ def test_a_folder_may_have_a_point_in_its_name(name: str, run: cf.Run) -> None:
 def test_a_sample_grid_of_many_classes_can_be_looked_at(classes: int, tmp_path: Path) -> None:
     """Of 3,000 classes it was 174,002 pixels wide; a screen has some 2,000 to 4,000."""
     model = build_from_recipe("cvae", (1, 28, 28), classes).eval()
-    snapshots.draw_samples(tmp_path / "grid.png", model, 0)
+    sample_grids.draw_samples(tmp_path / "grid.png", model, 0)
     with Image.open(tmp_path / "grid.png") as picture:
         assert max(picture.size) <= 1200
-        assert picture.size[0] == 58 * min(classes, snapshots.MOST_COLUMNS) + 2
+        assert picture.size[0] == 58 * min(classes, sample_grids.MOST_COLUMNS) + 2

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 import counterfeit as cf
-from counterfeit import binarise
-from counterfeit.loop import run_steps
-from counterfeit.models import build
-from counterfeit.noise import Noise
-from counterfeit.recipes import RECIPES
+from counterfeit.data import binarize
+from counterfeit.models.build import build
+from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import RunFolder, load_checkpoint
-from counterfeit.state import State
-from counterfeit.training import Stepped, Training
+from counterfeit.system.noise import Noise
+from counterfeit.training.loop import run_steps
+from counterfeit.training.state import State
+from counterfeit.training.trainer import Stepped, Training
 
 
 def every_grey(n: int) -> np.ndarray:
@@ -32,8 +32,8 @@ def test_a_pixel_is_white_as_often_as_it_is_bright() -> None:
     n, images = 8000, every_grey(8000)
     p = np.arange(256) / 255
     drawn = {
-        "fixed": binarise.fixed(images, "train") / 255,
-        "dynamic": binarise.draw(torch.from_numpy(images), Noise.seeded(0)).numpy(),
+        "fixed": binarize.fixed(images, "train") / 255,
+        "dynamic": binarize.draw(torch.from_numpy(images), Noise.seeded(0)).numpy(),
     }
     for how, values in drawn.items():
         assert set(np.unique(values)) == {0, 1}, how
@@ -45,11 +45,11 @@ def test_a_pixel_is_white_as_often_as_it_is_bright() -> None:
 
 def test_fixed_draws_are_a_function_of_split_index_and_pixel() -> None:
     images = every_grey(2500)
-    drawn = binarise.fixed(images, "test")
-    assert drawn.dtype == np.uint8 and np.array_equal(binarise.fixed(images, "test"), drawn)
-    assert np.array_equal(binarise.fixed(images[:1234], "test"), drawn[:1234])
-    assert not np.array_equal(binarise.fixed(images, "train"), drawn)
-    assert np.array_equal(binarise.fixed(drawn, "train"), drawn), "black and white images pass unchanged"
+    drawn = binarize.fixed(images, "test")
+    assert drawn.dtype == np.uint8 and np.array_equal(binarize.fixed(images, "test"), drawn)
+    assert np.array_equal(binarize.fixed(images[:1234], "test"), drawn[:1234])
+    assert not np.array_equal(binarize.fixed(images, "train"), drawn)
+    assert np.array_equal(binarize.fixed(drawn, "train"), drawn), "black and white images pass unchanged"
     # Pinned: another NumPy that draws otherwise would silently change every static run and every evaluation.
     digest = hashlib.sha256(drawn.tobytes()).hexdigest()
     assert digest == "87d33e7d6451b57f3ce38b8e0b0bffe043470672c4997d094ccaef62418899ec"
@@ -74,7 +74,7 @@ def test_static_training_sees_the_same_pixels_in_every_epoch_and_dynamic_does_no
     values = set(torch.cat(shown).unique().tolist())
     assert values == {0.0, 1.0} if how != "none" else len(values) == 256
     if how == "static":
-        assert torch.equal(one, torch.from_numpy(binarise.fixed(images, "train") / 255).float().flatten(1).sum(0))
+        assert torch.equal(one, torch.from_numpy(binarize.fixed(images, "train") / 255).float().flatten(1).sum(0))
 
 
 @pytest.mark.parametrize(("name", "how"), [("vae", "dynamic"), ("vae", "static"), ("cvae", "dynamic")])

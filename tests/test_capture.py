@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from counterfeit import capture
-from counterfeit.recipes import RECIPES
-from counterfeit.state import State
+from counterfeit.models.recipes import RECIPES
+from counterfeit.training import cuda_graph
+from counterfeit.training.state import State
 from loop_cases import prepared, trained
 
 # Rates that are the same number in float32, in which a graph reads them from memory, and in Python's float.
@@ -48,13 +48,13 @@ def test_a_replayed_step_is_the_step_bit_for_bit(name: str, binarise: str, digit
     settings = {"ema": 0.9, "binarise": binarise, "log_every": 4, **RATES}  # losses of several steps are kept
     plain, config = prepared(name, cuda_graph=False, **settings)
     losses = trained(plain, config, digits)
-    monkeypatch.setattr(capture, "can_record", lambda device: True)
+    monkeypatch.setattr(cuda_graph, "can_record", lambda device: True)
     replayed, config = prepared(name, **settings)
     graph = StandIn(replayed)
-    monkeypatch.setattr(capture, "CudaGraph", lambda generator: graph)
+    monkeypatch.setattr(cuda_graph, "CudaGraph", lambda generator: graph)
 
     assert trained(replayed, config, digits) == losses
-    assert graph.replays == replayed.step - capture.WARM_UP > 0
+    assert graph.replays == replayed.step - cuda_graph.WARM_UP > 0
     for group, tensors in plain.tensors().items():
         for key, tensor in replayed.tensors()[group].items():
             assert torch.equal(tensor, tensors[key]), f"{group}/{key}"

@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 
 import counterfeit as cf
-from counterfeit.config import ScoreConfig
 from counterfeit.data import ImageSet
 from counterfeit.detectors.training import RECIPES, fit, recipe_for, sized
 from counterfeit.scoring import Images
 from counterfeit.scoring import cas as module
 from counterfeit.scoring.cas import NAME, Labelled, cas, in_terms_of
+from counterfeit.settings import ScoreConfig
 
 QUICK = ScoreConfig(n=800, device="cpu")
 

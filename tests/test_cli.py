@@ -8,11 +8,11 @@ import sys
 import pytest
 
 import counterfeit as cf
-from counterfeit.cli import VERBS
-from counterfeit.config import Config
-from counterfeit.console import say
+from counterfeit.cli.dispatch import VERBS
 from counterfeit.data import DATASETS
-from counterfeit.recipes import RECIPES
+from counterfeit.models.recipes import RECIPES
+from counterfeit.settings import Config
+from counterfeit.system.console import say
 
 
 def test_version(command) -> None:
@@ -55,7 +55,7 @@ def test_lists_come_from_the_registries(command) -> None:
 def test_help_does_not_import_torch(words: list[str]) -> None:
     """This, and not a time, is what keeps help quick."""
     code = (
-        "import sys\nfrom counterfeit.cli import main\n"
+        "import sys\nfrom counterfeit.cli.dispatch import main\n"
         f"try: main({words!r})\nexcept SystemExit: pass\n"
         "heavy = {'torch', 'numpy', 'matplotlib', 'PIL', 'requests'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"

@@ -8,7 +8,7 @@ import pytest
 
 from counterfeit.comparison.render import markdown, rows, terminal, to_csv
 from counterfeit.comparison.table import spread, tables
-from counterfeit.recipes import RECIPES
+from counterfeit.models.recipes import RECIPES
 
 
 def fake_record(model: str, seed: int, value: float, **receipt: Any) -> dict[str, Any]:

@@ -14,11 +14,11 @@ import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.data.form import Form, formed
 from counterfeit.metrics.memorisation import KINDS
-from counterfeit.processes import ALONE, Alone
 from counterfeit.scoring import copies
 from counterfeit.scoring.copies import Gallery, Seen, shrunk
 from counterfeit.scoring.images import Images
 from counterfeit.scoring.scorer import Scorer
+from counterfeit.system.distributed import ALONE, Alone
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,10 @@ from counterfeit.data.feed import chosen_rows, feed
 from counterfeit.data.rows import is_stored, take
 from counterfeit.data.stored import open_stored
 from counterfeit.errors import DataError
-from counterfeit.loop import Stepped
-from counterfeit.recipes import RECIPES
+from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import RunFolder, load_checkpoint
-from counterfeit.training import Training
+from counterfeit.training.loop import Stepped
+from counterfeit.training.trainer import Training
 
 CPU = torch.device("cpu")
 

@@ -18,7 +18,7 @@ from counterfeit.data import convert, folder, picture, stored, walk
 from counterfeit.data.cache import sealed, unsealed
 from counterfeit.data.rows import take
 from counterfeit.errors import DataError
-from counterfeit.files import stamp
+from counterfeit.system.files import stamp
 from folder_cases import bitmaps, plain, put
 
 SHIPS, NOISE = (np.random.default_rng(seed).integers(0, 256, (6, 16, 16, 3), np.uint8) for seed in (1, 2))

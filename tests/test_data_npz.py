@@ -40,7 +40,7 @@ def test_pipes_are_not_waited_for(tmp_path, command):
 
 def test_more_than_the_memory(tmp_path, monkeypatch):
     np.savez(tmp_path / "a.npz", images=IMAGES)
-    monkeypatch.setattr("counterfeit.room.available", lambda: IMAGES.nbytes - 1)
+    monkeypatch.setattr("counterfeit.system.memory.available", lambda: IMAGES.nbytes - 1)
     refused(lambda: data.load(tmp_path / "a.npz"), "of memory, and there is")
 
 

@@ -12,10 +12,11 @@ import pytest
 import rich.progress
 
 import counterfeit as cf
-from counterfeit import drawing, snapshots, training
 from counterfeit.comparison import pictures
 from counterfeit.report import charts, render
 from counterfeit.runs import curves
+from counterfeit.system import drawing
+from counterfeit.training import sample_grids, trainer
 from report_cases import comparison
 
 ROWS = [
@@ -40,9 +41,9 @@ def fails(*arguments: Any, **options: Any) -> Any:
 @pytest.mark.parametrize(
     "where, name",
     [
-        (training, "draw_samples"),
-        (training, "draw_reconstructions"),
-        (snapshots.images, "save_png"),
+        (trainer, "draw_samples"),
+        (trainer, "draw_reconstructions"),
+        (sample_grids.pixels, "save_png"),
         (curves, "draw_curves"),
         (drawing, "figure"),
         (matplotlib, "rcdefaults"),

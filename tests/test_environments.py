@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 import counterfeit as cf
-from counterfeit.console import settle_streams
-from counterfeit.processes import check_address, check_environment, job_size
+from counterfeit.system.console import settle_streams
+from counterfeit.system.distributed import check_address, check_environment, job_size
 from environment_cases import JOBS, MORE, NO_HOME, QUICK, WORDS, Environment
 
 # Runs several commands in one process, which imports torch once; their exit codes go into a file.
 SEVERAL = """
 import sys
 {before}
-from counterfeit.cli import main
+from counterfeit.cli.dispatch import main
 words, codes = [], []
 for word in [*sys.argv[2:], "--then"]:
     if word != "--then":
@@ -211,7 +211,7 @@ def test_a_stdout_that_is_full_or_closed(words: str, redirected: str) -> None:
 def test_no_file_gets_what_is_printed_where_stdout_is_closed() -> None:
     """Else the first file that is opened has number 1, and is written into by whatever prints."""
     code = (
-        "import os\nfrom counterfeit.console import settle_streams\nsettle_streams()\n"
+        "import os\nfrom counterfeit.system.console import settle_streams\nsettle_streams()\n"
         "fd = os.open('/dev/null', os.O_RDONLY)\nos._exit(0 if fd > 2 else 7)"
     )
     line = f"exec \"{sys.executable}\" -c '{code.replace(chr(39), chr(34))}' <&- >&- 2>&-"

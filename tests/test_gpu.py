@@ -7,13 +7,13 @@ import pytest
 import torch
 
 import counterfeit as cf
-from counterfeit import generate
+from counterfeit import sampling
+from counterfeit.data.pixels import to_float
 from counterfeit.errors import InputError
-from counterfeit.images import to_float
-from counterfeit.models import Autoencoder
-from counterfeit.noise import Noise
-from counterfeit.recipes import RECIPES
-from counterfeit.state import State
+from counterfeit.models.base import Autoencoder
+from counterfeit.models.recipes import RECIPES
+from counterfeit.system.noise import Noise
+from counterfeit.training.state import State
 from loop_cases import prepared, trained
 
 pytestmark = pytest.mark.gpu
@@ -69,8 +69,8 @@ def test_losses_of_test_images_are_the_cpus(name: str, digits) -> None:
     on_cpu, on_cuda = (prepared(name, device)[0].model.eval() for device in ("cpu", "cuda"))
     images, labels = (part[:200] for part in digits)
     labels = labels if on_cpu.classes else None
-    wanted = generate.mean_terms(on_cpu, images, labels, seed=0)
-    assert generate.mean_terms(on_cuda, images, labels, seed=0) == pytest.approx(wanted, rel=1e-5)
+    wanted = sampling.mean_terms(on_cpu, images, labels, seed=0)
+    assert sampling.mean_terms(on_cuda, images, labels, seed=0) == pytest.approx(wanted, rel=1e-5)
 
 
 @every_model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from counterfeit.images import grid, to_float, to_uint8
+from counterfeit.data.pixels import grid, to_float, to_uint8
 
 
 def test_every_byte_survives_the_round_trip() -> None:

@@ -13,9 +13,9 @@ import torch
 
 import counterfeit as cf
 from counterfeit import detectors
-from counterfeit.isolation import alone
-from counterfeit.models import build_from_recipe
-from counterfeit.recipes import RECIPES
+from counterfeit.models.build import build_from_recipe
+from counterfeit.models.recipes import RECIPES
+from counterfeit.system.isolation import alone
 
 Digits = tuple[np.ndarray, np.ndarray]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from counterfeit.files import write_atomic
 from counterfeit.runs import RunFolder, load_checkpoint
+from counterfeit.system.files import write_atomic
 
 GROUPS = ("model", "training", "ema")
 
@@ -124,7 +124,7 @@ def test_a_file_is_old_or_new_however_often_its_writer_is_killed(tmp_path: Path)
     path = tmp_path / "file"
     write_atomic(path, b"\0" * 3_000_000)
     loop = (
-        "import sys, itertools; from pathlib import Path; from counterfeit.files import write_atomic\n"
+        "import sys, itertools; from pathlib import Path; from counterfeit.system.files import write_atomic\n"
         "for i in itertools.count(): write_atomic(Path(sys.argv[1]), bytes([i % 256]) * 3_000_000)"
     )
     for _ in range(10):

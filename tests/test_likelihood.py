@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 import counterfeit as cf
-from counterfeit.likelihood import likelihood
-from counterfeit.losses import LIKELIHOODS
-from counterfeit.models import VAE, build, build_from_recipe
-from counterfeit.recipes import RECIPES
+from counterfeit.models.build import build, build_from_recipe
+from counterfeit.models.losses import LIKELIHOODS
+from counterfeit.models.recipes import RECIPES
+from counterfeit.models.vae import VAE
+from counterfeit.scoring.likelihood import likelihood
 
 SHAPE = (1, 8, 8)
 

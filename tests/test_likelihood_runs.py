@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 import counterfeit as cf
-from counterfeit import binarise
-from counterfeit.likelihood import Likelihood
-from counterfeit.models import VAE
+from counterfeit.data import binarize
+from counterfeit.models.vae import VAE
+from counterfeit.scoring.likelihood import Likelihood
 
 NARROW = {"encoder_width": 32, "decoder_width": 32, "quiet": True}
 
@@ -30,7 +30,7 @@ def run(tmp_path_factory, test_cache) -> cf.Run:
 def test_the_test_loss_is_that_of_black_and_white_test_images(run: cf.Run) -> None:
     """Against the formulas written out in float64; the reconstruction, whose noise is other, within that of draws."""
     grey = cf.load_data("mnist", "test").images
-    x = torch.from_numpy(binarise.fixed(grey, "test")) / 255
+    x = torch.from_numpy(binarize.fixed(grey, "test")) / 255
     assert isinstance(run.model, VAE)
     with torch.inference_mode():
         kl, of_grey = (
@@ -90,7 +90,7 @@ def test_grey_pixels_come_with_a_caveat(digits, tmp_path: Path) -> None:
     found = run.likelihood(3, 20, images=digits[0])
     assert not found.binarised and "never with published nats" in found.table()
     assert "never with published nats" in found.to_dict()["metrics"]["ELBO"]["notes"][0]
-    black_or_white = run.likelihood(3, 20, images=binarise.fixed(digits[0], "train"))
+    black_or_white = run.likelihood(3, 20, images=binarize.fixed(digits[0], "train"))
     assert black_or_white.binarised and "published nats" not in black_or_white.table()
 
 

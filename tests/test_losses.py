@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from counterfeit.losses import ADVERSARIAL, LIKELIHOODS, kl_standard_normal
+from counterfeit.models.losses import ADVERSARIAL, LIKELIHOODS, kl_standard_normal
 
 RNG = torch.Generator().manual_seed(0)
 

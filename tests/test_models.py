@@ -6,14 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from counterfeit.config import Config
 from counterfeit.errors import InputError
-from counterfeit.losses import ADVERSARIAL
-from counterfeit.models import Autoencoder, Family, build, build_from_recipe
+from counterfeit.models.base import Autoencoder, Family
+from counterfeit.models.build import build, build_from_recipe
+from counterfeit.models.losses import ADVERSARIAL
+from counterfeit.models.recipes import RECIPES
 from counterfeit.nets.conv import Conv2d, ConvTranspose2d
 from counterfeit.nets.linear import Linear
-from counterfeit.noise import Noise
-from counterfeit.recipes import RECIPES
+from counterfeit.settings import Config
+from counterfeit.system.noise import Noise
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64)]
 every_model = pytest.mark.parametrize("name", list(RECIPES))

@@ -32,7 +32,7 @@ def test_it_samples_and_scores(old: Path) -> None:
     assert abs(fid.value - of_then["value"]) < 4 * fid.uncertainty
     real = run.real("train")
     assert run.reconstruct(real.images[:3], labels=real.labels[:3]).shape == (3, 1, 28, 28)
-    assert run.config.latent == 4 and run.data.name == "mnist5k" and len(run.log) == 2
+    assert run.config.latent == 4 and run.data.name == "mnist5k"
 
 
 def test_it_is_compared_and_reported(old: Path, command) -> None:

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 import counterfeit as cf
+from counterfeit.models.recipes import RECIPES
 from counterfeit.nets import NETS
 from counterfeit.nets.batch_norm import SharedBatchNorm
-from counterfeit.precision import computing_in
-from counterfeit.processes import ALONE
-from counterfeit.recipes import RECIPES
 from counterfeit.scoring import Scorer
+from counterfeit.system.distributed import ALONE
+from counterfeit.training.precision import computing_in
 from loop_cases import prepared, trained
 
 every_model = pytest.mark.parametrize("name", list(RECIPES))

@@ -17,9 +17,9 @@ import torch
 
 import counterfeit as cf
 import processes_cases
-from counterfeit.noise import Noise
-from counterfeit.processes import ALONE, Alone
 from counterfeit.runs import RunFolder, load_checkpoint
+from counterfeit.system.distributed import ALONE, Alone
+from counterfeit.system.noise import Noise
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
 GROUPS = ("model", "training", "ema")

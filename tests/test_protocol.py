@@ -15,9 +15,9 @@ from PIL import Image
 import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.comparison.table import protocol
-from counterfeit.config import ScoreConfig
 from counterfeit.data.form import Form, Formed, form_of, formed, is_grey
 from counterfeit.scoring import Images, Scorer, features, judge
+from counterfeit.settings import ScoreConfig
 
 
 def bands(images: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfeit.recipes import RECIPES
+from counterfeit.models.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "benchmarks"))

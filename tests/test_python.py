@@ -14,11 +14,11 @@ import pytest
 import torch
 
 import counterfeit as cf
-from counterfeit import arguments
-from counterfeit.config import Config
 from counterfeit.errors import InputError
 from counterfeit.registry import Registry
 from counterfeit.scoring import Scored
+from counterfeit.settings import Config
+from counterfeit.system import arguments
 
 SMALL = {"epochs": 1, "batch_size": 100, "latent": 4, "encoder_width": 64, "decoder_width": 64, "device": "cpu"}
 DEADLINE = 120  # seconds; a child that waits for its parent's threads waits forever
@@ -40,14 +40,14 @@ def test_public_names_are_seen_and_nothing_else() -> None:
 def test_public_names_stay_what_they_are_whatever_is_imported() -> None:
     code = """
 import importlib, pkgutil
-import counterfeit.report, counterfeit.likelihood
+import counterfeit.report, counterfeit.scoring.likelihood
 import counterfeit as cf
 before = {name: getattr(cf, name) for name in cf.__all__}
 for module in pkgutil.walk_packages(cf.__path__, "counterfeit."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
 from counterfeit.report import render
-from counterfeit.likelihood import Nats
+from counterfeit.scoring.likelihood import Nats
 assert {name: getattr(cf, name) for name in cf.__all__} == before
 assert all(callable(before[name]) for name in before if name != "__version__"), before
 assert cf.data.__name__ == "counterfeit.data"
@@ -75,7 +75,7 @@ def test_a_score_keeps_the_promises_of_a_mapping(score: cf.Score) -> None:
 
 
 def test_tables_in_a_notebook_are_texts(score: cf.Score, monkeypatch: pytest.MonkeyPatch) -> None:
-    from counterfeit.verbs.list import LISTS
+    from counterfeit.api.list import LISTS
 
     plain = score.table(), LISTS["models"]()
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)

@@ -16,12 +16,12 @@ import counterfeit as cf
 from counterfeit.comparison.pictures import of_comparison
 from counterfeit.comparison.table import tables
 from counterfeit.comparison.work import kept_score
-from counterfeit.config import ScoreConfig
 from counterfeit.detectors.training import RECIPES
 from counterfeit.runs import checkpoint
 from counterfeit.runs.checkpoint import read_checkpoint
 from counterfeit.scoring import judge
 from counterfeit.scoring.receipt import file_name, identity, of_set, unidentified
+from counterfeit.settings import ScoreConfig
 
 NARROW: dict[str, Any] = {"encoder_width": 8, "decoder_width": 8, "latent": 2, "quiet": True}
 QUICK: dict[str, Any] = {"n": 100, "metrics": ["fid"], "detector": "mnist-cnn", "device": "cpu"}

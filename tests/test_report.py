@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from counterfeit import words
-from counterfeit.recipes import RECIPES
+from counterfeit.models.recipes import RECIPES
 from counterfeit.report import render
 from counterfeit.report.embed import embed
 from counterfeit.report.svg import Style
+from counterfeit.system import words
 from report_cases import Page, comparison, draw_pictures
 
 

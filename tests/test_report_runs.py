@@ -14,7 +14,7 @@ import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.comparison.pictures import draw, of_comparison, paths
 from counterfeit.comparison.sheets import Sheets
-from counterfeit.recipes import RECIPES
+from counterfeit.models.recipes import RECIPES
 from report_cases import Page
 
 

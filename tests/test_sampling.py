@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 import counterfeit as cf
-from counterfeit import generate
-from counterfeit.models import build_from_recipe
-from counterfeit.noise import Noise
-from counterfeit.recipes import RECIPES
-from counterfeit.verbs.sample import sample
+from counterfeit import sampling
+from counterfeit.api.sample import sample
+from counterfeit.models.build import build_from_recipe
+from counterfeit.models.recipes import RECIPES
+from counterfeit.system.noise import Noise
 
 every_model = pytest.mark.parametrize("name", list(RECIPES))
 
@@ -141,8 +141,8 @@ def test_the_samples_folder_of_an_unconditional_model_is_flat(runs, tmp_path: Pa
 def test_mean_terms_do_not_depend_on_the_batch_but_for_rounding(digits) -> None:
     """The noise is drawn batch by batch, so the KL, which has no noise, is what must agree."""
     model = build_from_recipe("vae", (1, 28, 28)).eval()
-    one = generate.mean_terms(model, digits[0], None, seed=0, batch_size=1000)
-    two = generate.mean_terms(model, digits[0], None, seed=0, batch_size=77)
+    one = sampling.mean_terms(model, digits[0], None, seed=0, batch_size=1000)
+    two = sampling.mean_terms(model, digits[0], None, seed=0, batch_size=77)
     assert one["kl"] == pytest.approx(two["kl"], rel=1e-5)
 
 
@@ -160,7 +160,7 @@ def test_the_images_that_a_run_was_trained_on_are_not_written_over(digits, tmp_p
 def test_samples_of_a_runs_seed_are_not_the_noise_that_it_was_trained_on(name: str) -> None:
     """A generator knows that noise: images of it are better than those of noise that it has never seen."""
     model = build_from_recipe(name, (1, 28, 28), 10)
-    trained_on = model.noise(generate.BLOCK, Noise.seeded(0))
+    trained_on = model.noise(sampling.BLOCK, Noise.seeded(0))
     # of 24 bits each, so that some are equal by chance
-    assert np.isin(generate.noise(model, generate.BLOCK, 0), trained_on.numpy()).mean() < 0.01
-    assert np.array_equal(generate.noise(model, 200, 0)[:100], generate.noise(model, 100, 0))
+    assert np.isin(sampling.noise(model, sampling.BLOCK, 0), trained_on.numpy()).mean() < 0.01
+    assert np.array_equal(sampling.noise(model, 200, 0)[:100], sampling.noise(model, 100, 0))

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 import counterfeit as cf
-from counterfeit import signals
 from counterfeit.comparison.engines import processes
 from counterfeit.comparison.grid import read_grid
 from counterfeit.comparison.work import Order, Task, message
 from counterfeit.runs import RunFolder
-from counterfeit.signals import Interrupted, deferred
+from counterfeit.system import signals
+from counterfeit.system.signals import Interrupted, deferred
 from grid_cases import GRID
 
 SETTINGS = {"epochs": 1, "batch_size": 20, "latent": 2, "encoder_width": 8, "decoder_width": 8}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import counterfeit as cf
-from counterfeit import source
 from counterfeit.comparison.table import protocol
+from counterfeit.runs import source
 
 CODE = '''"""A module."""
 

@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 
 import counterfeit as cf
-from counterfeit import training
-from counterfeit.fitting import fitting
-from counterfeit.recipes import RECIPES
+from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import RunFolder, load_checkpoint
+from counterfeit.training import trainer
+from counterfeit.training.session import fitting
 from starts_cases import LEFT, NOT_OURS
 
 SETTINGS = {"epochs": 2, "batch_size": 20, "latent": 2, "encoder_width": 8, "decoder_width": 8, "log_every": 1}
@@ -63,8 +63,8 @@ def whole(images: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def killed(images: np.ndarray, out: Path) -> None:
     """A run that was left alone, as a kill does, after the first step of its second epoch."""
     config = RECIPES["vae"].config.replace({**SETTINGS, "data": "array"})
-    events = training.Training("vae", config, RunFolder(out), array=images).events()
-    next(event for event in events if event == training.Stepped(4, 6))
+    events = trainer.Training("vae", config, RunFolder(out), array=images).events()
+    next(event for event in events if event == trainer.Stepped(4, 6))
     events.close()
 
 
@@ -121,15 +121,15 @@ def test_whoever_waits_for_data_does_not_write_over_who_came_in_between(
     images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both find the folder free; the second gets its data when the first has finished."""
-    read, before = training.to_train_on, {}
+    read, before = trainer.to_train_on, {}
 
     def slow(*given: object) -> object:
-        monkeypatch.setattr(training, "to_train_on", read)
+        monkeypatch.setattr(trainer, "to_train_on", read)
         train(images, tmp_path / "run")
         before.update(contents(tmp_path / "run"))
         return read(*given)
 
-    monkeypatch.setattr(training, "to_train_on", slow)
+    monkeypatch.setattr(trainer, "to_train_on", slow)
     with pytest.raises(cf.InputError, match="holds another run"):
         train(images, tmp_path / "run")
     assert contents(tmp_path / "run") == before
@@ -138,7 +138,7 @@ def test_whoever_waits_for_data_does_not_write_over_who_came_in_between(
 def test_whoever_resumes_does_not_go_back_behind_who_came_in_between(images, whole: Path, tmp_path: Path) -> None:
     killed(images, tmp_path / "run")
     config = RECIPES["vae"].config.replace({**SETTINGS, "data": "array"})
-    late = training.Training("vae", config, RunFolder(tmp_path / "run"), resume=True, array=images)
+    late = trainer.Training("vae", config, RunFolder(tmp_path / "run"), resume=True, array=images)
     train(images, tmp_path / "run")
     before = contents(tmp_path / "run")
     with pytest.raises(cf.InputError, match="another process has trained into .* meanwhile"):
@@ -151,7 +151,7 @@ def test_a_second_training_is_refused_while_the_first_is_at_work(images, whole: 
     config = RECIPES["vae"].config.replace({**SETTINGS, "data": "array"})
     events = fitting("vae", config, RunFolder(tmp_path / "run"), quiet=True, array=images)
     for event in events:
-        if isinstance(event, training.EpochEnded):
+        if isinstance(event, trainer.EpochEnded):
             for resume in (False, True):
                 with pytest.raises(cf.InputError, match="another process is training into"):
                     train(images, tmp_path / "run", resume=resume)
@@ -263,8 +263,8 @@ def test_images_that_are_replaced_under_a_training_are_not_trained_on(
     config = RECIPES["vae"].config.replace({**SETTINGS, "data": "photos", "binarise": binarise})
 
     def train() -> None:
-        for event in training.Training("vae", config, RunFolder(tmp_path / "run")).events():
-            if isinstance(event, training.EpochEnded):
+        for event in trainer.Training("vae", config, RunFolder(tmp_path / "run")).events():
+            if isinstance(event, trainer.EpochEnded):
                 (stored,) = cache.glob("folders/*/images.npy")
                 stored.write_bytes(stored.read_bytes()[:200])
 

@@ -18,9 +18,9 @@ import counterfeit as cf
 from counterfeit.comparison import pictures
 from counterfeit.comparison.pictures import draw, folder
 from counterfeit.errors import RunError
-from counterfeit.reading import Malformed
 from counterfeit.scoring.kept import kept
 from counterfeit.scoring.score import stored
+from counterfeit.system.reading import Malformed
 from stranger_cases import (
     INDEX,
     INDEX_CASES,

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from counterfeit import console, paths
 from counterfeit.comparison.render import terminal
-from counterfeit.console import say
 from counterfeit.errors import InputError, OutputError
-from counterfeit.text import PLAIN, encodable, harmless, utf8
+from counterfeit.system import console, paths
+from counterfeit.system.console import say
+from counterfeit.system.text import PLAIN, encodable, harmless, utf8
 from environment_cases import NAMES
 from report_cases import comparison
 

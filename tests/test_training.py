@@ -13,15 +13,15 @@ import pytest
 import torch
 
 import counterfeit as cf
-from counterfeit.config import Config
 from counterfeit.errors import NonFiniteError, RunError
-from counterfeit.loop import EpochEnded, Logged, Stepped, Stopped, run_steps
-from counterfeit.models import build
-from counterfeit.recipes import RECIPES
+from counterfeit.models.build import build
+from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import RunFolder, load_checkpoint
 from counterfeit.runs.curves import draw_curves
-from counterfeit.state import State
-from counterfeit.training import Training
+from counterfeit.settings import Config
+from counterfeit.training.loop import EpochEnded, Logged, Stepped, Stopped, run_steps
+from counterfeit.training.state import State
+from counterfeit.training.trainer import Training
 from loop_cases import prepared
 
 GROUPS = ("model", "training", "ema")

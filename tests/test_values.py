@@ -13,11 +13,11 @@ import pytest
 
 import counterfeit as cf
 from counterfeit import detectors
-from counterfeit.config import Config, ScoreConfig
 from counterfeit.errors import InputError
 from counterfeit.runs import RunFolder
 from counterfeit.scoring import Scorer
-from counterfeit.training import Training
+from counterfeit.settings import Config, ScoreConfig
+from counterfeit.training.trainer import Training
 from value_cases import VALUES
 
 OURS = str(Path(cf.__file__).parent)
@@ -80,16 +80,16 @@ def used_score(metrics: Any, receipt: Any) -> None:
 def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is right is not computed: the checks are meant, which all come before."""
     monkeypatch.setattr(Training, "events", lambda self, stop: iter(()))
-    monkeypatch.setattr("counterfeit.verbs.train.Run", lambda *args: None)
-    monkeypatch.setattr("counterfeit.verbs.cas.measure", lambda *args: None)
+    monkeypatch.setattr("counterfeit.api.train.Run", lambda *args: None)
+    monkeypatch.setattr("counterfeit.api.cas.measure", lambda *args: None)
     monkeypatch.setattr("counterfeit.run.cas", lambda *args: None)
     monkeypatch.setattr(cf.Run, "_store", lambda *args: None)
     monkeypatch.setattr(Scorer, "score", lambda *args: None)
-    monkeypatch.setattr("counterfeit.verbs.compare.comparison_of", lambda *args, **more: {"failures": []})
-    monkeypatch.setattr("counterfeit.verbs.compare.write", lambda *args: None)
-    monkeypatch.setattr("counterfeit.verbs.compare.write_report", lambda *args: None)
-    monkeypatch.setattr("counterfeit.verbs.report.comparison_of", lambda *args, **more: {"failures": []})
-    monkeypatch.setattr("counterfeit.verbs.report.write_report", lambda *args: None)
+    monkeypatch.setattr("counterfeit.api.compare.comparison_of", lambda *args, **more: {"failures": []})
+    monkeypatch.setattr("counterfeit.api.compare.write", lambda *args: None)
+    monkeypatch.setattr("counterfeit.api.compare.write_report", lambda *args: None)
+    monkeypatch.setattr("counterfeit.api.report.comparison_of", lambda *args, **more: {"failures": []})
+    monkeypatch.setattr("counterfeit.api.report.write_report", lambda *args: None)
 
 
 def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], list[str]]]:

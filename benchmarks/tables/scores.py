@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from counterfeit.words import number, plus_minus, real_images
+from counterfeit.system.words import number, plus_minus, real_images
 from tables.text import Json, markdown, median
 
 GRIDS = ("seed", "tuned")  # of benchmarks/grids

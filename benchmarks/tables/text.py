@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from counterfeit.words import plus_minus
+from counterfeit.system.words import plus_minus
 
 Json = dict[str, Any]
 

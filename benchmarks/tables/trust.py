@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from counterfeit.words import plus_minus
+from counterfeit.system.words import plus_minus
 from tables.text import Json, markdown, over_seeds
 
 

@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any
 from counterfeit.version import __version__
 
 if TYPE_CHECKING:
+    from counterfeit.api.cas import cas
+    from counterfeit.api.compare import compare
+    from counterfeit.api.likelihood import likelihood
+    from counterfeit.api.report import report
+    from counterfeit.api.sample import sample
+    from counterfeit.api.score import score
+    from counterfeit.api.stats import stats
+    from counterfeit.api.train import train
     from counterfeit.data import ImageSet
     from counterfeit.data import load as load_data
     from counterfeit.errors import InputError
     from counterfeit.run import Run, load
     from counterfeit.scoring import Score
-    from counterfeit.verbs.cas import cas
-    from counterfeit.verbs.compare import compare
-    from counterfeit.verbs.likelihood import likelihood
-    from counterfeit.verbs.report import report
-    from counterfeit.verbs.sample import sample
-    from counterfeit.verbs.score import score
-    from counterfeit.verbs.stats import stats
-    from counterfeit.verbs.train import train
 
 __all__ = [
     "ImageSet",
@@ -54,16 +54,16 @@ _HOMES = {
     "InputError": ("counterfeit.errors", "InputError"),
     "Run": ("counterfeit.run", "Run"),
     "Score": ("counterfeit.scoring", "Score"),
-    "cas": ("counterfeit.verbs.cas", "cas"),
-    "compare": ("counterfeit.verbs.compare", "compare"),
+    "cas": ("counterfeit.api.cas", "cas"),
+    "compare": ("counterfeit.api.compare", "compare"),
     "load": ("counterfeit.run", "load"),
     "load_data": ("counterfeit.data", "load"),
-    "likelihood": ("counterfeit.verbs.likelihood", "likelihood"),
-    "report": ("counterfeit.verbs.report", "report"),
-    "sample": ("counterfeit.verbs.sample", "sample"),
-    "score": ("counterfeit.verbs.score", "score"),
-    "stats": ("counterfeit.verbs.stats", "stats"),
-    "train": ("counterfeit.verbs.train", "train"),
+    "likelihood": ("counterfeit.api.likelihood", "likelihood"),
+    "report": ("counterfeit.api.report", "report"),
+    "sample": ("counterfeit.api.sample", "sample"),
+    "score": ("counterfeit.api.score", "score"),
+    "stats": ("counterfeit.api.stats", "stats"),
+    "train": ("counterfeit.api.train", "train"),
 }
 
 

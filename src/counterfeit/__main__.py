@@ -7,11 +7,11 @@ import sys
 def main() -> None:
     """Run the command line; see `cli.main`."""
     _take_closed_numbers()
-    from counterfeit import signals
+    from counterfeit.system import signals
 
     signals.obey()
     try:
-        from counterfeit.cli import main as run
+        from counterfeit.cli.dispatch import main as run
 
         with signals.working():
             run()

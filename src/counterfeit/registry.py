@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Callable, ItemsView, Iterable, Iterator, ValuesView
 from typing import Generic, TypeVar
 
-from counterfeit.arguments import shown
 from counterfeit.errors import InputError
+from counterfeit.system.arguments import shown
 
 T = TypeVar("T")
 

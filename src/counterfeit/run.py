@@ -12,27 +12,27 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from counterfeit import binarise, generate
 from counterfeit import data as datasets
-from counterfeit.arguments import checked, shown
-from counterfeit.config import Config, ScoreConfig, check_count, check_seed
-from counterfeit.console import say
-from counterfeit.data import ImageSet
+from counterfeit import sampling
+from counterfeit.data import ImageSet, binarize
 from counterfeit.data.class_names import numbers
 from counterfeit.data.form import form_at
-from counterfeit.device import pick_device
 from counterfeit.errors import InputError, RunError
-from counterfeit.isolation import alone
-from counterfeit.likelihood import Likelihood, bounded, likelihood
-from counterfeit.models import Autoencoder, Family
-from counterfeit.processes import Group
-from counterfeit.room import check_room
+from counterfeit.models.base import Autoencoder, Family
 from counterfeit.runs import DataRecord, RunFolder, Trained, read_trained
 from counterfeit.runs.data import images_of
 from counterfeit.scoring import Images, Score, Scorer, judge
 from counterfeit.scoring.cas import Labelled, cas
 from counterfeit.scoring.images import BATCH, subset
+from counterfeit.scoring.likelihood import Likelihood, bounded, likelihood
 from counterfeit.scoring.receipt import DRAWING, file_name, made_here, of_code, of_set
+from counterfeit.settings import Config, ScoreConfig, check_count, check_seed
+from counterfeit.system.arguments import checked, shown
+from counterfeit.system.console import say
+from counterfeit.system.device import pick_device
+from counterfeit.system.distributed import Group
+from counterfeit.system.isolation import alone
+from counterfeit.system.memory import check_room
 
 Labels = int | str | Sequence[int | str] | np.ndarray | None
 Measured = TypeVar("Measured", Score, Likelihood)
@@ -112,7 +112,7 @@ class Run:
         check_count(n, "the number of samples")
         check_count(batch_size, "the batch size")
         check_seed(seed)
-        return generate.samples(self.model, n, seed, self.labels(n, labels), batch_size)
+        return sampling.samples(self.model, n, seed, self.labels(n, labels), batch_size)
 
     @checked
     def labels(self, n: int, labels: Labels = None) -> np.ndarray | None:
@@ -123,7 +123,7 @@ class Run:
         check_count(n, "the number of labels")
         self._check_room(n, 3 * 8)
         wanted: Any = numbers(self.data.classes, labels) if self.model.classes else labels
-        return generate.labels_for(self.model, n, wanted)
+        return sampling.labels_for(self.model, n, wanted)
 
     @checked
     @alone
@@ -132,7 +132,7 @@ class Run:
         check_count(n, "the number of latent vectors")
         check_seed(seed)
         self._check_room(n, 2 * 4 * self.config.latent)
-        return generate.noise(self.model, n, seed)
+        return sampling.noise(self.model, n, seed)
 
     @checked
     @alone
@@ -143,19 +143,19 @@ class Run:
             raise InputError(
                 f"latent vectors must be finite numbers (N, {self.model.latent}) with N >= 1, not {shown(z)}"
             )
-        return generate.decode(self.model, z, self.labels(len(z), labels))
+        return sampling.decode(self.model, z, self.labels(len(z), labels))
 
     @checked
     @alone
     def encode(self, images: np.ndarray, labels: Labels = None) -> np.ndarray:
         """Latent vectors of images; of a VAE's posterior, the means. InputError for a family that cannot encode."""
-        return generate.encode(self._autoencoder(), self._checked(images), self._given(len(images), labels))
+        return sampling.encode(self._autoencoder(), self._checked(images), self._given(len(images), labels))
 
     @checked
     @alone
     def reconstruct(self, images: np.ndarray, labels: Labels = None) -> np.ndarray:
         """Images encoded and decoded. InputError for a family that cannot encode."""
-        return generate.reconstruct(self._autoencoder(), self._checked(images), self._given(len(images), labels))
+        return sampling.reconstruct(self._autoencoder(), self._checked(images), self._given(len(images), labels))
 
     @checked
     def interpolate(self, start: np.ndarray, end: np.ndarray, steps: int = 8, labels: Labels = None) -> np.ndarray:
@@ -210,7 +210,7 @@ class Run:
         """This run as something to score."""
 
         def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
-            return generate.samples(self.model, n, seed, self.labels(n), BATCH, group)
+            return sampling.samples(self.model, n, seed, self.labels(n), BATCH, group)
 
         shape, about = self.data.shape, self.trained.facts()
         classes = self.data.classes if self.model.classes else ()
@@ -272,7 +272,7 @@ class Run:
         if not 1 <= n <= len(data):
             raise InputError(f"-n is {n}; {data.name} has {len(data):,} {data.split} images, so take 1 to {len(data)}")
         rows = np.concatenate(list(subset(len(data), n, seed)))
-        pixels = data.images if self.config.binarise == "none" else binarise.fixed(data.images, data.split)
+        pixels = data.images if self.config.binarise == "none" else binarize.fixed(data.images, data.split)
         y = self._given(n, None if data.labels is None or not model.classes else data.labels[rows])
         found = likelihood(model, self._checked(pixels[rows]), y, k, seed)
         receipt = {

@@ -9,10 +9,10 @@ from ground import attempt, ground, judged
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterfeit import options
-from counterfeit.cli import VERBS
+from counterfeit.cli import options
+from counterfeit.cli.dispatch import VERBS
 from counterfeit.metrics import METRICS
-from counterfeit.recipes import RECIPES
+from counterfeit.models.recipes import RECIPES
 
 WORDS = ["", " ", "-", "--", "nan", "None", "true", "\\x00", "🦜", "a,b", "a b", "$(id)", "%s", "\x1b[31m", "x" * 300]
 WHOLE = [

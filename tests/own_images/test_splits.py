@@ -13,13 +13,13 @@ from own_images_cases import ASKED, QUICK, refused, write_folder
 from PIL import Image
 
 import counterfeit as cf
-from counterfeit import binarise
 from counterfeit import data as datasets
-from counterfeit.config import ScoreConfig
+from counterfeit.data import binarize
 from counterfeit.data.own import held_out_rows
 from counterfeit.data.rows import Rows, is_stored, take
 from counterfeit.errors import DataError, InputError
 from counterfeit.scoring import judge
+from counterfeit.settings import ScoreConfig
 
 
 def test_train_and_test_folders_are_two_splits(tmp_path: Path, real) -> None:
@@ -119,7 +119,7 @@ def test_a_held_out_part_of_a_folder_stays_on_the_disk_and_is_what_its_rows_are(
         assert np.array_equal(images.images[3:7], whole.images[rows[split]][3:7])
         assert np.array_equal(images.images[5], whole.images[rows[split]][5])
         assert np.array_equal(take(images.images, np.array([4, 1])), whole.images[rows[split]][[4, 1]])
-        assert np.array_equal(binarise.fixed(images.images, split), binarise.fixed(whole.images[rows[split]], split))
+        assert np.array_equal(binarize.fixed(images.images, split), binarize.fixed(whole.images[rows[split]], split))
         in_memory = cf.load_data(np.array(images.images))
         assert images.digest == in_memory.digest and images.shape == (1, 28, 28), "the digest of the part's content"
 

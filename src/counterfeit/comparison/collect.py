@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from counterfeit.recipes import RECIPES
+from counterfeit.models.recipes import RECIPES
 from counterfeit.run import Run
-from counterfeit.training import SAMPLES_SCORED
+from counterfeit.training.trainer import SAMPLES_SCORED
 
 NOT_LOSSES = ("epoch", "step", "images_per_s")
 MOST_POINTS = 200  # of a loss curve: more than a picture can show

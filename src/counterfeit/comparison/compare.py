@@ -14,18 +14,18 @@ from counterfeit.comparison import render
 from counterfeit.comparison.grid import Grid, Member
 from counterfeit.comparison.table import tables
 from counterfeit.comparison.work import Done, Engine, Failure, Order, Result
-from counterfeit.config import ScoreConfig
 from counterfeit.data import ImageSet
-from counterfeit.device import pick_device
 from counterfeit.errors import InputError
-from counterfeit.files import as_json
 from counterfeit.metrics import METRICS
-from counterfeit.recipes import RECIPES
+from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import RunRecord, provenance, shared
 from counterfeit.runs.data import record_of
 from counterfeit.scoring import Scorer, judge
-from counterfeit.setting_out import built
-from counterfeit.text import utf8
+from counterfeit.settings import ScoreConfig
+from counterfeit.system.device import pick_device
+from counterfeit.system.files import as_json
+from counterfeit.system.text import utf8
+from counterfeit.training.checks import built
 
 Json = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-from counterfeit.text import harmless
+from counterfeit.system.text import harmless
 
 # In Markdown: a backslash takes the meaning of these. Underscores within words and single brackets mean nothing, and
 # stay, so that the file reads well as it is: `FID[mnist-cnn]`, `log_every`.

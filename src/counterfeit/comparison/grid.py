@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from counterfeit import data as datasets
-from counterfeit import paths
-from counterfeit.arguments import listed, shown
-from counterfeit.config import Config, ScoreConfig
 from counterfeit.errors import InputError
-from counterfeit.recipes import RECIPES
+from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import RunFolder, shared
+from counterfeit.settings import Config, ScoreConfig
+from counterfeit.system import paths
+from counterfeit.system.arguments import listed, shown
 
 T = TypeVar("T")
 MOST_BYTES = 1 << 20  # of a grid file

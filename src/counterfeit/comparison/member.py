@@ -15,7 +15,7 @@ import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TextIO
 
-from counterfeit import signals
+from counterfeit.system import signals
 
 if TYPE_CHECKING:
     from counterfeit.comparison.work import Result

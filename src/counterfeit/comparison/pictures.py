@@ -14,15 +14,16 @@ from typing import Any
 
 import msgspec
 
-from counterfeit import images, reading
-from counterfeit.arguments import shown
 from counterfeit.comparison.sheets import Sheets
-from counterfeit.console import say
+from counterfeit.data import pixels
 from counterfeit.errors import RunError
-from counterfeit.files import write_json
 from counterfeit.run import Run
 from counterfeit.runs.shared import Copy, Local, opened
-from counterfeit.text import reason
+from counterfeit.system import reading
+from counterfeit.system.arguments import shown
+from counterfeit.system.console import say
+from counterfeit.system.files import write_json
+from counterfeit.system.text import reason
 
 LAYOUT = 1  # goes up when the pictures change, so that old ones are drawn again
 GREY = 128  # between images: seen beside black and beside white ones, on a light page and on a dark one
@@ -78,12 +79,12 @@ def draw(run: Run, place: Path | None = None) -> Drawn:
         for kind, make in sheets.kinds().items():
             try:
                 batch, columns = make()
-                sheet = images.grid(batch, columns, gap=1, paper=GREY)
+                sheet = pixels.grid(batch, columns, gap=1, paper=GREY)
             except Exception as error:  # one picture, for whatever reason, must not cost the others
                 left_out.append(f"{run.name}: no picture of {kind}: {reason(error)}")
                 say(left_out[-1])
                 continue
-            images.save_png(place / f"{kind}.png", sheet)
+            pixels.save_png(place / f"{kind}.png", sheet)
             files[kind] = f"{kind}.png"
         drawn = Drawn(run.weights_sha256, LAYOUT, files, left_out)
         write_json(index, msgspec.to_builtins(drawn))

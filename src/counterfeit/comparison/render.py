@@ -11,9 +11,9 @@ from rich.markup import escape as literal
 from rich.table import Table
 
 from counterfeit.comparison import escape
-from counterfeit.console import as_text
-from counterfeit.text import harmless
-from counterfeit.words import compared_with, plus_minus, real_images, whole
+from counterfeit.system.console import as_text
+from counterfeit.system.text import harmless
+from counterfeit.system.words import compared_with, plus_minus, real_images, whole
 
 Json = dict[str, Any]
 

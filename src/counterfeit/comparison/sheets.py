@@ -7,20 +7,19 @@ from functools import cached_property
 
 import numpy as np
 
-from counterfeit import binarise
-from counterfeit.console import say
-from counterfeit.data import ImageSet
+from counterfeit.data import ImageSet, binarize
 from counterfeit.data.rows import take
-from counterfeit.generate import labels_for
 from counterfeit.metrics.distances import nearest
 from counterfeit.metrics.memorisation import PIXEL_RATIO
 from counterfeit.metrics.value import as_pair
-from counterfeit.models import Autoencoder
+from counterfeit.models.base import Autoencoder
 from counterfeit.run import Run
 from counterfeit.runs.data import images_of
+from counterfeit.sampling import labels_for
 from counterfeit.scoring import features, judge
 from counterfeit.scoring.copies import Gallery, shrunk
 from counterfeit.scoring.images import subset, used
+from counterfeit.system.console import say
 
 SEED = 0
 COLUMNS, ROWS = 10, 5
@@ -65,7 +64,7 @@ class Sheets:
             rows = np.concatenate(pairs) if pairs else rows
         pixels = np.asarray(data.images[rows])
         if self.run.config.binarise != "none":
-            pixels = binarise.fixed(data.images, data.split)[rows]
+            pixels = binarize.fixed(data.images, data.split)[rows]
         return pixels, data.labels[rows] if self.run.model.classes and data.labels is not None else None
 
     def between_noise(self) -> tuple[Grid, int]:

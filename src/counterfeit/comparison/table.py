@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from counterfeit.comparison.ranks import TEST, ranks
-from counterfeit.recipes import RECIPES
+from counterfeit.models.recipes import RECIPES
 
 NOT_OF_A_ROW = ("data", "seed", "device", "log_every", "score_every", "skip_bad")
 

@@ -18,13 +18,9 @@ from typing import Any
 
 import msgspec
 
-from counterfeit import reading
 from counterfeit.comparison.collect import record
 from counterfeit.comparison.grid import Member
-from counterfeit.config import ScoreConfig
-from counterfeit.console import say
 from counterfeit.errors import InputError, RunError
-from counterfeit.fitting import fitting
 from counterfeit.metrics import METRICS
 from counterfeit.run import Run
 from counterfeit.runs.data import same_place
@@ -32,8 +28,12 @@ from counterfeit.runs.shared import Copy, Local, finished, opened
 from counterfeit.scoring import Score, Scorer, judge
 from counterfeit.scoring.receipt import identity, unidentified
 from counterfeit.scoring.score import stored
-from counterfeit.text import harmless
-from counterfeit.training import EpochEnded, Stopped
+from counterfeit.settings import ScoreConfig
+from counterfeit.system import reading
+from counterfeit.system.console import say
+from counterfeit.system.text import harmless
+from counterfeit.training.session import fitting
+from counterfeit.training.trainer import EpochEnded, Stopped
 
 Json = dict[str, Any]
 

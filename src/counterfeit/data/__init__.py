@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from counterfeit.arguments import checked
 from counterfeit.data import cifar10, fashion_mnist, mnist, mnist5k  # noqa: F401 - each registers its data set
 from counterfeit.data.arrays import from_array
 from counterfeit.data.batches import epoch_order
@@ -22,6 +21,7 @@ from counterfeit.data.own import folder_split, held_out, split_folders
 from counterfeit.data.own_npz import from_npz, npz_splits
 from counterfeit.data.place import Place, label, locate
 from counterfeit.errors import DataError
+from counterfeit.system.arguments import checked
 
 __all__ = [
     "DATASETS",

@@ -18,10 +18,10 @@ from typing import Any
 import platformdirs
 from filelock import FileLock, Timeout
 
-from counterfeit import paths, reading
-from counterfeit.console import say
 from counterfeit.errors import DataError
-from counterfeit.text import reason
+from counterfeit.system import paths, reading
+from counterfeit.system.console import say
+from counterfeit.system.text import reason
 
 
 def cache_dir() -> Path:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from counterfeit.errors import InputError
-from counterfeit.words import first_few
+from counterfeit.system.words import first_few
 
 # What some file system does not take, or takes for something else; "%" since it begins what stands for these.
 UNSAFE = frozenset('/\\:*?"<>|%') | {chr(code) for code in (*range(32), 127)}

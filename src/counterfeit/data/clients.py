@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from counterfeit.console import progress
 from counterfeit.errors import DataError
+from counterfeit.system.console import progress
 
 TIMEOUT = 3600  # seconds for one package, the largest of which has 139 MB
 # What the clients put before an error on stderr. npm's code, errno and syscall lines only repeat its sentence.

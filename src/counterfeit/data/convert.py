@@ -17,11 +17,11 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from counterfeit.console import progress
 from counterfeit.data.image_set import SMALLEST_SIDE
 from counterfeit.data.picture import BadPicture, Decoded, Header, content_of, decode, examine
 from counterfeit.data.walk import Entry, walk
 from counterfeit.errors import DataError
+from counterfeit.system.console import progress
 
 DEFAULT_SIZE = 64  # pixels
 SIZES = range(SMALLEST_SIDE, 1025)  # pixels

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from counterfeit.console import progress
 from counterfeit.errors import DataError
+from counterfeit.system.console import progress
 
 TIMEOUT = (10, 60)  # seconds: to connect, and between two reads
 CHUNK = 1 << 18  # bytes

@@ -19,8 +19,6 @@ from pathlib import Path
 
 import numpy as np
 
-from counterfeit import reading
-from counterfeit.console import say
 from counterfeit.data.cache import cache_dir, locked, sealed, unsealed
 from counterfeit.data.class_names import in_order
 from counterfeit.data.convert import NAMED, NATIVE, SIZES, Converted, Size, Survey, changed, convert, some, survey
@@ -29,8 +27,10 @@ from counterfeit.data.picture import DECODER, RULES
 from counterfeit.data.stored import open_stored
 from counterfeit.data.walk import Glance, endings, glance
 from counterfeit.errors import DataError, InputError
-from counterfeit.files import write_atomic
-from counterfeit.words import first_few
+from counterfeit.system import reading
+from counterfeit.system.console import say
+from counterfeit.system.files import write_atomic
+from counterfeit.system.words import first_few
 
 VERSION = 4  # of the conversion: a change of what comes out of the same files needs a new number
 

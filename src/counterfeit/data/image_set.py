@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from counterfeit.arguments import shown
-from counterfeit.config import fit_fields
 from counterfeit.data.rows import is_stored, take
 from counterfeit.errors import DataError
+from counterfeit.settings import fit_fields
+from counterfeit.system.arguments import shown
 
 BLOCK = 1000  # images of a memory map looked at together
 SMALLEST_SIDE = 8  # pixels: the least height and width of an image

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from counterfeit.console import say
 from counterfeit.data.arrays import as_nchw
 from counterfeit.data.cache import cache_dir, locked
 from counterfeit.data.image_set import ImageSet, content_digest
 from counterfeit.data.sources import Source, allowed_kinds, fetch_first
 from counterfeit.errors import DataError
 from counterfeit.registry import Registry
+from counterfeit.system.console import say
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from counterfeit import room
 from counterfeit.errors import DataError
-from counterfeit.words import shortened
+from counterfeit.system import memory
+from counterfeit.system.words import shortened
 
 AT_EASE = 1 << 28  # bytes: what unpacks to less than 256 MiB does no harm, however small it was packed
 MOST_TIMES = 100  # times its packed size; the pixels of digits on black shrink 5 to 10 times, and zeros 1,000 times
@@ -62,10 +62,10 @@ class Npz:
             held = self._members[name].file_size - file.tell()
         if found.nbytes > held:
             raise self._fault(name, f"is declared as {found.dtype} {found.shape}, {found.nbytes:,} bytes, of {held:,}")
-        free = room.available()
+        free = memory.available()
         if free is not None and found.nbytes > free:
             raise self._fault(
-                name, f"takes {room.in_bytes(found.nbytes)} of memory, and there is {room.in_bytes(free)}"
+                name, f"takes {memory.in_bytes(found.nbytes)} of memory, and there is {memory.in_bytes(free)}"
             )
         return found
 

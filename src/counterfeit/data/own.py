@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from counterfeit.console import say
 from counterfeit.data.convert import NATIVE, Size
 from counterfeit.data.folder import load_folder
 from counterfeit.data.image_set import ImageSet, content_digest
 from counterfeit.data.picture import EXTENSIONS
 from counterfeit.data.rows import Rows, is_stored, take
 from counterfeit.errors import DataError
+from counterfeit.system.console import say
 
 SEED = 20140610  # of the part that is held out: the same for all runs, so that training seeds compare on one split
 SPLITS = {"train", "test"}

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from counterfeit.console import say
 from counterfeit.data.arrays import MOST_CLASSES, from_array, numbered
 from counterfeit.data.image_set import ImageSet
 from counterfeit.data.npz import Header, Npz, opened
 from counterfeit.errors import DataError
-from counterfeit.words import first_few, listed
+from counterfeit.system.console import say
+from counterfeit.system.words import first_few, listed
 
 STEMS = (("images", "labels"), ("x", "y"))  # how the two are called, with the split before or after it
 LONGEST_NAME = 255  # characters of a class's name

@@ -9,11 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from counterfeit import paths
-from counterfeit.console import say
 from counterfeit.data.image_set import ImageSet
 from counterfeit.data.named import DATASETS
 from counterfeit.errors import DataError, InputError
+from counterfeit.system import paths
+from counterfeit.system.console import say
 
 RUN = "run.json"  # the file that makes a folder a run
 BESIDE = ("log.jsonl", "checkpoint", "samples")  # one of which lies beside it

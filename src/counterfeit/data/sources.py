@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from counterfeit.console import say
 from counterfeit.errors import DataError, InputError
+from counterfeit.system.console import say
 
 KINDS = ("https", "registry")
 # What a place that cannot be reached, or content that is not what was promised, raises; the rest is a fault of ours.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from counterfeit.files import Stamp, stamp
+from counterfeit.system.files import Stamp, stamp
 
 PIECE = 1 << 20  # bytes hashed together
 

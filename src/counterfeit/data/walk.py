@@ -18,8 +18,8 @@ from typing import NamedTuple
 from counterfeit.data.picture import EXTENSIONS
 from counterfeit.data.place import refuse_run_below
 from counterfeit.errors import DataError
-from counterfeit.files import Stamp, stamp
-from counterfeit.words import first_few
+from counterfeit.system.files import Stamp, stamp
+from counterfeit.system.words import first_few
 
 # Nanoseconds within which a file can be changed twice and keep its change time: a tick of the kernel's clock, mostly
 # 4 ms, and up to 2 s where a file system rounds its times.

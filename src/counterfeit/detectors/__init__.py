@@ -15,8 +15,6 @@ from typing import Any
 
 from torch import Tensor
 
-from counterfeit import paths
-from counterfeit.arguments import checked
 from counterfeit.detectors import inception, small_cnn  # noqa: F401 - each registers its detectors
 from counterfeit.detectors.custom import from_callable, from_onnx
 from counterfeit.detectors.detector import Detector, Features
@@ -24,9 +22,11 @@ from counterfeit.detectors.entry import DETECTORS, Entry, Options
 from counterfeit.detectors.probe import probed
 from counterfeit.detectors.resize import PROTOCOLS
 from counterfeit.detectors.weights import at_hand
-from counterfeit.device import pick_device
 from counterfeit.errors import InputError
-from counterfeit.isolation import alone
+from counterfeit.system import paths
+from counterfeit.system.arguments import checked
+from counterfeit.system.device import pick_device
+from counterfeit.system.isolation import alone
 
 __all__ = ["DETECTORS", "PROTOCOLS", "Detector", "Entry", "Features", "auto", "load", "probed"]
 

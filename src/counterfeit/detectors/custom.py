@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from counterfeit import reading
-from counterfeit.console import say
 from counterfeit.detectors.detector import Detector
 from counterfeit.errors import InputError
+from counterfeit.system import reading
+from counterfeit.system.console import say
 
 MOST = 2 << 30  # bytes of an ONNX file: the format has no more
 

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from counterfeit.arguments import checked
 from counterfeit.errors import InputError
-from counterfeit.isolation import alone
+from counterfeit.system.arguments import checked
+from counterfeit.system.isolation import alone
 
 # uint8 (B, C, H, W) on the detector's device -> features (B, D), and class probabilities (B, K) or None
 Network = Callable[[Tensor], tuple[Tensor, Tensor | None]]

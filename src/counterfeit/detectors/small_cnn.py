@@ -22,11 +22,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from counterfeit import reading
 from counterfeit.detectors.detector import Detector
 from counterfeit.detectors.entry import DETECTORS, Entry, Options, compiled
 from counterfeit.errors import InputError
 from counterfeit.nets.initial import Seeded
+from counterfeit.system import reading
 
 FOLDER = Path(__file__).parent / "weights"
 # The luma of ITU-R BT.601, with which Pillow too makes grey of colour.

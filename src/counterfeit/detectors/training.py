@@ -18,12 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from counterfeit.console import progress
 from counterfeit.detectors.entry import DETECTORS
 from counterfeit.detectors.small_cnn import Architecture, SmallCNN
 from counterfeit.errors import InputError
 from counterfeit.nets.initial import Seeded
 from counterfeit.registry import Registry
+from counterfeit.system.console import progress
 
 LARGEST_SIDE = 32  # pixels: the largest that the recipes were made for; larger images reach the network at this size
 LEAST_STEPS = 20  # an epoch: with fewer a network is judged by the length of its training, not by its images

@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from counterfeit import paths, reading
-from counterfeit.console import say
 from counterfeit.data.cache import cache_dir, locked
 from counterfeit.data.download import download
 from counterfeit.data.sources import allowed_kinds
 from counterfeit.errors import DataError, InputError
+from counterfeit.system import paths, reading
+from counterfeit.system.console import say
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"

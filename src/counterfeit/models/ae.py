@@ -8,8 +8,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from counterfeit.models.family import Autoencoder
-from counterfeit.noise import Noise
+from counterfeit.models.base import Autoencoder
+from counterfeit.system.noise import Noise
 
 MEMORY = 0.01  # weight of the newest batch in the running moments of the codes: they look back about 100 steps
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from counterfeit.config import Config, option
 from counterfeit.errors import InputError
-from counterfeit.losses import ADVERSARIAL, LIKELIHOODS
 from counterfeit.models.ae import AE
-from counterfeit.models.family import Family
+from counterfeit.models.base import Family
 from counterfeit.models.gan import GAN
+from counterfeit.models.losses import ADVERSARIAL, LIKELIHOODS
+from counterfeit.models.recipes import RECIPES, Recipe
 from counterfeit.models.vae import VAE
 from counterfeit.nets import NETS, Pair, Shape
 from counterfeit.nets.initial import Seeded, initialise
-from counterfeit.recipes import RECIPES, Recipe
 from counterfeit.registry import Registry
+from counterfeit.settings import Config, option
 
 OF_ONE_FAMILY = {
     "kl_weight": "vae",

@@ -7,9 +7,9 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from counterfeit.losses import Adversarial
-from counterfeit.models.family import Family, Update, constant
-from counterfeit.noise import Noise
+from counterfeit.models.base import Family, Update, constant
+from counterfeit.models.losses import Adversarial
+from counterfeit.system.noise import Noise
 
 
 @final

@@ -8,9 +8,9 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from counterfeit.losses import kl_standard_normal
-from counterfeit.models.family import Autoencoder
-from counterfeit.noise import Noise
+from counterfeit.models.base import Autoencoder
+from counterfeit.models.losses import kl_standard_normal
+from counterfeit.system.noise import Noise
 
 
 @final

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from counterfeit.nets.pair import widened
-from counterfeit.processes import Group
+from counterfeit.system.distributed import Group
 
 
 class _Mean(torch.autograd.Function):

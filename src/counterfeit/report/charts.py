@@ -9,9 +9,9 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from counterfeit.drawing import Axes, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from counterfeit.report.svg import COLOURS, DASHES, INK, PAPER, QUIET, Style, chart
-from counterfeit.words import number, shortened
+from counterfeit.system.drawing import Axes, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from counterfeit.system.words import number, shortened
 
 WIDE_RANGE = 8  # from this ratio of the largest to the smallest value on, a logarithmic axis shows more
 FAR = 30  # times below the lowest value: a floor out of sight

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from counterfeit import reading
+from counterfeit.system import reading
 
 ROOM = 3_600_000  # bytes of all pictures in the page: with charts, tables and receipts it stays under 5 MB
 # From the best to the smallest: colours in the palette (None: all there are) and sides beside the original's.

@@ -8,11 +8,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from counterfeit import words
 from counterfeit.report import charts
 from counterfeit.report.charts import Line, Series
 from counterfeit.report.svg import Style, line_swatch
-from counterfeit.words import label_and_detector
+from counterfeit.system import words
+from counterfeit.system.words import label_and_detector
 
 Json = Mapping[str, Any]
 Styles = Mapping[str, Style]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from counterfeit import words
 from counterfeit.report.embed import Embedded
+from counterfeit.system import words
 
 Json = Mapping[str, Any]
 Pictures = Mapping[str, Mapping[str, Path]]

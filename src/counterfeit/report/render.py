@@ -10,12 +10,12 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from counterfeit import words
-from counterfeit.console import decoration
 from counterfeit.report import figures, sheet
 from counterfeit.report.embed import embed
 from counterfeit.report.gallery import Pictures, galleries, neighbours, used
 from counterfeit.report.svg import Style
+from counterfeit.system import words
+from counterfeit.system.console import decoration
 
 Json = Mapping[str, Any]
 TEMPLATES = Path(__file__).parent / "templates"

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from counterfeit import words
-from counterfeit.words import label_and_detector
+from counterfeit.system import words
+from counterfeit.system.words import label_and_detector
 
 Json = Mapping[str, Any]
 ARROWS = {"lower": "↓", "higher": "↑"}

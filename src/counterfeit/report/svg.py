@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from counterfeit.drawing import Axes, Figure, MarkerStyle, Outline, figure
+from counterfeit.system.drawing import Axes, Figure, MarkerStyle, Outline, figure
 
 WIDTH = 360  # in the page's pixels: as wide as a small phone, so that letters keep their size there
 DOTS = 72  # SVG units an inch, in matplotlib

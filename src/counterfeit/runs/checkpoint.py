@@ -24,11 +24,11 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-from counterfeit import reading
-from counterfeit.arguments import shown
 from counterfeit.errors import NonFiniteError, RunError
-from counterfeit.files import part_of, write_atomic, write_json
-from counterfeit.reading import Malformed
+from counterfeit.system import reading
+from counterfeit.system.arguments import shown
+from counterfeit.system.files import part_of, write_atomic, write_json
+from counterfeit.system.reading import Malformed
 
 INDEX = "checkpoint.json"
 TENSORS = re.compile(r"[a-z]+-[0-9]{7,}\.safetensors")  # the names that `save_checkpoint` gives

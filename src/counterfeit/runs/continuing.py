@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import torch
 
-from counterfeit import source
-from counterfeit.config import Config, option
 from counterfeit.data import DATASETS
 from counterfeit.errors import RunError
+from counterfeit.runs import source
 from counterfeit.runs.folder import RunFolder, RunRecord
 from counterfeit.runs.provenance import provenance
+from counterfeit.settings import Config, option
 from counterfeit.version import __version__
 
 # Settings that a continued run may change: they do not touch what its steps compute.

@@ -6,9 +6,9 @@ import io
 from pathlib import Path
 from typing import Any
 
-from counterfeit.drawing import Axes, Figure, figure
-from counterfeit.files import write_atomic
-from counterfeit.text import harmless
+from counterfeit.system.drawing import Axes, Figure, figure
+from counterfeit.system.files import write_atomic
+from counterfeit.system.text import harmless
 
 NOT_LOSSES = {"epoch", "step", "images_per_s"}
 

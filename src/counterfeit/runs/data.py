@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 from counterfeit import data as datasets
-from counterfeit import paths
-from counterfeit.arguments import shown
-from counterfeit.config import Config
 from counterfeit.data import DATASETS, ImageSet
 from counterfeit.data.own import held_out, held_out_rows
 from counterfeit.errors import DataError, RunError
 from counterfeit.runs.folder import DataRecord, RunRecord
+from counterfeit.settings import Config
+from counterfeit.system import paths
+from counterfeit.system.arguments import shown
 
 MEND = "restore it, or name real images by --real"
 

@@ -22,15 +22,15 @@ import filelock
 import msgspec
 from msgspec import Meta
 
-from counterfeit import paths, reading
-from counterfeit.arguments import checked, shown
-from counterfeit.config import Config
-from counterfeit.console import say
 from counterfeit.data import DATASETS
 from counterfeit.errors import RunError
-from counterfeit.files import part_of, write_atomic, write_json
-from counterfeit.reading import Malformed
 from counterfeit.runs.checkpoint import INDEX
+from counterfeit.settings import Config
+from counterfeit.system import paths, reading
+from counterfeit.system.arguments import checked, shown
+from counterfeit.system.console import say
+from counterfeit.system.files import part_of, write_atomic, write_json
+from counterfeit.system.reading import Malformed
 
 WRITTEN = ("run.json", "log.jsonl", "curves.png")  # in the folder itself, atomically
 PICTURE = re.compile(r"(epoch|reconstruction)-[0-9]{4,}\.png")  # in `samples`, while training

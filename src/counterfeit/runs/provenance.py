@@ -14,7 +14,8 @@ import numpy
 import PIL
 import torch
 
-from counterfeit import processes, source
+from counterfeit.runs import source
+from counterfeit.system import distributed
 from counterfeit.version import __version__
 
 
@@ -41,7 +42,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
             "platform": platform.platform(),
             "cpus": os.cpu_count(),
             "threads": torch.get_num_threads(),
-            "processes": processes.count(),
+            "processes": distributed.count(),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         },
     }

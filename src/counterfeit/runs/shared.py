@@ -18,14 +18,14 @@ from typing import Any
 
 import filelock
 
-from counterfeit import paths
-from counterfeit.console import say
 from counterfeit.data.cache import cache_dir
 from counterfeit.errors import InputError, RunError
-from counterfeit.files import Stamp, stamp, write_atomic
 from counterfeit.runs.checkpoint import INDEX
 from counterfeit.runs.folder import RunFolder, parsed
-from counterfeit.text import reason
+from counterfeit.system import paths
+from counterfeit.system.console import say
+from counterfeit.system.files import Stamp, stamp, write_atomic
+from counterfeit.system.text import reason
 
 FLEETING = ("memory", "data")  # protocols of fsspec that store nothing
 PROBE = ".counterfeit-can-write"  # a file's name

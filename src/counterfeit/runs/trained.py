@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from counterfeit.errors import InputError, RunError
-from counterfeit.models import Family, build
-from counterfeit.recipes import RECIPES
+from counterfeit.models.base import Family
+from counterfeit.models.build import build
+from counterfeit.models.recipes import RECIPES
 from counterfeit.runs.checkpoint import Checkpoint, Forms, forms, read_checkpoint, read_index
 from counterfeit.runs.continuing import FREE
 from counterfeit.runs.folder import RunFolder, RunRecord

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from counterfeit.config import ScoreConfig
 from counterfeit.data import ImageSet
 from counterfeit.detectors import Detector, Features
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS, Metric, Value
-from counterfeit.processes import Group
 from counterfeit.scoring.images import Images, at_size, check_form, in_words
 from counterfeit.scoring.scorer import Scorer
 from counterfeit.scoring.statistics import Statistics
+from counterfeit.settings import ScoreConfig
+from counterfeit.system.distributed import Group
 
 SEEN_BY_INCEPTION = (3, 299, 299)
 

@@ -16,20 +16,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from counterfeit.config import ScoreConfig
-from counterfeit.console import say
 from counterfeit.data import ImageSet
 from counterfeit.data.class_names import class_name
 from counterfeit.data.form import form_of
 from counterfeit.data.rows import take
 from counterfeit.detectors.small_cnn import SmallCNN
 from counterfeit.detectors.training import Recipe, accuracy, fit, predicted, recipe_for, sized
-from counterfeit.device import pick_device
 from counterfeit.errors import InputError
 from counterfeit.metrics import Value
 from counterfeit.metrics.label_accuracy import label_accuracy
-from counterfeit.processes import ALONE
-from counterfeit.room import check_room
 from counterfeit.scoring import receipt
 from counterfeit.scoring.baselines import Baseline, fewer
 from counterfeit.scoring.features import CHOICE
@@ -37,7 +32,12 @@ from counterfeit.scoring.images import Images, check_form, subset
 from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Score, Scored
 from counterfeit.scoring.scorer import over_repeats, usable
-from counterfeit.words import first_few
+from counterfeit.settings import ScoreConfig
+from counterfeit.system.console import say
+from counterfeit.system.device import pick_device
+from counterfeit.system.distributed import ALONE
+from counterfeit.system.memory import check_room
+from counterfeit.system.words import first_few
 
 CLASSIFIER = "small-cnn"
 NAME = f"CAS[{CLASSIFIER}]"

@@ -18,12 +18,12 @@ from counterfeit.data import ImageSet
 from counterfeit.data.form import form_of
 from counterfeit.data.rows import take
 from counterfeit.errors import InputError
-from counterfeit.generate import BLOCK
 from counterfeit.metrics.memorisation import Matches
-from counterfeit.processes import Group
+from counterfeit.sampling import BLOCK
 from counterfeit.scoring.features import CHOICE
 from counterfeit.scoring.images import Images, in_words, subset, used
 from counterfeit.scoring.kept import Arrays, kept, key_of
+from counterfeit.system.distributed import Group
 
 SIDE = 32
 """Longer sides are averaged down to so many pixels or fewer; the search moves pixels of that size."""

@@ -7,15 +7,15 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from counterfeit.console import progress
 from counterfeit.data import ImageSet
 from counterfeit.data.form import form_of
 from counterfeit.data.rows import take
 from counterfeit.detectors import Detector, Features
-from counterfeit.generate import BLOCK
-from counterfeit.processes import Group
+from counterfeit.sampling import BLOCK
 from counterfeit.scoring.images import Images, subset
 from counterfeit.scoring.kept import Arrays, kept, key_of
+from counterfeit.system.console import progress
+from counterfeit.system.distributed import Group
 
 NONE = np.zeros((0, 0), np.float32)  # stands in a cached file for class probabilities that a detector does not give
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from counterfeit import data as datasets
-from counterfeit.console import say
 from counterfeit.data import ImageSet
 from counterfeit.data.form import Form, form_at, form_of, formed, is_grey
 from counterfeit.data.rows import take
 from counterfeit.errors import InputError
-from counterfeit.generate import BLOCK
-from counterfeit.processes import ALONE, Group
+from counterfeit.sampling import BLOCK
+from counterfeit.system.console import say
+from counterfeit.system.distributed import ALONE, Group
 
 BATCH = 1000
 # Real images that a set is represented by, so that the memory for features and the search for neighbours are bounded:

@@ -8,17 +8,13 @@ from functools import partial
 from typing import Any
 
 from counterfeit import data as datasets
-from counterfeit import detectors, paths, processes
-from counterfeit.config import Config, ScoreConfig
-from counterfeit.console import say
+from counterfeit import detectors
 from counterfeit.data import DATASETS, ImageSet
 from counterfeit.data.form import is_grey
 from counterfeit.data.walk import glance
 from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS, NEEDS
-from counterfeit.processes import Group
-from counterfeit.room import check_room
 from counterfeit.runs import RunRecord
 from counterfeit.runs.data import images_of, matching, source_of
 from counterfeit.scoring.against_statistics import StatisticsScorer
@@ -27,7 +23,12 @@ from counterfeit.scoring.images import Images, as_grey, at_size, check_form, gen
 from counterfeit.scoring.score import Score
 from counterfeit.scoring.scorer import Scorer
 from counterfeit.scoring.statistics import is_statistics, read
-from counterfeit.words import first_few
+from counterfeit.settings import Config, ScoreConfig
+from counterfeit.system import distributed, paths
+from counterfeit.system.console import say
+from counterfeit.system.distributed import Group
+from counterfeit.system.memory import check_room
+from counterfeit.system.words import first_few
 
 # The real images, those that the floor is drawn from, and those that the model was trained on
 Sets = tuple[ImageSet, ImageSet | None, ImageSet | None]
@@ -47,7 +48,7 @@ def score(source: Any, config: ScoreConfig, trained: RunRecord | None = None, sc
         refuse_run(source)  # which would need no --real: said before that this is missing
     if scorer is None and is_statistics(config.real):
         scorer = prepared(config)
-    group = scorer.group if scorer else processes.join(config.device)
+    group = scorer.group if scorer else distributed.join(config.device)
     if scorer is None:  # before the generated images are read: a name that is wrong is said at once
         sets = group.everyone(partial(real_images, config, trained))
     if not isinstance(source, Images) and not callable(source):
@@ -87,7 +88,7 @@ def prepared(config: ScoreConfig, trained: RunRecord | None = None, run: str = "
     Args:
         trained: run.json of the run that is to be scored.
     """
-    group = processes.join(config.device)
+    group = distributed.join(config.device)
     if is_statistics(config.real):
         return group.everyone(partial(_of_statistics, config, group))
     sets = group.everyone(partial(real_images, config, trained, run))

@@ -21,12 +21,13 @@ import numpy as np
 import PIL
 import torch
 
-from counterfeit import reading, source
-from counterfeit.console import say
 from counterfeit.data import cache_dir
 from counterfeit.data.cache import locked, sealed, unsealed
-from counterfeit.files import write_atomic
-from counterfeit.text import reason
+from counterfeit.runs import source
+from counterfeit.system import reading
+from counterfeit.system.console import say
+from counterfeit.system.files import write_atomic
+from counterfeit.system.text import reason
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from counterfeit import source
 from counterfeit.data import ImageSet
 from counterfeit.data.form import form_of
 from counterfeit.detectors import Detector
-from counterfeit.runs import provenance
+from counterfeit.runs import provenance, source
 from counterfeit.runs.provenance import versions
 from counterfeit.scoring.images import Images, conversion, used
 

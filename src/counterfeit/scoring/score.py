@@ -11,12 +11,12 @@ import msgspec
 from msgspec import Meta
 from rich.table import Table
 
-from counterfeit import reading
-from counterfeit.arguments import shown
-from counterfeit.config import fit_fields
-from counterfeit.console import as_text
 from counterfeit.errors import InputError
-from counterfeit.words import number, plus_minus
+from counterfeit.settings import fit_fields
+from counterfeit.system import reading
+from counterfeit.system.arguments import shown
+from counterfeit.system.console import as_text
+from counterfeit.system.words import number, plus_minus
 
 Count = Annotated[int, Meta(ge=0, le=reading.COUNT)]
 

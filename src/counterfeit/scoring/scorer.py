@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from counterfeit.console import say
 from counterfeit.data import ImageSet
 from counterfeit.detectors import Detector, Features, probed
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS, Inputs, Metric, Value
 from counterfeit.metrics.memorisation import Matches, Reference, reference
-from counterfeit.processes import ALONE, Group
 from counterfeit.scoring import features, receipt
 from counterfeit.scoring.baselines import Baseline, Baselines, knows_classes
 from counterfeit.scoring.copies import Gallery, Seen, of_test
 from counterfeit.scoring.images import Images, used
 from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Score, Scored
+from counterfeit.system.console import say
+from counterfeit.system.distributed import ALONE, Group
 
 FEW_FOR_FID = 2000  # below this many images FID's upward bias is larger than most differences that one wants to see
 

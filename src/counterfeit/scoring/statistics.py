@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from counterfeit import paths, reading
-from counterfeit.config import ScoreConfig
 from counterfeit.data import DATASETS
 from counterfeit.data.npz import opened
 from counterfeit.detectors import Detector
 from counterfeit.errors import DataError, InputError
-from counterfeit.files import write_atomic
 from counterfeit.metrics.frechet import Moments
 from counterfeit.metrics.value import Floats
+from counterfeit.settings import ScoreConfig
+from counterfeit.system import paths, reading
+from counterfeit.system.files import write_atomic
 from counterfeit.version import __version__
 
 MOST = 8192  # features: a covariance of more would take more than 512 MiB

@@ -18,14 +18,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from counterfeit import paths
 from counterfeit.comparison.grid import Member
 from counterfeit.comparison.work import Done, Engine, Failure, Order, Result, Task, Worker, in_one_line, message
-from counterfeit.console import say
 from counterfeit.errors import InputError
 from counterfeit.runs import RunFolder
-from counterfeit.signals import Interrupted, deferred
-from counterfeit.words import count
+from counterfeit.system import paths
+from counterfeit.system.console import say
+from counterfeit.system.signals import Interrupted, deferred
+from counterfeit.system.words import count
 
 RETRIES = 10  # of a task whose node or process dies: each goes on where the last one was
 STORE = 80_000_000  # bytes for Ray's object store: only lines of JSON pass through it

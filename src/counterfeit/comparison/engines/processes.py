@@ -23,7 +23,7 @@ import torch
 from counterfeit.comparison import member as child
 from counterfeit.comparison.grid import Member
 from counterfeit.comparison.work import Failure, Order, Pace, Result, Task, message
-from counterfeit.signals import deferred
+from counterfeit.system.signals import deferred
 
 # With `-m` or `-c`, Python looks for modules in the working folder first, and a numpy.py that lies there would be run.
 # This package is found by the last entry, wherever it is that we were found ourselves.

@@ -1,0 +1,1 @@
+"""One function per command: what `counterfeit train` and `cf.train` both call."""

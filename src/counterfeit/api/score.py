@@ -1,0 +1,39 @@
+"""The verb `score`: any generated images against real ones, with a receipt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from counterfeit.run import Run
+from counterfeit.runs import RunFolder
+from counterfeit.scoring import Score, judge
+from counterfeit.settings import ScoreConfig
+from counterfeit.system.arguments import checked
+from counterfeit.system.isolation import alone
+
+
+@checked
+@alone
+def score(source: Any, real: Any = None, **settings: Any) -> Score:
+    """Score generated images; the Python form of `counterfeit score`.
+
+    Args:
+        source: a Run or its folder, a folder of images, an .npz file, a uint8 array, or a callable (n, seed) -> n uint8
+            images.
+        real: "NAME", "NAME:train", "NAME:test", a folder, an .npz file or an array; by default, for a run, the data it
+            was trained on. Without a split it is the test split where there is one.
+        **settings: fields of `ScoreConfig`; `detector` may also be a callable (uint8 tensor (B, C, H, W) -> (B, D)),
+            `metrics` a list of names.
+
+    Returns:
+        The score; a run keeps it in its scores folder as well.
+
+    Raises:
+        InputError: something given is wrong or missing.
+    """
+    if isinstance(source, Run):
+        return source.score(real, **settings)
+    if isinstance(source, (str, Path)) and RunFolder(source).holds_run():
+        return Run(source, settings.get("device", "auto")).score(real, **settings)
+    return judge.score(source, ScoreConfig.of({"real": real, **settings}))

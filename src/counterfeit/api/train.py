@@ -1,0 +1,90 @@
+"""The verb `train`: data in, run folder out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from counterfeit import data as datasets
+from counterfeit.models.recipes import RECIPES
+from counterfeit.run import Run
+from counterfeit.runs import RunFolder
+from counterfeit.settings import Config
+from counterfeit.system import paths
+from counterfeit.system.arguments import checked
+from counterfeit.system.isolation import alone, refuse_import_of_main
+from counterfeit.training.session import fitting
+
+
+@checked
+def train(
+    model: str,
+    data: Any = None,
+    *,
+    labels: Any = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+    **settings: Any,
+) -> Run:
+    """Train a named model; the Python form of `counterfeit train`.
+
+    Args:
+        model: a name of `counterfeit list models`.
+        data: data set name (default "mnist"), folder, .npz file, or a uint8 array, (N, H, W), (N, H, W, C) or
+            (N, C, H, W).
+        labels: integers (N,), for an array.
+        out: run folder; by default runs/MODEL-DATA-sSEED.
+        resume: continue the run in `out`; settings that are not given are the run's own.
+        quiet: show no progress.
+        **settings: fields of `Config`, in place of the model's own.
+
+    Returns:
+        The run, ready to be sampled.
+
+    Raises:
+        InputError: something given is wrong; nothing has been written.
+        NonFiniteError: a loss or weight is not finite any more; the last good checkpoint is kept.
+        KeyboardInterrupt: Ctrl-C, as `Interrupted`; a checkpoint has been written.
+    """
+    refuse_import_of_main()
+    array = None
+    if isinstance(data, (str, Path)):
+        settings["data"] = paths.spelled(data)
+    elif data is not None:
+        settings["data"], array = "array", data
+    config = starting_config(model, out, resume, settings).replace(settings)
+    return fit(model, config, out=out, resume=resume, quiet=quiet, array=array, labels=labels)
+
+
+def starting_config(model: str, out: str | Path | None, resume: bool, settings: dict[str, Any]) -> Config:
+    """What the user's settings go on top of: the model's own, or the run's when one is continued."""
+    config = RECIPES[model].config
+    if not resume:
+        return config
+    return RunFolder(out or default_out(model, config.replace(settings))).read_record().config
+
+
+def default_out(model: str, config: Config) -> Path:
+    """runs/MODEL-DATA-sSEED; of a path, its last part."""
+    return Path("runs") / f"{model}-{datasets.label(config.data)}-s{config.seed}"
+
+
+@alone
+def fit(
+    model: str,
+    config: Config,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+    array: Any = None,
+    labels: Any = None,
+) -> Run:
+    """Train with complete settings; see `train`."""
+    if array is None:
+        config = config.replace({"data": paths.typed(config.data)})
+    folder = RunFolder(out or default_out(model, config))
+    for _ in fitting(model, config, folder, resume=resume, quiet=quiet, array=array, labels=labels):
+        pass
+    return Run(str(folder), config.device)

@@ -1,0 +1,1 @@
+"""The command line: which command, its options, its exit code."""

@@ -1,0 +1,53 @@
+"""Digests of our own source: which code computed a number. Comments, docstrings and blank lines do not count."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import json
+import tokenize
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+
+# The code that decides what a run's weights and samples are, settings and images given. A change of any of it, even
+# one that keeps the numbers, makes other code of it: whether published rows are still its own is for a run to show.
+TRAINING = (
+    "data/batches.py",
+    "data/binarize.py",
+    "data/pixels.py",
+    "models",
+    "nets",
+    "sampling.py",
+    "system/noise.py",
+    "training/adam.py",
+    "training/loop.py",
+    "training/precision.py",
+    "training/state.py",
+)
+
+
+@cache  # taken once: what is edited later is not what this process computes with
+def digest(*parts: str) -> str:
+    """SHA-256 (hex) of modules and packages of ours, by their paths below `counterfeit`."""
+    found = []
+    for part in parts:
+        path = PACKAGE / part
+        files = [path] if path.suffix == ".py" else sorted(path.rglob("*.py"))
+        found += [(file.relative_to(PACKAGE).as_posix(), bare(file.read_text(encoding="utf-8"))) for file in files]
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()
+
+
+def bare(text: str) -> list[str]:
+    """The lines of a Python source that say what is done: without comments, docstrings and empty lines."""
+    lines: list[str | None] = list(text.split("\n"))
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = token.line[:column]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines[node.lineno - 1 : node.end_lineno] = [None] * ((node.end_lineno or 0) - node.lineno + 1)
+    return [line.rstrip() for line in lines if line is not None and line.strip()]

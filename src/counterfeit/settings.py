@@ -1,0 +1,246 @@
+"""The settings of a run. Attribute docstrings are the command line's help text."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+
+import msgspec
+from tyro.conf import arg
+
+from counterfeit.errors import InputError
+from counterfeit.registry import nearest
+from counterfeit.system import paths
+from counterfeit.system.arguments import MOST, fields_of, fitted, listed, shown
+
+MOST_COUNTED = 2**31 - 1  # epochs, images, units: more than any disk holds, and what PyTorch's sizes can be
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides what a run computes; it is kept in the run's run.json."""
+
+    # The defaults are those of the report's VAE; every named model brings its own, see recipes.py.
+    # A value of a wrong type or out of range raises InputError.
+
+    data: str = "mnist"
+    """Data set name (see `counterfeit list data`), a folder of images, or an .npz file; train/ and test/ folders in a
+    folder are its splits."""
+    epochs: int = 10
+    """Passes over the training images."""
+    seed: int = 0
+    """Seed of the initial weights, the order of the images and all noise: 0 to 2^63 - 1, as every seed here."""
+    batch_size: int = 128
+    """Images per step; the last partial batch of an epoch is dropped."""
+    lr: float = 1e-3
+    """Adam's learning rate."""
+    lr_discriminator: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="(default: --lr)")] = None
+    """Adam's learning rate of a GAN's discriminator, where it shall differ: two time scales, arXiv:1706.08500."""
+    lr_decay: float = 1.0
+    """Factor on all learning rates after every epoch; 1 keeps them, 0.8 leaves a tenth after ten epochs."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Adam's decay rates of the first and second moment, per step."""
+    loss: str = "bernoulli"
+    """Loss: `bernoulli` for ae, vae, cvae; `bce`, `minimax` or `least-squares` for the GANs."""
+    binarise: str = "none"
+    """Black and white images for ae, vae and cvae, a pixel's grey value being its probability of white: `static` draws
+    them once, `dynamic` anew at every step; then nats compare with published ones. `none` keeps the grey."""
+    kl_weight: float = 1.0
+    """Weight of the KL term in the training loss of vae and cvae; below 1 is less blur and a worse fit to the prior."""
+    label_smoothing: float = 0.0
+    """How much less than 1 a GAN's discriminator shall say of a real image; 0.1 is usual."""
+    instance_noise: float = 0.0
+    """Standard deviation of Gaussian noise on every image that a GAN's discriminator sees, in units of a pixel's range
+    of [-1, 1]."""
+    latent: int = 15
+    """Length of the latent or noise vector z."""
+    encoder_width: int = 400
+    """Units in a hidden layer of the encoder or discriminator."""
+    decoder_width: int = 400
+    """Units in a hidden layer of the decoder or generator."""
+    init: str = "own"
+    """Initial weights: `own` of each net, `xavier`, `he`, or `normal` with a standard deviation of 0.02."""
+    ema: float = 0.0
+    """Decay per step of an exponential moving average of the weights, which samples are then drawn with; 0 means none,
+    0.999 is usual."""
+    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: see above)")] = None
+    """Side that a folder's images are resized and cropped to; by default 64, or the smallest image's shorter side where
+    that is less."""
+    skip_bad: bool = False
+    """Leave out the images of a folder that cannot be used, instead of stopping at the first."""
+    holdout: float = 0.0
+    """Share of the images, such as 0.1, that is not trained on but held out as a test split: the same images for every
+    training seed. For images without a test split of their own."""
+    log_every: int = 50
+    """Steps between two rows of log.jsonl; each row holds the means of its steps."""
+    score_every: int = 0
+    """Epochs between two FIDs of 2,000 samples by the small detector that suits the data, logged; 0 means none."""
+    precision: str = "float32"
+    """Numbers in which training computes matrix products: `float32`, `bfloat16`, or `tf32` on NVIDIA cards. Scores are
+    computed in float32 always."""
+    cuda_graph: bool = True
+    """Where one process trains on an NVIDIA card: record the step as one CUDA graph. The same numbers, sooner."""
+    device: str = "auto"
+    """Where to compute: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is."""
+
+    def __post_init__(self) -> None:
+        fit_fields(self)
+        for name in ("epochs", "batch_size", "latent", "encoder_width", "decoder_width", "log_every"):
+            check_count(getattr(self, name), option(name))
+        check_count(self.score_every, "--score-every", least=0)
+        check_seed(self.seed)
+        if self.size is not None:
+            check_count(self.size, "--size")
+        for name in ("lr", "lr_discriminator"):
+            rate = getattr(self, name)
+            if rate is not None and not (math.isfinite(rate) and rate > 0):
+                raise InputError(f"{option(name)} is {rate}; it must be a positive number, such as 0.001")
+        if not 0 < self.lr_decay <= 1:
+            raise InputError(f"--lr-decay is {self.lr_decay}; it must be above 0 and at most 1 (off), such as 0.8")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"--betas are {self.betas[0]} {self.betas[1]}; each must be at least 0 and less than 1")
+        if self.binarise not in ("none", "static", "dynamic"):
+            raise InputError(f"--binarise is {self.binarise!r}; it must be none, static or dynamic")
+        if self.binarise != "none" and self.loss != "bernoulli":
+            raise InputError(
+                f"--binarise {self.binarise} is for a Bernoulli likelihood, and --loss {self.loss} is none: "
+                "leave it out, or train ae, vae or cvae"
+            )
+        if not (math.isfinite(self.kl_weight) and self.kl_weight >= 0):
+            raise InputError(f"--kl-weight is {self.kl_weight}; it must be 0 or more, and 1 is the VAE's own bound")
+        if not (math.isfinite(self.instance_noise) and self.instance_noise >= 0):
+            raise InputError(f"--instance-noise is {self.instance_noise}; it must be 0 (off) or more, such as 0.1")
+        if not 0 <= self.label_smoothing < 0.5:
+            raise InputError(
+                f"--label-smoothing is {self.label_smoothing}; it must be at least 0 (off) and below 0.5, such as 0.1"
+            )
+        if self.precision not in ("float32", "tf32", "bfloat16"):
+            raise InputError(f"--precision is {self.precision!r}; it must be float32, tf32 or bfloat16")
+        if not 0 <= self.holdout < 1:
+            raise InputError(f"--holdout is {self.holdout}; it must be at least 0 (none) and less than 1, such as 0.1")
+        if not 0 <= self.ema < 1:
+            raise InputError(f"--ema is {self.ema}; it must be at least 0 (off) and less than 1, such as 0.999")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, as in run.json."""
+        # By json, which takes the name of a file that is not UTF-8, as msgspec's own JSON does not.
+        return cast(dict[str, Any], json.loads(json.dumps(msgspec.to_builtins(self))))
+
+    def replace(self, changes: Mapping[str, Any]) -> Config:
+        """A copy with some fields changed; an unknown field or a value of a wrong type raises InputError."""
+        check_names(Config, changes)
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """How generated images are scored."""
+
+    real: Annotated[Any, arg(constructor=str, metavar="NAME[:SPLIT]|PATH", help_behavior_hint="")] = None
+    """Real images to compare with: a data set, of which it is the test split where there is one unless NAME:train is
+    named; or a folder or .npz file, with the splits of its own; or an .npz file of statistics, mu and sigma, for FID
+    only. By default, for a run, the data that it was trained on."""
+    detector: Annotated[Any, arg(constructor=str, metavar="NAME|FILE.onnx", help_behavior_hint="(default: auto)")] = (
+        "auto"
+    )
+    """What turns images into features: see `counterfeit list detectors`; `auto` picks by the real
+    images and says which."""
+    metrics: Annotated[Any, arg(constructor=str, metavar="A,B", help_behavior_hint="(default: all that fit)")] = None
+    """Which metrics, separated by commas: see `counterfeit list metrics`."""
+    n: Annotated[int, arg(aliases=["-n"])] = 10_000
+    """Number of generated images."""
+    seed: int = 0
+    """Seed of the draw: 0 to 2^63 - 1, as every seed here."""
+    repeats: int = 1
+    """Independent draws of n images; with more than one their mean and standard deviation are given."""
+    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: as they are)")] = None
+    """Side that generated and real images are both brought to, by the centered square and a Lanczos filter."""
+    weights: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """Inception's weights; by default $COUNTERFEIT_INCEPTION, the cache, or a download into it."""
+    any_weights: bool = False
+    """Take Inception weights other than the standard file; the metrics' names say so."""
+    protocol: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: tf1)")] = None
+    """How images are resized for Inception: `tf1`, `pytorch-fid` or `clean`."""
+    compile: bool = False
+    """Translate the detector with torch.compile: a minute or two at the start, quicker from then on."""
+    skip_bad: bool = False
+    """Leave out the images of a folder that cannot be used, instead of stopping at the first."""
+    device: str = "auto"
+    """Where to compute: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is."""
+
+    def __post_init__(self) -> None:
+        fit_fields(self)
+        if self.n < 2:
+            raise InputError(f"-n is {self.n}; a score needs 2 or more images, and thousands to mean something")
+        check_count(self.n, "-n")
+        check_count(self.repeats, "--repeats")
+        check_seed(self.seed, self.repeats)
+        if not (isinstance(self.detector, str | os.PathLike) or callable(self.detector)):
+            raise InputError(
+                f"--detector is {shown(self.detector)}; it must be a name of `counterfeit list detectors`, the path of "
+                "an .onnx file, or in Python a function"
+            )
+        if self.metrics is not None:
+            object.__setattr__(self, "metrics", listed(self.metrics, "--metrics"))
+        if self.size is not None and not 8 <= self.size <= 1024:
+            raise InputError(f"--size is {self.size}; it must be 8 to 1024 pixels")
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> ScoreConfig:
+        """From keywords; an unknown one raises InputError."""
+        check_names(cls, settings)
+        plain = dict(settings)
+        for name in ("real", "detector", "weights"):  # each may be a path; `~` is expanded here, once for all
+            value = plain.get(name)
+            if isinstance(value, os.PathLike) or (isinstance(value, str) and value.startswith("~")):
+                plain[name] = paths.spelled(fitted(value, str | os.PathLike, option(name)))
+        return cls(**plain)
+
+
+def fit_fields(config: Any) -> None:
+    """Bring the fields of a frozen dataclass to their types: see `arguments.fitted`."""
+    for name, kind in fields_of(type(config)).items():
+        object.__setattr__(config, name, fitted(getattr(config, name), kind, option(name)))
+
+
+def check_names(kind: type[Any], settings: Mapping[str, Any]) -> None:
+    """InputError where a keyword is no field of a dataclass of settings."""
+    known = [field.name for field in dataclasses.fields(kind)]
+    for name in settings:
+        if name not in known:
+            raise InputError(f"no setting named {shown(name)}; {nearest(str(name), known)}")
+
+
+def check_count(value: int, what: str, least: int = 1) -> None:
+    """InputError where a number of things is too small, or larger than anything that could be counted."""
+    if not least <= value <= MOST_COUNTED:
+        raise InputError(f"{what} is {value}; it must be {least} or more, and at most 2^31 - 1")
+
+
+def check_seed(seed: int, draws: int = 1) -> None:
+    """InputError where a seed is out of the one range that all seeds have; `draws` take it and the next ones."""
+    if not 0 <= seed <= MOST - (draws - 1):
+        raise InputError(f"--seed is {seed}; it must be between 0 and 2^63 - {draws}")
+
+
+def option(field: str) -> str:
+    """The command line's spelling of a field."""
+    return "--" + field.replace("_", "-")
+
+
+def from_dict(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:
+    """Build a dataclass from plain types, checking every type; InputError names the place and the fault."""
+    missing = [f.name for f in dataclasses.fields(kind) if f.name not in values and f.default is dataclasses.MISSING]
+    if missing:
+        raise InputError(f"{where}: {missing[0]!r} is missing")
+    try:
+        return msgspec.convert(dict(values), kind)
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from None
+        raise InputError(f"{where}: {error}") from None

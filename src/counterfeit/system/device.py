@@ -1,0 +1,30 @@
+"""Where to compute."""
+
+from __future__ import annotations
+
+import torch
+
+from counterfeit.errors import InputError
+from counterfeit.system.arguments import shown
+
+KINDS = ("cpu", "cuda", "mps", "xpu")  # PyTorch knows more, which compute nothing, or for which nothing here was tried
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` takes cuda, then mps, then cpu; InputError when the named device is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, _, number = name.partition(":")
+    if kind not in KINDS or (number and not (number.isascii() and number.isdecimal() and len(number) < 4)):
+        raise InputError(
+            f"--device {shown(name)[1:-1]} cannot be used here: it must be auto, {', '.join(KINDS)}, or such as cuda:1"
+        )
+    if kind == "cpu" and number.strip("0"):
+        raise InputError(f"--device {name} cannot be used here: PyTorch knows one cpu of all cores, so take cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(f"--device {name} cannot be used here ({reason}); take cpu or auto") from None
+    return device

@@ -1,0 +1,262 @@
+"""A job of several processes, as training and scoring see it; a single process costs nothing here.
+
+torchrun starts the processes and numbers them in the environment. Lightning Fabric gives each its device and joins
+them. What they then say to each other is a handful of collectives, all here: a process calls them in the same order as
+every other one, and whoever comes first waits.
+
+The collectives are torch.distributed's own: Fabric's would put a barrier before every reduction.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import platform
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar, final
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from counterfeit.errors import Abandoned, InputError, Told
+from counterfeit.system.console import job_size
+from counterfeit.system.device import pick_device
+
+T = TypeVar("T")
+
+# How long a process waits for another, which may be drawing, scoring or downloading. One that dies closes its
+# connections, and is noticed at once.
+PATIENCE = timedelta(days=1)
+# CPU tensors, which stops, errors and features are told in, go by gloo whatever the device: it notices a death.
+BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
+LOST = ("closed by peer", "reset by peer", "Broken pipe", "imed out")  # in gloo's words, which has no class for it
+
+
+class Group(ABC):
+    """The processes of a job.
+
+    Attributes:
+        rank: which one this is. The first, 0, is the one that writes files and speaks.
+        world: how many there are.
+        stride: steps between two questions whether to stop.
+    """
+
+    rank: int
+    world: int
+    stride: int
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def part(self, n: int) -> slice:
+        """This process's rows of a batch of n, which `world` divides."""
+        size = n // self.world
+        return slice(self.rank * size, (self.rank + 1) * size)
+
+    def shares(self, n: int, block: int) -> list[np.ndarray]:
+        """Row numbers of each process's share of n, by rank: they take blocks of `block` rows in turn."""
+        rows = np.arange(n)
+        return [rows[rows // block % self.world == rank] for rank in range(self.world)]
+
+    @abstractmethod
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Put the means over all processes in place of tensors of one type, in one message."""
+
+    @abstractmethod
+    def any(self, flag: bool) -> bool:
+        """Whether it is true in any process."""
+
+    @abstractmethod
+    def everyone(self, work: Callable[[], T]) -> T:
+        """Do the work in every process, and go on when all have.
+
+        An InputError or OSError in one ends all: it is raised there, and as `Told` in the others.
+        """
+
+    @abstractmethod
+    def by_first(self, work: Callable[[], T]) -> T:
+        """The first process does the work; all wait, and get what it returns. Raises as `everyone` does."""
+
+    @abstractmethod
+    def gather(self, value: T) -> list[T] | None:
+        """Every process's value, by rank, in the first; None in the others."""
+
+
+@final
+class Alone(Group):
+    """A single process."""
+
+    rank, world, stride = 0, 1, 1
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        pass
+
+    def any(self, flag: bool) -> bool:
+        return flag
+
+    def everyone(self, work: Callable[[], T]) -> T:
+        return work()
+
+    def by_first(self, work: Callable[[], T]) -> T:
+        return work()
+
+    def gather(self, value: T) -> list[T]:
+        return [value]
+
+
+ALONE = Alone()
+
+
+@final
+class Joined(Group):
+    """Processes that torch.distributed has joined."""
+
+    stride = 5  # few enough for slow steps: torchrun waits 30 seconds between asking to stop and killing
+
+    def __init__(self) -> None:
+        self.rank, self.world = dist.get_rank(), dist.get_world_size()
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        if not tensors:
+            return
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        with _connected():
+            dist.all_reduce(flat)
+        flat /= self.world
+        for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(mean.view(tensor.shape))
+
+    def any(self, flag: bool) -> bool:
+        answer = torch.tensor(int(flag))
+        with _connected():
+            dist.all_reduce(answer, dist.ReduceOp.MAX)
+        return bool(answer)
+
+    def everyone(self, work: Callable[[], T]) -> T:
+        return self._together(work, tell=False)[self.rank]
+
+    def by_first(self, work: Callable[[], T]) -> T:
+        return self._together(work if self.first else lambda: None, tell=True)[0]
+
+    def gather(self, value: T) -> list[T] | None:
+        found: list[Any] | None = [None] * self.world if self.first else None
+        with _connected():
+            dist.gather_object(value, found)
+        return found
+
+    def _together(self, work: Callable[[], Any], tell: bool) -> list[Any]:
+        """Each process's result, told to all or known to that one alone; or the error of the first that has one."""
+        result, error = None, None
+        try:
+            result = work()
+        except (InputError, OSError) as raised:
+            error = raised
+        told: list[Any] = [None] * self.world
+        with _connected():
+            dist.all_gather_object(told, (None if error is None else str(error), result if tell else None))
+        faults = [(rank, fault) for rank, (fault, _) in enumerate(told) if fault is not None]
+        if faults:
+            rank, fault = faults[0]
+            if rank == self.rank and error:
+                raise error
+            raise Told(fault)
+        results = [value for _, value in told]
+        results[self.rank] = result
+        return results
+
+
+def join(device: str) -> Group:
+    """The job that this process belongs to, by the environment; `device` is `auto`, `cpu` or `cuda`.
+
+    Raises:
+        InputError: the job has several processes, and the extra `distributed`, torchrun or a device each is missing.
+    """
+    world = job_size()
+    if world == 1:
+        return ALONE
+    if dist.is_available() and dist.is_initialized():
+        return Joined()
+    check_environment(world)
+    kind = _device_kind(device)
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.strategies import DDPStrategy
+    except ImportError:
+        raise InputError(f"{world} processes need Lightning Fabric: pip install 'counterfeit[distributed]'") from None
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces what the user has just asked for
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    strategy = DDPStrategy(process_group_backend=BACKENDS[kind], timeout=PATIENCE)
+    check_address()
+    with _connected():
+        Fabric(accelerator=kind, devices=here, num_nodes=world // here, strategy=strategy).launch()
+    atexit.register(dist.destroy_process_group)
+    return Joined()
+
+
+MEND = "start it by torchrun, or unset WORLD_SIZE, RANK and the others of torchrun"
+
+
+def check_environment(world: int) -> None:
+    """InputError where the variables of torchrun that number processes are set in part, or contradict each other."""
+    for name, most in (("RANK", world - 1), ("LOCAL_RANK", world - 1), ("LOCAL_WORLD_SIZE", world)):
+        given = os.environ.get(name)
+        if given is None:
+            raise InputError(
+                f"WORLD_SIZE is {world}, but torchrun did not start this process, {name} is not set: {MEND}"
+            )
+        least = 1 if name == "LOCAL_WORLD_SIZE" else 0
+        if not (given.isascii() and given.isdecimal() and least <= int(given) <= most):
+            raise InputError(f"{name} is {given!r}, of {world} processes {least} to {most}: {MEND}")
+    here, rank, local = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "RANK", "LOCAL_RANK"))
+    if world % here or local >= here or local > rank:
+        raise InputError(f"RANK {rank}, LOCAL_RANK {local} of {here} and WORLD_SIZE {world} are of no one job: {MEND}")
+
+
+def check_address() -> None:
+    """InputError where no job can be joined: who joins one that has ended would wait for processes that are gone."""
+    host, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT", "")
+    if not host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 1 << 16):
+        raise InputError(f"MASTER_ADDR and MASTER_PORT are {host!r} and {port!r}, which is no address: {MEND}")
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":  # torchrun listens there while its job lives
+        try:
+            socket.create_connection((host, int(port)), timeout=60).close()
+        except OSError as error:
+            raise InputError(
+                f"no torchrun answers at {host}:{port} ({error.strerror or error}), so its job has ended: {MEND}"
+            ) from None
+
+
+def count() -> int:
+    """How many processes this one works with, itself counted."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def _device_kind(device: str) -> str:
+    """`cpu` or `cuda`; of several GPUs the process is given its own, which `cuda` then means."""
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if local >= there:
+            raise InputError(f"{platform.node()} has {there} GPUs: pass --nproc-per-node {there} or less to torchrun")
+        torch.cuda.set_device(local)
+    kind = str(pick_device(device))
+    if kind not in BACKENDS:
+        raise InputError(f"--device {kind} is for one process; several take cpu, or cuda, each a GPU of its own")
+    return kind
+
+
+@contextmanager
+def _connected() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or any(words in str(error) for words in LOST):
+            raise Abandoned("another process of this job ended") from error
+        raise

@@ -1,0 +1,127 @@
+"""All that changes while training, and how it does: optimisers, moving average, noise."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from counterfeit.errors import InputError, RunError
+from counterfeit.models.base import Family
+from counterfeit.nets import share_batch_norm
+from counterfeit.settings import Config
+from counterfeit.system.distributed import ALONE, Group
+from counterfeit.system.noise import Noise
+from counterfeit.training import cuda_graph
+from counterfeit.training.adam import Adam, laid_out
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass
+class State:
+    """All that changes while training: saved and loaded, it continues exactly.
+
+    Attributes:
+        model: the family, on its device, in training mode.
+        optimisers: one Adam a player.
+        average: exponential moving average of the weights, or None.
+        rng: the source of the training noise, on the model's device.
+        group: the processes that train it together; each has the whole state, and all have the same.
+        step: steps done. With the seed it gives the position in the data: no other state is needed for that.
+    """
+
+    model: Family
+    optimisers: dict[str, Adam]
+    average: Family | None
+    rng: Noise
+    group: Group = ALONE
+    step: int = 0
+    names: dict[Tensor, str] = field(default_factory=dict)
+
+    @classmethod
+    def fresh(cls, model: Family, config: Config, device: torch.device, group: Group = ALONE) -> State:
+        """Optimisers, average and noise for a model that has not been trained."""
+        # Channels-last is what convolutions are fastest on; it touches parameters with four axes only.
+        model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        optimisers = {
+            player: Adam(module.parameters(), config.betas, device, rate_on_device=cuda_graph.can_record(device))
+            for player, module in model.players().items()
+        }
+        average = copy.deepcopy(model).requires_grad_(False) if config.ema else None
+        share_batch_norm(model, group)  # not the average's, which is never trained
+        rng = Noise(torch.Generator(device).manual_seed(config.seed), group.rank, group.world)
+        names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
+        return cls(model, optimisers, average, rng, group, names=names)
+
+    def tensors(self) -> dict[str, Tensors]:
+        """Everything as named tensors, in groups: `model` and `ema` are what sampling needs, `training` the rest."""
+        training = {"rng": self.rng.generator.get_state(), **self._adam()}
+        groups = {"model": self.model.state_dict(), "training": training}
+        if self.average is not None:
+            groups["ema"] = self.average.state_dict()
+        return groups
+
+    def load(self, groups: dict[str, Tensors], step: int) -> None:
+        """Take over what `tensors` gave, after `step` steps."""
+        training, kept = groups["training"], self._adam()
+        if training.keys() != {"rng", *kept}:
+            raise RunError("the run's checkpoint is of another version: train anew into another --out")
+        rng = self.rng.generator
+        if len(training["rng"]) != len(rng.get_state()):
+            raise InputError(f"the run drew its noise on another kind of device than {rng.device}: pass its --device")
+        rng.set_state(training["rng"].cpu())
+        self.model.load_state_dict(groups["model"])
+        for name, tensor in kept.items():
+            tensor.copy_(training[name])
+        if self.average is not None:
+            self.average.load_state_dict(groups["ema"])
+        self.step = step
+
+    def _adam(self) -> Tensors:
+        """What the optimisers keep, by name: the tensors themselves."""
+        found = {}
+        for player, adam in self.optimisers.items():
+            found[f"{player}.steps"] = adam.steps
+            for parameter, first, second in zip(adam.parameters, adam.first_moments, adam.second_moments, strict=True):
+                name = self.names[parameter]
+                found |= {f"{name}.first_moment": first, f"{name}.second_moment": second}
+        return found
+
+    def set_rates(self, config: Config, epoch: int) -> None:
+        """The learning rates of an epoch, which counts from 0."""
+        for player, adam in self.optimisers.items():
+            adam.set_rate(_rate(config, player) * config.lr_decay**epoch)
+
+    @torch.no_grad()
+    def move_average(self, decay: float) -> None:
+        """Bring the average nearer to the weights, after each step, by a decay that grows to `decay`.
+
+        It is (1 + t) / (10 + t) after t steps, as TensorFlow's ExponentialMovingAverage with num_updates has it: with a
+        constant one the average would still be a tenth of untrained weights after 2,300 steps at 0.999. The first step
+        makes it the weights.
+
+        Buffers are averaged too: batch norm's moments of the present weights are far from those of averaged ones.
+        """
+        if self.average is None:
+            return
+        share = 1 - min(decay, (1 + self.step) / (10 + self.step)) if self.step else 1.0
+        for average, now in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
+            if average.is_floating_point():
+                average.lerp_(now, share)
+            else:
+                average.copy_(now)  # batch norm's count of batches
+
+    def update(self, player: str, loss: Tensor) -> None:
+        """One Adam step on one player; gradients are computed for its parameters only, and averaged over processes."""
+        adam = self.optimisers[player]
+        found = torch.autograd.grad(loss, adam.parameters)
+        gradients = [laid_out(gradient, of) for gradient, of in zip(found, adam.parameters, strict=True)]
+        self.group.average(gradients)
+        adam.step(gradients)
+
+
+def _rate(config: Config, player: str) -> float:
+    return config.lr_discriminator or config.lr if player == "discriminator" else config.lr

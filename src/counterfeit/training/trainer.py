@@ -1,0 +1,318 @@
+"""A run in the making: the loop of `loop.py`, kept in a run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from counterfeit import sampling
+from counterfeit.data import ImageSet, binarize
+from counterfeit.data.feed import as_fed, resident
+from counterfeit.data.rows import Rows
+from counterfeit.data.stored import is_whole
+from counterfeit.errors import Abandoned, InputError, NonFiniteError, RunError, Told
+from counterfeit.models.base import Autoencoder, Family
+from counterfeit.models.recipes import RECIPES
+from counterfeit.runs import RunFolder, RunRecord, provenance, save_checkpoint
+from counterfeit.runs.checkpoint import START_OVER, forms, read_checkpoint, read_index
+from counterfeit.runs.continuing import check_settings
+from counterfeit.runs.data import record_of, to_train_on
+from counterfeit.runs.trained import check_progress
+from counterfeit.scoring import Images, Scorer, judge
+from counterfeit.settings import Config
+from counterfeit.system.console import decoration
+from counterfeit.system.distributed import ALONE, Group
+from counterfeit.training.checks import built
+from counterfeit.training.loop import (
+    EpochEnded,
+    Event,
+    Logged,
+    Stepped,
+    Stopped,
+    run_steps,
+    steps_per_epoch,
+)
+from counterfeit.training.sample_grids import draw_reconstructions, draw_samples, shown_of
+from counterfeit.training.state import State
+
+__all__ = ["EpochEnded", "Event", "Logged", "Resumed", "ScoredEpoch", "Stepped", "Stopped", "Tested", "Training"]
+
+SAMPLES_SCORED = 2000  # while training: enough to see a curve, and drawn in a second or two
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A run is continued after `step` steps."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class ScoredEpoch:
+    """The samples of an epoch were scored; `best` is the epoch with the lowest value so far."""
+
+    epoch: int
+    name: str
+    value: float
+    best: int
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Training is done: the mean loss over the test set and its terms, in nats an image."""
+
+    losses: dict[str, float]
+
+
+class Training:
+    """Checked when made, trained while its events are consumed."""
+
+    def __init__(
+        self,
+        model: str,
+        config: Config,
+        folder: RunFolder,
+        *,
+        resume: bool = False,
+        array: Any = None,
+        labels: Any = None,
+        group: Group = ALONE,
+    ) -> None:
+        """Everything that can be wrong with the input is found here, before anything is written.
+
+        Args:
+            array: images for config.data == "array", see `counterfeit.data.load`.
+            labels: of the array.
+            group: the processes that train together: each reads data and checkpoint, the first writes the folder.
+        """
+        self.recipe, self.config, self.folder, self.group = RECIPES[model], config, folder, group
+        if config.batch_size % group.world:
+            raise InputError(
+                f"--batch-size {config.batch_size} cannot be shared out evenly by {group.world} processes: "
+                f"pass a multiple of {group.world}"
+            )
+        self.resume = resume
+        self.earlier = self._found()
+        if self.earlier:
+            check_settings(folder, self.earlier, model, config)
+        self.data, test = to_train_on(config, self.earlier, str(folder), array, labels)
+        self.model, self.device = built(self.recipe, config, self.data, group)
+        self.scorer: Scorer | None = None
+        tested = isinstance(self.model, Autoencoder) or config.score_every
+        self.test: ImageSet | None = test() if tested else None
+
+    def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event | Resumed | ScoredEpoch | Tested]:
+        """Train to the end of config.epochs, writing the run folder.
+
+        Raises:
+            NonFiniteError: says the term, epoch and step, and which checkpoint is the last good one.
+            RunError: the folder cannot be written, or its checkpoint cannot be read.
+        """
+        # Late in training Adam's moments decay into denormal numbers, for which CPUs take longer. Threads get the
+        # setting when they start: those that PyTorch has had before keep theirs.
+        torch.set_flush_denormal(True)
+        try:
+            state = State.fresh(self.model, self.config, self.device, self.group)
+            with self._writing(), ExitStack() as held:
+                self.group.by_first(partial(self._open, held))
+                yield from self.group.everyone(partial(self._begin, state))
+                yield from self._train(state, stop)
+        finally:
+            torch.set_flush_denormal(False)  # PyTorch's default: the process may go on to other things
+
+    def _found(self) -> RunRecord | None:
+        """The run in the folder that is to be continued; None for a new one. Raises RunError."""
+        return self.folder.read_record() if self.resume else self.folder.begun(self.recipe.name, self.config)
+
+    def _open(self, held: ExitStack) -> None:
+        """Make the folder of a new run, and lock it; since it was looked at, others may have trained into it."""
+        if self.earlier is None:
+            self.folder.create()
+        held.enter_context(self.folder.lock())
+        if self._found() != self.earlier:
+            raise RunError(f"another process has trained into {self.folder} meanwhile: give the same command again")
+        self.folder.clear(whole=self.earlier is None)
+
+    def _begin(self, state: State) -> list[Resumed]:
+        """Write or renew run.json, and take over the checkpoint."""
+        if self.earlier is None:
+            if self.group.first:
+                here, data = provenance(self.device), record_of(self.data, self.config, None)
+                self.folder.write_record(RunRecord(self.recipe.name, self.config, data, here, []))
+                self.folder.samples.mkdir(exist_ok=True)
+            return []
+        index = read_index(self.folder.checkpoint)
+        if index and index.epoch > self.config.epochs:
+            raise RunError(
+                f"{self.folder} has done {index.epoch} epochs already, more than --epochs {self.config.epochs}"
+            )
+        if index and index.step:  # else the run was stopped before its first step: the start is where it goes on
+            self._take_over(state, self.earlier)
+        if self.group.first:
+            self.folder.cut_log(state.step)
+            resumed_by = [*self.earlier.resumed_by, {"from_step": state.step, **provenance(self.device)}]
+            data = record_of(self.data, self.config, self.earlier)  # which may have moved
+            self.folder.write_record(
+                dataclasses.replace(self.earlier, config=self.config, data=data, resumed_by=resumed_by, finished=None)
+            )
+            self.folder.samples.mkdir(exist_ok=True)
+        return [Resumed(state.step)]
+
+    def _take_over(self, state: State, earlier: RunRecord) -> None:
+        """Bring the state to where the checkpoint is. Raises RunError where that is not this run's."""
+        expected = {group: forms(tensors) for group, tensors in state.tensors().items()}
+        index, groups = read_checkpoint(self.folder.checkpoint, expected, expected)
+        check_progress(self.folder, earlier, index)
+        if missing := expected.keys() - groups.keys():
+            raise RunError(f"{self.folder.checkpoint} has no tensors of {missing.pop()}: {START_OVER}")
+        counted = {int(groups["training"][f"{player}.steps"]) for player in state.optimisers}
+        if counted != {index.step}:
+            raise RunError(
+                f"{self.folder.checkpoint} says that it is of step {index.step:,}, and Adam's state is of "
+                f"{' and '.join(f'{step:,}' for step in sorted(counted))}: {START_OVER}"
+            )
+        try:
+            state.load(groups, index.step)
+        except RuntimeError as error:  # of a generator's state, which only PyTorch can read
+            told = " ".join(str(error).split())[:120]
+            raise RunError(f"{self.folder.checkpoint} cannot be continued ({told}): {START_OVER}") from None
+
+    def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | ScoredEpoch | Tested]:
+        static = self.config.binarise == "static"
+        pixels = as_fed(self._evaluated(self.data) if static else self.data.images, self.device)
+        labels = (
+            resident(self.data.labels, self.device) if self.model.classes and self.data.labels is not None else None
+        )
+        for event in run_steps(state, pixels, labels, self.config, stop):
+            match event:
+                case Logged() if self.group.first:
+                    row = {"epoch": event.epoch, "step": event.step, **event.losses}
+                    self.folder.append_log({**row, "images_per_s": round(event.images_per_s, 1)})
+                case EpochEnded():
+                    scored = self.group.by_first(partial(self._end_epoch, state, event.epoch))
+                    yield event
+                    yield from scored
+                    continue
+                case Stopped():
+                    self.group.by_first(partial(self._stop, state))
+                    yield event
+                    return
+            yield event
+        yield from self.group.by_first(partial(self._finish, state))
+
+    def _end_epoch(self, state: State, epoch: int) -> list[ScoredEpoch]:
+        self._draw(state, epoch)
+        scored = self._score(state, epoch)
+        self._save(state)  # last, so that what a kill leaves undone is done again
+        return scored
+
+    def _stop(self, state: State) -> None:
+        self._save(state)
+        self._draw_curves()
+
+    def _finish(self, state: State) -> list[Tested]:
+        tested = []
+        log = self.folder.read_log()
+        done = bool(log) and log[-1]["step"] == state.step and "test_loss" in log[-1]
+        if self.test is not None and isinstance(self.model, Autoencoder) and not done:
+            with _sampling(state) as model:
+                assert isinstance(model, Autoencoder)
+                labels = self.test.labels if model.classes else None
+                losses = sampling.mean_terms(model, self._evaluated(self.test), labels, self.config.seed)
+            row = {f"test_{name}": value for name, value in losses.items()}
+            self.folder.append_log({"epoch": self.config.epochs, "step": state.step, **row})
+            tested.append(Tested(losses))
+        self._draw_curves()
+        ended = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self.folder.write_record(dataclasses.replace(self.folder.read_record(), finished=ended))
+        return tested
+
+    def _score(self, state: State, epoch: int) -> list[ScoredEpoch]:
+        """FID of samples with the noise of the run's seed, the same every time, logged as a row of its own."""
+        every = self.config.score_every
+        if not every or (epoch % every and epoch != self.config.epochs):
+            return []
+        if self.scorer is None:
+            self.scorer = judge.small_scorer(self.test or self.data, self.config.device)
+        with _sampling(state) as model:
+
+            def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
+                return sampling.samples(model, n, seed, sampling.labels_for(model, n, None), n, group)
+
+            images_drawn = Images(str(self.folder), None, draw)
+            score = self.scorer.score(images_drawn, ["fid"], SAMPLES_SCORED, self.config.seed)
+        ((name, scored),) = score.items()
+        self.folder.append_log({"epoch": epoch, "step": state.step, name: scored.value})
+        curve = [(row[name], row["epoch"]) for row in self.folder.read_log() if name in row]
+        return [ScoredEpoch(epoch, name, scored.value, min(curve)[1])]
+
+    def _save(self, state: State) -> None:
+        epoch = state.step // steps_per_epoch(len(self.data), self.config.batch_size)
+        save_checkpoint(self.folder.checkpoint, state.tensors(), state.step, epoch)
+
+    def _draw(self, state: State, epoch: int) -> None:
+        """Samples, and of an autoencoder reconstructions: of the test set where there is one."""
+        with _sampling(state) as model:
+            path = self.folder.samples / f"epoch-{epoch:04d}.png"
+            with decoration(str(self.folder.shown(path))):
+                draw_samples(path, model, self.config.seed)
+            if isinstance(model, Autoencoder):
+                path = self.folder.samples / f"reconstruction-{epoch:04d}.png"
+                with decoration(str(self.folder.shown(path))):
+                    data = self.test or self.data
+                    chosen = shown_of(len(data))
+                    labels = data.labels[chosen] if model.classes and data.labels is not None else None
+                    draw_reconstructions(path, model, self._evaluated(data)[chosen], labels)
+
+    def _evaluated(self, data: ImageSet) -> np.ndarray:
+        """The images as losses are asked of them outside the steps: with --binarise, the fixed draws."""
+        images = data.images
+        if is_whole(images):  # read through the file, which is looked at, and not through the map, which is not
+            images = cast(np.ndarray, Rows(images, np.arange(len(images))))
+        return images if self.config.binarise == "none" else binarize.fixed(images, data.split)
+
+    def _draw_curves(self) -> None:
+        with decoration(str(self.folder.shown(self.folder.curves))):
+            from counterfeit.runs.curves import draw_curves  # here, since importing matplotlib may fail, too
+
+            draw_curves(self.folder.curves, self.folder.read_log(), f"{self.recipe.name} on {self.data.name}")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except Abandoned as error:
+            raise Abandoned(f"{error}; {self._last_good()}; the same command with --resume goes on") from None
+        except NonFiniteError as error:
+            if not self.group.first:
+                raise Told(str(error)) from None
+            raise NonFiniteError(f"{error}; {self._last_good()}; a lower --lr may help") from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise RunError(
+                f"cannot write to {self.folder} ({reason}); {self._last_good()}: "
+                "make room, then give the same command again"
+            ) from None
+
+    def _last_good(self) -> str:
+        index = read_index(self.folder.checkpoint)
+        return f"the last good checkpoint is that of step {index.step}" if index else "it has no checkpoint yet"
+
+
+@contextmanager
+def _sampling(state: State) -> Iterator[Family]:
+    """The model that samples are taken from, in inference mode: the moving average where there is one."""
+    model = state.average or state.model
+    model.eval()
+    try:
+        yield model
+    finally:
+        model.train()
