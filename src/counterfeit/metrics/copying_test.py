@@ -69,11 +69,13 @@ def _cell_mean(some: Nearest, reference: Nearest) -> tuple[float, float, float]:
 def _by_chance_of_cells(some: Cells, reference: Cells, mean: float, z: dict[int, float]) -> float:
     """The variance of the mean by which cells are in it: one that no generated image fell into is not.
 
-    With k images in a cell, their expected number is distributed as Gamma(k + 1), each having been as likely
-    before; the mean of p (1 - p) for the chance p of having any is 2^-(k+1) - 3^-(k+1).
+    With k images in a cell, their expected number is distributed as Gamma(k + 1, 1 + b), where b is how many cells are
+    empty over how many have one image (and one more): of many empty cells, few are so by chance if next to none has one
+    image. The mean of p (1 - p), for the chance p of having any, is ((1+b)/(2+b))^(k+1) - ((1+b)/(3+b))^(k+1).
     """
     ours, shares = Counter(some.tolist()), Counter(reference.tolist())
     inside = sum(shares[c] for c in z)
+    b = sum(ours[c] == 0 for c in shares) / (1 + sum(ours[c] == 1 for c in shares))
     variance = 0.0
     for c, m in shares.items() if z else ():
         k = ours[c]
@@ -82,7 +84,7 @@ def _by_chance_of_cells(some: Cells, reference: Cells, mean: float, z: dict[int,
             change = m / rest * (z[c] - mean) if rest else 0.0  # what leaving it out would take away
         else:  # it would come with one image, on the side of all the others
             change = m / (inside + m) * (np.sign(mean) * _scale(1, m) / 2 - mean)
-        variance += (2.0 ** -(k + 1) - 3.0 ** -(k + 1)) * change**2
+        variance += (((1 + b) / (2 + b)) ** (k + 1) - ((1 + b) / (3 + b)) ** (k + 1)) * change**2
     return variance
 
 
