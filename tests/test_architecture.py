@@ -1,6 +1,6 @@
 """The tree is readable: few modules at the top, rooms that say what they hold, and a quick --help.
 
-Which room may import which, and that nothing is imported in a circle, import-linter checks in `make lint` (pyproject.toml).
+Which room may import which, and that nothing is imported in a circle, import-linter checks (`make lint`).
 """
 
 from __future__ import annotations

@@ -37,8 +37,9 @@ def test_the_help_of_a_model_shows_its_own_defaults(name: str, command) -> None:
     shown = " ".join(command("train", name, "--help").out.replace("│", " ").split())
     config = RECIPES[name].config
     assert f"(default: {config.latent})" in shown and f"(default: {config.loss})" in shown
-    for field in Config().to_dict():
-        assert f"--{field.replace('_', '-')}" in shown
+    for field, value in Config().to_dict().items():
+        no = "no-" if value is True else ""  # what is on can be turned off
+        assert f"--{no}{field.replace('_', '-')}" in shown
 
 
 def test_lists_come_from_the_registries(command) -> None:

@@ -87,7 +87,7 @@ def test_a_report_of_a_run_whose_pictures_cannot_be_drawn(digits, monkeypatch, c
     cf.train("vae", digits[0][:128], epochs=1, batch_size=64, out="run", quiet=True)
     np.savez("real.npz", images=digits[0])
     settings: dict[str, Any] = {"real": "real.npz", "n": 100, "metrics": ["fid"], "detector": "mnist-cnn"}
-    monkeypatch.setattr(pictures.images, "grid", fails)
+    monkeypatch.setattr(pictures.pixels, "grid", fails)
     found = cf.compare("run", out="found", **settings)
     assert not found["failures"] and "FID" in Path("found/report.html").read_text(encoding="utf-8")
     assert "no picture of samples: ZeroDivisionError" in capsys.readouterr().err

@@ -40,6 +40,7 @@ def test_every_model_has_its_figures() -> None:
         ("floors", "fresh"),
         ("memory", "points"),
         ("memory", "million"),
+        *(("gpu", which) for which in ("machine", "rates", "runs")),
         *(("ranks", which) for which in ("tests", "chosen", "noise")),
         *((kind, "all") for kind in ("layers", "compiled", "pairs", "profiles", "reuse", "scoring")),
     }

@@ -29,7 +29,7 @@ def test_comments_docstrings_and_empty_lines_do_not_count() -> None:
 
 
 def test_a_change_of_code_is_another_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "HERE", tmp_path)
+    monkeypatch.setattr(source, "PACKAGE", tmp_path)
     (tmp_path / "nets").mkdir()
     digests = []
     for text in (CODE, CODE.replace("# twice", "# two times"), CODE.replace("2 * x", "3 * x")):
@@ -41,7 +41,7 @@ def test_a_change_of_code_is_another_digest(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_all_that_trains_and_samples_is_there() -> None:
-    assert all((source.HERE / part).exists() for part in source.TRAINING)
+    assert all((source.PACKAGE / part).exists() for part in source.TRAINING)
 
 
 def test_a_run_of_other_code_is_not_continued_and_stands_in_another_table(
