@@ -40,6 +40,13 @@ def test_a_change_of_code_is_another_digest(tmp_path: Path, monkeypatch: pytest.
     assert digests[0] == digests[1] != digests[2]
 
 
+def test_what_is_not_there_has_no_digest() -> None:
+    """After a move, a part named by its old path would else be a part that never changes."""
+    for part in ("no_such_module.py", "no_such_room"):
+        with pytest.raises(FileNotFoundError):
+            source.digest(part)
+
+
 def test_all_that_trains_and_samples_is_there() -> None:
     assert all((source.PACKAGE / part).exists() for part in source.TRAINING)
 

@@ -284,7 +284,7 @@ class Run:
             "trained_with_binarise": self.config.binarise,
             "given_labels": bool(model.classes),
             **{"k": k, "n": n, "seed": seed, "seconds": round(time.perf_counter() - begun, 2)},
-            **of_code({**DRAWING, "likelihood": ("likelihood.py",)}),
+            **of_code({**DRAWING, "likelihood": ("scoring/likelihood.py",)}),
             **made_here(next(model.parameters()).device),
         }
         return self._store(replace(found, receipt=receipt), "likelihood")

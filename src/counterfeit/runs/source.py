@@ -36,6 +36,8 @@ def digest(*parts: str) -> str:
     for part in parts:
         path = PACKAGE / part
         files = [path] if path.suffix == ".py" else sorted(path.rglob("*.py"))
+        if not files:
+            raise FileNotFoundError(f"no module in {path}")
         found += [(file.relative_to(PACKAGE).as_posix(), bare(file.read_text(encoding="utf-8"))) for file in files]
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
