@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 import counterfeit as cf
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 from counterfeit.runs import RunFolder, source
 from counterfeit.system.files import write_json
 from counterfeit.training.loop import Stepped
@@ -57,7 +57,7 @@ def _cpuinfo() -> list[str]:
 
 def recorded(model: str, folder: Path) -> Json:
     """The digests of a model that is trained anew for STEPS steps, and the FID of its samples."""
-    config = RECIPES[model].config.replace({"data": DATA, "epochs": EPOCHS, "device": "cpu"})
+    config = MODELS[model].settings.replace({"data": DATA, "epochs": EPOCHS, "device": "cpu"})
     steps: list[Stepped] = []
     for event in Training(model, config, RunFolder(folder)).events(stop=lambda: len(steps) == STEPS):
         if isinstance(event, Stepped):
@@ -98,7 +98,7 @@ def load() -> Json:
 def main() -> int:
     """Record today's bits, and compare them with those of the codes before."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=list(RECIPES), choices=list(RECIPES), metavar="MODEL")
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS), metavar="MODEL")
     args = parser.parse_args()
     torch.set_num_threads(1)
     today, here, known = source.digest(*source.TRAINING), machine(), load()

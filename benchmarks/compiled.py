@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 
 import counterfeit as cf
+from counterfeit.models import MODELS
 from counterfeit.models.base import Autoencoder, Family
 from counterfeit.models.build import build
-from counterfeit.models.recipes import RECIPES
 from counterfeit.nets import linear
 from counterfeit.runs import provenance
 from counterfeit.system.files import write_json
@@ -61,7 +61,7 @@ def main() -> None:
     quick = linear._product
     opaque_product()
     for name in args.models:
-        model = build(RECIPES[name], RECIPES[name].config, images.shape, len(images.classes))
+        model = build(MODELS[name], MODELS[name].settings, images.shape, len(images.classes))
         sides = {"plain": our_steps(name, "mnist"), "compiled": steps_of(compiled(model), name, images)}
         next(sides["plain"])
         linear._product = product

@@ -15,11 +15,11 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from counterfeit.models.ae import AE
+from counterfeit.models import MODELS
+from counterfeit.models.ae.model import AE
 from counterfeit.models.base import Family
-from counterfeit.models.gan import GAN
-from counterfeit.models.recipes import RECIPES
-from counterfeit.models.vae import VAE
+from counterfeit.models.gan.model import GAN
+from counterfeit.models.vae.model import VAE
 from counterfeit.nets.conv import Conv2d, ConvTranspose2d
 from counterfeit.nets.linear import Linear
 
@@ -61,7 +61,7 @@ def _plain_linear(ours: Linear) -> nn.Module:
 
 def course_steps(name: str, model: Family, images: np.ndarray, labels: np.ndarray) -> Iterator[dict[str, float]]:
     """Train for ever, one step an item, yielding the losses."""
-    config = RECIPES[name].config
+    config = MODELS[name].settings
     loader = DataLoader(PilDataset(images, labels), batch_size=config.batch_size, shuffle=True, drop_last=True)
     optimisers = {
         player: torch.optim.Adam(module.parameters(), lr=config.lr, betas=config.betas)

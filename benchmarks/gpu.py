@@ -27,8 +27,8 @@ import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.comparison.collect import trained
 from counterfeit.detectors.inception import InceptionV3
+from counterfeit.models import MODELS
 from counterfeit.models.build import build
-from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import provenance
 from counterfeit.system.files import write_json
 from counterfeit.training.loop import Stepped, run_steps
@@ -47,8 +47,8 @@ class Side:
     """A model that trains a stretch of steps when it is told to, on the card."""
 
     def __init__(self, model: str, data: cf.ImageSet, **settings: Any) -> None:
-        config = RECIPES[model].config.replace({"epochs": 10_000, **settings})
-        net = build(RECIPES[model], config, data.shape, len(data.classes))
+        config = MODELS[model].settings.replace({"epochs": 10_000, **settings})
+        net = build(MODELS[model], config, data.shape, len(data.classes))
         state = State.fresh(net, config, CUDA)
         images, labels = (torch.from_numpy(array).to(CUDA) for array in (data.images, data.labels))
         self.batch = config.batch_size

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 import counterfeit as cf
+from counterfeit.models import MODELS
 from counterfeit.models.base import Family
 from counterfeit.models.build import build
-from counterfeit.models.recipes import RECIPES
 from counterfeit.training.loop import Stepped, run_steps
 from counterfeit.training.state import State
 
@@ -18,13 +18,13 @@ from counterfeit.training.state import State
 def our_steps(name: str, data: str, **settings: Any) -> Iterator[None]:
     """Train a named model on a named data set for ever, with its recipe's settings but for those given."""
     images = cf.load_data(data)
-    model = build(RECIPES[name], RECIPES[name].config, images.shape, len(images.classes))
+    model = build(MODELS[name], MODELS[name].settings, images.shape, len(images.classes))
     yield from steps_of(model, name, images, **settings)
 
 
 def steps_of(model: Family, name: str, images: cf.ImageSet, **settings: Any) -> Iterator[None]:
     """The same of a model that is there."""
-    config = RECIPES[name].config.replace({"epochs": 10_000, **settings})
+    config = MODELS[name].settings.replace({"epochs": 10_000, **settings})
     state = State.fresh(model, config, torch.device("cpu"))
     labels = torch.from_numpy(images.labels) if model.classes else None
     for event in run_steps(state, torch.from_numpy(images.images), labels, config):

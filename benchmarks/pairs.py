@@ -18,7 +18,7 @@ from statistics import median
 
 import torch
 
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 from counterfeit.runs import provenance
 from counterfeit.system.files import write_json
 from publish import TUNED
@@ -54,7 +54,7 @@ def measure(model: str, data: str, home: Path) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=[name for name in RECIPES if not name.endswith(TUNED)])
+    parser.add_argument("--models", nargs="+", default=[name for name in MODELS if not name.endswith(TUNED)])
     parser.add_argument("--data", nargs="+", default=["mnist", "cifar10"])
     args = parser.parse_args()
     rows = []

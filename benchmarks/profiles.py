@@ -22,8 +22,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 import counterfeit as cf
+from counterfeit.models import MODELS
 from counterfeit.models.build import build
-from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import provenance
 from counterfeit.system.files import write_json
 from counterfeit.training import loop
@@ -49,7 +49,7 @@ def kind(operator: str) -> str:
 def measure(side: str, name: str, steps: int) -> dict[str, object]:
     """Milliseconds a step, by kind of operator and in all, and page faults a step."""
     images = cf.load_data("mnist")
-    model = build(RECIPES[name], RECIPES[name].config, images.shape, len(images.classes))
+    model = build(MODELS[name], MODELS[name].settings, images.shape, len(images.classes))
     if side == "before":
         model, loop.keep_freed_memory = plain(model), lambda: None
     else:

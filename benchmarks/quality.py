@@ -26,9 +26,9 @@ import torch
 
 import counterfeit as cf
 from counterfeit import sampling
+from counterfeit.models import MODELS
 from counterfeit.models.base import Family
 from counterfeit.models.build import build
-from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import provenance
 from counterfeit.system.files import write_json
 from counterfeit.training.loop import EpochEnded, Logged, run_steps
@@ -44,7 +44,7 @@ Json = dict[str, Any]
 def ours(name: str, images: cf.ImageSet, seed: int, epochs: int) -> Iterator[tuple[Family, dict[str, float]]]:
     """The model and the mean losses after every epoch."""
     torch.set_flush_denormal(True)
-    recipe = RECIPES[name]
+    recipe = MODELS[name]
     steps = len(images) // recipe.config.batch_size
     config = recipe.config.replace({"seed": seed, "epochs": epochs, "log_every": steps})
     model = build(recipe, config, images.shape, len(images.classes))
@@ -60,8 +60,8 @@ def ours(name: str, images: cf.ImageSet, seed: int, epochs: int) -> Iterator[tup
 def course(name: str, images: cf.ImageSet, seed: int, epochs: int) -> Iterator[tuple[Family, dict[str, float]]]:
     """The same of the loop that courses teach."""
     torch.manual_seed(seed)
-    config = RECIPES[name].config.replace({"seed": seed})
-    model = plain(build(RECIPES[name], config, images.shape, len(images.classes))).train()
+    config = MODELS[name].settings.replace({"seed": seed})
+    model = plain(build(MODELS[name], config, images.shape, len(images.classes))).train()
     steps = course_steps(name, model, images.images, images.labels)
     for _ in range(epochs):
         rows = [next(steps) for _ in range(len(images) // config.batch_size)]
@@ -127,7 +127,7 @@ def keep(row: Json, result: Path) -> None:
     """Write a model's row into the file, in place of an earlier one."""
     rows = {row["model"]: row for row in (json.loads(result.read_text())["rows"] if result.exists() else [])}
     rows[row["model"]] = {**row, "made_by": provenance(torch.device("cpu"))}
-    write_json(result, {"rows": [rows[name] for name in RECIPES if name in rows]})
+    write_json(result, {"rows": [rows[name] for name in MODELS if name in rows]})
 
 
 def main() -> None:

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 import counterfeit as cf
+from counterfeit.models import MODELS
 from counterfeit.models.build import build
-from counterfeit.models.gan import GAN
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models.gan.model import GAN
 from counterfeit.runs import provenance
 from counterfeit.system.files import write_json
 from counterfeit.system.noise import Noise
@@ -30,7 +30,7 @@ RESULT = Path(__file__).parent / "results/reused-noise.json"
 
 def compare(name: str, images: cf.ImageSet, warm_up: int, epochs: int) -> dict[str, object]:
     """Losses by the reused noise and by new noise, over the steps of `epochs`."""
-    model = build(RECIPES[name], RECIPES[name].config, images.shape, len(images.classes))
+    model = build(MODELS[name], MODELS[name].settings, images.shape, len(images.classes))
     assert isinstance(model, GAN)
     reused: list[float] = []
     new: list[float] = []
@@ -47,7 +47,7 @@ def compare(name: str, images: cf.ImageSet, warm_up: int, epochs: int) -> dict[s
 
         return step(x, y, and_look, rng)
 
-    steps, epoch = steps_of(model, name, images), len(images) // RECIPES[name].config.batch_size
+    steps, epoch = steps_of(model, name, images), len(images) // MODELS[name].settings.batch_size
     for i in range((warm_up + epochs) * epoch):
         if i == warm_up * epoch:
             model.step = watched  # type: ignore[method-assign]

@@ -40,12 +40,12 @@ def bfloat16(model: str, data: str, steps: int) -> Stretch:
 def course(model: str, data: str, steps: int) -> Stretch:
     """The loop that courses teach, on the same networks of PyTorch's own layers."""
     import counterfeit as cf
+    from counterfeit.models import MODELS
     from counterfeit.models.build import build
-    from counterfeit.models.recipes import RECIPES
     from course_loop import course_steps, plain
 
     images = cf.load_data(data)
-    net = build(RECIPES[model], RECIPES[model].config, images.shape, len(images.classes)).train()
+    net = build(MODELS[model], MODELS[model].settings, images.shape, len(images.classes)).train()
     return _walk(course_steps(model, plain(net), images.images, images.labels), steps)
 
 

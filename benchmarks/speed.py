@@ -23,7 +23,7 @@ import torch
 
 import counterfeit as cf
 import limits
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 from counterfeit.runs import provenance
 from counterfeit.system.files import write_json
 from spread import ratios, spread
@@ -74,7 +74,7 @@ def stretch_length(model: str, data: str, seconds: float) -> int:
 
 def compare(model: str, data: str, pairs: int, seconds: float, peers: Path | None) -> dict[str, object]:
     """Rates of all sides, ratios of ours to each, and the fraction of the limit."""
-    steps, batch = stretch_length(model, data, seconds), RECIPES[model].config.batch_size
+    steps, batch = stretch_length(model, data, seconds), MODELS[model].settings.batch_size
     products = limits.products(model, data)
     with tempfile.TemporaryDirectory() as home:
         array = Path(home) / "images.npy"

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import torch
 
+from counterfeit.models import MODELS, ModelSettings
 from counterfeit.models.build import build
-from counterfeit.models.recipes import RECIPES
-from counterfeit.settings import Config
 from counterfeit.training.loop import Logged, run_steps
 from counterfeit.training.state import State
 
 
-def prepared(name: str, device: str = "cpu", **settings) -> tuple[State, Config]:
+def prepared(name: str, device: str = "cpu", **settings) -> tuple[State, ModelSettings]:
     """An untrained model of 28x28 grey images, and how it is to be trained."""
-    config = RECIPES[name].config.replace({"epochs": 3, "batch_size": 64, "log_every": 1, **settings})
-    return State.fresh(build(RECIPES[name], config, (1, 28, 28), 10), config, torch.device(device)), config
+    config = MODELS[name].settings.replace({"epochs": 3, "batch_size": 64, "log_every": 1, **settings})
+    return State.fresh(build(MODELS[name], config, (1, 28, 28), 10), config, torch.device(device)), config
 
 
-def trained(state: State, config: Config, digits) -> list[dict[str, float]]:
+def trained(state: State, config: ModelSettings, digits) -> list[dict[str, float]]:
     """Train on 200 digits, three steps an epoch; the losses that were logged, by default of every step."""
     images, labels = (torch.from_numpy(part[:200]).to(state.rng.generator.device) for part in digits)
     events = run_steps(state, images, labels if state.model.classes else None, config)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from counterfeit import data
+from counterfeit.models import MODELS
 from counterfeit.models.build import build
-from counterfeit.models.recipes import RECIPES
 from counterfeit.system import distributed
 from counterfeit.system.distributed import Group
 from counterfeit.training import loop
@@ -36,9 +36,9 @@ IN_FLOAT64 = ("gan", "dcgan")
 def trained(name: str, group: Group) -> dict[str, Tensor]:
     """All tensors of the state after STEPS steps, and the losses logged last."""
     digits = data.load("mnist5k")
-    config = RECIPES[name].config.replace({"log_every": STEPS, **CASES[name]})
+    config = MODELS[name].settings.replace({"log_every": STEPS, **CASES[name]})
     with float64() if name in IN_FLOAT64 else float32():
-        model = build(RECIPES[name], config, digits.shape, 10)
+        model = build(MODELS[name], config, digits.shape, 10)
         state = State.fresh(model, config, torch.device("cpu"), group)
         labels = torch.from_numpy(digits.labels) if model.classes else None
         logged: dict[str, float] = {}

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 
 Json = dict[str, Any]
 
@@ -65,7 +65,7 @@ def comparison(
 
 def run(model: str, data: str, seed: int, path: str, size: float, rng: random.Random) -> Json:
     """A run's record; its scores are `size` times those in LABELS."""
-    gan = RECIPES[model].family == "gan"
+    gan = MODELS[model].family == "gan"
     epochs = [i / 20 for i in range(1, 201)]
     terms = ("d_loss", "g_loss") if gan else ("loss", "reconstruction", "kl")
     metrics = {}
@@ -80,7 +80,7 @@ def run(model: str, data: str, seed: int, path: str, size: float, rng: random.Ra
             "extras": {"z": 0.0, "flagged": 0.0} if label.startswith(("Near", "C_T")) else {},
             "notes": [],
         }
-    if RECIPES[model].conditional:
+    if MODELS[model].conditional:
         extras = {f"class_{c}": rng.uniform(0.8, 1) for c in range(10)}
         metrics[f"Label-accuracy[{data}-cnn]"] = {
             **{"value": 0.9, "uncertainty": 0.01, "uncertainty_kind": "standard error"},
@@ -97,12 +97,12 @@ def run(model: str, data: str, seed: int, path: str, size: float, rng: random.Ra
         "path": path,
         "label": model,
         "model": model,
-        "title": RECIPES[model].title,
+        "title": MODELS[model].title,
         "data": data,
         "seed": seed,
         "epochs": 10,
         "command": ["counterfeit", "train", model, "--data", data, "--seed", str(seed), "--out", path],
-        "config": {**RECIPES[model].config.to_dict(), "data": data, "seed": seed},
+        "config": {**MODELS[model].settings.to_dict(), "data": data, "seed": seed},
         "parameters": 1234567,
         "train_seconds": 60.0 * size,
         "images_per_s": 10000.0 / size,
@@ -175,8 +175,8 @@ def draw_pictures(whole: Json, folder: Path, size: tuple[int, int] = (200, 100))
     for t in whole["tables"]:
         for r in t["rows"]:
             kinds = ["samples", "interpolation", "nearest", "random", "real"]
-            kinds += ["reconstructions"] if RECIPES[r["model"]].family != "gan" else []
-            kinds += ["classes"] if RECIPES[r["model"]].conditional else []
+            kinds += ["reconstructions"] if MODELS[r["model"]].family != "gan" else []
+            kinds += ["classes"] if MODELS[r["model"]].conditional else []
             path = r["runs"][0]
             for kind in kinds:
                 file = folder / f"{len(found)}-{kind}.png"

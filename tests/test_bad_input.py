@@ -15,7 +15,6 @@ import pytest
 from PIL import Image
 
 import counterfeit as cf
-from counterfeit.settings import Config
 
 
 def refused(outcome, *says: str, untouched: Path | None = None) -> None:

@@ -12,8 +12,8 @@ from PIL import Image
 
 import counterfeit as cf
 from counterfeit.errors import InputError
-from counterfeit.models.build import build_from_recipe
-from counterfeit.settings import Config, ScoreConfig
+from counterfeit.models.build import build_named
+from counterfeit.settings import ScoreConfig
 from counterfeit.system import memory
 from counterfeit.system.device import pick_device
 from counterfeit.training import sample_grids
@@ -142,7 +142,7 @@ def test_more_samples_than_memory(n: int, run: cf.Run, command: Command) -> None
 def test_memory_is_known_here_and_counted_in_bytes() -> None:
     there = memory.available()
     assert there and 2**20 < there < 2**50
-    model = build_from_recipe("vae", (1, 28, 28))
+    model = build_named("vae", (1, 28, 28))
     weights = sum(one.numel() * one.element_size() for one in model.parameters())
     assert memory.in_training(model, average=False) == 4 * weights
     assert memory.in_training(model, average=True) == 5 * weights
@@ -176,7 +176,7 @@ def test_a_folder_may_have_a_point_in_its_name(name: str, run: cf.Run) -> None:
 @pytest.mark.parametrize("classes", [10, 21, 150, 3000])
 def test_a_sample_grid_of_many_classes_can_be_looked_at(classes: int, tmp_path: Path) -> None:
     """Of 3,000 classes it was 174,002 pixels wide; a screen has some 2,000 to 4,000."""
-    model = build_from_recipe("cvae", (1, 28, 28), classes).eval()
+    model = build_named("cvae", (1, 28, 28), classes).eval()
     sample_grids.draw_samples(tmp_path / "grid.png", model, 0)
     with Image.open(tmp_path / "grid.png") as picture:
         assert max(picture.size) <= 1200

@@ -13,8 +13,8 @@ from torch import Tensor
 
 import counterfeit as cf
 from counterfeit.data import binarize
+from counterfeit.models import MODELS
 from counterfeit.models.build import build
-from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import RunFolder, load_checkpoint
 from counterfeit.system.noise import Noise
 from counterfeit.training.loop import run_steps
@@ -59,7 +59,7 @@ def test_fixed_draws_are_a_function_of_split_index_and_pixel() -> None:
 def test_static_training_sees_the_same_pixels_in_every_epoch_and_dynamic_does_not(how: str, tmp_path: Path) -> None:
     images = every_grey(10)
     shown: list[Tensor] = []
-    config = RECIPES["vae"].config.replace({"epochs": 3, "batch_size": 10, "binarise": how, "data": "array"})
+    config = MODELS["vae"].settings.replace({"epochs": 3, "batch_size": 10, "binarise": how, "data": "array"})
     training = Training("vae", config, RunFolder(tmp_path / "run"), array=images)
     step = training.model.step
 
@@ -81,7 +81,7 @@ def test_static_training_sees_the_same_pixels_in_every_epoch_and_dynamic_does_no
 def test_a_stopped_run_goes_on_exactly(name: str, how: str, digits, tmp_path: Path) -> None:
     """Stopped after step 5 of 3 x 4, in the middle of an epoch; everything that a checkpoint holds, bit for bit."""
     images, labels = digits[0][:256], digits[1][:256]
-    config = RECIPES[name].config.replace({"data": "array", "epochs": 3, "batch_size": 64, "binarise": how})
+    config = MODELS[name].settings.replace({"data": "array", "epochs": 3, "batch_size": 64, "binarise": how})
 
     def training(folder: str, resume: bool = False) -> Training:
         return Training(name, config, RunFolder(tmp_path / folder), resume=resume, array=images, labels=labels)
@@ -103,8 +103,8 @@ def test_a_stopped_run_goes_on_exactly(name: str, how: str, digits, tmp_path: Pa
 def test_grey_training_draws_as_before(digits) -> None:
     """The option's default touches no noise: the same losses as with a loop that knows nothing of it."""
     images = torch.from_numpy(digits[0][:256])
-    config = RECIPES["vae"].config.replace({"epochs": 1})
-    state = State.fresh(build(RECIPES["vae"], config, (1, 28, 28), 0), config, torch.device("cpu"))
+    config = MODELS["vae"].settings.replace({"epochs": 1})
+    state = State.fresh(build(MODELS["vae"], config, (1, 28, 28), 0), config, torch.device("cpu"))
     list(run_steps(state, images, None, config))
     rng = torch.Generator().manual_seed(config.seed)
     for _ in range(2):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 from counterfeit.training import cuda_graph
 from counterfeit.training.state import State
 from loop_cases import prepared, trained
@@ -43,7 +43,7 @@ class StandIn:
             self.results[name].detach().copy_(value.detach())
 
 
-@pytest.mark.parametrize(("name", "binarise"), [*((name, "none") for name in RECIPES), ("vae", "dynamic")])
+@pytest.mark.parametrize(("name", "binarise"), [*((name, "none") for name in MODELS), ("vae", "dynamic")])
 def test_a_replayed_step_is_the_step_bit_for_bit(name: str, binarise: str, digits, monkeypatch) -> None:
     settings = {"ema": 0.9, "binarise": binarise, "log_every": 4, **RATES}  # losses of several steps are kept
     plain, config = prepared(name, cuda_graph=False, **settings)
@@ -73,7 +73,7 @@ class Reads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("name", list(RECIPES))
+@pytest.mark.parametrize("name", list(MODELS))
 def test_no_step_reads_a_value_back(name: str, digits) -> None:
     state, _ = prepared(name, ema=0.9)
     images, labels = (torch.from_numpy(part[:64]) for part in digits)

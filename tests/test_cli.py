@@ -10,8 +10,7 @@ import pytest
 import counterfeit as cf
 from counterfeit.cli.dispatch import VERBS
 from counterfeit.data import DATASETS
-from counterfeit.models.recipes import RECIPES
-from counterfeit.settings import Config
+from counterfeit.models import MODELS
 from counterfeit.system.console import say
 
 
@@ -32,10 +31,10 @@ def test_every_verb_has_help_with_a_text_for_every_option(verb: str, command) ->
     assert shown.code == 0 and f"usage: counterfeit {verb}" in shown.out
 
 
-@pytest.mark.parametrize("name", list(RECIPES))
+@pytest.mark.parametrize("name", list(MODELS))
 def test_the_help_of_a_model_shows_its_own_defaults(name: str, command) -> None:
     shown = " ".join(command("train", name, "--help").out.replace("│", " ").split())
-    config = RECIPES[name].config
+    config = MODELS[name].settings
     assert f"(default: {config.latent})" in shown and f"(default: {config.loss})" in shown
     for field, value in Config().to_dict().items():
         no = "no-" if value is True else ""  # what is on can be turned off
@@ -44,7 +43,7 @@ def test_the_help_of_a_model_shows_its_own_defaults(name: str, command) -> None:
 
 def test_lists_come_from_the_registries(command) -> None:
     everything = command("list").out
-    assert all(name in everything for name in [*RECIPES, *DATASETS])
+    assert all(name in everything for name in [*MODELS, *DATASETS])
     only = command("list", "data").out
     assert "mnist5k" in only and "lsgan" not in only
     assert "no list named 'modles'; did you mean 'models'?" in command("list", "modles").err

@@ -8,7 +8,7 @@ import pytest
 
 from counterfeit.comparison.render import markdown, rows, terminal, to_csv
 from counterfeit.comparison.table import spread, tables
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 
 
 def fake_record(model: str, seed: int, value: float, **receipt: Any) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def fake_record(model: str, seed: int, value: float, **receipt: Any) -> dict[str
         "versions": {"counterfeit": "0.1.0"},
         **receipt,
     }
-    config = {**RECIPES[model].config.to_dict(), "seed": seed}
+    config = {**MODELS[model].settings.to_dict(), "seed": seed}
     metrics = {"FID[mnist-cnn]": {"value": value, "better": "lower", "floor": 0.9}}
     return {
         **{"path": f"runs/{model}-{seed}-{value}", "model": model, "data": "mnist", "seed": seed, "config": config},

@@ -18,7 +18,7 @@ from counterfeit.data.feed import chosen_rows, feed
 from counterfeit.data.rows import is_stored, take
 from counterfeit.data.stored import open_stored
 from counterfeit.errors import DataError
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 from counterfeit.runs import RunFolder, load_checkpoint
 from counterfeit.training.loop import Stepped
 from counterfeit.training.trainer import Training
@@ -108,7 +108,7 @@ def test_a_run_on_a_folder_that_is_stopped_goes_on_exactly_and_is_that_on_its_ar
         path = tmp_path / "photos" / "ab"[i % 2] / f"{i:02d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(path)
-    config = RECIPES["cvae"].config.replace({"data": str(tmp_path / "photos"), "epochs": 2, "batch_size": 16})
+    config = MODELS["cvae"].settings.replace({"data": str(tmp_path / "photos"), "epochs": 2, "batch_size": 16})
     data = cf.load_data(tmp_path / "photos")
 
     def trained(name: str, stop_at: int | None = None, **options: Any) -> dict[str, torch.Tensor]:
@@ -135,7 +135,7 @@ def test_a_run_whose_images_are_gone_says_so_in_one_line(tmp_path: Path) -> None
     for i in range(8):
         Image.fromarray(np.full((8, 8), i, np.uint8)).save(photos / f"{i}.png")
     data = cf.load_data(photos)
-    config = RECIPES["vae"].config.replace({"data": str(photos), "batch_size": 4})
+    config = MODELS["vae"].settings.replace({"data": str(photos), "batch_size": 4})
     events = Training("vae", config, RunFolder(tmp_path / "run")).events()
     next(events)
     Path(str(data.images.filename)).unlink()

@@ -10,14 +10,14 @@ import counterfeit as cf
 from counterfeit import sampling
 from counterfeit.data.pixels import to_float
 from counterfeit.errors import InputError
+from counterfeit.models import MODELS
 from counterfeit.models.base import Autoencoder
-from counterfeit.models.recipes import RECIPES
 from counterfeit.system.noise import Noise
 from counterfeit.training.state import State
 from loop_cases import prepared, trained
 
 pytestmark = pytest.mark.gpu
-every_model = pytest.mark.parametrize("name", list(RECIPES))
+every_model = pytest.mark.parametrize("name", list(MODELS))
 
 
 def assert_equal(one: State, other: State) -> None:
@@ -63,7 +63,7 @@ def test_the_same_noise_trains_alike(name: str, digits) -> None:
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if isinstance(prepared(name)[0].model, Autoencoder)])
+@pytest.mark.parametrize("name", [name for name in MODELS if isinstance(prepared(name)[0].model, Autoencoder)])
 def test_losses_of_test_images_are_the_cpus(name: str, digits) -> None:
     """By the same noise: what is left is the rounding of float32."""
     on_cpu, on_cuda = (prepared(name, device)[0].model.eval() for device in ("cpu", "cuda"))

@@ -13,8 +13,8 @@ import torch
 
 import counterfeit as cf
 from counterfeit import detectors
-from counterfeit.models.build import build_from_recipe
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
+from counterfeit.models.build import build_named
 from counterfeit.system.isolation import alone
 
 Digits = tuple[np.ndarray, np.ndarray]
@@ -145,13 +145,13 @@ def test_trainings_in_threads_are_those_of_one_after_the_other(digits: Digits, c
     assert torch.equal(torch.rand(3), expected)  # the user's own random numbers are not disturbed
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", MODELS)
 def test_initial_weights_leave_the_global_generator_alone(name: str) -> None:
     torch.manual_seed(0)
-    first = build_from_recipe(name, (1, 28, 28), 10)
+    first = build_named(name, (1, 28, 28), 10)
     state = torch.get_rng_state()
     torch.manual_seed(1)  # another state changes nothing
-    second = build_from_recipe(name, (1, 28, 28), 10)
+    second = build_named(name, (1, 28, 28), 10)
     assert torch.equal(state, torch.manual_seed(0).get_state())
     for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(a, b)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 import counterfeit as cf
-from counterfeit.models.build import build, build_from_recipe
+from counterfeit.models import MODELS
+from counterfeit.models.build import build, build_named
 from counterfeit.models.losses import LIKELIHOODS
-from counterfeit.models.recipes import RECIPES
-from counterfeit.models.vae import VAE
+from counterfeit.models.vae.model import VAE
 from counterfeit.scoring.likelihood import likelihood
 
 SHAPE = (1, 8, 8)
@@ -50,8 +50,8 @@ def constructed(slopes: list[float], logit: float = 0.0, logvar: float = 0.0) ->
 
 def tiny(latent: int) -> VAE:
     """An untrained VAE whose decoder depends on z enough for the posterior to be far from the encoder's guess."""
-    config = RECIPES["vae"].config.replace({"latent": latent, "encoder_width": 8, "decoder_width": 16})
-    model = build(RECIPES["vae"], config, SHAPE, 0)
+    config = MODELS["vae"].settings.replace({"latent": latent, "encoder_width": 8, "decoder_width": 16})
+    model = build(MODELS["vae"], config, SHAPE, 0)
     assert isinstance(model, VAE)
     with torch.no_grad():
         for parameter in model.decoder.parameters():
@@ -216,10 +216,10 @@ def test_a_single_image_has_no_standard_error() -> None:
 def test_what_has_no_likelihood_is_refused() -> None:
     images = np.zeros((2, 1, 28, 28), np.uint8)
     with pytest.raises(cf.InputError, match="autoencoder has no prior .* vae and cvae have"):
-        likelihood(build_from_recipe("ae", (1, 28, 28)), images)
+        likelihood(build_named("ae", (1, 28, 28)), images)
     for name in ("gan", "lsgan", "dcgan"):
         with pytest.raises(cf.InputError, match="GAN has no encoder .* vae and cvae have"):
-            likelihood(build_from_recipe(name, (1, 28, 28)), images)
+            likelihood(build_named(name, (1, 28, 28)), images)
     for wrong in ({"k": 0}, {"batch": 0}, {"seed": -1}):
         with pytest.raises(cf.InputError):
             likelihood(tiny(1), black_and_white(2), **wrong)

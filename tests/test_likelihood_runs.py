@@ -12,7 +12,7 @@ from torch import Tensor
 
 import counterfeit as cf
 from counterfeit.data import binarize
-from counterfeit.models.vae import VAE
+from counterfeit.models.vae.model import VAE
 from counterfeit.scoring.likelihood import Likelihood
 
 NARROW = {"encoder_width": 32, "decoder_width": 32, "quiet": True}

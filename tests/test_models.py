@@ -7,17 +7,16 @@ import torch
 from torch import nn
 
 from counterfeit.errors import InputError
+from counterfeit.models import MODELS
 from counterfeit.models.base import Autoencoder, Family
-from counterfeit.models.build import build, build_from_recipe
+from counterfeit.models.build import build, build_named
 from counterfeit.models.losses import ADVERSARIAL
-from counterfeit.models.recipes import RECIPES
 from counterfeit.nets.conv import Conv2d, ConvTranspose2d
 from counterfeit.nets.linear import Linear
-from counterfeit.settings import Config
 from counterfeit.system.noise import Noise
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64)]
-every_model = pytest.mark.parametrize("name", list(RECIPES))
+every_model = pytest.mark.parametrize("name", list(MODELS))
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=["mnist", "cifar10", "64px"])
 
 
@@ -48,14 +47,14 @@ def batch(shape: tuple[int, int, int], n: int = 8) -> tuple[torch.Tensor, torch.
     ],
 )
 def test_parameter_counts_on_mnist(name: str, part: str | None, parameters: int) -> None:
-    model = build_from_recipe(name, (1, 28, 28), classes=10)
+    model = build_named(name, (1, 28, 28), classes=10)
     assert count(getattr(model, part) if part else model) == parameters
 
 
 @every_shape
 @every_model
 def test_players_share_no_parameter_and_leave_none_out(name: str, shape: tuple[int, int, int]) -> None:
-    model = build_from_recipe(name, shape, 10)
+    model = build_named(name, shape, 10)
     owned = [p for module in model.players().values() for p in module.parameters()]
     assert len({id(p) for p in owned}) == len(owned)
     assert {id(p) for p in owned} == {id(p) for p in model.parameters()}
@@ -64,7 +63,7 @@ def test_players_share_no_parameter_and_leave_none_out(name: str, shape: tuple[i
 @every_shape
 @every_model
 def test_gradients_of_each_update_reach_exactly_their_own_module(name: str, shape: tuple[int, int, int]) -> None:
-    model = build_from_recipe(name, shape, 10)
+    model = build_named(name, shape, 10)
     updated = []
 
     def update(player: str, loss: torch.Tensor) -> None:
@@ -83,7 +82,7 @@ def test_gradients_of_each_update_reach_exactly_their_own_module(name: str, shap
 @every_model
 def test_no_players_loss_depends_on_another_players_weights(name: str) -> None:
     """A backward pass to whatever there is leaves the others without gradients: none are computed to be thrown away."""
-    model = build_from_recipe(name, (1, 28, 28), 10)
+    model = build_named(name, (1, 28, 28), 10)
     updated = []
 
     def update(player: str, loss: torch.Tensor) -> None:
@@ -101,7 +100,7 @@ def test_no_players_loss_depends_on_another_players_weights(name: str) -> None:
 @every_shape
 @every_model
 def test_samples_are_images(name: str, shape: tuple[int, int, int]) -> None:
-    model = build_from_recipe(name, shape, 10).eval()
+    model = build_named(name, shape, 10).eval()
     z = model.noise(4, Noise.seeded(0))
     assert z.shape == (4, model.latent)
     x = model.decode(z, torch.arange(4) if model.classes else None)
@@ -114,18 +113,18 @@ def test_samples_are_images(name: str, shape: tuple[int, int, int]) -> None:
 def test_fresh_weights_depend_on_the_seed_alone_and_leave_the_global_state(name: str) -> None:
     torch.manual_seed(123)
     before = torch.get_rng_state()
-    first = build_from_recipe(name, (1, 28, 28), 10).state_dict()
+    first = build_named(name, (1, 28, 28), 10).state_dict()
     assert torch.equal(torch.get_rng_state(), before)
     torch.rand(5)
-    second = build_from_recipe(name, (1, 28, 28), 10).state_dict()
+    second = build_named(name, (1, 28, 28), 10).state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
-    other = build(RECIPES[name], RECIPES[name].config.replace({"seed": 1}), (1, 28, 28), 10).state_dict()
+    other = build(MODELS[name], MODELS[name].settings.replace({"seed": 1}), (1, 28, 28), 10).state_dict()
     assert any(not torch.equal(first[key], other[key]) for key in first)
 
 
 @pytest.mark.parametrize("name", ["ae", "vae", "cvae"])
 def test_the_training_loss_is_the_mean_of_the_terms(name: str) -> None:
-    model = build_from_recipe(name, (1, 28, 28), 10).eval()
+    model = build_named(name, (1, 28, 28), 10).eval()
     assert isinstance(model, Autoencoder)
     x, y = batch((1, 28, 28))
     losses = model.step(x, y, lambda player, loss: None, Noise.seeded(0))
@@ -137,7 +136,7 @@ def test_the_training_loss_is_the_mean_of_the_terms(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["vae", "cvae"])
 def test_the_label_matters_to_a_conditional_model_only(name: str) -> None:
-    model = build_from_recipe(name, (1, 28, 28), 10).eval()
+    model = build_named(name, (1, 28, 28), 10).eval()
     z = model.noise(2, Noise.seeded(0))
     one, two = (model.decode(z, torch.full((2,), label)) for label in (1, 2))
     assert torch.equal(one, two) == (name == "vae")
@@ -145,7 +144,7 @@ def test_the_label_matters_to_a_conditional_model_only(name: str) -> None:
 
 def test_the_autoencoder_samples_from_the_gaussian_of_its_codes() -> None:
     """Moments of its noise against the moments of the codes it saw, at 20,000 draws: 3 sigma of a mean is 0.02 std."""
-    model: Family = build_from_recipe("ae", (1, 28, 28))
+    model: Family = build_named("ae", (1, 28, 28))
     assert isinstance(model, Autoencoder)
     x = torch.rand(512, 1, 28, 28, generator=torch.Generator().manual_seed(0)).round()
     model.train().terms(x, None, Noise.seeded(0))
@@ -158,11 +157,11 @@ def test_the_autoencoder_samples_from_the_gaussian_of_its_codes() -> None:
 
 
 def test_minimax_differs_from_the_default_and_is_selectable() -> None:
-    config = RECIPES["gan"].config.replace({"loss": "minimax"})
-    model = build(RECIPES["gan"], config, (1, 28, 28), 0)
+    config = MODELS["gan"].settings.replace({"loss": "minimax"})
+    model = build(MODELS["gan"], config, (1, 28, 28), 0)
     x, _ = batch((1, 28, 28))
     losses = model.step(x, None, lambda player, loss: None, Noise.seeded(0))
-    plain = build_from_recipe("gan", (1, 28, 28)).step(x, None, lambda *_: None, Noise.seeded(0))
+    plain = build_named("gan", (1, 28, 28)).step(x, None, lambda *_: None, Noise.seeded(0))
     assert torch.equal(losses["d_loss"], plain["d_loss"])
     assert losses["g_loss"] < 0 < plain["g_loss"]
 
@@ -170,12 +169,12 @@ def test_minimax_differs_from_the_default_and_is_selectable() -> None:
 @pytest.mark.parametrize("shape", [(1, 12, 12), (3, 30, 32), (1, 18, 18)])
 def test_dcgan_says_which_sizes_it_cannot_take(shape: tuple[int, int, int]) -> None:
     with pytest.raises(InputError, match="multiples of 4 and at least 16, not"):
-        build_from_recipe("dcgan", shape)
+        build_named("dcgan", shape)
 
 
 def test_a_loss_of_another_family_is_refused() -> None:
     with pytest.raises(InputError, match="no likelihood named 'bce'"):
-        build(RECIPES["vae"], Config(loss="bce"), (1, 28, 28), 0)
+        build(MODELS["vae"], Config(loss="bce"), (1, 28, 28), 0)
     assert all(name not in ("bernoulli",) for name in ADVERSARIAL)
 
 
@@ -186,12 +185,12 @@ def test_a_loss_of_another_family_is_refused() -> None:
 )  # fmt: skip
 def test_a_setting_of_another_family_is_refused(name: str, setting: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"{name} has no --{next(iter(setting)).replace('_', '-')}: leave it out"):
-        build(RECIPES[name], RECIPES[name].config.replace(setting), (1, 28, 28), 10)
+        build(MODELS[name], MODELS[name].settings.replace(setting), (1, 28, 28), 10)
 
 
 def test_the_weight_of_the_kl_is_that_of_training_only() -> None:
     x, y = batch((1, 28, 28))
-    model = build(RECIPES["vae"], Config(kl_weight=0.25), (1, 28, 28), 10)
+    model = build(MODELS["vae"], Config(kl_weight=0.25), (1, 28, 28), 10)
     seen = {}
     losses = model.step(x, y, lambda player, loss: seen.update({player: loss}), Noise.seeded(0))
     torch.testing.assert_close(seen["autoencoder"], losses["reconstruction"] + 0.25 * losses["kl"])
@@ -203,7 +202,7 @@ def test_the_weight_of_the_kl_is_that_of_training_only() -> None:
 def test_instance_noise_is_on_what_the_discriminator_sees() -> None:
     """The same noise source: the images differ by Gaussian noise of that deviation; 5 % is 6 sigma of 25,088 draws."""
     rng = Noise.seeded(0)
-    model = build(RECIPES["gan"], RECIPES["gan"].config.replace({"instance_noise": 0.3}), (1, 28, 28), 0)
+    model = build(MODELS["gan"], MODELS["gan"].settings.replace({"instance_noise": 0.3}), (1, 28, 28), 0)
     seen: list[torch.Tensor] = []
     model.discriminator.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach()))
     x = torch.full((16, 1, 28, 28), 0.5)

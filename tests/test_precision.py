@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import counterfeit as cf
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 from counterfeit.nets import NETS
 from counterfeit.nets.batch_norm import SharedBatchNorm
 from counterfeit.scoring import Scorer
@@ -16,7 +16,7 @@ from counterfeit.system.distributed import ALONE
 from counterfeit.training.precision import computing_in
 from loop_cases import prepared, trained
 
-every_model = pytest.mark.parametrize("name", list(RECIPES))
+every_model = pytest.mark.parametrize("name", list(MODELS))
 CPU = torch.device("cpu")
 
 

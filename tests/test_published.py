@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
@@ -25,8 +25,8 @@ def test_the_seed_grids_figures(page: Path) -> None:
 
 def test_every_model_has_its_figures() -> None:
     blocks = {(m[2], m[3]) for page in publish.PAGES for m in publish.BLOCK.finditer(page.read_text())}
-    exact = {name for name in RECIPES if not name.endswith(TUNED)}
-    tuned = {name.removesuffix(TUNED) for name in set(RECIPES) - exact}
+    exact = {name for name in MODELS if not name.endswith(TUNED)}
+    tuned = {name.removesuffix(TUNED) for name in set(MODELS) - exact}
     wanted = {("model", name) for name in exact} | {("search", name) for name in tuned}
     wanted |= {(kind, data) for kind in ("data", "tuned", "calibration") for data in ("mnist", "cifar10")}
     wanted |= {(kind, "mnist") for kind in ("speed", "quality", "losses")}

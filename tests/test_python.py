@@ -17,7 +17,6 @@ import counterfeit as cf
 from counterfeit.errors import InputError
 from counterfeit.registry import Registry
 from counterfeit.scoring import Scored
-from counterfeit.settings import Config
 from counterfeit.system import arguments
 
 SMALL = {"epochs": 1, "batch_size": 100, "latent": 4, "encoder_width": 64, "decoder_width": 64, "device": "cpu"}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 from counterfeit.report import render
 from counterfeit.report.embed import embed
 from counterfeit.report.svg import Style
@@ -45,7 +45,7 @@ def checked(whole: dict[str, Any], drawn: dict[str, dict[str, Path]] | None = No
 
 def test_every_model_is_shown_with_its_numbers_pictures_and_where_they_came_from(tmp_path: Path) -> None:
     """36 runs, and pictures that cannot be compressed; `checked` sees to the size."""
-    whole = comparison(models=list(RECIPES), data=["mnist", "cifar10"], seeds=3)
+    whole = comparison(models=list(MODELS), data=["mnist", "cifar10"], seeds=3)
     page = checked(whole, draw_pictures(whole, tmp_path))
     for run in whole["runs"]:
         assert run["path"] in page.text

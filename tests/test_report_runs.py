@@ -14,7 +14,7 @@ import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.comparison.pictures import draw, of_comparison, paths
 from counterfeit.comparison.sheets import Sheets
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 from report_cases import Page
 
 
@@ -27,7 +27,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, test_cache: Path) -> dict[
         digits = cf.load_data("mnist5k")
         np.savez(home / "digits.npz", images=digits.images[::8][:600], labels=digits.labels[::8][:600])
         quick = {"data": home / "digits.npz", "epochs": 1, "encoder_width": 16, "decoder_width": 16, "quiet": True}
-        return {model: cf.train(model, out=home / model, **quick) for model in RECIPES}
+        return {model: cf.train(model, out=home / model, **quick) for model in MODELS}
 
 
 def pixels(file: Path) -> np.ndarray:
@@ -35,13 +35,13 @@ def pixels(file: Path) -> np.ndarray:
         return np.asarray(image)
 
 
-@pytest.mark.parametrize("model", list(RECIPES))
+@pytest.mark.parametrize("model", list(MODELS))
 def test_pictures_suit_the_model_and_are_drawn_once(trained: dict[str, cf.Run], model: str) -> None:
     run = trained[model]
     found = paths(run, draw(run))
     expected = {"samples", "interpolation", "nearest", "random", "real"}
-    expected |= {"reconstructions"} if RECIPES[model].family != "gan" else set()
-    expected |= {"classes"} if RECIPES[model].conditional else set()
+    expected |= {"reconstructions"} if MODELS[model].family != "gan" else set()
+    expected |= {"classes"} if MODELS[model].conditional else set()
     assert found.keys() == expected
     for file in found.values():
         with Image.open(file) as image:

@@ -11,11 +11,11 @@ from PIL import Image
 import counterfeit as cf
 from counterfeit import sampling
 from counterfeit.api.sample import sample
-from counterfeit.models.build import build_from_recipe
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
+from counterfeit.models.build import build_named
 from counterfeit.system.noise import Noise
 
-every_model = pytest.mark.parametrize("name", list(RECIPES))
+every_model = pytest.mark.parametrize("name", list(MODELS))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def runs(tmp_path_factory, test_cache) -> dict[str, cf.Run]:
         name: cf.train(
             name, data.images[chosen], labels=data.labels[chosen], out=home / name, epochs=1, ema=0.5, quiet=True
         )
-        for name in RECIPES
+        for name in MODELS
     }
 
 
@@ -140,7 +140,7 @@ def test_the_samples_folder_of_an_unconditional_model_is_flat(runs, tmp_path: Pa
 
 def test_mean_terms_do_not_depend_on_the_batch_but_for_rounding(digits) -> None:
     """The noise is drawn batch by batch, so the KL, which has no noise, is what must agree."""
-    model = build_from_recipe("vae", (1, 28, 28)).eval()
+    model = build_named("vae", (1, 28, 28)).eval()
     one = sampling.mean_terms(model, digits[0], None, seed=0, batch_size=1000)
     two = sampling.mean_terms(model, digits[0], None, seed=0, batch_size=77)
     assert one["kl"] == pytest.approx(two["kl"], rel=1e-5)
@@ -156,10 +156,10 @@ def test_the_images_that_a_run_was_trained_on_are_not_written_over(digits, tmp_p
     assert source.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.family != "ae"])
+@pytest.mark.parametrize("name", [name for name, recipe in MODELS.items() if recipe.family != "ae"])
 def test_samples_of_a_runs_seed_are_not_the_noise_that_it_was_trained_on(name: str) -> None:
     """A generator knows that noise: images of it are better than those of noise that it has never seen."""
-    model = build_from_recipe(name, (1, 28, 28), 10)
+    model = build_named(name, (1, 28, 28), 10)
     trained_on = model.noise(sampling.BLOCK, Noise.seeded(0))
     # of 24 bits each, so that some are equal by chance
     assert np.isin(sampling.noise(model, sampling.BLOCK, 0), trained_on.numpy()).mean() < 0.01

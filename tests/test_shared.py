@@ -10,7 +10,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 import counterfeit as cf
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 from counterfeit.runs import RunFolder, load_checkpoint
 from counterfeit.runs.checkpoint import read_index
 from counterfeit.runs.shared import Copy, joined, opened, write
@@ -18,7 +18,7 @@ from counterfeit.training.session import fitting
 from counterfeit.training.trainer import EpochEnded
 
 URL = "memory://bucket/runs/vae-s1"
-CONFIG = RECIPES["vae"].config.replace({"data": "mnist5k", "epochs": 2, "ema": 0.9})
+CONFIG = MODELS["vae"].settings.replace({"data": "mnist5k", "epochs": 2, "ema": 0.9})
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 import counterfeit as cf
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 from counterfeit.runs import RunFolder, load_checkpoint
 from counterfeit.training import trainer
 from counterfeit.training.session import fitting
@@ -62,7 +62,7 @@ def whole(images: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def killed(images: np.ndarray, out: Path) -> None:
     """A run that was left alone, as a kill does, after the first step of its second epoch."""
-    config = RECIPES["vae"].config.replace({**SETTINGS, "data": "array"})
+    config = MODELS["vae"].settings.replace({**SETTINGS, "data": "array"})
     events = trainer.Training("vae", config, RunFolder(out), array=images).events()
     next(event for event in events if event == trainer.Stepped(4, 6))
     events.close()
@@ -137,7 +137,7 @@ def test_whoever_waits_for_data_does_not_write_over_who_came_in_between(
 
 def test_whoever_resumes_does_not_go_back_behind_who_came_in_between(images, whole: Path, tmp_path: Path) -> None:
     killed(images, tmp_path / "run")
-    config = RECIPES["vae"].config.replace({**SETTINGS, "data": "array"})
+    config = MODELS["vae"].settings.replace({**SETTINGS, "data": "array"})
     late = trainer.Training("vae", config, RunFolder(tmp_path / "run"), resume=True, array=images)
     train(images, tmp_path / "run")
     before = contents(tmp_path / "run")
@@ -148,7 +148,7 @@ def test_whoever_resumes_does_not_go_back_behind_who_came_in_between(images, who
 
 
 def test_a_second_training_is_refused_while_the_first_is_at_work(images, whole: Path, tmp_path: Path) -> None:
-    config = RECIPES["vae"].config.replace({**SETTINGS, "data": "array"})
+    config = MODELS["vae"].settings.replace({**SETTINGS, "data": "array"})
     events = fitting("vae", config, RunFolder(tmp_path / "run"), quiet=True, array=images)
     for event in events:
         if isinstance(event, trainer.EpochEnded):
@@ -260,7 +260,7 @@ def test_images_that_are_replaced_under_a_training_are_not_trained_on(
     (tmp_path / "photos").mkdir()
     for i, image in enumerate(np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)):
         Image.fromarray(image).save(tmp_path / "photos" / f"{i}.png")
-    config = RECIPES["vae"].config.replace({**SETTINGS, "data": "photos", "binarise": binarise})
+    config = MODELS["vae"].settings.replace({**SETTINGS, "data": "photos", "binarise": binarise})
 
     def train() -> None:
         for event in trainer.Training("vae", config, RunFolder(tmp_path / "run")).events():

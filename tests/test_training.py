@@ -14,18 +14,17 @@ import torch
 
 import counterfeit as cf
 from counterfeit.errors import NonFiniteError, RunError
+from counterfeit.models import MODELS, ModelSettings
 from counterfeit.models.build import build
-from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import RunFolder, load_checkpoint
 from counterfeit.runs.curves import draw_curves
-from counterfeit.settings import Config
 from counterfeit.training.loop import EpochEnded, Logged, Stepped, Stopped, run_steps
 from counterfeit.training.state import State
 from counterfeit.training.trainer import Training
 from loop_cases import prepared
 
 GROUPS = ("model", "training", "ema")
-every_model = pytest.mark.parametrize("name", list(RECIPES))
+every_model = pytest.mark.parametrize("name", list(MODELS))
 
 
 def small(digits, n=300):
@@ -61,7 +60,7 @@ def test_two_epochs_and_two_more_equal_four_bit_for_bit(name: str, digits, tmp_p
 @every_model
 def test_stopping_in_the_middle_of_an_epoch_and_going_on_is_exact(name: str, digits, tmp_path: Path) -> None:
     images, labels = digits
-    config = RECIPES[name].config.replace({"data": "array", "epochs": 2, "batch_size": 64})
+    config = MODELS[name].settings.replace({"data": "array", "epochs": 2, "batch_size": 64})
 
     def training(folder: str, resume: bool = False) -> Training:
         return Training(
@@ -84,7 +83,7 @@ def test_stopping_in_the_middle_of_an_epoch_and_going_on_is_exact(name: str, dig
 
 def test_stopping_before_the_first_step_and_going_on_is_exact(digits, tmp_path: Path) -> None:
     images, _ = digits
-    config = RECIPES["gan"].config.replace({"data": "array", "epochs": 1})
+    config = MODELS["gan"].settings.replace({"data": "array", "epochs": 1})
 
     def events(folder: str, stop: bool = False, resume: bool = False) -> list[object]:
         training = Training("gan", config, RunFolder(tmp_path / folder), resume=resume, array=images[:300])
@@ -123,8 +122,8 @@ def test_a_checkpoint_of_another_form_is_refused() -> None:
 def test_rates_decay_by_the_epoch() -> None:
     """Adam's own record of them, after each of three epochs of two steps; both players', each from its own."""
     settings = {"epochs": 3, "batch_size": 4, "lr": 1e-3, "lr_discriminator": 4e-3, "lr_decay": 0.5}
-    config = RECIPES["gan"].config.replace(settings)
-    state = State.fresh(build(RECIPES["gan"], config, (1, 28, 28), 0), config, torch.device("cpu"))
+    config = MODELS["gan"].settings.replace(settings)
+    state = State.fresh(build(MODELS["gan"], config, (1, 28, 28), 0), config, torch.device("cpu"))
     images = torch.zeros(8, 1, 28, 28, dtype=torch.uint8)
     used = [
         [state.optimisers[player].rate for player in ("generator", "discriminator")]
@@ -146,8 +145,8 @@ def test_the_loop_visits_every_image_once_an_epoch_in_a_new_order() -> None:
     """A family that records what it is shown; 10 images of value i, batches of 5."""
     shown: list[list[int]] = []
     images = torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(10, 1, 28, 28)
-    config = RECIPES["vae"].config.replace({"epochs": 3, "batch_size": 5})
-    state = State.fresh(build(RECIPES["vae"], config, (1, 28, 28), 0), config, torch.device("cpu"))
+    config = MODELS["vae"].settings.replace({"epochs": 3, "batch_size": 5})
+    state = State.fresh(build(MODELS["vae"], config, (1, 28, 28), 0), config, torch.device("cpu"))
     step = state.model.step
 
     def recording(x, y, update, rng):
@@ -164,8 +163,8 @@ def test_the_loop_visits_every_image_once_an_epoch_in_a_new_order() -> None:
 
 def test_log_rows_hold_the_means_of_their_steps(digits) -> None:
     images, _ = digits
-    config = RECIPES["vae"].config.replace({"epochs": 1, "batch_size": 100, "log_every": 4})
-    state = State.fresh(build(RECIPES["vae"], config, (1, 28, 28), 0), config, torch.device("cpu"))
+    config = MODELS["vae"].settings.replace({"epochs": 1, "batch_size": 100, "log_every": 4})
+    state = State.fresh(build(MODELS["vae"], config, (1, 28, 28), 0), config, torch.device("cpu"))
     losses: list[float] = []
     step = state.model.step
 
@@ -189,8 +188,8 @@ def test_the_moving_average_is_the_recurrence(name: str, key: str, digits) -> No
     """avg = d avg + (1-d) w after each step with d = min(ema, (1+t)/(10+t)), starting at the first step's weights, of
     weights and of batch norm's moments; float32 rounding over 7 steps."""
     images, _ = digits
-    config = RECIPES[name].config.replace({"epochs": 1, "ema": 0.3})
-    state = State.fresh(build(RECIPES[name], config, (1, 28, 28), 0), config, torch.device("cpu"))
+    config = MODELS[name].settings.replace({"epochs": 1, "ema": 0.3})
+    state = State.fresh(build(MODELS[name], config, (1, 28, 28), 0), config, torch.device("cpu"))
     assert state.average is not None
     expected: torch.Tensor | None = None
     for event in run_steps(state, torch.from_numpy(images), None, config):
@@ -233,7 +232,7 @@ def test_weights_that_are_not_finite_are_not_saved(digits, tmp_path: Path) -> No
     images, _ = digits
     training = Training(
         "vae",
-        RECIPES["vae"].config.replace({"data": "array", "epochs": 2}),
+        MODELS["vae"].settings.replace({"data": "array", "epochs": 2}),
         RunFolder(tmp_path / "run"),
         array=images[:300],
     )
@@ -257,7 +256,7 @@ def test_a_run_folder_can_be_read_without_us(name: str, digits, tmp_path: Path) 
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     pictures = sorted(p.name for p in (tmp_path / "run" / "samples").iterdir())
     assert "epoch-0001.png" in pictures and "epoch-0002.png" in pictures
-    assert ("reconstruction-0002.png" in pictures) == (RECIPES[name].family != "gan")
+    assert ("reconstruction-0002.png" in pictures) == (MODELS[name].family != "gan")
     assert (tmp_path / "run" / "curves.png").stat().st_size > 1000
     assert not list((tmp_path / "run").rglob("*.part"))
 
@@ -278,8 +277,8 @@ def test_the_test_loss_is_that_of_the_test_set_with_its_terms_apart(tmp_path: Pa
 
 
 def test_the_defaults_are_those_of_the_report() -> None:
-    for recipe in (recipe for name, recipe in RECIPES.items() if not name.endswith("-tuned")):
-        config: Config = recipe.config
+    for recipe in (recipe for name, recipe in MODELS.items() if not name.endswith("-tuned")):
+        config: ModelSettings = recipe.config
         assert (config.epochs, config.batch_size, config.lr) == (10, 128, 1e-3)
         assert (config.latent, config.betas) == ((96, (0.5, 0.999)) if recipe.family == "gan" else (15, (0.9, 0.999)))
 

@@ -14,9 +14,10 @@ import pytest
 import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.errors import InputError
+from counterfeit.models import ModelSettings
 from counterfeit.runs import RunFolder
 from counterfeit.scoring import Scorer
-from counterfeit.settings import Config, ScoreConfig
+from counterfeit.settings import ScoreConfig
 from counterfeit.training.trainer import Training
 from value_cases import VALUES
 
@@ -111,7 +112,7 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
                 "device": "cpu",
                 **QUICK,
             },
-            [field.name for field in fields(Config)],
+            [field.name for field in fields(ModelSettings)],
         ),
         "score": (cf.score, {"source": images, "real": images, **scored}, of_score),
         "cas": (

@@ -18,6 +18,7 @@ from counterfeit.data import ImageSet, binarize
 from counterfeit.data.class_names import numbers
 from counterfeit.data.form import form_at
 from counterfeit.errors import InputError, RunError
+from counterfeit.models import ModelSettings
 from counterfeit.models.base import Autoencoder, Family
 from counterfeit.runs import DataRecord, RunFolder, Trained, read_trained
 from counterfeit.runs.data import images_of
@@ -26,7 +27,7 @@ from counterfeit.scoring.cas import Labelled, cas
 from counterfeit.scoring.images import BATCH, subset
 from counterfeit.scoring.likelihood import Likelihood, bounded, likelihood
 from counterfeit.scoring.receipt import DRAWING, file_name, made_here, of_code, of_set
-from counterfeit.settings import Config, ScoreConfig, check_count, check_seed
+from counterfeit.settings import ScoreConfig, check_count, check_seed
 from counterfeit.system.arguments import checked, shown
 from counterfeit.system.console import say
 from counterfeit.system.device import pick_device
@@ -60,7 +61,7 @@ class Run:
         self.path = self.folder.path
         self.name = name or str(self.folder)
         self.model_name: str = self.record.model
-        self.config: Config = self.record.config
+        self.config: ModelSettings = self.record.config
         self.data: DataRecord = self.record.data
         self.device = device
 
@@ -131,7 +132,7 @@ class Run:
         """Latent vectors as `sample` draws them."""
         check_count(n, "the number of latent vectors")
         check_seed(seed)
-        self._check_room(n, 2 * 4 * self.config.latent)
+        self._check_room(n, 2 * 4 * self.model.latent)
         return sampling.noise(self.model, n, seed)
 
     @checked
@@ -272,7 +273,7 @@ class Run:
         if not 1 <= n <= len(data):
             raise InputError(f"-n is {n}; {data.name} has {len(data):,} {data.split} images, so take 1 to {len(data)}")
         rows = np.concatenate(list(subset(len(data), n, seed)))
-        pixels = data.images if self.config.binarise == "none" else binarize.fixed(data.images, data.split)
+        pixels = data.images if self.config.binarization == "none" else binarize.fixed(data.images, data.split)
         y = self._given(n, None if data.labels is None or not model.classes else data.labels[rows])
         found = likelihood(model, self._checked(pixels[rows]), y, k, seed)
         receipt = {
@@ -281,7 +282,7 @@ class Run:
             "generated": {"kind": "run", "name": self.name, "digest": self.weights_sha256, **self.trained.facts()},
             "real": of_set(data),
             "pixels": "black and white" if found.binarised else "grey",
-            "trained_with_binarise": self.config.binarise,
+            "trained_with_binarise": self.config.binarization,
             "given_labels": bool(model.classes),
             **{"k": k, "n": n, "seed": seed, "seconds": round(time.perf_counter() - begun, 2)},
             **of_code({**DRAWING, "likelihood": ("scoring/likelihood.py",)}),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import msgspec
 from tyro.conf import arg
@@ -18,122 +17,105 @@ from counterfeit.registry import nearest
 from counterfeit.system import paths
 from counterfeit.system.arguments import MOST, fields_of, fitted, listed, shown
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 MOST_COUNTED = 2**31 - 1  # epochs, images, units: more than any disk holds, and what PyTorch's sizes can be
 
 
-@dataclass(frozen=True)
-class Config:
-    """Everything that decides what a run computes; it is kept in the run's run.json."""
+def setting(default: Any, *, computes: bool = True, may_change: bool | None = None) -> Any:
+    """A field of settings that says its own effect.
 
-    # The defaults are those of the report's VAE; every named model brings its own, see recipes.py.
+    Args:
+        computes: it decides what a run computes: another value is another run, and another row of a table.
+        may_change: a continued run may have another value; by default what computes nothing may.
+    """
+    may_change = not computes if may_change is None else may_change
+    return dataclasses.field(default=default, metadata={"computes": computes, "may_change": may_change})
+
+
+FORMER = {"binarise": "binarize"}  # spellings of settings that older runs and scripts have
+
+
+def spelled_today(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The same settings, with former spellings of their names as today's."""
+    return {FORMER.get(name, name): value for name, value in settings.items()}
+
+
+def having(settings: Any, effect: str | None = None) -> set[str]:
+    """The fields of settings, an instance or a class; those with an effect, `computes` or `may_change`."""
+    return {field.name for field in dataclasses.fields(settings) if effect is None or field.metadata[effect]}
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What can be set for a run of any model. It is kept in the run's run.json."""
+
     # A value of a wrong type or out of range raises InputError.
 
-    data: str = "mnist"
+    data: str = setting("mnist")
     """Data set name (see `counterfeit list data`), a folder of images, or an .npz file; train/ and test/ folders in a
     folder are its splits."""
-    epochs: int = 10
+    epochs: int = setting(10, may_change=True)
     """Passes over the training images."""
-    seed: int = 0
+    seed: int = setting(0)
     """Seed of the initial weights, the order of the images and all noise: 0 to 2^63 - 1, as every seed here."""
-    batch_size: int = 128
+    batch_size: int = setting(128)
     """Images per step; the last partial batch of an epoch is dropped."""
-    lr: float = 1e-3
-    """Adam's learning rate."""
-    lr_discriminator: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="(default: --lr)")] = None
-    """Adam's learning rate of a GAN's discriminator, where it shall differ: two time scales, arXiv:1706.08500."""
-    lr_decay: float = 1.0
-    """Factor on all learning rates after every epoch; 1 keeps them, 0.8 leaves a tenth after ten epochs."""
-    betas: tuple[float, float] = (0.9, 0.999)
-    """Adam's decay rates of the first and second moment, per step."""
-    loss: str = "bernoulli"
-    """Loss: `bernoulli` for ae, vae, cvae; `bce`, `minimax` or `least-squares` for the GANs."""
-    binarise: str = "none"
-    """Black and white images for ae, vae and cvae, a pixel's grey value being its probability of white: `static` draws
-    them once, `dynamic` anew at every step; then nats compare with published ones. `none` keeps the grey."""
-    kl_weight: float = 1.0
-    """Weight of the KL term in the training loss of vae and cvae; below 1 is less blur and a worse fit to the prior."""
-    label_smoothing: float = 0.0
-    """How much less than 1 a GAN's discriminator shall say of a real image; 0.1 is usual."""
-    instance_noise: float = 0.0
-    """Standard deviation of Gaussian noise on every image that a GAN's discriminator sees, in units of a pixel's range
-    of [-1, 1]."""
-    latent: int = 15
-    """Length of the latent or noise vector z."""
-    encoder_width: int = 400
-    """Units in a hidden layer of the encoder or discriminator."""
-    decoder_width: int = 400
-    """Units in a hidden layer of the decoder or generator."""
-    init: str = "own"
-    """Initial weights: `own` of each net, `xavier`, `he`, or `normal` with a standard deviation of 0.02."""
-    ema: float = 0.0
+    ema: float = setting(0.0)
     """Decay per step of an exponential moving average of the weights, which samples are then drawn with; 0 means none,
     0.999 is usual."""
-    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: see above)")] = None
+    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: see above)")] = setting(None)
     """Side that a folder's images are resized and cropped to; by default 64, or the smallest image's shorter side where
     that is less."""
-    skip_bad: bool = False
+    skip_bad: bool = setting(False, computes=False)
     """Leave out the images of a folder that cannot be used, instead of stopping at the first."""
-    holdout: float = 0.0
+    holdout: float = setting(0.0)
     """Share of the images, such as 0.1, that is not trained on but held out as a test split: the same images for every
     training seed. For images without a test split of their own."""
-    log_every: int = 50
+    log_every: int = setting(50, computes=False)
     """Steps between two rows of log.jsonl; each row holds the means of its steps."""
-    score_every: int = 0
+    score_every: int = setting(0, computes=False)
     """Epochs between two FIDs of 2,000 samples by the small detector that suits the data, logged; 0 means none."""
-    precision: str = "float32"
-    """Numbers in which training computes matrix products: `float32`, `bfloat16`, or `tf32` on NVIDIA cards. Scores are
-    computed in float32 always."""
-    cuda_graph: bool = True
+    precision: Literal["float32", "tf32", "bfloat16"] = setting("float32")
+    """Numbers in which training computes matrix products; `tf32` on NVIDIA cards. Scores are computed in float32
+    always."""
+    cuda_graph: bool = setting(True, computes=False)
     """Where one process trains on an NVIDIA card: record the step as one CUDA graph. The same numbers, sooner."""
-    device: str = "auto"
+    device: str = setting("auto", computes=False)
     """Where to compute: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is."""
 
     def __post_init__(self) -> None:
         fit_fields(self)
-        for name in ("epochs", "batch_size", "latent", "encoder_width", "decoder_width", "log_every"):
+        for name in ("epochs", "batch_size", "log_every"):
             check_count(getattr(self, name), option(name))
         check_count(self.score_every, "--score-every", least=0)
         check_seed(self.seed)
         if self.size is not None:
             check_count(self.size, "--size")
-        for name in ("lr", "lr_discriminator"):
-            rate = getattr(self, name)
-            if rate is not None and not (math.isfinite(rate) and rate > 0):
-                raise InputError(f"{option(name)} is {rate}; it must be a positive number, such as 0.001")
-        if not 0 < self.lr_decay <= 1:
-            raise InputError(f"--lr-decay is {self.lr_decay}; it must be above 0 and at most 1 (off), such as 0.8")
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise InputError(f"--betas are {self.betas[0]} {self.betas[1]}; each must be at least 0 and less than 1")
-        if self.binarise not in ("none", "static", "dynamic"):
-            raise InputError(f"--binarise is {self.binarise!r}; it must be none, static or dynamic")
-        if self.binarise != "none" and self.loss != "bernoulli":
-            raise InputError(
-                f"--binarise {self.binarise} is for a Bernoulli likelihood, and --loss {self.loss} is none: "
-                "leave it out, or train ae, vae or cvae"
-            )
-        if not (math.isfinite(self.kl_weight) and self.kl_weight >= 0):
-            raise InputError(f"--kl-weight is {self.kl_weight}; it must be 0 or more, and 1 is the VAE's own bound")
-        if not (math.isfinite(self.instance_noise) and self.instance_noise >= 0):
-            raise InputError(f"--instance-noise is {self.instance_noise}; it must be 0 (off) or more, such as 0.1")
-        if not 0 <= self.label_smoothing < 0.5:
-            raise InputError(
-                f"--label-smoothing is {self.label_smoothing}; it must be at least 0 (off) and below 0.5, such as 0.1"
-            )
-        if self.precision not in ("float32", "tf32", "bfloat16"):
-            raise InputError(f"--precision is {self.precision!r}; it must be float32, tf32 or bfloat16")
         if not 0 <= self.holdout < 1:
             raise InputError(f"--holdout is {self.holdout}; it must be at least 0 (none) and less than 1, such as 0.1")
         if not 0 <= self.ema < 1:
             raise InputError(f"--ema is {self.ema}; it must be at least 0 (off) and less than 1, such as 0.999")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, as in run.json."""
+        """All fields as plain types, those of the run and of the model side by side."""
         # By json, which takes the name of a file that is not UTF-8, as msgspec's own JSON does not.
         return cast(dict[str, Any], json.loads(json.dumps(msgspec.to_builtins(self))))
 
-    def replace(self, changes: Mapping[str, Any]) -> Config:
+    def by_owner(self) -> dict[str, dict[str, Any]]:
+        """As in run.json: what any run has under `run`, what this model has under `model`."""
+        run = {field.name for field in dataclasses.fields(RunSettings)}
+        values = self.to_dict()
+        return {
+            "run": {name: value for name, value in values.items() if name in run},
+            "model": {name: value for name, value in values.items() if name not in run},
+        }
+
+    def replace(self, changes: Mapping[str, Any]) -> Self:
         """A copy with some fields changed; an unknown field or a value of a wrong type raises InputError."""
-        check_names(Config, changes)
+        changes = spelled_today(changes)
+        check_names(type(self), changes)
         return dataclasses.replace(self, **changes)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from counterfeit.cli import options
 from counterfeit.cli.dispatch import VERBS
 from counterfeit.metrics import METRICS
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 
 WORDS = ["", " ", "-", "--", "nan", "None", "true", "\\x00", "🦜", "a,b", "a b", "$(id)", "%s", "\x1b[31m", "x" * 300]
 WHOLE = [
@@ -93,7 +93,7 @@ OUTPUTS = [
 ]
 MINE = ["notes.txt", "thesis", "photos", "own.npz", "grid.toml"]
 KNOWN = {
-    "model": [*RECIPES, "VAE", *WORDS],
+    "model": [*MODELS, "VAE", *WORDS],
     "source": PATHS, "sources": PATHS, "run": PATHS, "runs": PATHS, "real": PATHS, "data": PATHS,
     "out": OUTPUTS,
     "detector": ["auto", "mnist-cnn", "cifar10-cnn", "MNIST-CNN", "notes.txt", "own.npz", *WORDS],

@@ -9,7 +9,7 @@ from rich.table import Table
 from counterfeit.data import DATASETS
 from counterfeit.detectors import DETECTORS
 from counterfeit.metrics import METRICS
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 from counterfeit.registry import Registry
 from counterfeit.system.console import as_text
 
@@ -19,7 +19,7 @@ LISTS: Registry[Callable[[], str]] = Registry("list")
 @LISTS.register("models")
 def models() -> str:
     """Every named model, what it is and where it comes from."""
-    rows = [(r.name, r.title, r.paper, "yes" if r.conditional else "") for r in RECIPES.values()]
+    rows = [(r.name, r.title, r.paper, "yes" if r.conditional else "") for r in MODELS.values()]
     return _table("models", ["name", "what it is", "paper", "labels"], rows)
 
 

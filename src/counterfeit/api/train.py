@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from counterfeit import data as datasets
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS, ModelSettings
 from counterfeit.run import Run
 from counterfeit.runs import RunFolder
-from counterfeit.settings import Config
 from counterfeit.system import paths
 from counterfeit.system.arguments import checked
 from counterfeit.system.isolation import alone, refuse_import_of_main
@@ -53,19 +52,19 @@ def train(
         settings["data"] = paths.spelled(data)
     elif data is not None:
         settings["data"], array = "array", data
-    config = starting_config(model, out, resume, settings).replace(settings)
+    config = MODELS[model].changed(starting_config(model, out, resume, settings), settings)
     return fit(model, config, out=out, resume=resume, quiet=quiet, array=array, labels=labels)
 
 
-def starting_config(model: str, out: str | Path | None, resume: bool, settings: dict[str, Any]) -> Config:
+def starting_config(model: str, out: str | Path | None, resume: bool, settings: dict[str, Any]) -> ModelSettings:
     """What the user's settings go on top of: the model's own, or the run's when one is continued."""
-    config = RECIPES[model].config
+    config = MODELS[model].settings
     if not resume:
         return config
-    return RunFolder(out or default_out(model, config.replace(settings))).read_record().config
+    return RunFolder(out or default_out(model, MODELS[model].changed(config, settings))).read_record().config
 
 
-def default_out(model: str, config: Config) -> Path:
+def default_out(model: str, config: ModelSettings) -> Path:
     """runs/MODEL-DATA-sSEED; of a path, its last part."""
     return Path("runs") / f"{model}-{datasets.label(config.data)}-s{config.seed}"
 
@@ -73,7 +72,7 @@ def default_out(model: str, config: Config) -> Path:
 @alone
 def fit(
     model: str,
-    config: Config,
+    config: ModelSettings,
     *,
     out: str | Path | None = None,
     resume: bool = False,

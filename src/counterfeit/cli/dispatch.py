@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import tyro
-from tyro.conf import FlagCreatePairsOff
 
-from counterfeit.cli.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Stats, Train
+from counterfeit.cli.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Stats
+from counterfeit.cli.parsing import PROG, parse
 from counterfeit.errors import InputError, OutputError, Told
-from counterfeit.models.recipes import RECIPES
 from counterfeit.registry import Registry
 from counterfeit.settings import ScoreConfig
 from counterfeit.system import paths
-from counterfeit.system.console import Page, alone, close_streams, job_size, result, say, settle_streams, speaks, tell
+from counterfeit.system.console import alone, close_streams, job_size, result, say, settle_streams, speaks, tell
 from counterfeit.system.signals import STOPPED
 from counterfeit.version import __version__
 
-T = TypeVar("T")
-PROG = "counterfeit"
 VERBS: Registry[Callable[[list[str]], int]] = Registry("verb")
 SHARED = ("train", "score")  # verbs that several processes can do together
 
@@ -33,22 +28,20 @@ SHARED = ("train", "score")  # verbs that several processes can do together
 @VERBS.register("train")
 def train(argv: list[str]) -> int:
     """train a generator on a data set or a folder of images"""
-    # The defaults are the model's own; a model that is named after options is met in a second reading.
-    model = argv[0] if argv and argv[0] in RECIPES else "vae"
-    if argv[:1] == [model] and {"-h", "--help"} & set(argv):
-        argv = argv[1:]  # tyro's help leaves out a positional that has been given
-    asked = parse(Train, argv, Train(tyro.MISSING, config=RECIPES[model].config))
-    if asked.model != model:
-        asked = parse(Train, argv, Train(tyro.MISSING, config=RECIPES[asked.model].config))
+    from counterfeit.cli import training
 
-    from counterfeit.api.train import fit, starting_config
-
+    asked = training.parsed(argv)
     if asked.resume:
         # What the run was trained with takes the place of the model's own settings; options that were typed go on top.
-        given = {"data": asked.config.data, "seed": asked.config.seed}
-        config = starting_config(asked.model, asked.out, True, given)
-        asked = parse(Train, argv, Train(tyro.MISSING, config=config))
-    folder = fit(asked.model, asked.config, out=asked.out, resume=asked.resume).folder
+        given = {"data": asked.settings.data, "seed": asked.settings.seed}
+
+        from counterfeit.api.train import starting_config
+
+        asked = training.parsed(argv, starting_config(asked.model, asked.out, True, given))
+
+    from counterfeit.api.train import fit
+
+    folder = fit(asked.model, asked.settings, out=asked.out, resume=asked.resume).folder
     samples = max(folder.samples.glob("epoch-*.png"), default=folder.samples)
     lines = [f"run      {folder}", f"samples  {folder.shown(samples)}", f"curves   {folder.shown(folder.curves)}"]
     result("\n".join([*lines, f"next     {PROG} sample {folder} -n 64 --out grid.png"]))
@@ -180,41 +173,6 @@ def told(failures: list[dict[str, str]]) -> int:
 def score_settings(config: ScoreConfig) -> dict[str, Any]:
     """As keywords of the API."""
     return {field.name: getattr(config, field.name) for field in fields(config)}
-
-
-def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
-    """Read a verb's options; --help prints and exits with 0, a fault becomes one line and an InputError."""
-    prog = f"{PROG} {kind.__name__.lower()}"
-    check_given(argv)
-    box, page = io.StringIO(), Page()
-    try:
-        with contextlib.redirect_stderr(box), contextlib.redirect_stdout(page):
-            options = tyro.cli(kind, prog=prog, args=list(argv), default=default, config=(FlagCreatePairsOff,))
-            return cast(T, options)
-    except SystemExit as exit:
-        if exit.code in (0, None):
-            result(page.getvalue().rstrip("\n"), keep="\n\x1b")  # colors, in a terminal
-            raise
-    raise InputError(f"{_in_one_line(box.getvalue())} (see {prog} --help)")
-
-
-def check_given(argv: Sequence[str]) -> None:
-    """InputError for an empty word, which is what the shell makes of "$OUT" where OUT is not set."""
-    for before, word in zip(["", *argv], argv, strict=False):
-        option, is_option, value = word.partition("=")
-        if word.strip() and not (option.startswith("--") and is_option and not value.strip()):
-            continue
-        of = option if word.strip() else before
-        what = of if of.startswith("-") else "an argument"
-        raise InputError(f"{what} is empty, as an unset variable of the shell is: give it a value, or leave it out")
-
-
-def _in_one_line(box: str) -> str:
-    """The fault that tyro draws in a box: below its title, above the rules between its parts."""
-    lines = [line.strip("│| ") for line in box.splitlines() if line.strip("│|─- ")]
-    told = [line for line in lines[1:] if not line.startswith(("╰", "+", "For full help", "Argument helptext"))]
-    kept = told[:3] if len(told) > 1 and told[1].endswith(":") else told[:2]
-    return " ".join(kept).removeprefix("Error parsing config: ")
 
 
 def told_here(error: InputError) -> bool:

@@ -1,4 +1,4 @@
-"""What each verb can be told on the command line; settings that are the API's own stand in `config.py`.
+"""What each verb can be told on the command line; what the API has too stands in `settings.py`.
 
 Docstrings are the help text.
 """
@@ -6,26 +6,29 @@ Docstrings are the help text.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
+from tyro import MISSING
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from counterfeit.settings import Config, ScoreConfig
+from counterfeit.models import ModelSettings
+from counterfeit.settings import ScoreConfig
+
+S = TypeVar("S", bound=ModelSettings)
 
 
 @dataclass(frozen=True)
-class Train:
+class Train(Generic[S]):
     """Train a generator and keep it in a run folder."""
 
     model: Positional[Annotated[str, arg(metavar="MODEL")]]
-    """Name of the model: ae, vae, cvae, gan, lsgan or dcgan; vae-tuned, gan-tuned, lsgan-tuned or dcgan-tuned for
-    settings that score better. The defaults below are this model's own."""
+    """Name of the model, see `counterfeit list models`; `counterfeit train MODEL --help` shows its own settings."""
     out: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Run folder; by default runs/MODEL-DATA-sSEED."""
     resume: bool = False
     """Continue the run in that folder exactly where its last checkpoint left it; its settings are taken over, and
     --epochs may be raised. Images that have moved are named by --data."""
-    config: OmitArgPrefixes[Config] = field(default_factory=Config)
+    settings: OmitArgPrefixes[S] = MISSING
 
 
 @dataclass(frozen=True)

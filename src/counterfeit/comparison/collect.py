@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 from counterfeit.run import Run
 from counterfeit.training.trainer import SAMPLES_SCORED
 
@@ -19,7 +19,7 @@ def record(run: Run, score: dict[str, Any]) -> dict[str, Any]:
     return {
         "path": run.name,
         "model": run.model_name,
-        "title": RECIPES[run.model_name].title,
+        "title": MODELS[run.model_name].title,
         "data": run.data.name,
         "data_path": run.data.path,
         "data_digest": run.data.digest,

@@ -17,7 +17,7 @@ from counterfeit.comparison.work import Done, Engine, Failure, Order, Result
 from counterfeit.data import ImageSet
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS
 from counterfeit.runs import RunRecord, provenance, shared
 from counterfeit.runs.data import record_of
 from counterfeit.scoring import Scorer, judge
@@ -88,8 +88,8 @@ def _check_members(members: Sequence[Member], score: ScoreConfig, here: bool) ->
             run = RunRecord(model, config, record_of(train, config, None), {}, [])
             data[of] = train, judge.prepared(score, run, config.data)
         train, scorer = data[of]
-        built(RECIPES[model], config, train)
-        classes = train.classes if RECIPES[model].conditional else ()
+        built(MODELS[model], config, train)
+        classes = train.classes if MODELS[model].conditional else ()
         judge.check_drawn(f"{model} on {config.data}", train.shape, classes, score, scorer)
 
 

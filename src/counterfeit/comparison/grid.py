@@ -13,9 +13,9 @@ import msgspec
 
 from counterfeit import data as datasets
 from counterfeit.errors import InputError
-from counterfeit.models.recipes import RECIPES
+from counterfeit.models import MODELS, ModelSettings
 from counterfeit.runs import RunFolder, shared
-from counterfeit.settings import Config, ScoreConfig
+from counterfeit.settings import ScoreConfig
 from counterfeit.system import paths
 from counterfeit.system.arguments import listed, shown
 
@@ -28,7 +28,7 @@ class Member:
     """One run of a comparison, trained or not yet."""
 
     model: str
-    config: Config
+    config: ModelSettings
     path: str
     """Of its run folder, or a URL of one: see `runs.shared`."""
 
@@ -129,7 +129,7 @@ def _members(file: _File, home: str) -> list[Member]:
     sources = _several(listed(file.data, "data") if isinstance(file.data, str) else file.data, "data")
     seeds = _several([file.seeds] if isinstance(file.seeds, int) else file.seeds, "seeds")
     for model in models:
-        RECIPES[model]
+        MODELS[model]
     stray = [name for name in of_model if name not in models]
     if stray:
         raise InputError(f"[train.{stray[0]}] is for no model of this grid, which has {', '.join(models)}")
@@ -140,7 +140,7 @@ def _members(file: _File, home: str) -> list[Member]:
     members = []
     for seed, data, model in itertools.product(seeds, sources, models):
         settings = {**common, **of_model.get(model, {}), "data": paths.typed(data), "seed": seed}
-        config = RECIPES[model].config.replace(settings)
+        config = MODELS[model].changed(MODELS[model].settings, settings)
         members.append(Member(model, config, shared.joined(home, f"{model}-{datasets.label(data)}-s{seed}")))
     return members
 

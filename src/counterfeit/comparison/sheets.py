@@ -63,7 +63,7 @@ class Sheets:
             pairs = [pair for pair in of_class if len(pair) == 2][:COLUMNS]
             rows = np.concatenate(pairs) if pairs else rows
         pixels = np.asarray(data.images[rows])
-        if self.run.config.binarise != "none":
+        if self.run.config.binarization != "none":
             pixels = binarize.fixed(data.images, data.split)[rows]
         return pixels, data.labels[rows] if self.run.model.classes and data.labels is not None else None
 

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from counterfeit.comparison.ranks import TEST, ranks
-from counterfeit.models.recipes import RECIPES
-
-NOT_OF_A_ROW = ("data", "seed", "device", "log_every", "score_every", "skip_bad")
+from counterfeit.models import MODELS
+from counterfeit.settings import having, spelled_today
 
 Json = dict[str, Any]
 
@@ -78,9 +77,10 @@ def _settings(records: Sequence[Json]) -> list[Json]:
     """Of every record, the settings in which it differs from its model's recipe."""
     differing = []
     for r in records:
-        own = RECIPES[r["model"]].config.to_dict()
-        changed = {key: value for key, value in r["config"].items() if key not in NOT_OF_A_ROW and value != own[key]}
-        differing.append(changed)
+        settings = MODELS[r["model"]].settings
+        of_a_row, own = having(settings, "computes") - {"data", "seed"}, settings.to_dict()
+        config = spelled_today(r["config"])  # of older versions, which kept settings that the model has not
+        differing.append({key: value for key, value in config.items() if key in of_a_row and value != own[key]})
     return differing
 
 

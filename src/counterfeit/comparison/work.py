@@ -13,7 +13,7 @@ import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import msgspec
@@ -28,7 +28,7 @@ from counterfeit.runs.shared import Copy, Local, finished, opened
 from counterfeit.scoring import Score, Scorer, judge
 from counterfeit.scoring.receipt import identity, unidentified
 from counterfeit.scoring.score import stored
-from counterfeit.settings import ScoreConfig
+from counterfeit.settings import ScoreConfig, having
 from counterfeit.system import reading
 from counterfeit.system.console import say
 from counterfeit.system.text import harmless
@@ -145,7 +145,7 @@ def _state(place: Local | Copy) -> str:
 def check_settings(member: Member, place: Local | Copy) -> None:
     """RunError where the folder's run is not the one that the grid describes."""
     found = place.folder.read_record()
-    free = {"device", "log_every", "skip_bad"}
+    free = {field.name for field in fields(member.config)} - having(member.config, "computes")
     if same_place(found, member.config.data):
         free.add("data")  # whichever way it is spelled
     was = {"model": found.model, **found.config.to_dict()}

@@ -9,17 +9,15 @@ import torch
 
 from counterfeit.data import DATASETS
 from counterfeit.errors import RunError
+from counterfeit.models import ModelSettings
 from counterfeit.runs import source
 from counterfeit.runs.folder import RunFolder, RunRecord
 from counterfeit.runs.provenance import provenance
-from counterfeit.settings import Config, option
+from counterfeit.settings import having, option
 from counterfeit.version import __version__
 
-# Settings that a continued run may change: they do not touch what its steps compute.
-FREE = {"epochs", "log_every", "score_every", "device", "skip_bad", "cuda_graph"}
 
-
-def check_settings(folder: RunFolder, earlier: RunRecord, model: str, config: Config) -> None:
+def check_settings(folder: RunFolder, earlier: RunRecord, model: str, config: ModelSettings) -> None:
     """RunError where the run is another model's, was made by other versions, or with other settings."""
     if earlier.model != model:
         raise RunError(f"{folder} holds a run of {earlier.model}, not {model}: pass another --out")
@@ -39,7 +37,7 @@ def check_settings(folder: RunFolder, earlier: RunRecord, model: str, config: Co
     was, now = earlier.config.to_dict(), config.to_dict()
     # Images may have moved; those of another data set need not be read to be found others.
     moved = earlier.data.kind != "dataset" and config.data not in DATASETS
-    free = FREE | {"data"} if moved else FREE
+    free = having(config, "may_change") | ({"data"} if moved else set())
     for name in was:
         if name not in free and was[name] != now[name]:
             raise RunError(

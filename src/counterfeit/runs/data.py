@@ -15,8 +15,8 @@ from counterfeit import data as datasets
 from counterfeit.data import DATASETS, ImageSet
 from counterfeit.data.own import held_out, held_out_rows
 from counterfeit.errors import DataError, RunError
+from counterfeit.models import ModelSettings
 from counterfeit.runs.folder import DataRecord, RunRecord
-from counterfeit.settings import Config
 from counterfeit.system import paths
 from counterfeit.system.arguments import shown
 
@@ -99,7 +99,7 @@ def same_place(record: RunRecord, data: str) -> bool:
 
 
 def to_train_on(
-    config: Config, earlier: RunRecord | None, where: str, array: Any, labels: Any
+    config: ModelSettings, earlier: RunRecord | None, where: str, array: Any, labels: Any
 ) -> tuple[ImageSet, Callable[[], ImageSet | None]]:
     """The images to train on, and what gives those to test on where there are any.
 
@@ -133,7 +133,7 @@ def to_train_on(
     return found["train"], lambda: found.get("test")
 
 
-def record_of(train: ImageSet, config: Config, earlier: RunRecord | None) -> DataRecord:
+def record_of(train: ImageSet, config: ModelSettings, earlier: RunRecord | None) -> DataRecord:
     """What run.json keeps of the images, and of where they are now.
 
     `earlier` is run.json of the run that is continued, if it is one.
@@ -145,7 +145,7 @@ def record_of(train: ImageSet, config: Config, earlier: RunRecord | None) -> Dat
     return DataRecord(train.name, train.split, len(train), train.shape, train.classes, train.digest, train.kind, path)
 
 
-def _options(config: Config, source: Any) -> dict[str, Any]:
+def _options(config: ModelSettings, source: Any) -> dict[str, Any]:
     """How a run reads its images, of which size and bad files are a folder's only."""
     of_folder = {"size": config.size, "skip_bad": config.skip_bad} if datasets.locate(source).kind == "folder" else {}
     return {**of_folder, "holdout": config.holdout}

@@ -23,9 +23,10 @@ import msgspec
 from msgspec import Meta
 
 from counterfeit.data import DATASETS
-from counterfeit.errors import RunError
+from counterfeit.errors import InputError, RunError
+from counterfeit.models import MODELS, ModelSettings
 from counterfeit.runs.checkpoint import INDEX
-from counterfeit.settings import Config
+from counterfeit.settings import having, spelled_today
 from counterfeit.system import paths, reading
 from counterfeit.system.arguments import checked, shown
 from counterfeit.system.console import say
@@ -64,7 +65,7 @@ class RunRecord:
     """run.json."""
 
     model: str
-    config: Config
+    config: ModelSettings
     data: DataRecord
     made_by: dict[str, Any]
     """Provenance of the process that started the run."""
@@ -116,7 +117,7 @@ class RunFolder:
     def holds_checkpoint(self) -> bool:
         return (self.checkpoint / INDEX).exists()
 
-    def begun(self, model: str, config: Config) -> RunRecord | None:
+    def begun(self, model: str, config: ModelSettings) -> RunRecord | None:
         """The unfinished run of this model and these settings, for the same command to go on with; None for a new run.
 
         A run without a checkpoint is begun again, by whichever command: it holds nothing that could be lost.
@@ -179,7 +180,7 @@ class RunFolder:
                 pass
 
     def write_record(self, record: RunRecord) -> None:
-        write_json(self.record_file, msgspec.to_builtins(record))
+        write_json(self.record_file, stored(record))
 
     def read_record(self) -> RunRecord:
         """run.json with every type checked; RunError names the fault."""
@@ -235,10 +236,43 @@ def _left_by_a_start(path: Path) -> bool:
     return path.name.startswith(".") or (path.name == "samples" and path.is_dir() and not any(path.iterdir()))
 
 
+class _Stored(msgspec.Struct):
+    """run.json as it is written: settings by owner. In version 0.1.0 every model had all settings, `config`."""
+
+    model: str
+    data: DataRecord
+    made_by: dict[str, Any]
+    resumed_by: list[dict[str, Any]]
+    settings: dict[str, dict[str, Any]] = {}
+    config: dict[str, Any] = {}
+    finished: str | None = None
+
+
+def stored(record: RunRecord) -> dict[str, Any]:
+    """What is written to run.json."""
+    values = msgspec.to_builtins(replace(record, config=None))  # type: ignore[arg-type]
+    del values["config"]
+    return {"model": values.pop("model"), "settings": record.config.by_owner(), **values}
+
+
+def _settings(found: _Stored) -> ModelSettings:
+    """The run's settings, of its model's type. Raises reading.Malformed."""
+    try:
+        kind = type(MODELS[found.model].settings)
+    except InputError as error:
+        raise Malformed(str(error)) from None
+    known = having(kind)
+    values = {name: value for part in found.settings.values() for name, value in part.items()}
+    former = {name: value for name, value in spelled_today(found.config).items() if name in known}
+    settings: ModelSettings = reading.converted(values or former, kind)
+    return settings
+
+
 def parsed(text: bytes) -> RunRecord:
     """The content of a run.json, every type checked. Raises reading.Malformed."""
-    values = reading.parsed(text)
-    record = _with_kind(reading.converted(values, RunRecord))
+    found = reading.converted(reading.parsed(text), _Stored)
+    by = found.made_by, found.resumed_by, found.finished
+    record = _with_kind(RunRecord(found.model, _settings(found), found.data, *by))
     for made in (record.made_by, *record.resumed_by):
         reading.converted(made, MadeBy)
     if record.data.kind not in KINDS:

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from counterfeit.errors import InputError, RunError
+from counterfeit.models import MODELS
 from counterfeit.models.base import Family
 from counterfeit.models.build import build
-from counterfeit.models.recipes import RECIPES
 from counterfeit.runs.checkpoint import Checkpoint, Forms, forms, read_checkpoint, read_index
-from counterfeit.runs.continuing import FREE
 from counterfeit.runs.folder import RunFolder, RunRecord
+from counterfeit.settings import having
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def read_trained(folder: RunFolder, opened: RunRecord) -> Trained:
     checkpoint, groups = read_checkpoint(folder.checkpoint, ["model", "ema"], {"model": expected, "ema": expected})
     record = _reread(folder, opened)  # after the weights: a new run writes its run.json before its first checkpoint
     check_progress(folder, record, checkpoint)
-    model = build(RECIPES[record.model], record.config, record.data.shape, len(record.data.classes))
+    model = build(MODELS[record.model], record.config, record.data.shape, len(record.data.classes))
     model.load_state_dict(groups.get("ema", groups["model"]))
     return Trained(folder, record, checkpoint, model)
 
@@ -100,7 +100,7 @@ def _expected(record: RunRecord, folder: RunFolder) -> Forms:
     """The tensors that a run's model has; of its settings no memory is taken yet, which may ask for any amount."""
     try:
         with torch.device("meta"):
-            model = build(RECIPES[record.model], record.config, record.data.shape, len(record.data.classes))
+            model = build(MODELS[record.model], record.config, record.data.shape, len(record.data.classes))
     except InputError:
         raise
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:  # of sizes that no tensor can have
@@ -129,5 +129,6 @@ def _sha256(checkpoint: Checkpoint) -> str:
 
 def _identity(record: RunRecord) -> Any:
     """What stays when a run is continued."""
-    settings = {name: value for name, value in record.config.to_dict().items() if name not in {*FREE, "data"}}
-    return record.model, settings, record.data.digest, record.made_by  # the images may have moved
+    changing = {*having(record.config, "may_change"), "data"}  # the images may have moved
+    settings = {name: value for name, value in record.config.to_dict().items() if name not in changing}
+    return record.model, settings, record.data.digest, record.made_by

@@ -15,6 +15,7 @@ from counterfeit.data.walk import glance
 from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS, NEEDS
+from counterfeit.models import ModelSettings
 from counterfeit.runs import RunRecord
 from counterfeit.runs.data import images_of, matching, source_of
 from counterfeit.scoring.against_statistics import StatisticsScorer
@@ -23,7 +24,7 @@ from counterfeit.scoring.images import Images, as_grey, at_size, check_form, gen
 from counterfeit.scoring.score import Score
 from counterfeit.scoring.scorer import Scorer
 from counterfeit.scoring.statistics import is_statistics, read
-from counterfeit.settings import Config, ScoreConfig
+from counterfeit.settings import ScoreConfig
 from counterfeit.system import distributed, paths
 from counterfeit.system.console import say
 from counterfeit.system.distributed import Group
@@ -279,7 +280,9 @@ def check_real(config: ScoreConfig) -> None:
         real_images(config, None)
 
 
-def _read_again(parts: dict[str, ImageSet], source: Any, config: ScoreConfig, of_run: Config) -> dict[str, ImageSet]:
+def _read_again(
+    parts: dict[str, ImageSet], source: Any, config: ScoreConfig, of_run: ModelSettings
+) -> dict[str, ImageSet]:
     """What a run was trained on: a folder at --size from its files, after it was recognized at the training's size."""
     if config.size is None or datasets.locate(source).kind != "folder":
         return parts

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from counterfeit.data.pixels import to_float
 from counterfeit.errors import InputError
-from counterfeit.models.ae import AE
+from counterfeit.models.ae.model import AE
 from counterfeit.models.base import Family
 from counterfeit.models.losses import kl_standard_normal
-from counterfeit.models.vae import VAE
+from counterfeit.models.vae.model import VAE
 from counterfeit.scoring import Scored
 from counterfeit.settings import check_count, check_seed
 from counterfeit.system.console import progress

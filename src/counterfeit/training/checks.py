@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from counterfeit.data import ImageSet
 from counterfeit.errors import InputError
+from counterfeit.models import ModelSettings, ModelSpec
 from counterfeit.models.base import Family
-from counterfeit.models.build import FAMILIES, build
-from counterfeit.models.recipes import Recipe
-from counterfeit.nets import NETS, Shape
-from counterfeit.settings import Config
+from counterfeit.models.build import build
+from counterfeit.nets import Shape
 from counterfeit.system.device import pick_device
 from counterfeit.system.distributed import ALONE, Group
 from counterfeit.system.memory import check_room, in_training
 from counterfeit.training.loop import check_device, steps_per_epoch
 
 
-def built(recipe: Recipe, config: Config, data: ImageSet, group: Group = ALONE) -> tuple[Family, torch.device]:
+def built(
+    spec: ModelSpec[Any], config: ModelSettings, data: ImageSet, group: Group = ALONE
+) -> tuple[Family, torch.device]:
     """A fresh model for these images, on the CPU still, and the device to train it on.
 
     Raises InputError: settings, images and this machine's devices and memory do not go together.
@@ -26,25 +29,25 @@ def built(recipe: Recipe, config: Config, data: ImageSet, group: Group = ALONE) 
     steps_per_epoch(len(data), config.batch_size)
     device = pick_device(config.device)
     check_device(config, device)
-    check_fits(recipe, config, data.shape, len(data.classes), device)
-    model = build(recipe, config, data.shape, len(data.classes))
-    check_batch(model, recipe.name, config)
+    check_fits(spec, config, data.shape, len(data.classes), device)
+    model = build(spec, config, data.shape, len(data.classes))
+    check_batch(model, spec.name, config)
     return model, device
 
 
-def check_fits(recipe: Recipe, config: Config, shape: Shape, classes: int, device: torch.device) -> None:
+def check_fits(spec: ModelSpec[Any], config: ModelSettings, shape: Shape, classes: int, device: torch.device) -> None:
     """InputError where a model's weights, and what Adam keeps of them, are more than the memory."""
-    what, mend = f"training {recipe.name} with these settings", "lower --latent, --encoder-width or --decoder-width"
+    what, mend = f"training {spec.name} with these settings", "lower --latent, --encoder-width or --decoder-width"
     try:
         with torch.device("meta"):  # sizes without numbers
-            model = FAMILIES[recipe.family](NETS[recipe.net], config, shape, classes if recipe.conditional else 0)
+            model = spec.build(config, shape, classes if spec.conditional else 0)
     except (RuntimeError, TypeError, OverflowError):  # a size that no tensor can have
         raise InputError(f"{what} needs layers that are larger than PyTorch can count: {mend}") from None
     needed = in_training(model, bool(config.ema))
     check_room(needed, what, mend, device)
 
 
-def check_batch(model: Family, name: str, config: Config) -> None:
+def check_batch(model: Family, name: str, config: ModelSettings) -> None:
     """InputError where a batch is too small for the model."""
     if config.batch_size == 1 and any(isinstance(part, _BatchNorm) for part in model.modules()):
         raise InputError(

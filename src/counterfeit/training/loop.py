@@ -15,7 +15,7 @@ from counterfeit.data.binarize import draw
 from counterfeit.data.feed import chosen_rows, feed
 from counterfeit.data.pixels import to_float
 from counterfeit.errors import InputError, NonFiniteError
-from counterfeit.settings import Config
+from counterfeit.models import ModelSettings
 from counterfeit.system.distributed import Group
 from counterfeit.training import cuda_graph
 from counterfeit.training.allocator import keep_freed_memory
@@ -59,7 +59,7 @@ class Stopped:
 Event = Stepped | Logged | EpochEnded | Stopped
 
 
-def check_device(config: Config, device: torch.device) -> None:
+def check_device(config: ModelSettings, device: torch.device) -> None:
     """InputError where the settings ask for what the device cannot do."""
     if config.precision == "tf32" and device.type != "cuda":
         raise InputError(f"--precision tf32 is for NVIDIA cards, and this is {device}: take float32 or bfloat16")
@@ -79,14 +79,14 @@ def run_steps(
     state: State,
     images: Tensor | np.ndarray,
     labels: Tensor | None,
-    config: Config,
+    config: ModelSettings,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
     """Train from state.step to the end of config.epochs.
 
     Args:
         images: uint8 (N, C, H, W), the whole set: on the model's device, or a memory map that is read as the steps
-            go; already drawn where config.binarise is "static".
+            go; already drawn where config.binarization is "static".
         labels: int64 (N,) on the model's device, or None.
         stop: asked at every step boundary, by several processes at every few; True in one ends the loop of all with
             `Stopped`.
@@ -129,12 +129,12 @@ def run_steps(
             meter.restart_clock()
 
 
-def _stepping(state: State, config: Config) -> cuda_graph.Step:
+def _stepping(state: State, config: ModelSettings) -> cuda_graph.Step:
     """From uint8 images (B, C, H, W) and labels to losses, the weights having moved."""
 
     def step(pixels: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         with computing_in(config.precision, pixels.device):
-            x = draw(pixels, state.rng) if config.binarise == "dynamic" else to_float(pixels)
+            x = draw(pixels, state.rng) if config.binarization == "dynamic" else to_float(pixels)
             return state.model.step(x, y, state.update, state.rng)
 
     recorded = config.cuda_graph and cuda_graph.can_record(state.rng.generator.device) and state.group.world == 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+from counterfeit.models import ModelSettings
 from counterfeit.runs import RunFolder
-from counterfeit.settings import Config
 from counterfeit.system import distributed
 from counterfeit.system.signals import Interrupted, deferred
 from counterfeit.training.progress import show
@@ -15,7 +15,7 @@ from counterfeit.training.trainer import Stopped, Training
 
 def fitting(
     model: str,
-    config: Config,
+    config: ModelSettings,
     folder: RunFolder,
     *,
     resume: bool = False,

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from counterfeit.errors import InputError, RunError
+from counterfeit.models import ModelSettings
 from counterfeit.models.base import Family
 from counterfeit.nets import share_batch_norm
-from counterfeit.settings import Config
 from counterfeit.system.distributed import ALONE, Group
 from counterfeit.system.noise import Noise
 from counterfeit.training import cuda_graph
@@ -42,7 +42,7 @@ class State:
     names: dict[Tensor, str] = field(default_factory=dict)
 
     @classmethod
-    def fresh(cls, model: Family, config: Config, device: torch.device, group: Group = ALONE) -> State:
+    def fresh(cls, model: Family, config: ModelSettings, device: torch.device, group: Group = ALONE) -> State:
         """Optimisers, average and noise for a model that has not been trained."""
         # Channels-last is what convolutions are fastest on; it touches parameters with four axes only.
         model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -90,10 +90,10 @@ class State:
                 found |= {f"{name}.first_moment": first, f"{name}.second_moment": second}
         return found
 
-    def set_rates(self, config: Config, epoch: int) -> None:
+    def set_rates(self, config: ModelSettings, epoch: int) -> None:
         """The learning rates of an epoch, which counts from 0."""
         for player, adam in self.optimisers.items():
-            adam.set_rate(_rate(config, player) * config.lr_decay**epoch)
+            adam.set_rate(config.rate(player) * config.lr_decay**epoch)
 
     @torch.no_grad()
     def move_average(self, decay: float) -> None:
@@ -121,7 +121,3 @@ class State:
         gradients = [laid_out(gradient, of) for gradient, of in zip(found, adam.parameters, strict=True)]
         self.group.average(gradients)
         adam.step(gradients)
-
-
-def _rate(config: Config, player: str) -> float:
-    return config.lr_discriminator or config.lr if player == "discriminator" else config.lr

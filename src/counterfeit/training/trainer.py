@@ -19,15 +19,14 @@ from counterfeit.data.feed import as_fed, resident
 from counterfeit.data.rows import Rows
 from counterfeit.data.stored import is_whole
 from counterfeit.errors import Abandoned, InputError, NonFiniteError, RunError, Told
+from counterfeit.models import MODELS, ModelSettings
 from counterfeit.models.base import Autoencoder, Family
-from counterfeit.models.recipes import RECIPES
 from counterfeit.runs import RunFolder, RunRecord, provenance, save_checkpoint
 from counterfeit.runs.checkpoint import START_OVER, forms, read_checkpoint, read_index
 from counterfeit.runs.continuing import check_settings
 from counterfeit.runs.data import record_of, to_train_on
 from counterfeit.runs.trained import check_progress
 from counterfeit.scoring import Images, Scorer, judge
-from counterfeit.settings import Config
 from counterfeit.system.console import decoration
 from counterfeit.system.distributed import ALONE, Group
 from counterfeit.training.checks import built
@@ -78,7 +77,7 @@ class Training:
     def __init__(
         self,
         model: str,
-        config: Config,
+        config: ModelSettings,
         folder: RunFolder,
         *,
         resume: bool = False,
@@ -93,7 +92,7 @@ class Training:
             labels: of the array.
             group: the processes that train together: each reads data and checkpoint, the first writes the folder.
         """
-        self.recipe, self.config, self.folder, self.group = RECIPES[model], config, folder, group
+        self.recipe, self.config, self.folder, self.group = MODELS[model], config, folder, group
         if config.batch_size % group.world:
             raise InputError(
                 f"--batch-size {config.batch_size} cannot be shared out evenly by {group.world} processes: "
@@ -186,7 +185,7 @@ class Training:
             raise RunError(f"{self.folder.checkpoint} cannot be continued ({told}): {START_OVER}") from None
 
     def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | ScoredEpoch | Tested]:
-        static = self.config.binarise == "static"
+        static = self.config.binarization == "static"
         pixels = as_fed(self._evaluated(self.data) if static else self.data.images, self.device)
         labels = (
             resident(self.data.labels, self.device) if self.model.classes and self.data.labels is not None else None
@@ -277,7 +276,7 @@ class Training:
         images = data.images
         if is_whole(images):  # read through the file, which is looked at, and not through the map, which is not
             images = cast(np.ndarray, Rows(images, np.arange(len(images))))
-        return images if self.config.binarise == "none" else binarize.fixed(images, data.split)
+        return images if self.config.binarization == "none" else binarize.fixed(images, data.split)
 
     def _draw_curves(self) -> None:
         with decoration(str(self.folder.shown(self.folder.curves))):

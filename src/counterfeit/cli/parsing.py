@@ -1,0 +1,52 @@
+"""Options out of words: tyro's reading of them, with its faults in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from typing import TypeVar, cast
+
+import tyro
+from tyro.conf import FlagCreatePairsOff
+
+from counterfeit.errors import InputError
+from counterfeit.system.console import Page, result
+
+T = TypeVar("T")
+PROG = "counterfeit"
+
+
+def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
+    """Read a verb's options; --help prints and exits with 0, a fault becomes one line and an InputError."""
+    prog = f"{PROG} {kind.__name__.lower()}"
+    check_given(argv)
+    box, page = io.StringIO(), Page()
+    try:
+        with contextlib.redirect_stderr(box), contextlib.redirect_stdout(page):
+            options = tyro.cli(kind, prog=prog, args=list(argv), default=default, config=(FlagCreatePairsOff,))
+            return cast(T, options)
+    except SystemExit as exit:
+        if exit.code in (0, None):
+            result(page.getvalue().rstrip("\n"), keep="\n\x1b")  # colors, in a terminal
+            raise
+    raise InputError(f"{_in_one_line(box.getvalue())} (see {prog} --help)")
+
+
+def check_given(argv: Sequence[str]) -> None:
+    """InputError for an empty word, which is what the shell makes of "$OUT" where OUT is not set."""
+    for before, word in zip(["", *argv], argv, strict=False):
+        option, is_option, value = word.partition("=")
+        if word.strip() and not (option.startswith("--") and is_option and not value.strip()):
+            continue
+        of = option if word.strip() else before
+        what = of if of.startswith("-") else "an argument"
+        raise InputError(f"{what} is empty, as an unset variable of the shell is: give it a value, or leave it out")
+
+
+def _in_one_line(box: str) -> str:
+    """The fault that tyro draws in a box: below its title, above the rules between its parts."""
+    lines = [line.strip("│| ") for line in box.splitlines() if line.strip("│|─- ")]
+    told = [line for line in lines[1:] if not line.startswith(("╰", "+", "For full help", "Argument helptext"))]
+    kept = told[:3] if len(told) > 1 and told[1].endswith(":") else told[:2]
+    return " ".join(kept).removeprefix("Error parsing config: ")

@@ -1,0 +1,64 @@
+"""The options of `train`, which are those of the model that is named."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from tyro import MISSING
+
+from counterfeit.cli.options import Train
+from counterfeit.cli.parsing import parse
+from counterfeit.models import MODELS, ModelSettings
+from counterfeit.settings import option
+
+HELP = {"-h", "--help"}
+
+
+def parsed(argv: Sequence[str], settings: ModelSettings | None = None) -> Train[ModelSettings]:
+    """The options as typed, over the settings given, by default the model's own.
+
+    Without a model, --help shows what all models have.
+    """
+    model = named(argv)
+    if model is None and HELP & set(argv):
+        return parse(Train[ModelSettings], argv, Train(MISSING, settings=ModelSettings()))
+    if model is None:
+        model = "vae"  # whose options find what is wrong with the words
+    settings = settings or MODELS[model].settings
+    check_owned(model, argv)
+    if HELP & set(argv):
+        argv = [word for word in argv if word != model]  # tyro's help leaves out a positional that has been given
+    asked: Train[ModelSettings] = parse(
+        Train[type(settings)],  # type: ignore[misc,arg-type]
+        argv,
+        Train(MISSING, settings=settings),
+    )
+    MODELS[asked.model]  # did you mean …
+    return asked
+
+
+def named(argv: Sequence[str]) -> str | None:
+    """The first word that is a model's name and no option's value; None where there is none."""
+    flags = {option(f.name) for f in (*dataclasses.fields(Train), *_all_fields()) if f.type == "bool"}
+    flags |= {f"--no-{flag.removeprefix('--')}" for flag in flags}
+    for before, word in zip(["", *argv], argv, strict=False):
+        takes_it = before.startswith("-") and "=" not in before and before not in flags | HELP
+        if word in MODELS and not takes_it:
+            return word
+    return None
+
+
+def check_owned(model: str, argv: Sequence[str]) -> None:
+    """InputError where an option is another model's."""
+    known = {option(f.name) for f in _all_fields()}
+    spec = MODELS[model]
+    for word in argv:
+        name = word.partition("=")[0]
+        if name in known and not hasattr(spec.settings, name.removeprefix("--").replace("-", "_")):
+            spec.changed(spec.settings, {name.removeprefix("--").replace("-", "_"): None})
+
+
+def _all_fields() -> list[dataclasses.Field[object]]:
+    """The fields of all models' settings."""
+    return [field for spec in MODELS.values() for field in dataclasses.fields(spec.settings)]

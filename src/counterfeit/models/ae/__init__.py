@@ -1,0 +1,66 @@
+"""The autoencoder: its settings and its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import arg
+
+from counterfeit.models.spec import ModelSettings, ModelSpec, register
+from counterfeit.settings import check_count, option, setting
+
+if TYPE_CHECKING:
+    from counterfeit.models.base import Family
+    from counterfeit.nets import Shape
+
+
+@dataclass(frozen=True)
+class AutoencoderSettings(ModelSettings):
+    """Settings of an autoencoder. The defaults are the report's."""
+
+    loss: Literal["bernoulli"] = setting("bernoulli")
+    """Likelihood of a pixel given z."""
+    binarize: Annotated[Literal["none", "static", "dynamic"], arg(aliases=["--binarise"])] = setting("none")
+    """Black and white images, a pixel's grey value being its probability of white: `static` draws them once, `dynamic`
+    again at every step; then nats compare with published ones. `none` keeps the grey."""
+    latent: int = setting(15)
+    """Length of the latent vector z."""
+    encoder_width: int = setting(400)
+    """Units in a hidden layer of the encoder."""
+    decoder_width: int = setting(400)
+    """Units in a hidden layer of the decoder."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("latent", "encoder_width", "decoder_width"):
+            check_count(getattr(self, name), option(name))
+
+    @property
+    def binarization(self) -> str:
+        return self.binarize
+
+
+def build(settings: AutoencoderSettings, shape: Shape, classes: int) -> Family:
+    """An AE of the report's networks; `classes` is 0."""
+    from counterfeit.models.ae.model import AE
+    from counterfeit.models.losses import LIKELIHOODS
+    from counterfeit.nets import NETS
+
+    pair = NETS["fc-vae"]
+    encoder = pair.encoder(shape, settings.latent, settings.encoder_width, 0)
+    decoder = pair.decoder(shape, settings.latent, settings.decoder_width, 0)
+    return AE(encoder, decoder, LIKELIHOODS[settings.loss], settings.latent)
+
+
+register(
+    ModelSpec(
+        name="ae",
+        title="fully connected autoencoder, sampled from a Gaussian fitted to its codes",
+        settings=AutoencoderSettings(),
+        build=build,
+        paper="Hinton & Salakhutdinov 2006, Science 313; sampling: Ghosh et al. 2020, arXiv:1903.12436",
+        differs="trained end to end without pretraining; the Gaussian follows the codes during training",
+        published=True,
+    )
+)

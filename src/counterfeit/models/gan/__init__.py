@@ -1,0 +1,107 @@
+"""The generative adversarial networks: their settings and names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import arg
+
+from counterfeit.errors import InputError
+from counterfeit.models.spec import ModelSettings, ModelSpec, check_not_negative, check_rate, register, tuned
+from counterfeit.settings import check_count, option, setting
+
+if TYPE_CHECKING:
+    from counterfeit.models.base import Family
+    from counterfeit.nets import Shape
+
+
+@dataclass(frozen=True)
+class GANSettings(ModelSettings):
+    """Settings of a generator and a discriminator that are trained against each other."""
+
+    betas: tuple[float, float] = setting((0.5, 0.999))
+    """Adam's decay rates of the first and second moment, per step."""
+    loss: Literal["bce", "minimax", "least-squares"] = setting("bce")
+    """Which game is played: `bce`, the non-saturating one; `minimax`, the printed one; `least-squares`, that of LSGAN."""
+    lr_discriminator: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="(default: --lr)")] = setting(
+        None
+    )
+    """Adam's learning rate of the discriminator, if it should differ: two time scales, arXiv:1706.08500."""
+    label_smoothing: float = setting(0.0)
+    """How much less than 1 the discriminator's target for a real image is; 0.1 is usual."""
+    instance_noise: float = setting(0.0)
+    """Standard deviation of Gaussian noise on every image that the discriminator sees, in units of a pixel's range of
+    [-1, 1]."""
+    latent: int = setting(96)
+    """Length of the noise vector z."""
+    encoder_width: int = setting(256)
+    """Units in a hidden layer of the discriminator."""
+    decoder_width: int = setting(1024)
+    """Units in a hidden layer of the generator."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("latent", "encoder_width", "decoder_width"):
+            check_count(getattr(self, name), option(name))
+        check_rate(self.lr_discriminator, "--lr-discriminator")
+        check_not_negative(self.instance_noise, "instance_noise", "(off) or more, such as 0.1")
+        if not 0 <= self.label_smoothing < 0.5:
+            raise InputError(
+                f"--label-smoothing is {self.label_smoothing}; it must be at least 0 (off) and below 0.5, such as 0.1"
+            )
+
+    def rate(self, player: str) -> float:
+        return self.lr_discriminator or self.lr if player == "discriminator" else self.lr
+
+
+def build(settings: GANSettings, shape: Shape, classes: int, *, net: str) -> Family:
+    """A GAN of a pair of networks, see `counterfeit.nets.NETS`; `classes` is 0."""
+    from counterfeit.models.gan.model import GAN
+    from counterfeit.models.losses import ADVERSARIAL
+    from counterfeit.nets import NETS
+
+    pair = NETS[net]
+    discriminator = pair.encoder(shape, 1, settings.encoder_width, 0)
+    generator = pair.decoder(shape, settings.latent, settings.decoder_width, 0)
+    real, noise = 1 - settings.label_smoothing, settings.instance_noise
+    return GAN(discriminator, generator, ADVERSARIAL[settings.loss], settings.latent, real, noise)
+
+
+GAN_SPEC = register(
+    ModelSpec(
+        name="gan",
+        title="fully connected GAN, non-saturating loss (--loss minimax for the printed game)",
+        settings=GANSettings(),
+        build=partial(build, net="fc-gan"),
+        paper="Goodfellow et al. 2014, arXiv:1406.2661",
+        differs="LeakyReLU instead of maxout, no dropout, Adam; G's update reuses the noise of D's update",
+        published=True,
+    )
+)
+LSGAN_SPEC = register(
+    ModelSpec(
+        name="lsgan",
+        title="the same networks with the least-squares loss",
+        settings=GANSettings(loss="least-squares"),
+        build=partial(build, net="fc-gan"),
+        paper="Mao et al. 2017, arXiv:1611.04076",
+        differs="fully connected networks instead of convolutional ones; G's update reuses the noise of D's update",
+        published=True,
+    )
+)
+DCGAN_SPEC = register(
+    ModelSpec(
+        name="dcgan",
+        title="convolutional GAN",
+        settings=GANSettings(encoder_width=1024),
+        build=partial(build, net="dcgan"),
+        paper="Radford, Metz & Chintala 2016, arXiv:1511.06434",
+        differs="max-pooling and no batch norm in D, fully connected layers in both, ReLU before batch norm in G",
+        published=True,
+    )
+)
+for _spec in (GAN_SPEC, LSGAN_SPEC):
+    tuned(_spec, lr=5e-4, lr_discriminator=2e-3, batch_size=64, ema=0.99)
+tuned(DCGAN_SPEC, lr_decay=0.7)

@@ -1,0 +1,64 @@
+"""The variational autoencoders: their settings and names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from counterfeit.models.ae import AutoencoderSettings
+from counterfeit.models.spec import ModelSpec, check_not_negative, register, tuned
+from counterfeit.settings import setting
+
+if TYPE_CHECKING:
+    from counterfeit.models.base import Family
+    from counterfeit.nets import Shape
+
+
+@dataclass(frozen=True)
+class VAESettings(AutoencoderSettings):
+    """Settings of a variational autoencoder. The defaults are the report's."""
+
+    kl_weight: float = setting(1.0)
+    """Weight of the KL term in the training loss; below 1 is less blur and a worse fit to the prior."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_not_negative(self.kl_weight, "kl_weight", "or more, and 1 is the VAE's own bound")
+
+
+def build(settings: VAESettings, shape: Shape, classes: int) -> Family:
+    """A VAE of the report's networks; with `classes` above 0 a conditional one."""
+    from counterfeit.models.losses import LIKELIHOODS
+    from counterfeit.models.vae.model import VAE
+    from counterfeit.nets import NETS
+
+    pair = NETS["fc-vae"]
+    encoder = pair.encoder(shape, 2 * settings.latent, settings.encoder_width, classes)
+    decoder = pair.decoder(shape, settings.latent, settings.decoder_width, classes)
+    return VAE(encoder, decoder, LIKELIHOODS[settings.loss], settings.latent, classes, settings.kl_weight)
+
+
+VAE_SPEC = register(
+    ModelSpec(
+        name="vae",
+        title="fully connected variational autoencoder (the report's FCVAE)",
+        settings=VAESettings(),
+        build=build,
+        paper="Kingma & Welling 2013, arXiv:1312.6114",
+        differs="three hidden layers of 400 with ReLU and Adam, where the paper has one of 500 with tanh and Adagrad",
+        published=True,
+    )
+)
+register(
+    ModelSpec(
+        name="cvae",
+        title="conditional variational autoencoder: the label joins the image and z",
+        settings=VAESettings(),
+        build=build,
+        conditional=True,
+        paper="Sohn, Lee & Yan 2015, NeurIPS",
+        differs="the prior of z does not depend on the label",
+        published=True,
+    )
+)
+tuned(VAE_SPEC, kl_weight=0.5, batch_size=64)
