@@ -23,7 +23,7 @@ from counterfeit.training.state import State
 STEPS = 20
 # Settings that differ from the recipe's. dcgan is the one with batch norm, and small to be quick.
 CASES = {
-    "vae": {"ema": 0.9, "binarise": "dynamic"},
+    "vae": {"ema": 0.9, "binarize": "dynamic"},
     "cvae": {},
     "ae": {},
     "gan": {"ema": 0.9, "instance_noise": 0.1},

@@ -13,7 +13,7 @@ from PIL import Image
 import counterfeit as cf
 from counterfeit.errors import InputError
 from counterfeit.models.build import build_named
-from counterfeit.settings import ScoreConfig
+from counterfeit.settings import RunSettings, ScoreConfig
 from counterfeit.system import memory
 from counterfeit.system.device import pick_device
 from counterfeit.training import sample_grids
@@ -85,7 +85,7 @@ def test_a_device_that_is_none_of_ours_is_one_line(name: str) -> None:
 
 
 SEEDED: dict[str, Callable[[int], object]] = {
-    "train": lambda seed: Config(seed=seed),
+    "train": lambda seed: RunSettings(seed=seed),
     "score": lambda seed: ScoreConfig(seed=seed),
     "repeats": lambda seed: ScoreConfig(seed=seed - 2, repeats=3),
 }

@@ -59,7 +59,7 @@ def test_fixed_draws_are_a_function_of_split_index_and_pixel() -> None:
 def test_static_training_sees_the_same_pixels_in_every_epoch_and_dynamic_does_not(how: str, tmp_path: Path) -> None:
     images = every_grey(10)
     shown: list[Tensor] = []
-    config = MODELS["vae"].settings.replace({"epochs": 3, "batch_size": 10, "binarise": how, "data": "array"})
+    config = MODELS["vae"].settings.replace({"epochs": 3, "batch_size": 10, "binarize": how, "data": "array"})
     training = Training("vae", config, RunFolder(tmp_path / "run"), array=images)
     step = training.model.step
 
@@ -81,7 +81,7 @@ def test_static_training_sees_the_same_pixels_in_every_epoch_and_dynamic_does_no
 def test_a_stopped_run_goes_on_exactly(name: str, how: str, digits, tmp_path: Path) -> None:
     """Stopped after step 5 of 3 x 4, in the middle of an epoch; everything that a checkpoint holds, bit for bit."""
     images, labels = digits[0][:256], digits[1][:256]
-    config = MODELS[name].settings.replace({"data": "array", "epochs": 3, "batch_size": 64, "binarise": how})
+    config = MODELS[name].settings.replace({"data": "array", "epochs": 3, "batch_size": 64, "binarize": how})
 
     def training(folder: str, resume: bool = False) -> Training:
         return Training(name, config, RunFolder(tmp_path / folder), resume=resume, array=images, labels=labels)
@@ -114,13 +114,20 @@ def test_grey_training_draws_as_before(digits) -> None:
 
 @pytest.mark.parametrize("name", ["gan", "lsgan", "dcgan"])
 def test_gans_refuse_the_option(name: str, command, tmp_path: Path) -> None:
-    shown = command("train", name, "--binarise", "dynamic", "--out", tmp_path / "run")
-    assert shown.code == 2 and "--binarise dynamic is for a Bernoulli likelihood" in shown.err
+    shown = command("train", name, "--binarize", "dynamic", "--out", tmp_path / "run")
+    assert shown.code == 2 and f"{name} has no --binarize: leave it out, or train one of ae, vae, cvae" in shown.err
     assert len(shown.err.splitlines()) == 1 and not (tmp_path / "run").exists()
-    with pytest.raises(cf.InputError, match="Bernoulli"):
-        cf.train(name, out=tmp_path / "run", binarise="static")
+    with pytest.raises(cf.InputError, match="has no --binarize"):
+        cf.train(name, out=tmp_path / "run", binarize="static")
 
 
 def test_another_word_is_refused(command) -> None:
-    shown = command("train", "vae", "--binarise", "dynamo")
-    assert shown.code == 2 and "it must be none, static or dynamic" in shown.err
+    shown = command("train", "vae", "--binarize", "dynamo")
+    assert shown.code == 2 and "none, static, dynamic" in shown.err
+
+
+def test_the_former_spelling_is_taken(command, tmp_path: Path) -> None:
+    """Of the option, of the keyword, and of run.json's setting (see test_old_runs.py)."""
+    refused = command("train", "gan", "--binarise", "static").err, command("train", "vae", "--binarise", "dynamo").err
+    assert "gan has no --binarize" in refused[0] and "dynamo" in refused[1] and "Unrecognized" not in refused[1]
+    assert MODELS["vae"].settings.replace({"binarise": "static"}).binarize == "static"

@@ -36,7 +36,7 @@ def test_the_help_of_a_model_shows_its_own_defaults(name: str, command) -> None:
     shown = " ".join(command("train", name, "--help").out.replace("│", " ").split())
     config = MODELS[name].settings
     assert f"(default: {config.latent})" in shown and f"(default: {config.loss})" in shown
-    for field, value in Config().to_dict().items():
+    for field, value in config.to_dict().items():
         no = "no-" if value is True else ""  # what is on can be turned off
         assert f"--{no}{field.replace('_', '-')}" in shown
 

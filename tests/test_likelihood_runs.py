@@ -24,7 +24,7 @@ def run(tmp_path_factory, test_cache) -> cf.Run:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
         out = tmp_path_factory.mktemp("runs") / "vae"
-        return cf.train("vae", "mnist", out=out, epochs=1, batch_size=2000, binarise="dynamic", **NARROW)
+        return cf.train("vae", "mnist", out=out, epochs=1, batch_size=2000, binarize="dynamic", **NARROW)
 
 
 def test_the_test_loss_is_that_of_black_and_white_test_images(run: cf.Run) -> None:
@@ -96,7 +96,7 @@ def test_grey_pixels_come_with_a_caveat(digits, tmp_path: Path) -> None:
 
 def test_a_conditional_model_is_told_the_labels(digits, tmp_path: Path) -> None:
     images, labels = digits
-    run = cf.train("cvae", images, labels=labels, out=tmp_path / "run", epochs=2, binarise="static", **NARROW)
+    run = cf.train("cvae", images, labels=labels, out=tmp_path / "run", epochs=2, binarize="static", **NARROW)
     right = run.likelihood(5, 200, images=images, labels=labels)
     wrong = run.likelihood(5, 200, images=images, labels=(labels + 1) % 10)
     assert right.receipt["given_labels"] and right.iwae.mean != wrong.iwae.mean

@@ -15,6 +15,7 @@ import torch
 
 import counterfeit as cf
 from counterfeit.errors import InputError
+from counterfeit.models import MODELS
 from counterfeit.registry import Registry
 from counterfeit.scoring import Scored
 from counterfeit.system import arguments
@@ -91,10 +92,12 @@ def test_settings_of_numpy_and_torch_are_taken_and_stored_as_plain_ones(digits, 
         "lr": np.float32(0.5),
         "betas": np.array([0, 0]),
     }
-    config = Config().replace(
+    config = MODELS["vae"].settings.replace(
         {**given, "device": torch.device("cpu"), "skip_bad": np.bool_(True), "data": np.str_("x")}
     )
-    assert config == Config().replace({**SMALL, "lr": 0.5, "betas": [0, 0.0], "skip_bad": True, "data": "x"})
+    assert config == MODELS["vae"].settings.replace(
+        {**SMALL, "lr": 0.5, "betas": [0, 0.0], "skip_bad": True, "data": "x"}
+    )
     plain = (int, float, str, bool, tuple, type(None))
     assert all(type(value) in plain for value in vars(config).values())
     run = cf.train("vae", digits[0][:200], out=tmp_path / "run", quiet=True, **{**given, "lr": 1e-3, "betas": (0, 0)})

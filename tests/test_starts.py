@@ -260,7 +260,7 @@ def test_images_that_are_replaced_under_a_training_are_not_trained_on(
     (tmp_path / "photos").mkdir()
     for i, image in enumerate(np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)):
         Image.fromarray(image).save(tmp_path / "photos" / f"{i}.png")
-    config = MODELS["vae"].settings.replace({**SETTINGS, "data": "photos", "binarise": binarise})
+    config = MODELS["vae"].settings.replace({**SETTINGS, "data": "photos", "binarize": binarise})
 
     def train() -> None:
         for event in trainer.Training("vae", config, RunFolder(tmp_path / "run")).events():

@@ -253,7 +253,7 @@ class Run:
     ) -> Likelihood:
         """Bound the likelihood of real images, and keep what is found in the scores folder.
 
-        Of a run that was trained with `binarise`, the images are drawn black and white, always with the same draws.
+        Of a run that was trained with `binarize`, the images are drawn black and white, always with the same draws.
 
         Args:
             k: importance samples an image.

@@ -124,7 +124,7 @@ class Likelihood:
     """Bound the likelihood of real images under a vae or cvae, in nats: ELBO, rate, distortion, IWAE; active units."""
 
     run: Positional[Annotated[str, arg(metavar="RUN")]]
-    """Run folder, as `counterfeit train` makes it; train with --binarise for nats that compare with published ones."""
+    """Run folder, as `counterfeit train` makes it; train with --binarize for nats that compare with published ones."""
     k: Annotated[int, arg(aliases=["-k"])] = 5000
     """Importance samples an image; the time is in proportion to it."""
     n: Annotated[int | None, arg(aliases=["-n"], metavar="INT", help_behavior_hint="(default: all)")] = None

@@ -10,7 +10,7 @@ from tyro import MISSING
 from counterfeit.cli.options import Train
 from counterfeit.cli.parsing import parse
 from counterfeit.models import MODELS, ModelSettings
-from counterfeit.settings import option
+from counterfeit.settings import option, spelled_today
 
 HELP = {"-h", "--help"}
 
@@ -54,9 +54,9 @@ def check_owned(model: str, argv: Sequence[str]) -> None:
     known = {option(f.name) for f in _all_fields()}
     spec = MODELS[model]
     for word in argv:
-        name = word.partition("=")[0]
-        if name in known and not hasattr(spec.settings, name.removeprefix("--").replace("-", "_")):
-            spec.changed(spec.settings, {name.removeprefix("--").replace("-", "_"): None})
+        (name,) = spelled_today({word.partition("=")[0].removeprefix("--").replace("-", "_"): None})
+        if word.startswith("--") and option(name) in known and not hasattr(spec.settings, name):
+            spec.changed(spec.settings, {name: None})
 
 
 def _all_fields() -> list[dataclasses.Field[object]]:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from counterfeit.errors import InputError
-from counterfeit.registry import Registry, nearest
+from counterfeit.registry import Registry
 from counterfeit.settings import RunSettings, option, setting, spelled_today
-from counterfeit.system.arguments import shown
 
 if TYPE_CHECKING:
     from counterfeit.models.base import Family
@@ -84,15 +83,12 @@ class ModelSpec(Generic[S]):
         changes = spelled_today(changes)
         own = {field.name for field in dataclasses.fields(self.settings)}
         for name in changes:
-            if name not in own:
-                raise InputError(f"{self.name} has no setting named {shown(name)}; {_who_has(str(name), own)}")
+            takers = [spec.name for spec in MODELS.values() if hasattr(spec.settings, str(name))]
+            if name not in own and takers:
+                raise InputError(
+                    f"{self.name} has no {option(str(name))}: leave it out, or train one of {', '.join(takers)}"
+                )
         return settings.replace(changes)
-
-
-def _who_has(name: str, own: set[str]) -> str:
-    """What somebody who asked for a setting that a model has not may do."""
-    takers = [spec.name for spec in MODELS.values() if hasattr(spec.settings, name)]
-    return f"leave it out, or train one of {', '.join(takers)}" if takers else nearest(name, sorted(own))
 
 
 MODELS: Registry[ModelSpec[Any]] = Registry("model")

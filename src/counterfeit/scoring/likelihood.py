@@ -32,7 +32,7 @@ FEW = 10  # effective samples: if the median image has fewer (and fewer than K /
 ENCODED = 1000  # images encoded at once
 GREY = (
     "these pixels are not black and white, and on grey ones the Bernoulli cross-entropy is no normalised likelihood: "
-    "compare with runs on the same data only, never with published nats; train with --binarise for those"
+    "compare with runs on the same data only, never with published nats; train with --binarize for those"
 )
 
 

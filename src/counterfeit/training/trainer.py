@@ -272,7 +272,7 @@ class Training:
                     draw_reconstructions(path, model, self._evaluated(data)[chosen], labels)
 
     def _evaluated(self, data: ImageSet) -> np.ndarray:
-        """The images as losses are asked of them outside the steps: with --binarise, the fixed draws."""
+        """The images as losses are asked of them outside the steps: with --binarize, the fixed draws."""
         images = data.images
         if is_whole(images):  # read through the file, which is looked at, and not through the map, which is not
             images = cast(np.ndarray, Rows(images, np.arange(len(images))))

@@ -24,7 +24,7 @@ class GANSettings(ModelSettings):
     betas: tuple[float, float] = setting((0.5, 0.999))
     """Adam's decay rates of the first and second moment, per step."""
     loss: Literal["bce", "minimax", "least-squares"] = setting("bce")
-    """Which game is played: `bce`, the non-saturating one; `minimax`, the printed one; `least-squares`, that of LSGAN."""
+    """Which game is played: `bce` is the non-saturating one, `minimax` the printed one, `least-squares` LSGAN's."""
     lr_discriminator: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="(default: --lr)")] = setting(
         None
     )
