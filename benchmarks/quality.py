@@ -44,10 +44,10 @@ Json = dict[str, Any]
 def ours(name: str, images: cf.ImageSet, seed: int, epochs: int) -> Iterator[tuple[Family, dict[str, float]]]:
     """The model and the mean losses after every epoch."""
     torch.set_flush_denormal(True)
-    recipe = MODELS[name]
-    steps = len(images) // recipe.config.batch_size
-    config = recipe.config.replace({"seed": seed, "epochs": epochs, "log_every": steps})
-    model = build(recipe, config, images.shape, len(images.classes))
+    spec = MODELS[name]
+    steps = len(images) // spec.settings.batch_size
+    config = spec.settings.replace({"seed": seed, "epochs": epochs, "log_every": steps})
+    model = build(spec, config, images.shape, len(images.classes))
     state = State.fresh(model, config, torch.device("cpu"))
     labels = torch.from_numpy(images.labels) if model.classes else None
     for event in run_steps(state, torch.from_numpy(images.images), labels, config):

@@ -232,12 +232,12 @@ def test_a_damaged_checkpoint(run: Path, command) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda r: r["config"].update(latent="many"), "config.latent"),
-        (lambda r: r["config"].update(latent=0), "--latent is 0"),
+        (lambda r: r["settings"]["model"].update(latent="many"), "latent"),
+        (lambda r: r["settings"]["model"].update(latent=0), "--latent is 0"),
         (lambda r: r.update(data=[]), "data"),
-        (lambda r: r.pop("config"), "config"),
+        (lambda r: r.pop("settings"), "settings"),
         (lambda r: r.update(model="vea"), "did you mean 'vae'?"),
-        (lambda r: r["config"].update(latent=7), "do not fit run.json"),
+        (lambda r: r["settings"]["model"].update(latent=7), "do not fit run.json"),
     ],
     ids=["wrong type", "out of range", "no object", "missing", "unknown model", "other latent"],
 )

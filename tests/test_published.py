@@ -14,7 +14,6 @@ ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 import publish  # noqa: E402
 import score_checks  # noqa: E402
-from tables.scores import TUNED  # noqa: E402
 
 
 @pytest.mark.parametrize("page", publish.PAGES, ids=lambda p: p.name)
@@ -25,8 +24,8 @@ def test_the_seed_grids_figures(page: Path) -> None:
 
 def test_every_model_has_its_figures() -> None:
     blocks = {(m[2], m[3]) for page in publish.PAGES for m in publish.BLOCK.finditer(page.read_text())}
-    exact = {name for name in MODELS if not name.endswith(TUNED)}
-    tuned = {name.removesuffix(TUNED) for name in set(MODELS) - exact}
+    exact = {name for name, spec in MODELS.items() if spec.published}
+    tuned = {spec.based_on for spec in MODELS.values() if spec.based_on}
     wanted = {("model", name) for name in exact} | {("search", name) for name in tuned}
     wanted |= {(kind, data) for kind in ("data", "tuned", "calibration") for data in ("mnist", "cifar10")}
     wanted |= {(kind, "mnist") for kind in ("speed", "quality", "losses")}

@@ -268,7 +268,8 @@ def test_a_run_of_version_0_1_0(run: Path, command) -> None:
     record = json.loads((run / "run.json").read_text())
     old = ["data", "epochs", "seed", "batch_size", "lr", "betas", "loss", "latent", "encoder_width", "decoder_width"]
     old += ["ema", "size", "skip_bad", "log_every", "device"]
-    record["config"] = {name: record["config"][name] for name in old}
+    settings = record.pop("settings")
+    record["config"] = {name: {**settings["run"], **settings["model"]}[name] for name in old}
     for key in ("kind", "path"):
         del record["data"][key]
     made = record["made_by"]

@@ -14,7 +14,7 @@ from counterfeit.runs import RunFolder
 
 def test_run_json_keeps_the_absolute_path_beside_the_typed_one(home: Path) -> None:
     record = json.loads((home / "run" / "run.json").read_text())
-    assert record["config"]["data"] == record["data"]["name"] == "pics"
+    assert record["settings"]["run"]["data"] == record["data"]["name"] == "pics"
     assert record["data"]["kind"] == "folder" and record["data"]["path"] == str(home / "pics")
 
 
@@ -78,7 +78,7 @@ def test_a_data_set_that_has_moved_is_continued_and_its_new_place_kept(home: Pat
     went_on = command("train", "vae", "--out", "run", "--resume", "--epochs", 2, "--data", "moved")
     assert went_on.code == 0, went_on.err
     record = json.loads(Path("run/run.json").read_text())
-    assert record["config"]["data"] == record["data"]["name"] == "moved"
+    assert record["settings"]["run"]["data"] == record["data"]["name"] == "moved"
     assert record["data"]["path"] == str(home / "moved") and record["finished"]
     assert command("score", "run", *ASKED).code == 0
 
@@ -120,8 +120,8 @@ def test_a_grid_knows_its_run_by_the_place_of_its_data(home: Path, command) -> N
 def test_two_spellings_of_one_folder_are_one_table(home: Path) -> None:
     shutil.copytree("run", "other")
     record = json.loads(Path("other/run.json").read_text())
-    record["config"]["data"] = record["data"]["name"] = str(home / "pics")
-    record["config"]["seed"] = 1
+    record["settings"]["run"]["data"] = record["data"]["name"] = str(home / "pics")
+    record["settings"]["run"]["seed"] = 1
     Path("other/run.json").write_text(json.dumps(record))
     (table,) = cf.compare(["run", "other"], **QUICK)["tables"]
     assert table["rows"][0]["seeds"] == [0, 1]

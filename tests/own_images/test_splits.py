@@ -144,7 +144,7 @@ def test_own_images_get_the_whole_measurement_by_holdout(held, tmp_path: Path) -
     run, source = held
     n = 4000 if run.data.kind == "dataset" else 320
     assert run.config.holdout == 0.2 and run.data.n == n and "test_loss" in run.log[-1]
-    assert json.loads((run.path / "run.json").read_text())["config"]["holdout"] == 0.2
+    assert json.loads((run.path / "run.json").read_text())["settings"]["run"]["holdout"] == 0.2
     given = source if isinstance(source, np.ndarray) else None
     score = run.score(given, metrics="fid,near-copies", n=50)
     assert score.receipt["real"]["split"] == "test" and score.receipt["real"]["n"] == n // 4

@@ -261,6 +261,8 @@ def _settings(found: _Stored) -> ModelSettings:
         kind = type(MODELS[found.model].settings)
     except InputError as error:
         raise Malformed(str(error)) from None
+    if not (found.settings or found.config):
+        raise Malformed("'settings' is missing")
     known = having(kind)
     values = {name: value for part in found.settings.values() for name, value in part.items()}
     former = {name: value for name, value in spelled_today(found.config).items() if name in known}
