@@ -8,8 +8,11 @@ import sys
 import pytest
 
 import counterfeit as cf
+from counterfeit.api.list import LISTS
 from counterfeit.cli.dispatch import VERBS
 from counterfeit.data import DATASETS
+from counterfeit.detectors import DETECTORS
+from counterfeit.metrics import METRICS
 from counterfeit.models.recipes import RECIPES
 from counterfeit.settings import Config
 from counterfeit.system.console import say
@@ -42,22 +45,30 @@ def test_the_help_of_a_model_shows_its_own_defaults(name: str, command) -> None:
         assert f"--{no}{field.replace('_', '-')}" in shown
 
 
-def test_lists_come_from_the_registries(command) -> None:
+def test_lists_name_what_the_registries_hold_and_nothing_else(command) -> None:
+    of = {"models": RECIPES, "data": DATASETS, "detectors": DETECTORS, "metrics": METRICS}
+    assert list(LISTS) == list(of)
+    for what, registry in of.items():
+        rows = command("list", what).out.splitlines()[2:]  # below the title and the columns' names
+        listed = [row.split("  ")[0] for row in rows if not row.startswith((" ", "A folder"))]
+        assert listed == list(registry), what
     everything = command("list").out
-    assert all(name in everything for name in [*RECIPES, *DATASETS])
+    assert all(command("list", what).out in everything for what in of)
     only = command("list", "data").out
     assert "mnist5k" in only and "lsgan" not in only
     assert "no list named 'modles'; did you mean 'models'?" in command("list", "modles").err
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["--version"], ["train", "--help"], ["train", "dcgan", "--help"], ["sample", "-h"]]
+    "words",
+    [["--help"], ["--version"], ["train", "--help"], ["train", "dcgan", "--help"], ["sample", "-h"], ["list"]],
+    ids=" ".join,
 )
-def test_help_does_not_import_torch(words: list[str]) -> None:
-    """This, and not a time, is what keeps help quick."""
+def test_help_and_lists_import_nothing_heavy(words: list[str]) -> None:
+    """This, and not a time, is what keeps them quick."""
     code = (
         "import sys\nfrom counterfeit.cli.dispatch import main\n"
-        f"try: main({words!r})\nexcept SystemExit: pass\n"
+        f"try: main({words!r})\nexcept SystemExit as end: assert not end.code\n"
         "heavy = {'torch', 'numpy', 'matplotlib', 'PIL', 'requests'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
