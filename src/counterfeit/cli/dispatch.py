@@ -20,6 +20,7 @@ from counterfeit.models.recipes import RECIPES
 from counterfeit.registry import Registry
 from counterfeit.settings import ScoreConfig
 from counterfeit.system import paths
+from counterfeit.system.allocator import keep_freed_memory
 from counterfeit.system.console import Page, alone, close_streams, job_size, result, say, settle_streams, speaks, tell
 from counterfeit.system.signals import STOPPED
 from counterfeit.version import __version__
@@ -48,6 +49,7 @@ def train(argv: list[str]) -> int:
         given = {"data": asked.config.data, "seed": asked.config.seed}
         config = starting_config(asked.model, asked.out, True, given)
         asked = parse(Train, argv, Train(tyro.MISSING, config=config))
+    keep_freed_memory()
     folder = fit(asked.model, asked.config, out=asked.out, resume=asked.resume).folder
     samples = max(folder.samples.glob("epoch-*.png"), default=folder.samples)
     lines = [f"run      {folder}", f"samples  {folder.shown(samples)}", f"curves   {folder.shown(folder.curves)}"]
@@ -129,6 +131,7 @@ def compare(argv: list[str]) -> int:
     grid = described(asked.sources)
     asked = parse(Compare, argv, Compare(tyro.MISSING, config=grid.score))
     settings = score_settings(asked.config)
+    keep_freed_memory()  # runs are trained here, one after another, unless asked for otherwise
     try:
         found = contrast(
             asked.sources,
