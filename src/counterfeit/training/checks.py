@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -10,8 +12,9 @@ from counterfeit.errors import InputError
 from counterfeit.models.base import Family
 from counterfeit.models.build import FAMILIES, build
 from counterfeit.models.recipes import Recipe
-from counterfeit.nets import NETS, Shape
+from counterfeit.nets import NETS, Shape, linear
 from counterfeit.settings import Config
+from counterfeit.system.console import say
 from counterfeit.system.device import pick_device
 from counterfeit.system.distributed import ALONE, Group
 from counterfeit.system.memory import check_room, in_training
@@ -29,7 +32,14 @@ def built(recipe: Recipe, config: Config, data: ImageSet, group: Group = ALONE) 
     check_fits(recipe, config, data.shape, len(data.classes), device)
     model = build(recipe, config, data.shape, len(data.classes))
     check_batch(model, recipe.name, config)
+    if device.type == "cpu" and config.precision == "float32" and not linear.HAS_ONEDNN:
+        _say_that_it_is_slow()
     return model, device
+
+
+@functools.cache  # once in a process, however many runs it trains
+def _say_that_it_is_slow() -> None:
+    say("this PyTorch has no oneDNN for linear layers: they train more slowly here, with equal results up to rounding")
 
 
 def check_fits(recipe: Recipe, config: Config, shape: Shape, classes: int, device: torch.device) -> None:
