@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from dataclasses import fields
+from typing import Any
 
 import pytest
 
 import counterfeit as cf
 from counterfeit.api.list import LISTS
+from counterfeit.cli import options
 from counterfeit.cli.dispatch import VERBS
 from counterfeit.data import DATASETS
 from counterfeit.detectors import DETECTORS
@@ -33,6 +37,38 @@ def test_the_overview_names_every_verb(command) -> None:
 def test_every_verb_has_help_with_a_text_for_every_option(verb: str, command) -> None:
     shown = command(verb, "--help")
     assert shown.code == 0 and f"usage: counterfeit {verb}" in shown.out
+    texts = texts_of_options(shown.out)
+    assert texts.keys() == options_of(getattr(options, verb.capitalize())) | {"--help"}
+    without = [option for option, text in texts.items() if len(re.sub(r"\(default: .*\)", "", text).split()) < 3]
+    assert not without
+
+
+def texts_of_options(page: str) -> dict[str, str]:
+    """What the boxes of a help page say beside or below each option."""
+    lines = [line.strip("│").removeprefix(" ").rstrip() for line in page.splitlines() if line.startswith("│")]
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in lines:
+        if line.startswith("-"):
+            invocation, _, line = line.partition("  ")
+            names = re.findall(r"--[a-z][a-z-]*", invocation)
+            found |= dict.fromkeys(names, "")
+        elif not line.startswith(" "):  # what a box is about, and a positional argument
+            names = []
+        for name in names:
+            found[name] += f" {line.strip()}"
+    return found
+
+
+def options_of(kind: Any) -> set[str]:
+    """Those that a dataclass of options has, as they are typed; what is on by default can be turned off."""
+    found = set()
+    for field in fields(kind):
+        if field.name == "config":
+            found |= options_of(field.default_factory)  # type: ignore[arg-type]
+        elif "Positional" not in str(field.type):
+            found.add(f"--{'no-' if field.default is True else ''}{field.name.replace('_', '-')}")
+    return found
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
@@ -83,21 +119,31 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert all(getattr(cf, name) is not None for name in cf.__all__)
 
 
-def test_options_may_come_before_the_model(command, tmp_path) -> None:
+def test_options_may_come_before_the_model(command, monkeypatch) -> None:
     """The defaults are still those of the model that was named."""
-    shown = command("train", "--epochs", 1, "dcgan", "--data", tmp_path / "nowhere.npz")
-    assert shown.code == 2 and "nowhere.npz" in shown.err
+    asked = []
+
+    def fit(model: str, config: Config, **_: object) -> None:
+        asked.append((model, config))
+        raise cf.InputError("that is enough")
+
+    monkeypatch.setattr("counterfeit.api.train.fit", fit)
+    assert RECIPES["dcgan"].config != RECIPES["vae"].config
+    for words in (["--epochs", 1, "dcgan", "--seed", 3], ["dcgan", "--epochs", 1, "--seed", 3]):
+        assert "that is enough" in command("train", *words).err
+        assert asked.pop() == ("dcgan", RECIPES["dcgan"].config.replace({"epochs": 1, "seed": 3}))
 
 
 def test_a_fault_of_ours_keeps_its_traceback(tmp_path) -> None:
     """Exit code 1 and a traceback: what a bug report needs."""
     code = (
-        "from counterfeit import cli\n"
+        "from counterfeit.cli.dispatch import VERBS, main\n"
         "def broken(argv): raise KeyError('a fault of ours')\n"
-        "cli.VERBS.add('broken', broken)\ncli.main(['broken'])"
+        "VERBS.add('broken', broken)\nmain(['broken'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" in done.stderr
+    assert done.stderr.endswith("KeyError: 'a fault of ours'\n")
 
 
 def test_messages_are_printed_to_the_letter(capsys) -> None:
