@@ -50,10 +50,10 @@ CORE := cli bad_input data_arrays data_npz data_folder data_picture data_bombs d
 
 compat: $(STAMP)  ## the core of the tests with exactly the oldest dependencies allowed
 	$(PYTHON) -m venv $(COMPAT)
-	$(BIN)/python benchmarks/lower_bounds.py --extras onnx distributed \
+	$(BIN)/python benchmarks/lower_bounds.py --extras onnx \
 		$(if $(filter oldest,$(TORCH)),,--without torch) > $(COMPAT)/oldest.txt
 	$(COMPAT)/bin/pip install --quiet pytest pytest-xdist scipy $(filter-out oldest,$(TORCH)) \
-		$(if $(filter oldest,$(DEPENDENCIES)),--requirement $(COMPAT)/oldest.txt,'.[onnx,distributed]')
+		$(if $(filter oldest,$(DEPENDENCIES)),--requirement $(COMPAT)/oldest.txt,'.[onnx]')
 	$(COMPAT)/bin/pip install --quiet --no-deps --editable .
 	$(COMPAT)/bin/pip list
 	$(COMPAT)/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -W ignore::DeprecationWarning \

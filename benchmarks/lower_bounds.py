@@ -1,6 +1,6 @@
 """Print the oldest version of each dependency that pyproject.toml allows, a line each, as pip takes them.
 
-    python benchmarks/lower_bounds.py [--extras onnx distributed] [--without torch] > oldest.txt
+    python benchmarks/lower_bounds.py [--extras onnx] [--without torch] > oldest.txt
 
 `make compat` installs exactly these, so that a lower bound which does not work is found. There is no second list.
 """

@@ -11,12 +11,14 @@ import counterfeit as cf
 from counterfeit.models import MODELS
 from counterfeit.models.base import Family
 from counterfeit.models.build import build
+from counterfeit.system.allocator import keep_freed_memory
 from counterfeit.training.loop import Stepped, run_steps
 from counterfeit.training.state import State
 
 
 def our_steps(name: str, data: str, **settings: Any) -> Iterator[None]:
     """Train a named model on a named data set for ever, with its recipe's settings but for those given."""
+    keep_freed_memory()  # as the command does
     images = cf.load_data(data)
     model = build(MODELS[name], MODELS[name].settings, images.shape, len(images.classes))
     yield from steps_of(model, name, images, **settings)

@@ -25,8 +25,8 @@ import counterfeit as cf
 from counterfeit.models import MODELS
 from counterfeit.models.build import build
 from counterfeit.runs import provenance
+from counterfeit.system.allocator import keep_freed_memory
 from counterfeit.system.files import write_json
-from counterfeit.training import loop
 from course_loop import plain
 from our_loop import steps_of
 
@@ -51,9 +51,10 @@ def measure(side: str, name: str, steps: int) -> dict[str, object]:
     images = cf.load_data("mnist")
     model = build(MODELS[name], MODELS[name].settings, images.shape, len(images.classes))
     if side == "before":
-        model, loop.keep_freed_memory = plain(model), lambda: None
+        model = plain(model)
     else:
         torch.set_flush_denormal(True)
+        keep_freed_memory()
     walk = steps_of(model, name, images)
     for _ in range(WARM_UP):
         next(walk)

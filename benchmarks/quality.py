@@ -30,6 +30,7 @@ from counterfeit.models import MODELS
 from counterfeit.models.base import Family
 from counterfeit.models.build import build
 from counterfeit.runs import provenance
+from counterfeit.system.allocator import keep_freed_memory
 from counterfeit.system.files import write_json
 from counterfeit.training.loop import EpochEnded, Logged, run_steps
 from counterfeit.training.state import State
@@ -44,6 +45,7 @@ Json = dict[str, Any]
 def ours(name: str, images: cf.ImageSet, seed: int, epochs: int) -> Iterator[tuple[Family, dict[str, float]]]:
     """The model and the mean losses after every epoch."""
     torch.set_flush_denormal(True)
+    keep_freed_memory()  # as the command does
     spec = MODELS[name]
     steps = len(images) // spec.settings.batch_size
     config = spec.settings.replace({"seed": seed, "epochs": epochs, "log_every": steps})

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from dataclasses import fields
+from typing import Any
 
 import pytest
 
 import counterfeit as cf
+from counterfeit.api.list import LISTS
+from counterfeit.cli import options
 from counterfeit.cli.dispatch import VERBS
 from counterfeit.data import DATASETS
-from counterfeit.models import MODELS
+from counterfeit.detectors import DETECTORS
+from counterfeit.metrics import METRICS
+from counterfeit.models import MODELS, ModelSettings
 from counterfeit.system.console import say
 
 
@@ -29,6 +36,38 @@ def test_the_overview_names_every_verb(command) -> None:
 def test_every_verb_has_help_with_a_text_for_every_option(verb: str, command) -> None:
     shown = command(verb, "--help")
     assert shown.code == 0 and f"usage: counterfeit {verb}" in shown.out
+    texts = texts_of_options(shown.out)
+    assert texts.keys() == options_of(getattr(options, verb.capitalize())) | {"--help"}
+    without = [option for option, text in texts.items() if len(re.sub(r"\(default: .*\)", "", text).split()) < 3]
+    assert not without
+
+
+def texts_of_options(page: str) -> dict[str, str]:
+    """What the boxes of a help page say beside or below each option."""
+    lines = [line.strip("│").removeprefix(" ").rstrip() for line in page.splitlines() if line.startswith("│")]
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in lines:
+        if line.startswith("-"):
+            invocation, _, line = line.partition("  ")
+            names = re.findall(r"--[a-z][a-z-]*", invocation)
+            found |= dict.fromkeys(names, "")
+        elif not line.startswith(" "):  # what a box is about, and a positional argument
+            names = []
+        for name in names:
+            found[name] += f" {line.strip()}"
+    return found
+
+
+def options_of(kind: Any) -> set[str]:
+    """Those that a dataclass of options has, as they are typed; what is on by default can be turned off."""
+    found = set()
+    for field in fields(kind):
+        if field.name in ("config", "settings"):  # of train without a model, what all models have
+            found |= options_of(ModelSettings if field.name == "settings" else field.default_factory)  # type: ignore
+        elif "Positional" not in str(field.type):
+            found.add(f"--{'no-' if field.default is True else ''}{field.name.replace('_', '-')}")
+    return found
 
 
 @pytest.mark.parametrize("name", list(MODELS))
@@ -41,22 +80,30 @@ def test_the_help_of_a_model_shows_its_own_defaults(name: str, command) -> None:
         assert f"--{no}{field.replace('_', '-')}" in shown
 
 
-def test_lists_come_from_the_registries(command) -> None:
+def test_lists_name_what_the_registries_hold_and_nothing_else(command) -> None:
+    of = {"models": MODELS, "data": DATASETS, "detectors": DETECTORS, "metrics": METRICS}
+    assert list(LISTS) == list(of)
+    for what, registry in of.items():
+        rows = command("list", what).out.splitlines()[2:]  # below the title and the columns' names
+        listed = [row.split("  ")[0] for row in rows if not row.startswith((" ", "A folder"))]
+        assert listed == list(registry), what
     everything = command("list").out
-    assert all(name in everything for name in [*MODELS, *DATASETS])
+    assert all(command("list", what).out in everything for what in of)
     only = command("list", "data").out
     assert "mnist5k" in only and "lsgan" not in only
     assert "no list named 'modles'; did you mean 'models'?" in command("list", "modles").err
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["--version"], ["train", "--help"], ["train", "dcgan", "--help"], ["sample", "-h"]]
+    "words",
+    [["--help"], ["--version"], ["train", "--help"], ["train", "dcgan", "--help"], ["sample", "-h"], ["list"]],
+    ids=" ".join,
 )
-def test_help_does_not_import_torch(words: list[str]) -> None:
-    """This, and not a time, is what keeps help quick."""
+def test_help_and_lists_import_nothing_heavy(words: list[str]) -> None:
+    """This, and not a time, is what keeps them quick."""
     code = (
         "import sys\nfrom counterfeit.cli.dispatch import main\n"
-        f"try: main({words!r})\nexcept SystemExit: pass\n"
+        f"try: main({words!r})\nexcept SystemExit as end: assert not end.code\n"
         "heavy = {'torch', 'numpy', 'matplotlib', 'PIL', 'requests'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
@@ -71,21 +118,31 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert all(getattr(cf, name) is not None for name in cf.__all__)
 
 
-def test_options_may_come_before_the_model(command, tmp_path) -> None:
+def test_options_may_come_before_the_model(command, monkeypatch) -> None:
     """The defaults are still those of the model that was named."""
-    shown = command("train", "--epochs", 1, "dcgan", "--data", tmp_path / "nowhere.npz")
-    assert shown.code == 2 and "nowhere.npz" in shown.err
+    asked = []
+
+    def fit(model: str, config: Config, **_: object) -> None:
+        asked.append((model, config))
+        raise cf.InputError("that is enough")
+
+    monkeypatch.setattr("counterfeit.api.train.fit", fit)
+    assert MODELS["dcgan"].settings != MODELS["vae"].settings
+    for words in (["--epochs", 1, "dcgan", "--seed", 3], ["dcgan", "--epochs", 1, "--seed", 3]):
+        assert "that is enough" in command("train", *words).err
+        assert asked.pop() == ("dcgan", MODELS["dcgan"].settings.replace({"epochs": 1, "seed": 3}))
 
 
 def test_a_fault_of_ours_keeps_its_traceback(tmp_path) -> None:
     """Exit code 1 and a traceback: what a bug report needs."""
     code = (
-        "from counterfeit import cli\n"
+        "from counterfeit.cli.dispatch import VERBS, main\n"
         "def broken(argv): raise KeyError('a fault of ours')\n"
-        "cli.VERBS.add('broken', broken)\ncli.main(['broken'])"
+        "VERBS.add('broken', broken)\nmain(['broken'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" in done.stderr
+    assert done.stderr.endswith("KeyError: 'a fault of ours'\n")
 
 
 def test_messages_are_printed_to_the_letter(capsys) -> None:

@@ -81,7 +81,7 @@ def test_a_signal_ends_a_command_at_any_moment(when: str, number: signal.Signals
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "modules"), os.environ.get("PYTHONPATH", "")])}
     code = (
         "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # these tests may run under nohup
-        "from counterfeit import signals, __main__ as m; signals.PATIENCE = 1; m.main()"
+        "from counterfeit import __main__ as m\nfrom counterfeit.system import signals\nsignals.PATIENCE = 1; m.main()"
     )
     command = [sys.executable, "-c", code, *words]
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

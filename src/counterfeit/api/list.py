@@ -1,4 +1,4 @@
-"""The verb `list`: what there is, from the registries."""
+"""The verb `list`: what there is, in words."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rich.table import Table
 
-from counterfeit.data import DATASETS
-from counterfeit.detectors import DETECTORS
-from counterfeit.metrics import METRICS
+from counterfeit import catalog
 from counterfeit.models import MODELS
 from counterfeit.registry import Registry
 from counterfeit.system.console import as_text
@@ -26,7 +24,7 @@ def models() -> str:
 @LISTS.register("data")
 def data() -> str:
     """Every named data set; folders, .npz files and arrays come besides."""
-    rows = [(name, s.summary, "x".join(map(str, s.shape)), _counts(s.counts)) for name, s in DATASETS.items()]
+    rows = [(name, s.summary, "x".join(map(str, s.shape)), _counts(s.counts)) for name, s in catalog.DATA.items()]
     also = "A folder of images or an .npz file is named by its path."
     return _table("data", ["name", "what it is", "shape", "images"], rows) + "\n" + also
 
@@ -34,14 +32,14 @@ def data() -> str:
 @LISTS.register("detectors")
 def detectors() -> str:
     """Every named detector; an .onnx file or a Python callable come besides."""
-    rows = [(name, entry.summary) for name, entry in DETECTORS.items()]
+    rows = [(name, entry.summary) for name, entry in catalog.DETECTORS.items()]
     return _table("detectors", ["name", "what it is"], rows)
 
 
 @LISTS.register("metrics")
 def metrics() -> str:
     """Every metric, which direction is better, and what it prints."""
-    rows = [(name, m.summary, ", ".join(m.labels), m.better) for name, m in METRICS.items()]
+    rows = [(name, m.summary, ", ".join(m.labels), m.better) for name, m in catalog.METRICS.items()]
     return _table("metrics", ["name", "what it is", "prints", "better"], rows)
 
 

@@ -17,6 +17,7 @@ from counterfeit.errors import InputError, OutputError, Told
 from counterfeit.registry import Registry
 from counterfeit.settings import ScoreConfig
 from counterfeit.system import paths
+from counterfeit.system.allocator import keep_freed_memory
 from counterfeit.system.console import alone, close_streams, job_size, result, say, settle_streams, speaks, tell
 from counterfeit.system.signals import STOPPED
 from counterfeit.version import __version__
@@ -31,16 +32,14 @@ def train(argv: list[str]) -> int:
     from counterfeit.cli import training
 
     asked = training.parsed(argv)
+
+    from counterfeit.api.train import fit, starting_config
+
     if asked.resume:
         # What the run was trained with takes the place of the model's own settings; options that were typed go on top.
         given = {"data": asked.settings.data, "seed": asked.settings.seed}
-
-        from counterfeit.api.train import starting_config
-
         asked = training.parsed(argv, starting_config(asked.model, asked.out, True, given))
-
-    from counterfeit.api.train import fit
-
+    keep_freed_memory()
     folder = fit(asked.model, asked.settings, out=asked.out, resume=asked.resume).folder
     samples = max(folder.samples.glob("epoch-*.png"), default=folder.samples)
     lines = [f"run      {folder}", f"samples  {folder.shown(samples)}", f"curves   {folder.shown(folder.curves)}"]
@@ -122,6 +121,7 @@ def compare(argv: list[str]) -> int:
     grid = described(asked.sources)
     asked = parse(Compare, argv, Compare(tyro.MISSING, config=grid.score))
     settings = score_settings(asked.config)
+    keep_freed_memory()  # runs are trained here, one after another, unless asked for otherwise
     try:
         found = contrast(
             asked.sources,

@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, TextIO
 
 from counterfeit.system import signals
+from counterfeit.system.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
     from counterfeit.comparison.work import Result
@@ -26,6 +27,7 @@ PATIENCE = 60.0  # seconds in which a step and a checkpoint must be done, after 
 def main() -> None:
     """Work until stdin ends. Nothing heavy is imported before that end is watched for."""
     signals.obey(quiet=True)
+    keep_freed_memory()
     results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints
     lines: SimpleQueue[bytes] = SimpleQueue()

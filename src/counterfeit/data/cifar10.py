@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
+from counterfeit import catalog
 from counterfeit.data.clients import npm_pack
 from counterfeit.data.download import download
 from counterfeit.data.named import DATASETS, DataSet, RawFile, parse_raw
@@ -73,10 +74,8 @@ def _files(split: str, count: int, images: str, labels: str) -> tuple[RawFile, R
 DATASETS.add(
     "cifar10",
     DataSet(
+        **vars(catalog.DATA["cifar10"]),
         name="cifar10",
-        summary="photographs of ten kinds of animal and vehicle",
-        shape=(3, 32, 32),
-        counts={"train": 50_000, "test": 10_000},
         classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         files={
             "train": _files(

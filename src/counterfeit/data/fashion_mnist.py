@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from counterfeit import catalog
 from counterfeit.data.clients import apt_unpack
 from counterfeit.data.idx import NAMES, idx_files, idx_mirror
 from counterfeit.data.named import DATASETS, DataSet
@@ -27,10 +28,8 @@ def _from_debian(folder: Path) -> None:
 DATASETS.add(
     "fashion-mnist",
     DataSet(
+        **vars(catalog.DATA["fashion-mnist"]),
         name="fashion-mnist",
-        summary="photographs of clothes, in MNIST's format",
-        shape=(1, 28, 28),
-        counts={"train": 60_000, "test": 10_000},
         classes=(
             "T-shirt/top",
             "trouser",

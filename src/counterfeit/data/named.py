@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from counterfeit.catalog import DataFacts
 from counterfeit.data.arrays import as_nchw
 from counterfeit.data.cache import cache_dir, locked
 from counterfeit.data.image_set import ImageSet, content_digest
@@ -54,23 +55,17 @@ def parse_raw(content: np.ndarray, path: Path, *, shape: tuple[int, ...]) -> np.
 
 
 @dataclass(frozen=True)
-class DataSet:
+class DataSet(DataFacts):
     """A data set with pinned content.
 
     Attributes:
-        name: as the user writes it.
-        summary: one line for `counterfeit list data`.
-        shape: (C, H, W) of an image.
-        counts: number of images by split.
+        name: as the user writes it; what `counterfeit list data` says of it stands in `catalog.py`.
         classes: names in label order.
         files: the raw file of the images ((N, H, W) or (N, H, W, C)) and that of the labels ((N,)), by split.
         sources: in the order in which they are tried.
     """
 
     name: str
-    summary: str
-    shape: tuple[int, int, int]
-    counts: Mapping[str, int]
     classes: tuple[str, ...]
     files: Mapping[str, tuple[RawFile, RawFile]]
     sources: tuple[Source, ...]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from counterfeit.catalog import DetectorFacts
 from counterfeit.detectors.detector import Detector
 from counterfeit.errors import InputError
 from counterfeit.registry import Registry
@@ -41,17 +42,13 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(DetectorFacts):
     """A named detector.
 
     Attributes:
-        summary: one line for `counterfeit list detectors`.
-        data: names of the data sets whose images it was trained on.
         make: loads it; raises InputError, or DataError where weights cannot be fetched.
     """
 
-    summary: str
-    data: tuple[str, ...]
     make: Callable[[Options], Detector]
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from counterfeit import catalog
 from counterfeit.detectors.detector import Detector
 from counterfeit.detectors.entry import DETECTORS, Entry, Options, compiled
 from counterfeit.detectors.resize import PROTOCOLS, SIDE
@@ -234,5 +235,4 @@ def make(options: Options) -> Detector:
     return Detector(name, protocol, FEATURES, weights.sha256, options.device, block, detect, any_size=True)
 
 
-SUMMARY = "the Inception-v3 of the literature, 2048 features; fetches 91 MiB of weights once"
-DETECTORS.add("inception", Entry(SUMMARY, (), make))
+DETECTORS.add("inception", Entry(**vars(catalog.DETECTORS["inception"]), make=make))

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from counterfeit import catalog
 from counterfeit.detectors.detector import Detector
 from counterfeit.detectors.entry import DETECTORS, Entry, Options, compiled
 from counterfeit.errors import InputError
@@ -186,10 +187,5 @@ def make(name: str, options: Options) -> Detector:
     return Detector(name, of.protocol, of.dim, card.sha256, options.device, block, detect)
 
 
-for name, features, data in (
-    ("mnist-cnn", 224, ("mnist", "mnist5k")),
-    ("fashion-cnn", 224, ("fashion-mnist",)),
-    ("cifar10-cnn", 256, ("cifar10",)),
-):
-    summary = f"small classifier trained on {data[0]}, {features} features; ships with the package"
-    DETECTORS.add(name, Entry(summary, data, partial(make, name)))
+for name in ("mnist-cnn", "fashion-cnn", "cifar10-cnn"):
+    DETECTORS.add(name, Entry(**vars(catalog.DETECTORS[name]), make=partial(make, name)))

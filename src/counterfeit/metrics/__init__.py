@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from counterfeit import catalog
+from counterfeit.catalog import MetricFacts
 from counterfeit.errors import InputError
 from counterfeit.metrics import (
     class_balance,
@@ -74,14 +76,10 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(MetricFacts):
     """One way to score: its printed labels, what it needs, and the function behind it."""
 
-    labels: tuple[str, ...]
-    """The keys of what `compute` returns, in order; the detector's name is put behind them in print."""
-    better: Literal["lower", "higher", "like the test set"]
     needs: tuple[Need, ...]
-    summary: str
     function: Callable[[Inputs], dict[str, Value]]
     least: int = 2
     """The smallest number of images in each set that gives a number; far more are needed for one of use."""
@@ -108,114 +106,64 @@ class Metric:
 
 METRICS: Registry[Metric] = Registry("metric")
 
-METRICS.add(
+
+def _add(name: str, needs: tuple[Need, ...], function: Callable[[Inputs], dict[str, Value]], **more: Any) -> None:
+    METRICS.add(name, Metric(**vars(catalog.METRICS[name]), needs=needs, function=function, **more))
+
+
+_add(
     "fid",
-    Metric(
-        ("FID",),
-        "lower",
-        ("real", "fake"),
-        "Fréchet distance between Gaussians fitted to real and generated features",
-        lambda i: {"FID": frechet.fid(i.real, i.fake)},
-        from_moments=lambda real, fake: {"FID": frechet.fid_to(real, fake)},
-    ),
+    ("real", "fake"),
+    lambda i: {"FID": frechet.fid(i.real, i.fake)},
+    from_moments=lambda real, fake: {"FID": frechet.fid_to(real, fake)},
 )
-METRICS.add(
+_add(
     "fid-infinity",
-    Metric(
-        ("FID-infinity",),
-        "lower",
-        ("real", "fake"),
-        "FID extrapolated to endless generated images, which takes out its bias",
-        lambda i: {"FID-infinity": frechet.fid_infinity(i.real, i.fake, seed=i.seed)},
-    ),
+    ("real", "fake"),
+    lambda i: {"FID-infinity": frechet.fid_infinity(i.real, i.fake, seed=i.seed)},
 )
-METRICS.add(
+_add(
     "kid",
-    Metric(
-        ("KID",),
-        "lower",
-        ("real", "fake"),
-        "unbiased kernel distance between real and generated features; about 0, also below, for a perfect model",
-        lambda i: {"KID": kernel.kid(i.real, i.fake, seed=i.seed)},
-    ),
+    ("real", "fake"),
+    lambda i: {"KID": kernel.kid(i.real, i.fake, seed=i.seed)},
 )
-METRICS.add(
+_add(
     "is",
-    Metric(
-        ("IS",),
-        "higher",
-        ("probabilities",),
-        "Inception Score: sure and varied class probabilities, from 1 to the number of classes",
-        lambda i: {"IS": inception_score.inception_score(i.probabilities, seed=i.seed)},
-    ),
+    ("probabilities",),
+    lambda i: {"IS": inception_score.inception_score(i.probabilities, seed=i.seed)},
 )
-METRICS.add(
+_add(
     "class-kl",
-    Metric(
-        ("Class-KL",),
-        "lower",
-        ("probabilities", "real_probabilities"),
-        "mode coverage: how far the classes' shares are from those among real images, in nats",
-        lambda i: {"Class-KL": class_balance.class_kl(i.real_probabilities, i.probabilities)},
-    ),
+    ("probabilities", "real_probabilities"),
+    lambda i: {"Class-KL": class_balance.class_kl(i.real_probabilities, i.probabilities)},
 )
-METRICS.add(
+_add(
     "label-accuracy",
-    Metric(
-        ("Label-accuracy",),
-        "higher",
-        ("probabilities", "labels"),
-        "share of a conditional model's images that the detector takes for what was asked for",
-        lambda i: {"Label-accuracy": label_accuracy.label_accuracy(i.probabilities, i.labels)},
-    ),
+    ("probabilities", "labels"),
+    lambda i: {"Label-accuracy": label_accuracy.label_accuracy(i.probabilities, i.labels)},
 )
-METRICS.add(
+_add(
     "precision-recall",
-    Metric(
-        ("Precision", "Recall"),
-        "higher",
-        ("real", "fake"),
-        "share of generated images among the real ones, and the reverse (Kynkäänniemi, k = 3)",
-        lambda i: prdc.precision_recall_of(i.balls[0]),
-    ),
+    ("real", "fake"),
+    lambda i: prdc.precision_recall_of(i.balls[0]),
 )
-METRICS.add(
+_add(
     "prdc",
-    Metric(
-        ("PRDC-precision", "PRDC-recall", "Density", "Coverage"),
-        "higher",
-        ("real", "fake"),
-        "precision, recall, density and coverage with open balls (Naeem, k = 5)",
-        lambda i: prdc.prdc_of(i.balls[1]),
-    ),
+    ("real", "fake"),
+    lambda i: prdc.prdc_of(i.balls[1]),
 )
-METRICS.add(
+_add(
     "authenticity",
-    Metric(
-        ("Authenticity", "Authenticity (test)"),
-        "like the test set",
-        ("real", "fake", "train"),
-        "share of generated images farther from a training image than the next training image is",
-        lambda i: memorisation.authenticity(i.neighbours),
-    ),
+    ("real", "fake", "train"),
+    lambda i: memorisation.authenticity(i.neighbours),
 )
-METRICS.add(
+_add(
     "near-copies",
-    Metric(
-        ("Near-copies", "Near-copies (test)"),
-        "like the test set",
-        ("real", "fake", "train"),
-        "share of generated images far nearer to a training image than real test images are; flags a copier",
-        lambda i: memorisation.near_copies(i.neighbours),
-    ),
+    ("real", "fake", "train"),
+    lambda i: memorisation.near_copies(i.neighbours),
 )
-METRICS.add(
+_add(
     "ct",
-    Metric(
-        ("C_T", "C_T (test)"),
-        "like the test set",
-        ("real", "fake", "train"),
-        "C_T: rank test of the distances to the training set, generated against real test images",
-        lambda i: copying_test.copying_test(i.neighbours),
-    ),
+    ("real", "fake", "train"),
+    lambda i: copying_test.copying_test(i.neighbours),
 )

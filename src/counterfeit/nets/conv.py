@@ -113,6 +113,7 @@ def _overlapping(x: Tensor, w: Tensor, size: tuple[int, int], stride: int, paddi
 
 def _as_gradient(x: Tensor, w: Tensor, size: tuple[int, int], stride: int, padding: int) -> Tensor:
     """The gradient of images that a convolution by w has made into something whose gradient is x."""
+    # torch.nn.grad.conv2d_input passes one number, expanded, for the images: its result is not channels last.
     shape = (len(x), w.shape[1], *size)  # all that matters of the images
     images = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     wanted = [True, False, False]

@@ -83,7 +83,7 @@ class MadeBy(TypedDict, total=False):
     versions: dict[str, str]
     training_code: str | None
     code_revision: str | None
-    machine: dict[str, str | int | float | None]
+    machine: dict[str, str | int | float | bool | None]
     from_step: Annotated[int, Meta(ge=0, le=reading.COUNT)]
 
 

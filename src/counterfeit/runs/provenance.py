@@ -14,6 +14,7 @@ import numpy
 import PIL
 import torch
 
+from counterfeit.nets import linear
 from counterfeit.runs import source
 from counterfeit.system import distributed
 from counterfeit.version import __version__
@@ -43,6 +44,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
             "cpus": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "processes": distributed.count(),
+            "onednn": linear.HAS_ONEDNN,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         },
     }

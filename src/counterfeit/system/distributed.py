@@ -1,16 +1,13 @@
 """A job of several processes, as training and scoring see it; a single process costs nothing here.
 
-torchrun starts the processes and numbers them in the environment. Lightning Fabric gives each its device and joins
-them. What they then say to each other is a handful of collectives, all here: a process calls them in the same order as
-every other one, and whoever comes first waits.
-
-The collectives are torch.distributed's own: Fabric's would put a barrier before every reduction.
+torchrun starts the processes and numbers them in the environment; torch.distributed joins them. What they then say to
+each other is a handful of collectives, all here: a process calls them in the same order as every other one, and whoever
+comes first waits.
 """
 
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import platform
 import socket
@@ -177,26 +174,20 @@ def join(device: str) -> Group:
     """The job that this process belongs to, by the environment; `device` is `auto`, `cpu` or `cuda`.
 
     Raises:
-        InputError: the job has several processes, and the extra `distributed`, torchrun or a device each is missing.
+        InputError: the job has several processes, and torch.distributed, torchrun or a device each is missing.
     """
     world = job_size()
     if world == 1:
         return ALONE
-    if dist.is_available() and dist.is_initialized():
+    if not dist.is_available():
+        raise InputError(f"{world} processes need torch.distributed, which this PyTorch was built without: start one")
+    if dist.is_initialized():
         return Joined()
     check_environment(world)
     kind = _device_kind(device)
-    try:
-        from lightning_fabric import Fabric
-        from lightning_fabric.strategies import DDPStrategy
-    except ImportError:
-        raise InputError(f"{world} processes need Lightning Fabric: pip install 'counterfeit[distributed]'") from None
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces what the user has just asked for
-    here = int(os.environ["LOCAL_WORLD_SIZE"])
-    strategy = DDPStrategy(process_group_backend=BACKENDS[kind], timeout=PATIENCE)
     check_address()
     with _connected():
-        Fabric(accelerator=kind, devices=here, num_nodes=world // here, strategy=strategy).launch()
+        dist.init_process_group(BACKENDS[kind], rank=int(os.environ["RANK"]), world_size=world, timeout=PATIENCE)
     atexit.register(dist.destroy_process_group)
     return Joined()
 

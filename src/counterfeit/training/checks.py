@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from counterfeit.errors import InputError
 from counterfeit.models import ModelSettings, ModelSpec
 from counterfeit.models.base import Family
 from counterfeit.models.build import build
-from counterfeit.nets import Shape
+from counterfeit.nets import Shape, linear
+from counterfeit.system.console import say
 from counterfeit.system.device import pick_device
 from counterfeit.system.distributed import ALONE, Group
 from counterfeit.system.memory import check_room, in_training
@@ -32,7 +34,14 @@ def built(
     check_fits(spec, config, data.shape, len(data.classes), device)
     model = build(spec, config, data.shape, len(data.classes))
     check_batch(model, spec.name, config)
+    if device.type == "cpu" and config.precision == "float32" and not linear.HAS_ONEDNN:
+        _say_that_it_is_slow()
     return model, device
+
+
+@functools.cache  # once in a process, however many runs it trains
+def _say_that_it_is_slow() -> None:
+    say("this PyTorch has no oneDNN for linear layers: they train more slowly here, with equal results up to rounding")
 
 
 def check_fits(spec: ModelSpec[Any], config: ModelSettings, shape: Shape, classes: int, device: torch.device) -> None:

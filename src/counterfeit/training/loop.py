@@ -18,7 +18,6 @@ from counterfeit.errors import InputError, NonFiniteError
 from counterfeit.models import ModelSettings
 from counterfeit.system.distributed import Group
 from counterfeit.training import cuda_graph
-from counterfeit.training.allocator import keep_freed_memory
 from counterfeit.training.precision import computing_in
 from counterfeit.training.state import State
 
@@ -97,8 +96,6 @@ def run_steps(
         DataError: a memory map's file cannot be read.
     """
     device = state.rng.generator.device
-    if device.type == "cpu":
-        keep_freed_memory()
     group = state.group
     per_epoch = steps_per_epoch(len(images), config.batch_size)
     total = config.epochs * per_epoch

@@ -23,6 +23,7 @@ from counterfeit.comparison.work import Done, Engine, Failure, Order, Result, Ta
 from counterfeit.errors import InputError
 from counterfeit.runs import RunFolder
 from counterfeit.system import paths
+from counterfeit.system.allocator import keep_freed_memory
 from counterfeit.system.console import say
 from counterfeit.system.signals import Interrupted, deferred
 from counterfeit.system.words import count
@@ -74,6 +75,7 @@ def _mapped(members: Sequence[Member], order: Order, address: str | None, cpus: 
 
 def _work(order: bytes, task: bytes, folder: str) -> bytes:
     """On a node: a member's work, in the folder from which the grid was started, where there is one of that name."""
+    keep_freed_memory()  # Ray has started this process for our tasks alone
     what = msgspec.json.decode(order, type=Order)
     sys.argv = what.command
     if os.path.isdir(folder):

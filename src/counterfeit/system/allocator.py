@@ -1,7 +1,10 @@
-"""The C library's allocator, told to keep what training frees.
+"""The C library's allocator, set to keep what training frees.
 
 A training step frees and asks again for the same tens of megabytes. glibc gives such memory back to the system each
 time, and every page of it costs a fault, zeroed, at the next step: thousands a step for convolutions.
+
+The setting is the whole process's, and cannot be taken back: the command line makes it, and the processes that we start
+for members of a comparison. A script or notebook that calls us decides for itself.
 """
 
 from __future__ import annotations

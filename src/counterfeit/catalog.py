@@ -1,0 +1,129 @@
+"""What there is, by name, in words: what `counterfeit list` prints without torch, numpy or a second's wait.
+
+The rooms `data/`, `detectors/` and `metrics/` register each of these names with what it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """A named data set.
+
+    Attributes:
+        summary: one line for `counterfeit list data`.
+        shape: (C, H, W) of an image.
+        counts: number of images by split.
+    """
+
+    summary: str
+    shape: tuple[int, int, int]
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class DetectorFacts:
+    """A named detector.
+
+    Attributes:
+        summary: one line for `counterfeit list detectors`.
+        data: names of the data sets whose images it was trained on.
+    """
+
+    summary: str
+    data: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MetricFacts:
+    """A metric.
+
+    Attributes:
+        labels: the keys of what it computes, in order; the detector's name is put behind them in print.
+        better: which values are.
+        summary: one line for `counterfeit list metrics`.
+    """
+
+    labels: tuple[str, ...]
+    better: Literal["lower", "higher", "like the test set"]
+    summary: str
+
+
+DATA = {
+    "cifar10": DataFacts(
+        "photographs of ten kinds of animal and vehicle", (3, 32, 32), {"train": 50_000, "test": 10_000}
+    ),
+    "fashion-mnist": DataFacts(
+        "photographs of clothes, in MNIST's format", (1, 28, 28), {"train": 60_000, "test": 10_000}
+    ),
+    "mnist": DataFacts("handwritten digits", (1, 28, 28), {"train": 60_000, "test": 10_000}),
+    "mnist5k": DataFacts(
+        "5,000 digits of MNIST's training set, 500 of each; small to fetch", (1, 28, 28), {"train": 5_000}
+    ),
+}
+
+
+def _shipped(features: int, *data: str) -> DetectorFacts:
+    return DetectorFacts(f"small classifier trained on {data[0]}, {features} features; ships with the package", data)
+
+
+DETECTORS = {
+    "inception": DetectorFacts("the Inception-v3 of the literature, 2048 features; fetches 91 MiB of weights once", ()),
+    "mnist-cnn": _shipped(224, "mnist", "mnist5k"),
+    "fashion-cnn": _shipped(224, "fashion-mnist"),
+    "cifar10-cnn": _shipped(256, "cifar10"),
+}
+
+METRICS = {
+    "fid": MetricFacts(("FID",), "lower", "Fréchet distance between Gaussians fitted to real and generated features"),
+    "fid-infinity": MetricFacts(
+        ("FID-infinity",), "lower", "FID extrapolated to endless generated images, which takes out its bias"
+    ),
+    "kid": MetricFacts(
+        ("KID",),
+        "lower",
+        "unbiased kernel distance between real and generated features; about 0, also below, for a perfect model",
+    ),
+    "is": MetricFacts(
+        ("IS",), "higher", "Inception Score: sure and varied class probabilities, from 1 to the number of classes"
+    ),
+    "class-kl": MetricFacts(
+        ("Class-KL",),
+        "lower",
+        "mode coverage: how far the classes' shares are from those among real images, in nats",
+    ),
+    "label-accuracy": MetricFacts(
+        ("Label-accuracy",),
+        "higher",
+        "share of a conditional model's images that the detector takes for what was asked for",
+    ),
+    "precision-recall": MetricFacts(
+        ("Precision", "Recall"),
+        "higher",
+        "share of generated images among the real ones, and the reverse (Kynkäänniemi, k = 3)",
+    ),
+    "prdc": MetricFacts(
+        ("PRDC-precision", "PRDC-recall", "Density", "Coverage"),
+        "higher",
+        "precision, recall, density and coverage with open balls (Naeem, k = 5)",
+    ),
+    "authenticity": MetricFacts(
+        ("Authenticity", "Authenticity (test)"),
+        "like the test set",
+        "share of generated images farther from a training image than the next training image is",
+    ),
+    "near-copies": MetricFacts(
+        ("Near-copies", "Near-copies (test)"),
+        "like the test set",
+        "share of generated images far nearer to a training image than real test images are; flags a copier",
+    ),
+    "ct": MetricFacts(
+        ("C_T", "C_T (test)"),
+        "like the test set",
+        "C_T: rank test of the distances to the training set, generated against real test images",
+    ),
+}
