@@ -122,7 +122,7 @@ def test_options_may_come_before_the_model(command, monkeypatch) -> None:
     """The defaults are still those of the model that was named."""
     asked = []
 
-    def fit(model: str, config: Config, **_: object) -> None:
+    def fit(model: str, config: ModelSettings, **_: object) -> None:
         asked.append((model, config))
         raise cf.InputError("that is enough")
 
