@@ -11,7 +11,7 @@ from counterfeit.comparison.compare import comparison_of
 from counterfeit.comparison.engines import in_turn
 from counterfeit.comparison.grid import of_runs
 from counterfeit.comparison.pictures import of_comparison
-from counterfeit.errors import RunError
+from counterfeit.errors import InputError, RunError
 from counterfeit.report import render
 from counterfeit.runs import shared
 from counterfeit.settings import ScoreConfig
@@ -27,6 +27,7 @@ def report(
     runs: str | Path | Sequence[str | Path],
     out: str | Path = "report.html",
     *,
+    title: str | None = None,
     rank_by: str | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def report(
     Args:
         runs: run folders, or a folder of runs. They are scored where they have no score of that kind yet.
         out: the HTML file.
+        title: of the page; by default it names the runs.
         rank_by: label of the score that ranks; by default FID, or the first where that is not asked for.
         **settings: fields of `ScoreConfig`.
 
@@ -47,7 +49,10 @@ def report(
     places = [runs] if isinstance(runs, (str, Path)) else runs
     score, out = ScoreConfig.of(settings), paths.typed(out)
     check_out(Path(out))
-    comparison = comparison_of(replace(of_runs(places), score=score), in_turn, rank_by)
+    if title is not None and not title.strip():
+        raise InputError("--title is empty: give the page one, or leave it out")
+    grid = replace(of_runs(places), score=score)
+    comparison = comparison_of(replace(grid, title=title or grid.title), in_turn, rank_by)
     write_report(comparison, out, score.device)
     return comparison
 
