@@ -15,13 +15,15 @@ import counterfeit as cf
 from counterfeit.comparison import pictures
 from counterfeit.report import charts, render
 from counterfeit.runs import curves
+from counterfeit.runs.log import EpochScore, Steps
 from counterfeit.system import drawing
 from counterfeit.training import sample_grids, trainer
 from report_cases import comparison
 
 ROWS = [
-    {"epoch": 1, "step": step, "reconstruction": 9.0 - step, "images_per_s": 1.0, "$x_{": 2.0, "FID[a$b]": 3.0}
+    row
     for step in (1, 2)
+    for row in (Steps(1, step, {"reconstruction": 9.0 - step, "$x_{": 2.0}, 1.0), EpochScore(1, step, "FID[a$b]", 3.0))
 ]
 # What people have in their matplotlibrc, or set in a notebook.
 SETTINGS: list[dict[str, Any]] = [
@@ -87,7 +89,7 @@ def test_a_report_of_a_run_whose_pictures_cannot_be_drawn(digits, monkeypatch, c
     cf.train("vae", digits[0][:128], epochs=1, batch_size=64, out="run", quiet=True)
     np.savez("real.npz", images=digits[0])
     settings: dict[str, Any] = {"real": "real.npz", "n": 100, "metrics": ["fid"], "detector": "mnist-cnn"}
-    monkeypatch.setattr(pictures.images, "grid", fails)
+    monkeypatch.setattr(pictures.pixels, "grid", fails)
     found = cf.compare("run", out="found", **settings)
     assert not found["failures"] and "FID" in Path("found/report.html").read_text(encoding="utf-8")
     assert "no picture of samples: ZeroDivisionError" in capsys.readouterr().err

@@ -156,14 +156,14 @@ def _curves(table: Json, runs: Mapping[str, Json], styles: Styles, name: str) ->
 def _losses(label: str, of_row: Sequence[Json], terms: Sequence[str], name: str) -> Figure:
     looks = {term: charts.term_style(i) for i, term in enumerate(terms)}
     lines = [
-        Line(run["losses"]["epoch"], run["losses"][term], *looks[term], faint=i > 0, dot=run["test_losses"].get(term))
+        Line(*known, *looks[term], faint=i > 0, dot=run["test_losses"].get(term))
         for i, run in enumerate(of_row)
         for term in terms
-        if term in run["losses"]
+        if (known := _known(run["losses"], term))
     ]
     in_nats = any(run["config"].get("loss") == "bernoulli" for run in of_row)
     ends = ", ".join(
-        f"{term} {words.number(of_row[0]['losses'][term][-1])}" for term in terms if term in of_row[0]["losses"]
+        f"{term} {words.number(known[1][-1])}" for term in terms if (known := _known(of_row[0]["losses"], term))
     )
     seeds = words.named_seeds([run["seed"] for run in of_row])
     tested = any(run["test_losses"] for run in of_row)
@@ -175,3 +175,9 @@ def _losses(label: str, of_row: Sequence[Json], terms: Sequence[str], name: str)
         f"{words.listed(run['path'] for run in of_row)}." + (" Dots: on the test set." if tested else ""),
         tuple((line_swatch(*looks[term]), term) for term in terms),
     )
+
+
+def _known(losses: Json, term: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Epochs and values of a loss, without the gaps of one that only some rows of the log have; None without any."""
+    points = [point for point in zip(losses["epoch"], losses.get(term, ()), strict=False) if point[1] is not None]
+    return tuple(zip(*points, strict=True)) if points else None  # type: ignore[return-value]
