@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import counterfeit as cf
-from counterfeit.comparison.grid import read_grid
+from counterfeit.comparison.grid import of_runs, read_grid
+from counterfeit.comparison.scored import shared_scores
 from grid_cases import GRID, numbers
 
 
@@ -52,6 +53,54 @@ def test_what_is_done_is_taken(done, monkeypatch) -> None:
     of_runs = cf.compare("runs/small", out="other", n=200, metrics="fid,kid")
     assert {row["label"] for row in of_runs["tables"][0]["rows"]} == {"vae", "gan, lr 0.0002"}
     assert before == {path: path.stat().st_mtime_ns for path in files}
+
+
+def test_a_report_takes_the_scores_that_a_comparison_has_left(done, command, monkeypatch) -> None:
+    """Of 200 samples by two metrics, though that is asked for nowhere; and nothing else where another draw is."""
+    home, comparison = done
+    monkeypatch.chdir(home)
+    scores = sorted(Path("runs/small").glob("*/scores/*.json"))
+
+    def refuse(*args: object, **more: object) -> None:
+        raise AssertionError("it is scored again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cf.Run, "score", refuse)
+        outcome = command("report", "runs/small", "--out", "report.html")
+        found = cf.report("runs/small", "report.html")
+    assert outcome.code == 0 and sorted(Path("runs/small").glob("*/scores/*.json")) == scores
+    told = "4 runs scored already, nothing is scored again: FID and KID of 200 samples, seed 0, against 5,000 images"
+    assert told in outcome.err and "by mnist-cnn" in outcome.err
+    (table,), (expected,) = found["tables"], comparison["tables"]
+    assert [row["metrics"] for row in table["rows"]] == [row["metrics"] for row in expected["rows"]]
+    assert table["protocol"] == expected["protocol"]
+    run = "runs/small/vae-mnist5k-s0"
+    for options in (["-n", 100], ["--seed", 1], ["--repeats", 2], ["--rank-by", "IS"], ["--metrics", "is"]):
+        outcome = command("report", run, "--out", "other.html", "-n", 100, "--metrics", "fid,is", *options)
+        assert outcome.code == 0 and "scored already" not in outcome.err
+    members = of_runs([run]).members
+    assert shared_scores(members, {"n": 200}, None) and not shared_scores(members, {"n": 10_000}, None)
+    assert not shared_scores(members, {"seed": 7}, None) and not shared_scores(members, {"n": 200}, "IS")
+
+
+def test_a_report_takes_no_scores_that_not_all_runs_have_nor_such_of_other_code(done, tmp_path, capsys) -> None:
+    home, _ = done
+    for seed in (0, 1):
+        subprocess.run(["cp", "-r", str(home / f"runs/small/vae-mnist5k-s{seed}"), f"runs{seed}"], check=True)
+        for path in Path(f"runs{seed}/scores").glob("*.json"):
+            if json.loads(path.read_bytes())["receipt"]["generated"]["n"] != 200:
+                path.unlink()
+    members = of_runs(["runs0", "runs1"]).members
+    assert shared_scores(members, {}, None).keys() == {"runs0", "runs1"}
+    (path,) = Path("runs1/scores").glob("*.json")
+    score = json.loads(path.read_bytes())
+    for part, value in (("code", {"metrics": "0"}), ("versions", {"torch": "1.0"}), ("generated", {"digest": "0"})):
+        changed = {**score["receipt"], part: {**score["receipt"][part], **value}}
+        path.write_text(json.dumps({**score, "receipt": changed}))
+        assert shared_scores(members, {}, None) == {}
+    path.write_text(json.dumps(score))
+    Path("runs1/run.json").write_text("{")
+    assert shared_scores(members, {}, None).keys() == {"runs0"}, "the other one is reported when it is opened"
 
 
 def test_other_weights_are_scored_anew(done, monkeypatch, tmp_path: Path) -> None:

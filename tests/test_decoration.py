@@ -15,13 +15,15 @@ import counterfeit as cf
 from counterfeit.comparison import pictures
 from counterfeit.report import charts, render
 from counterfeit.runs import curves
+from counterfeit.runs.log import EpochScore, Steps
 from counterfeit.system import drawing
 from counterfeit.training import sample_grids, trainer
 from report_cases import comparison
 
 ROWS = [
-    {"epoch": 1, "step": step, "reconstruction": 9.0 - step, "images_per_s": 1.0, "$x_{": 2.0, "FID[a$b]": 3.0}
+    row
     for step in (1, 2)
+    for row in (Steps(1, step, {"reconstruction": 9.0 - step, "$x_{": 2.0}, 1.0), EpochScore(1, step, "FID[a$b]", 3.0))
 ]
 # What people have in their matplotlibrc, or set in a notebook.
 SETTINGS: list[dict[str, Any]] = [

@@ -14,8 +14,8 @@ import pytest
 
 import counterfeit as cf
 from counterfeit.comparison.pictures import of_comparison
+from counterfeit.comparison.scored import kept_score
 from counterfeit.comparison.table import tables
-from counterfeit.comparison.work import kept_score
 from counterfeit.detectors.training import RECIPES
 from counterfeit.runs import checkpoint
 from counterfeit.runs.checkpoint import read_checkpoint

@@ -150,6 +150,26 @@ def test_what_is_not_there_is_left_out(lack: Callable[[dict[str, Any]], None]) -
     assert all(word in full.text for word in gone) and not [word for word in gone if word in page.text]
 
 
+def test_of_one_seed_nothing_is_said_that_takes_several() -> None:
+    one, several = checked(comparison(seeds=1)), checked(comparison(seeds=2))
+    assert "on mnist, seed 0: 2 runs" in one.text and "on mnist, seeds 0, 1: 4 runs" in several.text
+    assert "Seeds" not in one.text and "Rank Seeds" in " ".join(several.text.split())
+    assert any("10 epochs, seed 0;" in (attrs.get("aria-label") or "") for _, attrs in one.elements)
+    for told in ("Tukey", "standard deviation over seeds", "the others faint"):
+        assert told not in one.text and told in several.text
+
+
+def test_the_legend_has_a_dashed_line_where_a_chart_has_one() -> None:
+    """Not where there is no value of real images, nor where it is an arrow, so far away as it is."""
+    whole = comparison()
+    legend = 'stroke-dasharray="5 3"/></svg>real images'
+    assert legend in render(whole, {})
+    (table,) = whole["tables"]
+    table["floors"] = {name: 1e-6 if name.startswith(("FID", "KID")) else None for name in table["columns"]}
+    page = render(whole, {})
+    assert legend not in page and "far to the left" in page
+
+
 def test_failures_flags_and_notes_are_shown() -> None:
     whole = comparison()
     whole["failures"] = [{"run": "runs/broken", "error": "the loss is not finite"}]

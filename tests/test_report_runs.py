@@ -75,6 +75,11 @@ def test_the_verb_scores_what_has_no_score_and_writes_the_page(
     out = tmp_path / "new" / "page.html"
     done = command("report", trained["gan"].path, trained["vae"].path, "--out", out, "-n", 200, "--metrics", "fid,is")
     assert done.code == 0 and done.out.strip() == str(out)
+    titled = cf.report(trained["gan"].path, tmp_path / "titled.html", title="A <b>GAN", n=200, metrics="fid,is")
+    page = (tmp_path / "titled.html").read_text()
+    assert titled["title"] == "A <b>GAN" and "<h1>A &lt;b&gt;GAN</h1>" in page
+    with pytest.raises(cf.InputError, match="--title is empty"):
+        cf.report(trained["gan"].path, tmp_path / "titled.html", title=" ")
     text = Page(out.read_text()).text
     assert "FID" in text and str(trained["vae"].path) in text
     for words_, told in (

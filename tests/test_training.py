@@ -18,6 +18,7 @@ from counterfeit.models import MODELS
 from counterfeit.models.build import build
 from counterfeit.runs import RunFolder, load_checkpoint
 from counterfeit.runs.curves import draw_curves
+from counterfeit.runs.log import Steps
 from counterfeit.training.loop import EpochEnded, Logged, Stepped, Stopped, run_steps
 from counterfeit.training.state import State
 from counterfeit.training.trainer import Training
@@ -286,5 +287,5 @@ def test_the_defaults_are_those_of_the_report() -> None:
 def test_curves_are_drawn_under_any_name(tmp_path: Path) -> None:
     """Warnings are errors here: matplotlib warns of letters that its font lacks, and takes "$" for a formula."""
     for name in ("猫", r"$\nix$", "a$b$"):
-        draw_curves(tmp_path / "curves.png", [{"step": 1, "epoch": 1, "loss": 2.0, "images_per_s": 1}], name)
+        draw_curves(tmp_path / "curves.png", [Steps(1, 1, {"loss": 2.0}, 1.0)], name)
         assert (tmp_path / "curves.png").stat().st_size > 1000

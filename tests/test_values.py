@@ -127,7 +127,7 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
             {"sources": [str(run.path)], "out": "c"},
             ["rank_by", "workers", "engine", "address", "cpus_per_run", *of_score],
         ),
-        "report": (cf.report, {"runs": [str(run.path)], "out": "r.html"}, ["rank_by", *of_score]),
+        "report": (cf.report, {"runs": [str(run.path)], "out": "r.html"}, ["title", "rank_by", *of_score]),
         "sample": (cf.sample, {"run": run, "n": 2, "out": "s.npy"}, ["label", "seed", "device"]),
         "load": (cf.load, {"path": run.path}, ["device"]),
         "load_data": (cf.load_data, {"source": images}, ["split", "labels", "size", "skip_bad", "holdout"]),

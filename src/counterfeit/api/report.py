@@ -9,9 +9,10 @@ from typing import Any
 
 from counterfeit.comparison.compare import comparison_of
 from counterfeit.comparison.engines import in_turn
-from counterfeit.comparison.grid import of_runs
+from counterfeit.comparison.grid import Grid, of_runs
 from counterfeit.comparison.pictures import of_comparison
-from counterfeit.errors import RunError
+from counterfeit.comparison.scored import DRAW, shared_scores
+from counterfeit.errors import InputError, RunError
 from counterfeit.report import render
 from counterfeit.runs import shared
 from counterfeit.settings import ScoreConfig
@@ -27,16 +28,20 @@ def report(
     runs: str | Path | Sequence[str | Path],
     out: str | Path = "report.html",
     *,
+    title: str | None = None,
     rank_by: str | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """Write a report of finished runs; the Python form of `counterfeit report`.
 
     Args:
-        runs: run folders, or a folder of runs. They are scored where they have no score of that kind yet.
+        runs: run folders, or a folder of runs. Where all of a data set have been scored in the same way, as `compare`
+            leaves them, these scores are taken, and a line says which; else they are scored by the settings.
         out: the HTML file.
+        title: of the page; by default it names the runs.
         rank_by: label of the score that ranks; by default FID, or the first where that is not asked for.
-        **settings: fields of `ScoreConfig`.
+        **settings: fields of `ScoreConfig`. Beside other ones than n, seed and repeats, only scores of exactly these
+            settings are taken.
 
     Returns:
         What it reports: see `comparison.compare.comparison_of`.
@@ -47,9 +52,21 @@ def report(
     places = [runs] if isinstance(runs, (str, Path)) else runs
     score, out = ScoreConfig.of(settings), paths.typed(out)
     check_out(Path(out))
-    comparison = comparison_of(replace(of_runs(places), score=score), in_turn, rank_by)
+    if title is not None and not title.strip():
+        raise InputError("--title is empty: give the page one, or leave it out")
+    grid = replace(of_runs(places), score=score)
+    scores = _there(grid, settings, rank_by)
+    comparison = comparison_of(replace(grid, title=title or grid.title), in_turn, rank_by, scores=scores)
     write_report(comparison, out, score.device)
     return comparison
+
+
+def _there(grid: Grid, settings: Mapping[str, Any], rank_by: str | None) -> dict[str, Any]:
+    """The scores that are there, by the path of the run, where the settings leave it open which."""
+    if not settings.keys() <= {*DRAW, "device"}:
+        return {}
+    draw = {name: getattr(grid.score, name) for name in settings if name in DRAW}
+    return shared_scores(grid.members, draw, rank_by, grid.score.device)
 
 
 @alone

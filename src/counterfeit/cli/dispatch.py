@@ -146,7 +146,12 @@ def report(argv: list[str]) -> int:
 
     from counterfeit.api.report import report as make
 
-    settings = score_settings(asked.config)
+    # Only what was typed, default or not: the rest is for the scores that are there to say.
+    other = ScoreConfig(n=2, seed=1, repeats=2)
+    again = parse(Report, argv, Report(tyro.MISSING, config=other))
+    pairs = (ScoreConfig(), asked.config), (other, again.config)
+    typed = {name for default, config in pairs for name in vars(config) if vars(config)[name] != vars(default)[name]}
+    settings = {name: getattr(asked.config, name) for name in typed}
     found = make(asked.runs, asked.out, rank_by=asked.rank_by, **settings)
     result(paths.typed(asked.out))
     return told(found["failures"])

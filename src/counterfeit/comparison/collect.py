@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from counterfeit.models import MODELS
 from counterfeit.run import Run
+from counterfeit.runs.log import LogRow, OnTestSet, Steps, curve, score_names, terms
 from counterfeit.training.trainer import SAMPLES_SCORED
 
-NOT_LOSSES = ("epoch", "step", "images_per_s")
 MOST_POINTS = 200  # of a loss curve: more than a picture can show
 
 
 def record(run: Run, score: dict[str, Any]) -> dict[str, Any]:
     """What is known of a run; `score` as `Score.to_dict` gives it."""
-    log = run.log
+    log = run.folder.log_rows()
     seconds, images = trained(run)
     return {
         "path": run.name,
@@ -31,11 +32,9 @@ def record(run: Run, score: dict[str, Any]) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in run.model.parameters()),
         "train_seconds": seconds,
         "images_per_s": images / seconds if seconds else None,
-        "losses": losses(log, run),
-        "test_losses": {
-            name.removeprefix("test_"): value for row in log for name, value in row.items() if name.startswith("test_")
-        },
-        "curve": curve(log),
+        "losses": losses(log, run.data.n // run.config.batch_size),
+        "test_losses": {name: value for row in log if isinstance(row, OnTestSet) for name, value in row.losses.items()},
+        "curve": score_curve(log),
         "score": score,
     }
 
@@ -43,29 +42,33 @@ def record(run: Run, score: dict[str, Any]) -> dict[str, Any]:
 def trained(run: Run) -> tuple[float, int]:
     """Seconds spent in training steps, pictures and scores left out, and images seen; a kill loses none."""
     seconds, images, step = 0.0, 0, 0
-    for row in run.log:
-        if row.get("images_per_s"):  # a rate that was rounded to 0 does not say how long it took
-            seen = (row["step"] - step) * run.config.batch_size
-            seconds, images, step = seconds + seen / row["images_per_s"], images + seen, row["step"]
+    for row in run.folder.log_rows():
+        if isinstance(row, Steps) and row.images_per_s:  # a rate that was rounded to 0 does not say how long it took
+            seen = (row.step - step) * run.config.batch_size
+            seconds, images, step = seconds + seen / row.images_per_s, images + seen, row.step
     return seconds, images
 
 
-def losses(log: list[dict[str, Any]], run: Run) -> dict[str, list[float]]:
-    """Columns of the training losses over `epoch`, a fraction: {"epoch": […], "d_loss": […], …}."""
-    rows = [row for row in log if "images_per_s" in row]
-    rows = rows[:: -(-len(rows) // MOST_POINTS) or 1][:-1] + rows[-1:]  # the last one always
-    per_epoch = run.data.n // run.config.batch_size
-    columns: dict[str, list[float]] = {"epoch": [round(row["step"] / per_epoch, 4) for row in rows]}
-    for name in rows[0] if rows else ():
-        if name not in NOT_LOSSES:
-            columns[name] = [row[name] for row in rows]
-    return columns
+def losses(rows: Sequence[LogRow], steps_per_epoch: int) -> dict[str, list[float | None]]:
+    """Columns of the training losses over `epoch`, a fraction: {"epoch": […], "d_loss": […], …}; None for a gap.
+
+    A loss that only some rows have is thinned by itself, so that none is lost.
+    """
+    logged = [row for row in rows if isinstance(row, Steps)]
+    names = terms(logged)
+    kept = sorted({i for name in names for i in _thinned([i for i, row in enumerate(logged) if name in row.losses])})
+    columns: dict[str, list[float | None]] = {"epoch": [round(logged[i].step / steps_per_epoch, 4) for i in kept]}
+    return columns | {name: [logged[i].losses.get(name) for i in kept] for name in names}
 
 
-def curve(log: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The scores of --score-every, with the best; None where there are none."""
-    names = {name for row in log for name in row if name.startswith("FID[")}
+def _thinned(rows: list[int]) -> list[int]:
+    """MOST_POINTS of them at most; the last one always."""
+    return rows[:: -(-len(rows) // MOST_POINTS)][:-1] + rows[-1:]
+
+
+def score_curve(rows: Sequence[LogRow]) -> dict[str, Any] | None:
+    """The scores of --score-every; None where there are none."""
+    names = score_names(rows)
     if not names:
         return None
-    name = sorted(names)[0]
-    return {"name": name, "n": SAMPLES_SCORED, "points": [[row["epoch"], row[name]] for row in log if name in row]}
+    return {"name": names[0], "n": SAMPLES_SCORED, "points": [list(point) for point in curve(rows, names[0])]}

@@ -30,19 +30,22 @@ from counterfeit.training.checks import built
 Json = dict[str, Any]
 
 
-def comparison_of(grid: Grid, engine: Engine, ranked_by: str | None = None, here: bool = True) -> Json:
+def comparison_of(
+    grid: Grid, engine: Engine, ranked_by: str | None = None, here: bool = True, scores: dict[str, Json] | None = None
+) -> Json:
     """Bring the grid's members to the end (see `work`) and put them into tables.
 
     Args:
         ranked_by: label of the score that ranks.
         here: whether the engine's devices are this machine's, which are then asked before anything is trained.
+        scores: by the path of a run, what it is not scored again for: see `scored.shared_scores`.
 
     Returns:
         {"title", "made_by", "tables": see `table.tables`, "runs": see `collect.record`, "failures": [{"run", "error"}],
         "notes": [sentence]}.
     """
     check(grid, ranked_by, here)
-    results: dict[int, Result] = dict(engine(grid.members, Order(grid.score, grid.trains, sys.argv)))
+    results: dict[int, Result] = dict(engine(grid.members, Order(grid.score, grid.trains, sys.argv, scores or {})))
     found = [results[i] for i in range(len(grid.members))]  # in the grid's order, in whatever order they came
     runs = [one.record for one in found if isinstance(one, Done)]
     made, notes = tables(runs, ranked_by)

@@ -13,7 +13,7 @@ from rich.table import Table
 from counterfeit.comparison import escape
 from counterfeit.system.console import as_text
 from counterfeit.system.text import harmless
-from counterfeit.system.words import compared_with, plus_minus, real_images, whole
+from counterfeit.system.words import compared_with, plus_minus, ranking, real_images, whole
 
 Json = dict[str, Any]
 
@@ -56,7 +56,7 @@ def under(table: Json) -> str:
     return (
         f"{p['n']:,} samples against {compared_with(p['real'])}, detector "
         f"{p['detector']['name']} ({p['detector']['protocol']}); mean ± standard deviation over seeds.{more} "
-        f"Ranked by {table['ranked_by']}: {table['test']}."
+        f"{ranking(table)}"
     )
 
 

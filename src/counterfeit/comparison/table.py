@@ -35,7 +35,7 @@ def tables(records: Sequence[Json], ranked_by: str | None = None) -> tuple[list[
         of_data = [(r, s) for r, s, of in zip(records, settings_of, data_of, strict=True) if of == data]
         by_protocol: dict[str, list[tuple[Json, Json]]] = {}
         for one in of_data:
-            by_protocol.setdefault(_identity(protocol(one[0]["score"]["receipt"])), []).append(one)
+            by_protocol.setdefault(protocol_identity(protocol(one[0]["score"]["receipt"])), []).append(one)
         protocols = [protocol(rows[0][0]["score"]["receipt"]) for rows in by_protocol.values()]
         if len(protocols) > 1:
             notes.append(
@@ -63,7 +63,7 @@ def protocol(receipt: Json) -> Json:
     }
 
 
-def _identity(how: Json) -> str:
+def protocol_identity(how: Json) -> str:
     """A protocol without the name of the real images, whose digest says what they are."""
     real = {key: value for key, value in how["real"].items() if key != "name"}
     return json.dumps({**how, "real": real}, sort_keys=True)

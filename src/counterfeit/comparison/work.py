@@ -8,7 +8,6 @@ What goes in and what comes out are plain types, so that the work may be done by
 
 from __future__ import annotations
 
-import json
 import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -20,16 +19,13 @@ import msgspec
 
 from counterfeit.comparison.collect import record
 from counterfeit.comparison.grid import Member
+from counterfeit.comparison.scored import kept_score
 from counterfeit.errors import InputError, RunError
-from counterfeit.metrics import METRICS
 from counterfeit.run import Run
 from counterfeit.runs.data import same_place
 from counterfeit.runs.shared import Copy, Local, finished, opened
-from counterfeit.scoring import Score, Scorer, judge
-from counterfeit.scoring.receipt import identity, unidentified
-from counterfeit.scoring.score import stored
+from counterfeit.scoring import Scorer, judge
 from counterfeit.settings import ScoreConfig, having
-from counterfeit.system import reading
 from counterfeit.system.console import say
 from counterfeit.system.text import harmless
 from counterfeit.training.session import fitting
@@ -61,11 +57,13 @@ class Order:
     Attributes:
         trains: whether what is missing is trained; else only finished runs are taken.
         command: as a run's provenance shall tell it, whichever process does the work.
+        scores: by the path of a run, what it is not scored again for: see `scored.shared_scores`.
     """
 
     score: ScoreConfig
     trains: bool
     command: list[str] = field(default_factory=list)
+    scores: dict[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,12 +100,11 @@ class Worker:
             return Failure(path, f"{type(error).__name__}: {in_one_line(error)}")
 
     def _brought(self, task: Task, place: Local | Copy) -> Json:
-        member, config = task.member, self.order.score
+        member = task.member
         say(f"{task.number}{member}: {_state(place)}{task.left}")
         self._train(member, place)
-        run = Run(place.folder.path, config.device, member.path)
-        scorer = self._scorer(run)
-        score = kept_score(run, config, scorer) or run.score(scorer=scorer, **vars(config)).to_dict()
+        run = Run(place.folder.path, self.order.score.device, member.path)
+        score = self.order.scores.get(member.path) or self._scored(run)
         try:
             place.publish()
         except RunError as error:  # the run itself is there, and the score is good
@@ -128,6 +125,11 @@ class Worker:
             place.publish()
         else:
             raise RunError(f"{folder} is not finished: counterfeit train {member.model} --out {folder} --resume")
+
+    def _scored(self, run: Run) -> Json:
+        """The score that the order asks for, from the run's folder where it is there already."""
+        config, scorer = self.order.score, self._scorer(run)
+        return kept_score(run, config, scorer) or run.score(scorer=scorer, **vars(config)).to_dict()
 
     def _scorer(self, run: Run) -> Scorer:
         of = (run.data, run.config.size, run.config.skip_bad, run.config.holdout)
@@ -156,36 +158,6 @@ def check_settings(member: Member, place: Local | Copy) -> None:
                 f"{place.folder} holds a run with {name} {was[name]}, and the grid asks for {now[name]}: "
                 "remove that run, or give the grid another out"
             )
-
-
-def kept_score(run: Run, config: ScoreConfig, scorer: Scorer) -> Json | None:
-    """The same measurement of the run's present weights, from its scores folder, or None.
-
-    It is known by its receipt, whatever its file is called, and may hold more metrics than are asked for.
-    """
-    fakes = run.generated().at_size(config.size)
-    names = judge.metric_names(config, scorer, fakes)
-    of = scorer.detector.name
-    labels = {f"{label}[{of}]": METRICS[name].better for name in names for label in METRICS[name].labels}
-    wanted = scorer.measured(fakes, config.n, config.seed, config.repeats)
-    if unidentified(wanted):
-        return None
-    for path in sorted((run.path / "scores").glob("*.json")):
-        try:
-            score = stored(path)
-        except (OSError, reading.Malformed) as error:
-            say(f"{path} is passed over, since it is no score that can be read ({reading.reason(error)})")
-            continue
-        if _canonical(score.receipt) == _canonical(wanted) and set(labels) <= set(score.metrics):
-            metrics = {label: score.metrics[label] for label in labels}
-            if all(metrics[label].better == better for label, better in labels.items()):
-                return Score(metrics, score.receipt).to_dict()
-    return None
-
-
-def _canonical(receipt: Json) -> str:
-    """A receipt's identity, in which 1, 1.0 and true are three things."""
-    return json.dumps(identity(receipt), sort_keys=True)
 
 
 def in_one_line(error: object) -> str:

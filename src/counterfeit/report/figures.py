@@ -32,6 +32,7 @@ class Figure:
         alt: its numbers in words.
         caption: beneath it: how to read it.
         legend: swatches and what they stand for, for a chart with its own.
+        dashed: whether a dashed line is at what real images get.
     """
 
     title: str
@@ -39,6 +40,7 @@ class Figure:
     alt: str
     caption: str
     legend: tuple[tuple[Markup, str], ...] = ()
+    dashed: bool = False
 
 
 def of_scores(table: Json, runs: Mapping[str, Json], styles: Styles, name: str) -> list[Figure]:
@@ -95,6 +97,7 @@ def _strip(table: Json, column: str, styles: Styles, name: str) -> Figure:
         charts.strip(name, rows, floor),
         f"{column} by model, {better}: {values}.{of_floor}",
         f"A point a seed, {better}; the tick and the number are the mean over seeds.{of_floor}",
+        dashed=floor is not None and not far,
     )
 
 
@@ -117,6 +120,7 @@ def _plane(table: Json, x: str, y: str, styles: Styles, name: str) -> Figure:
         charts.plane(name, pairs, floor, x, y),
         f"{x} and {y} by model: {values}.{of_floor}",
         f"A point a seed; up and to the right is better.{of_floor}",
+        dashed=floor is not None,
     )
 
 
@@ -152,22 +156,28 @@ def _curves(table: Json, runs: Mapping[str, Json], styles: Styles, name: str) ->
 def _losses(label: str, of_row: Sequence[Json], terms: Sequence[str], name: str) -> Figure:
     looks = {term: charts.term_style(i) for i, term in enumerate(terms)}
     lines = [
-        Line(run["losses"]["epoch"], run["losses"][term], *looks[term], faint=i > 0, dot=run["test_losses"].get(term))
+        Line(*known, *looks[term], faint=i > 0, dot=run["test_losses"].get(term))
         for i, run in enumerate(of_row)
         for term in terms
-        if term in run["losses"]
+        if (known := _known(run["losses"], term))
     ]
     in_nats = any(run["config"].get("loss") == "bernoulli" for run in of_row)
     ends = ", ".join(
-        f"{term} {words.number(of_row[0]['losses'][term][-1])}" for term in terms if term in of_row[0]["losses"]
+        f"{term} {words.number(known[1][-1])}" for term in terms if (known := _known(of_row[0]["losses"], term))
     )
-    seeds = words.seeds([run["seed"] for run in of_row])
+    seeds = words.named_seeds([run["seed"] for run in of_row])
     tested = any(run["test_losses"] for run in of_row)
     return Figure(
         label,
         charts.curves(name, charts.panels_of(lines), "nats an image" if in_nats else "loss", 220),
-        f"Training losses of {label} over {of_row[0]['epochs']} epochs, seeds {seeds}; "
+        f"Training losses of {label} over {of_row[0]['epochs']} epochs, {seeds}; "
         f"at the end of {of_row[0]['path']}: {ends}.",
         f"{words.listed(run['path'] for run in of_row)}." + (" Dots: on the test set." if tested else ""),
         tuple((line_swatch(*looks[term]), term) for term in terms),
     )
+
+
+def _known(losses: Json, term: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Epochs and values of a loss, without the gaps of one that only some rows of the log have; None without any."""
+    points = [point for point in zip(losses["epoch"], losses.get(term, ()), strict=False) if point[1] is not None]
+    return tuple(zip(*points, strict=True)) if points else None  # type: ignore[return-value]

@@ -59,10 +59,13 @@ def render(comparison: Json, pictures: Pictures) -> str:
 
 def _section(table: Json, runs: Mapping[str, Json], styles: Mapping[str, Style], name: str) -> dict[str, Any]:
     """What the template needs of a table, pictures apart."""
+    charts = _drawn(lambda: figures.of_scores(table, runs, styles, name), table["data"])
     return {
         "table": table,
+        "several_seeds": any(len(row["seeds"]) > 1 for row in table["rows"]),
         "scores": sheet.scores(table),
-        "charts": _drawn(lambda: figures.of_scores(table, runs, styles, name), table["data"]),
+        "charts": charts,
+        "dashed": any(figure.dashed for figure in charts),
         "losses": _drawn(lambda: figures.of_losses(table, runs, name), table["data"]),
         "memorisation": sheet.memorisation(table, runs),
         "flags": sheet.flags(table, runs),
@@ -89,8 +92,8 @@ def summary(comparison: Json) -> list[str]:
     told = []
     if runs:
         told.append(
-            f"{words.count(len(labels), 'model').capitalize()} on {data}, {words.count(len(seeds), 'seed')} "
-            f"({words.seeds(seeds)}): {words.count(len(runs), 'run')}, each sampled and scored in the same way."
+            f"{words.count(len(labels), 'model').capitalize()} on {data}, {words.named_seeds(seeds)}: "
+            f"{words.count(len(runs), 'run')}, each sampled and scored in the same way."
         )
     for table in tables:
         told += _leader(table)
@@ -160,6 +163,7 @@ def _environment() -> Environment:
         "listed": words.listed,
         "command": words.command,
         "plus_minus": words.plus_minus,
+        "ranking": words.ranking,
         "compared_with": words.compared_with,
         "pretty": lambda value: json.dumps(value, indent=1, ensure_ascii=False),
     }

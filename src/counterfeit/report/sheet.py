@@ -55,7 +55,8 @@ class Sheet:
 def scores(table: Json) -> Sheet:
     """Ranks, mean ± std over the seeds of every score, curve, time and size; the floors as the last row."""
     rows, names = table["rows"], [c for c in table["columns"] if table["better"][c] != LIKE_TEST]
-    heads = [Head("Rank"), Head("Seeds"), *(_head(name, table["better"][name]) for name in names)]
+    seeds = Head("Seeds" if any(len(row["seeds"]) > 1 for row in rows) else "Seed")
+    heads = [Head("Rank"), seeds, *(_head(name, table["better"][name]) for name in names)]
     of_names = [_of_column(rows, name, table["better"][name]) for name in names]
     columns = [_ranks(rows), [Cell(words.seeds(row["seeds"])) for row in rows], *of_names]
     curve = next((row["curve"] for row in rows if row["curve"]), None)

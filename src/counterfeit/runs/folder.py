@@ -25,7 +25,9 @@ from msgspec import Meta
 from counterfeit.data import DATASETS
 from counterfeit.errors import InputError, RunError
 from counterfeit.models import MODELS, ModelSettings
+from counterfeit.runs import log
 from counterfeit.runs.checkpoint import INDEX
+from counterfeit.runs.log import LogRow
 from counterfeit.settings import having, spelled_today
 from counterfeit.system import paths, reading
 from counterfeit.system.arguments import checked, shown
@@ -42,7 +44,6 @@ MEND_LOG = "mend it, or remove it, which loses the curves only"
 
 Count = Annotated[int, Meta(ge=1, le=reading.COUNT)]
 Side = Annotated[int, Meta(ge=1, le=1 << 16)]  # channels, pixels
-Row = dict[str, int | float]
 
 
 @dataclass(frozen=True)
@@ -202,16 +203,20 @@ class RunFolder:
             return None
         return path
 
-    def append_log(self, row: dict[str, Any]) -> None:
+    def append_log(self, row: LogRow) -> None:
         with self.log_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, allow_nan=False) + "\n")
+            file.write(json.dumps(row.to_json(), allow_nan=False) + "\n")
 
     def read_log(self) -> list[dict[str, Any]]:
+        """All whole rows of log.jsonl as they are written there: see `log_rows`."""
+        return [row.to_json() for row in self.log_rows()]
+
+    def log_rows(self) -> list[LogRow]:
         """All whole rows of log.jsonl, oldest first; a last line that a kill cut short is left out.
 
         Raises RunError: it cannot be read, or a row is not one that training writes.
         """
-        rows: list[dict[str, Any]] = []
+        rows: list[LogRow] = []
         try:
             lines = reading.content(self.log_file, MOST_LOG).split(b"\n")
         except FileNotFoundError:
@@ -220,14 +225,17 @@ class RunFolder:
             raise RunError(f"{self.log_file} cannot be read ({reading.reason(error)}): {MEND_LOG}") from None
         for line in lines[:-1]:  # what follows the last newline was cut short, or is empty
             try:
-                rows.append(_row(line, rows))
+                row = log.parsed(line)
+                if rows and row.step < rows[-1].step:
+                    raise Malformed(f"step {row.step:,} comes after step {rows[-1].step:,}")
             except Malformed as error:
                 raise RunError(f"{self.log_file}, line {len(rows) + 1:,}: {error}; {MEND_LOG}") from None
+            rows.append(row)
         return rows
 
     def cut_log(self, step: int) -> None:
         """Drop the rows that came after `step`: they will be made again."""
-        kept = [row for row in self.read_log() if row["step"] <= step]
+        kept = [row.to_json() for row in self.log_rows() if row.step <= step]
         write_atomic(self.log_file, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
 
@@ -282,27 +290,6 @@ def parsed(text: bytes) -> RunRecord:
     if record.data.n < record.config.batch_size:
         raise Malformed(f"--batch-size is {record.config.batch_size:,}, of {record.data.n:,} images")
     return record
-
-
-def _row(line: bytes, before: list[dict[str, Any]]) -> dict[str, Any]:
-    """A row of log.jsonl after those before it. Raises reading.Malformed."""
-    row: dict[str, Any] = reading.record(line, Row)
-    for name in ("epoch", "step"):
-        if not (isinstance(row.get(name), int) and 0 <= row[name] <= reading.COUNT):
-            raise Malformed(f"{name!r} must be a whole number that is not negative")
-    if before and row["step"] < before[-1]["step"]:
-        raise Malformed(f"step {row['step']:,} comes after step {before[-1]['step']:,}")
-    if "images_per_s" in row:  # a row of training: all of them have the same losses
-        first = next((other for other in before if "images_per_s" in other), row)
-        if row.keys() != first.keys():
-            raise Malformed(f"it has {_names(row)}, and an earlier one {_names(first)}")
-        if row["images_per_s"] and not 0.01 <= row["images_per_s"] < 1e12:  # it is rounded to a tenth
-            raise Malformed(f"'images_per_s' is {row['images_per_s']:.3g}")
-    return row
-
-
-def _names(row: Row) -> str:
-    return ", ".join(shown(name) for name in list(row)[:8])
 
 
 def _with_kind(record: RunRecord) -> RunRecord:

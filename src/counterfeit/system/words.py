@@ -87,6 +87,22 @@ def seeds(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
+def named_seeds(numbers: Sequence[int]) -> str:
+    """`seed 0`, `seeds 0, 1, 2`: the word keeps the number of a seed from being read as how many there are."""
+    return f"seed{'' if len(numbers) == 1 else 's'} {seeds(numbers)}"
+
+
+def ranking(table: Json) -> str:
+    """How the rows of a comparison's table are ordered; the test of ranks only if it has compared two rows."""
+    by = table["ranked_by"]
+    tested = sum(row["rank"] is not None for row in table["rows"]) > 1
+    return (
+        f"Ranked by {by}: {table['test']}."
+        if tested
+        else f"Sorted by {by}: ranks need several seeds of two rows or more."
+    )
+
+
 def command(words: Sequence[str]) -> str:
     """As it is typed; `python -m counterfeit` is known by its file's name only, and is the same command."""
     if not words:

@@ -25,6 +25,7 @@ from counterfeit.runs import RunFolder, RunRecord, provenance, save_checkpoint
 from counterfeit.runs.checkpoint import START_OVER, forms, read_checkpoint, read_index
 from counterfeit.runs.continuing import check_settings
 from counterfeit.runs.data import record_of, to_train_on
+from counterfeit.runs.log import EpochScore, OnTestSet, Steps, curve
 from counterfeit.runs.trained import check_progress
 from counterfeit.scoring import Images, Scorer, judge
 from counterfeit.system.console import decoration
@@ -193,8 +194,7 @@ class Training:
         for event in run_steps(state, pixels, labels, self.config, stop):
             match event:
                 case Logged() if self.group.first:
-                    row = {"epoch": event.epoch, "step": event.step, **event.losses}
-                    self.folder.append_log({**row, "images_per_s": round(event.images_per_s, 1)})
+                    self.folder.append_log(Steps(event.epoch, event.step, event.losses, round(event.images_per_s, 1)))
                 case EpochEnded():
                     scored = self.group.by_first(partial(self._end_epoch, state, event.epoch))
                     yield event
@@ -219,15 +219,13 @@ class Training:
 
     def _finish(self, state: State) -> list[Tested]:
         tested = []
-        log = self.folder.read_log()
-        done = bool(log) and log[-1]["step"] == state.step and "test_loss" in log[-1]
+        done = any(isinstance(row, OnTestSet) and row.step == state.step for row in self.folder.log_rows()[-1:])
         if self.test is not None and isinstance(self.model, Autoencoder) and not done:
             with _sampling(state) as model:
                 assert isinstance(model, Autoencoder)
                 labels = self.test.labels if model.classes else None
                 losses = sampling.mean_terms(model, self._evaluated(self.test), labels, self.config.seed)
-            row = {f"test_{name}": value for name, value in losses.items()}
-            self.folder.append_log({"epoch": self.config.epochs, "step": state.step, **row})
+            self.folder.append_log(OnTestSet(self.config.epochs, state.step, losses))
             tested.append(Tested(losses))
         self._draw_curves()
         ended = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -249,9 +247,9 @@ class Training:
             images_drawn = Images(str(self.folder), None, draw)
             score = self.scorer.score(images_drawn, ["fid"], SAMPLES_SCORED, self.config.seed)
         ((name, scored),) = score.items()
-        self.folder.append_log({"epoch": epoch, "step": state.step, name: scored.value})
-        curve = [(row[name], row["epoch"]) for row in self.folder.read_log() if name in row]
-        return [ScoredEpoch(epoch, name, scored.value, min(curve)[1])]
+        self.folder.append_log(EpochScore(epoch, state.step, name, scored.value))
+        best, _ = min(curve(self.folder.log_rows(), name), key=lambda point: point[1])
+        return [ScoredEpoch(epoch, name, scored.value, best)]
 
     def _save(self, state: State) -> None:
         epoch = state.step // steps_per_epoch(len(self.data), self.config.batch_size)
@@ -282,7 +280,7 @@ class Training:
         with decoration(str(self.folder.shown(self.folder.curves))):
             from counterfeit.runs.curves import draw_curves  # here, since importing matplotlib may fail, too
 
-            draw_curves(self.folder.curves, self.folder.read_log(), f"{self.recipe.name} on {self.data.name}")
+            draw_curves(self.folder.curves, self.folder.log_rows(), f"{self.recipe.name} on {self.data.name}")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -1,0 +1,94 @@
+"""The rows of log.jsonl, a type for each kind. In the file a kind is known by its keys, as in every version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from counterfeit.system import reading
+from counterfeit.system.reading import Malformed
+from counterfeit.system.words import label_and_detector
+
+Json = dict[str, int | float]
+
+RATE = "images_per_s"
+TEST = "test_"
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The mean of every loss over the steps since the row before. A loss may be missing in some rows."""
+
+    epoch: int
+    step: int
+    losses: Json
+    images_per_s: float
+
+    def to_json(self) -> Json:
+        return {"epoch": self.epoch, "step": self.step, **self.losses, RATE: self.images_per_s}
+
+
+@dataclass(frozen=True)
+class EpochScore:
+    """A score of samples at the end of an epoch; `name` with its detector."""
+
+    epoch: int
+    step: int
+    name: str
+    value: float
+
+    def to_json(self) -> Json:
+        return {"epoch": self.epoch, "step": self.step, self.name: self.value}
+
+
+@dataclass(frozen=True)
+class OnTestSet:
+    """The mean losses over the test set, when training is done."""
+
+    epoch: int
+    step: int
+    losses: Json
+
+    def to_json(self) -> Json:
+        return {"epoch": self.epoch, "step": self.step, **{f"{TEST}{name}": v for name, v in self.losses.items()}}
+
+
+LogRow = Steps | EpochScore | OnTestSet
+
+
+def parsed(line: bytes) -> LogRow:
+    """A line of log.jsonl, every type checked. Raises Malformed."""
+    values: Json = reading.record(line, Json)
+    counts = {name: values.pop(name, None) for name in ("epoch", "step")}
+    for name, count in counts.items():
+        if not (isinstance(count, int) and 0 <= count <= reading.COUNT):
+            raise Malformed(f"{name!r} must be a whole number that is not negative")
+    epoch, step = (int(count or 0) for count in counts.values())
+    if RATE in values:
+        rate = values.pop(RATE)
+        if rate and not 0.01 <= rate < 1e12:  # it is rounded to a tenth
+            raise Malformed(f"{RATE!r} is {rate:.3g}")
+        if values:
+            return Steps(epoch, step, values, rate)
+    elif values and all(name.startswith(TEST) for name in values):
+        return OnTestSet(epoch, step, {name.removeprefix(TEST): value for name, value in values.items()})
+    elif len(values) == 1:
+        ((name, value),) = values.items()
+        if label_and_detector(name)[1]:
+            return EpochScore(epoch, step, name, value)
+    raise Malformed("it holds neither the losses of steps, nor those of a test set, nor one score")
+
+
+def terms(rows: Iterable[Steps]) -> list[str]:
+    """The losses that at least one row has, in the order in which they come up."""
+    return list(dict.fromkeys(name for row in rows for name in row.losses))
+
+
+def curve(rows: Sequence[LogRow], name: str) -> list[tuple[int, float]]:
+    """The epochs of a score, and its values."""
+    return [(row.epoch, row.value) for row in rows if isinstance(row, EpochScore) and row.name == name]
+
+
+def score_names(rows: Sequence[LogRow]) -> list[str]:
+    """The scores of the log, sorted."""
+    return sorted({row.name for row in rows if isinstance(row, EpochScore)})

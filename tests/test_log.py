@@ -1,0 +1,88 @@
+"""log.jsonl: a type for each kind of row, and losses that not every row has."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import matplotlib.axes
+import pytest
+
+import counterfeit as cf
+from counterfeit.comparison.collect import MOST_POINTS, losses
+from counterfeit.report import render
+from counterfeit.runs import RunFolder, log
+from counterfeit.runs.curves import draw_curves
+from counterfeit.runs.log import EpochScore, OnTestSet, Steps
+from report_cases import Page, comparison
+
+LINES = {
+    '{"epoch": 1, "step": 4, "loss": 2.5, "kl": 1, "images_per_s": 10.0}': Steps(1, 4, {"loss": 2.5, "kl": 1}, 10.0),
+    '{"epoch": 2, "step": 8, "FID[mnist-cnn]": 3.5}': EpochScore(2, 8, "FID[mnist-cnn]", 3.5),
+    '{"epoch": 2, "step": 8, "test_loss": 2.0, "test_kl": 1.5}': OnTestSet(2, 8, {"loss": 2.0, "kl": 1.5}),
+}
+# A penalty that is there from the second row on, and a loss that the last two rows lack.
+GAPS = [
+    Steps(1, 1, {"loss": 4.0}, 9.0),
+    Steps(1, 2, {"loss": 3.0, "penalty": 0.5}, 9.0),
+    Steps(2, 3, {"penalty": 0.25}, 9.0),
+    Steps(2, 4, {"penalty": 0.125}, 9.0),
+]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_row_is_read_as_its_kind_and_written_as_it_was(line: str) -> None:
+    row = log.parsed(line.encode())
+    assert row == LINES[line] and json.dumps(row.to_json()) == line
+
+
+@pytest.mark.parametrize(
+    "rest", ["", ', "loss": 1', ', "images_per_s": 1', ', "test_loss": 1, "FID[a]": 2', ', "FID[a]": 1, "KID[a]": 2']
+)
+def test_a_row_of_no_kind_is_refused(rest: str) -> None:
+    with pytest.raises(log.Malformed, match="neither the losses of steps"):
+        log.parsed(f'{{"epoch": 1, "step": 1{rest}}}'.encode())
+
+
+def test_a_loss_that_only_some_rows_have_is_kept_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder(tmp_path)
+    for row in GAPS:
+        folder.append_log(row)
+    assert folder.log_rows() == GAPS
+    columns = losses(GAPS, 2)
+    assert columns == {
+        "epoch": [0.5, 1.0, 1.5, 2.0],
+        "loss": [4.0, 3.0, None, None],
+        "penalty": [None, 0.5, 0.25, 0.125],
+    }
+
+    drawn: list[list[float]] = []
+    plot = matplotlib.axes.Axes.plot
+
+    def noted(axes, *args, **options):
+        drawn.append([list(arg) for arg in args if isinstance(arg, list | tuple)])
+        return plot(axes, *args, **options)
+
+    monkeypatch.setattr(matplotlib.axes.Axes, "plot", noted)
+    draw_curves(tmp_path / "curves.png", GAPS, "gaps")
+    assert drawn == [[[1, 2], [4.0, 3.0]], [[2, 3, 4], [0.5, 0.25, 0.125]]]
+    drawn.clear()
+    whole = comparison(models=["vae"], seeds=1)
+    whole["runs"][0].update(losses=columns, test_losses={"penalty": 0.2})
+    page = Page(render(whole, {}))
+    assert [[1.0, 1.5, 2.0], [0.5, 0.25, 0.125]] in drawn and [[0.5, 1.0], [4.0, 3.0]] in drawn
+    assert any("loss 3, penalty 0.125" in (attrs.get("aria-label") or "") for _, attrs in page.elements)
+
+
+def test_a_rare_loss_is_not_thinned_away() -> None:
+    rows = [Steps(1, i, {"loss": float(i)} | ({"rare": 1.0} if i % 100 == 99 else {}), 9.0) for i in range(1000)]
+    columns = losses(rows, 1000)
+    assert columns["rare"].count(1.0) == 10 and len(columns["epoch"]) <= MOST_POINTS + 10
+    assert losses([Steps(1, row.step, {"loss": 1.0}, 9.0) for row in rows], 1000)["epoch"][-1] == 0.999
+
+
+def test_a_run_gives_its_log_as_the_file_has_it(digits, tmp_path: Path) -> None:
+    run = cf.train("vae", digits[0][:128], epochs=1, batch_size=64, out=tmp_path / "run", quiet=True)
+    lines = (tmp_path / "run/log.jsonl").read_text().splitlines()
+    assert run.log == [json.loads(line) for line in lines]
+    assert {type(row) for row in run.folder.log_rows()} >= {Steps}
