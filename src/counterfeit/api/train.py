@@ -36,7 +36,7 @@ def train(
         out: run folder; by default runs/MODEL-DATA-sSEED.
         resume: continue the run in `out`; settings that are not given are the run's own.
         quiet: show no progress.
-        **settings: fields of `Config`, in place of the model's own.
+        **settings: what `counterfeit train MODEL --help` shows, in place of the model's own.
 
     Returns:
         The run, ready to be sampled.
