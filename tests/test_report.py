@@ -15,16 +15,15 @@ import pytest
 from PIL import Image
 
 from counterfeit.models.recipes import RECIPES
-from counterfeit.report import render
 from counterfeit.report.embed import embed
 from counterfeit.report.svg import Style
 from counterfeit.system import words
-from report_cases import Page, comparison, draw_pictures
+from report_cases import Page, comparison, draw_pictures, page_of
 
 
 def checked(whole: dict[str, Any], drawn: dict[str, dict[str, Path]] | None = None) -> Page:
     """The page, after what has to hold for every one."""
-    text = render(whole, drawn or {})
+    text = page_of(whole, drawn)
     page = Page(text)
     assert len(text.encode()) < 5_000_000
     without_pictures = re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", text)
@@ -139,10 +138,10 @@ def test_the_legend_has_a_dashed_line_where_a_chart_has_one() -> None:
     """Not where there is no value of real images, nor where it is an arrow, so far away as it is."""
     whole = comparison()
     legend = 'stroke-dasharray="5 3"/></svg>real images'
-    assert legend in render(whole, {})
+    assert legend in page_of(whole)
     (table,) = whole["tables"]
     table["floors"] = {name: 1e-6 if name.startswith(("FID", "KID")) else None for name in table["columns"]}
-    page = render(whole, {})
+    page = page_of(whole)
     assert legend not in page and "far to the left" in page
 
 
@@ -182,7 +181,7 @@ def test_two_tables_of_one_data_set_are_told_apart() -> None:
 
 
 def test_the_same_comparison_gives_the_same_bytes() -> None:
-    assert render(comparison(), {}) == render(comparison(), {})
+    assert page_of(comparison()) == page_of(comparison())
 
 
 def test_no_tensor_reaches_it() -> None:

@@ -124,6 +124,7 @@ def compare(argv: list[str]) -> int:
     from counterfeit.api.compare import compare as contrast
     from counterfeit.api.compare import described
     from counterfeit.comparison.render import terminal
+    from counterfeit.report.records import Comparison, of_json
 
     # The grid file's own settings are the defaults; what was typed goes on top.
     grid = described(asked.sources)
@@ -142,7 +143,7 @@ def compare(argv: list[str]) -> int:
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; the same command goes on") from None
-    result(terminal(found))
+    result(terminal(of_json(found, Comparison)))
     return told(found["failures"])
 
 
