@@ -43,8 +43,8 @@ def report(
         out: the HTML file.
         title: of the page; by default it names the runs.
         rank_by: label of the score that ranks; by default FID, or the first where that is not asked for.
-        **settings: fields of `ScoreConfig`. Beside other ones than n, seed and repeats, only scores of exactly these
-            settings are taken.
+        **settings: fields of `ScoreConfig`. n, seed and repeats choose among the scores that are there; with any other
+            one, only a score of exactly these settings is taken.
 
     Returns:
         What it reports: `report.records.Comparison` as plain types.

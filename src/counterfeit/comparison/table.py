@@ -89,25 +89,10 @@ def _settings(records: Sequence[RunRow]) -> list[Json]:
 
 
 def _table(data: str, how: Protocol, rows: list[Changed], ranked_by: str | None) -> tuple[Table, list[str]]:
-    groups: dict[str, list[RunRow]] = {}
-    settings: dict[str, Json] = {}
-    notes = []
-    several = len({r.data_digest for r, _ in rows}) > 1
-    for r, changed in rows:
-        changed = {**changed, "images": r.data_digest[:8]} if several else changed
-        key = json.dumps([r.model, changed], sort_keys=True)
-        group = groups.setdefault(key, [])
-        twin = next((other for other in group if other.seed == r.seed), None)
-        if twin:  # of one seed: no new evidence
-            notes.append(f"{r.path} is left out: it is of the same seed and settings as {twin.path}")
-            continue
-        group.append(r)
-        settings[key] = changed
-    if several:
-        notes.append(f"{data}: the runs were trained on different images of that name, and stand in rows apart")
+    groups, notes = _grouped(data, rows)
     shared = {k: v for k, v in rows[0][1].items() if all(changed.get(k) == v for _, changed in rows)}
     columns = list(dict.fromkeys(name for r, _ in rows for name in r.score.metrics))
-    made = [_row(group, settings[key], shared, columns) for key, group in groups.items()]
+    made = [_row(group, settings, shared, columns) for group, settings in groups]
     by = next((name for name in columns if name.label == (ranked_by or "FID")), columns[0])
     if ranked_by and by.label != ranked_by:
         notes.append(f"{data}: no run has a {ranked_by}, so that {by} ranks")
@@ -129,6 +114,27 @@ def _table(data: str, how: Protocol, rows: list[Changed], ranked_by: str | None)
         rows=[replace(row, rank=rank) for row, rank in zip(made, of_rows, strict=True)],
     )
     return table, notes
+
+
+def _grouped(data: str, rows: list[Changed]) -> tuple[list[tuple[list[RunRow], Json]], list[str]]:
+    """The runs of each row with its settings, and a sentence on what is left out or kept apart."""
+    groups: dict[str, list[RunRow]] = {}
+    settings: dict[str, Json] = {}
+    notes = []
+    several = len({r.data_digest for r, _ in rows}) > 1
+    for r, changed in rows:
+        changed = {**changed, "images": r.data_digest[:8]} if several else changed
+        key = json.dumps([r.model, changed], sort_keys=True)
+        group = groups.setdefault(key, [])
+        twin = next((other for other in group if other.seed == r.seed), None)
+        if twin:  # of one seed: no new evidence
+            notes.append(f"{r.path} is left out: it is of the same seed and settings as {twin.path}")
+            continue
+        group.append(r)
+        settings[key] = changed
+    if several:
+        notes.append(f"{data}: the runs were trained on different images of that name, and stand in rows apart")
+    return [(group, settings[key]) for key, group in groups.items()], notes
 
 
 def _row(group: list[RunRow], settings: Json, shared: Json, columns: Sequence[Metric]) -> Row:
