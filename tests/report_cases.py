@@ -1,4 +1,4 @@
-"""Made-up comparisons as `comparison.compare.comparison_of` gives them, one-colour pictures, a reader of pages."""
+"""Made-up comparisons as comparison.json holds them, one-colour pictures, a reader of pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from typing import Any
 
 from PIL import Image
 
+from counterfeit.comparison import render
+from counterfeit.comparison import table as over_seeds
 from counterfeit.models import MODELS
+from counterfeit.report import render as page
+from counterfeit.report.records import Comparison, RunRow, Table, of_json, to_json
 
 Json = dict[str, Any]
 
@@ -99,6 +103,7 @@ def run(model: str, data: str, seed: int, path: str, size: float, rng: random.Ra
         "model": model,
         "title": MODELS[model].title,
         "data": data,
+        "data_digest": "0" * 64,
         "seed": seed,
         "epochs": 10,
         "command": ["counterfeit", "train", model, "--data", data, "--seed", str(seed), "--out", path],
@@ -152,6 +157,7 @@ def row(runs: Sequence[Json]) -> Json:
         "seeds": [r["seed"] for r in runs],
         "rank": None,
         "parameters": runs[0]["parameters"],
+        "epochs": runs[0]["epochs"],
         "metrics": {
             name: spread([r["score"]["metrics"][name]["value"] for r in runs]) for name in runs[0]["score"]["metrics"]
         },
@@ -166,6 +172,27 @@ def row(runs: Sequence[Json]) -> Json:
         },
         "runs": [r["path"] for r in runs],
     }
+
+
+def tables(records: Sequence[Json], ranked_by: str | None = None) -> tuple[list[Json], list[str]]:
+    """The tables of runs, all in plain types."""
+    found, notes = over_seeds.tables([of_json(record, RunRow) for record in records], ranked_by)
+    return to_json(found), notes
+
+
+def page_of(whole: Json, drawn: dict[str, dict[str, Path]] | None = None) -> str:
+    """The page of a comparison in plain types."""
+    return page(read(whole), drawn or {})
+
+
+def read(whole: Json) -> Comparison:
+    """A comparison in plain types as records."""
+    return of_json(whole, Comparison)
+
+
+def rows(table: Json) -> list[list[str]]:
+    """The cells of a table in plain types."""
+    return render.rows(of_json(table, Table))
 
 
 def draw_pictures(whole: Json, folder: Path, size: tuple[int, int] = (200, 100)) -> dict[str, dict[str, Path]]:

@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from counterfeit.report import render
-from report_cases import comparison, draw_pictures
+from report_cases import comparison, draw_pictures, page_of
 
 pytestmark = pytest.mark.browser
 SCREENS = Path(__file__).parent.parent / "build" / "browser"
@@ -29,7 +28,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     whole = comparison(models=["ae", "vae", "cvae", "gan", "lsgan", "dcgan"], data=["mnist", "cifar10"], seeds=3)
     path = folder / "report.html"
-    path.write_text(render(whole, draw_pictures(whole, folder)))
+    path.write_text(page_of(whole, draw_pictures(whole, folder)))
     return path
 
 

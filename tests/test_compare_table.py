@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from counterfeit.comparison.render import markdown, rows, terminal, to_csv
-from counterfeit.comparison.table import spread, tables
+from counterfeit.comparison.render import markdown, terminal, to_csv
+from counterfeit.comparison.table import spread
 from counterfeit.models import MODELS
+from counterfeit.report.records import RunRow, of_json
+from report_cases import read, rows, tables
 
 
 def fake_record(model: str, seed: int, value: float, **receipt: Any) -> dict[str, Any]:
@@ -85,7 +87,8 @@ def test_score_curves_of_other_epochs_make_no_mean() -> None:
 def test_a_run_without_its_log_is_still_compared() -> None:
     record = {**fake_record("vae", 0, 100.0), "images_per_s": None}
     found, notes = tables([record])
-    made = {"title": "p[/b]", "tables": found, "notes": notes, "failures": [], "runs": []}
+    plain = {"title": "p[/b]", "made_by": {}, "tables": found, "notes": notes, "failures": [], "runs": []}
+    made = read(plain)
     assert found[0]["rows"][0]["images_per_s"] is None and "| – |" in markdown(made) and "vae" in terminal(made)
 
 
@@ -102,9 +105,12 @@ def test_a_setting_that_differs_makes_a_row_of_its_own() -> None:
 
 
 def test_equal_values_have_no_spread() -> None:
-    assert spread([0.4425, 0.4425, 0.4425])["std"] == 0 and spread([1.0])["std"] is None
+    assert spread([0.4425, 0.4425, 0.4425]).std == 0 and spread([1.0]).std is None
 
 
 def test_csv_has_a_line_a_run_and_numbers_in_full() -> None:
     run = {**fake_record("vae", 0, 1 / 3), "label": "vae, lr 1, x"}
-    assert to_csv({"runs": [run]}).splitlines()[1] == f'"vae, lr 1, x",vae,mnist,0,10,{run["path"]},{1 / 3},1.0,1.0,1'
+    assert (
+        to_csv([of_json(run, RunRow)]).splitlines()[1]
+        == f'"vae, lr 1, x",vae,mnist,0,10,{run["path"]},{1 / 3},1.0,1.0,1'
+    )

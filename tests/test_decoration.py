@@ -13,12 +13,12 @@ import rich.progress
 
 import counterfeit as cf
 from counterfeit.comparison import pictures
-from counterfeit.report import charts, render
+from counterfeit.report import charts
 from counterfeit.runs import curves
 from counterfeit.runs.log import EpochScore, Steps
 from counterfeit.system import drawing
 from counterfeit.training import sample_grids, trainer
-from report_cases import comparison
+from report_cases import comparison, page_of
 
 ROWS = [
     row
@@ -69,11 +69,11 @@ def test_training_ends_whatever_cannot_be_drawn(where: Any, name: str, digits, m
 def test_pictures_do_not_depend_on_the_users_settings(settings: dict[str, Any], tmp_path: Path, capsys) -> None:
     curves.draw_curves(tmp_path / "usual.png", ROWS, "vae on $x_{\\frac y")
     labels = json.dumps(comparison(data=("$x_{data",))).replace('"label": "gan"', '"label": "ga$_{n"')
-    page = render(json.loads(labels), {})
+    page = page_of(json.loads(labels))
     with matplotlib.rc_context(settings):
         before = dict(matplotlib.rcParams)
         curves.draw_curves(tmp_path / "theirs.png", ROWS, "vae on $x_{\\frac y")
-        assert render(json.loads(labels), {}) == page
+        assert page_of(json.loads(labels)) == page
         assert dict(matplotlib.rcParams) == before, "and theirs do not depend on ours"
     assert (tmp_path / "theirs.png").read_bytes() == (tmp_path / "usual.png").read_bytes()
     assert page.count("<svg") > 4 and "cannot be drawn" not in capsys.readouterr().err
@@ -81,7 +81,7 @@ def test_pictures_do_not_depend_on_the_users_settings(settings: dict[str, Any], 
 
 def test_a_report_without_its_charts(monkeypatch, capsys) -> None:
     monkeypatch.setattr(charts, "strip", fails)
-    page = render(comparison(), {})
+    page = page_of(comparison())
     assert "FID" in page and "charts of mnist for the report cannot be drawn" in capsys.readouterr().err
 
 

@@ -12,9 +12,8 @@ from PIL import Image
 
 from counterfeit.comparison import render
 from counterfeit.comparison.escape import cell, markdown, paragraph
-from counterfeit.report import render as page
 from counterfeit.report.embed import embed
-from report_cases import Page, comparison
+from report_cases import Page, comparison, page_of, read
 from stranger_cases import NAMES
 
 
@@ -42,20 +41,20 @@ def named(name: str) -> dict[str, Any]:
 def test_table_md(name: str) -> None:
     """Every line of a table has as many cells as its head, and nothing is HTML, a link or a picture."""
     whole = named(name)
-    lines = render.markdown(whole).splitlines()
+    lines = render.markdown(read(whole)).splitlines()
     assert sum(line.startswith("#") for line in lines) == 2, "a title, and a data set"
     cells = [line.replace("\\\\", "").replace("\\|", "").count("|") for line in lines if line.startswith("|")]
     assert len(cells) == 5 and len(set(cells)) == 1
     text = "\n".join(lines)
     assert "<" not in text and "](" not in text and "]:" not in text and "![x][" not in text
     assert all(char.isprintable() or char == "\n" for char in text)
-    render.markdown(whole).encode()
+    render.markdown(read(whole)).encode()
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_table_csv(name: str) -> None:
     whole = named(name)
-    rows = list(csv.reader(io.StringIO(render.to_csv(whole))))
+    rows = list(csv.reader(io.StringIO(render.to_csv(read(whole).runs))))
     assert len(rows) == 1 + len(whole["runs"]) and len({len(row) for row in rows}) == 1
     for row in rows[1:]:
         for title, one in zip(rows[0], row, strict=True):
@@ -63,7 +62,7 @@ def test_table_csv(name: str) -> None:
                 assert one[:1] not in ("=", "+", "-", "@", "\t", "\r"), one
             else:
                 assert one == "" or float(one) is not None
-    render.to_csv(whole).encode()
+    render.to_csv(read(whole).runs).encode()
 
 
 def test_the_page(tmp_path: Path) -> None:
@@ -74,15 +73,15 @@ def test_the_page(tmp_path: Path) -> None:
     found = []
     for one in (plain, whole):
         drawn = {row["runs"][0]: picture for table in one["tables"] for row in table["rows"]}
-        read = Page(page(one, drawn).encode(errors="backslashreplace").decode())
+        seen = Page(page_of(one, drawn).encode(errors="backslashreplace").decode())
         # A name of several lines is laid out in another way by matplotlib.
-        found.append({(tag, *sorted(attrs)) for tag, attrs in read.elements if tag != "text"})
+        found.append({(tag, *sorted(attrs)) for tag, attrs in seen.elements if tag != "text"})
     assert found[1] - found[0] == set()
     assert "script" not in {tag for tag, *_ in found[1]}
 
 
 def test_numbers_stay_numbers_and_names_readable() -> None:
-    assert render.to_csv(comparison()).count("'") == 0
+    assert render.to_csv(read(comparison()).runs).count("'") == 0
     assert markdown("best FID[mnist-cnn] (n 2,000)") == "best FID[mnist-cnn] (n 2,000)"
     assert paragraph("runs/vae_s0: log_every 3") == "runs/vae_s0: log_every 3"
     assert (cell("-0.5"), cell("runs/a"), markdown("-0.5 ± 0.1")) == ("'-0.5", "runs/a", "-0.5 ± 0.1")

@@ -10,11 +10,10 @@ import pytest
 
 import counterfeit as cf
 from counterfeit.comparison.collect import MOST_POINTS, losses
-from counterfeit.report import render
 from counterfeit.runs import RunFolder, log
 from counterfeit.runs.curves import draw_curves
 from counterfeit.runs.log import EpochScore, OnTestSet, Steps
-from report_cases import Page, comparison
+from report_cases import Page, comparison, page_of
 
 LINES = {
     '{"epoch": 1, "step": 4, "loss": 2.5, "kl": 1, "images_per_s": 10.0}': Steps(1, 4, {"loss": 2.5, "kl": 1}, 10.0),
@@ -69,7 +68,7 @@ def test_a_loss_that_only_some_rows_have_is_kept_and_drawn(tmp_path: Path, monke
     drawn.clear()
     whole = comparison(models=["vae"], seeds=1)
     whole["runs"][0].update(losses=columns, test_losses={"penalty": 0.2})
-    page = Page(render(whole, {}))
+    page = Page(page_of(whole))
     assert [[1.0, 1.5, 2.0], [0.5, 0.25, 0.125]] in drawn and [[0.5, 1.0], [4.0, 3.0]] in drawn
     assert any("loss 3, penalty 0.125" in (attrs.get("aria-label") or "") for _, attrs in page.elements)
 

@@ -15,13 +15,14 @@ import pytest
 import counterfeit as cf
 from counterfeit.comparison.pictures import of_comparison
 from counterfeit.comparison.scored import kept_score
-from counterfeit.comparison.table import tables
 from counterfeit.detectors.training import RECIPES
+from counterfeit.report.records import Comparison, of_json
 from counterfeit.runs import checkpoint
 from counterfeit.runs.checkpoint import read_checkpoint
 from counterfeit.scoring import judge
 from counterfeit.scoring.receipt import file_name, identity, of_set, unidentified
 from counterfeit.settings import ScoreConfig
+from report_cases import tables
 
 NARROW: dict[str, Any] = {"encoder_width": 8, "decoder_width": 8, "latent": 2, "quiet": True}
 QUICK: dict[str, Any] = {"n": 100, "metrics": ["fid"], "detector": "mnist-cnn", "device": "cpu"}
@@ -355,8 +356,8 @@ def test_how_a_folder_was_read_is_in_its_receipt() -> None:
 
 def test_pictures_of_other_weights_than_the_scores_are_named(run: cf.Run, tmp_path: Path) -> None:
     found = cf.compare(run.path, out=tmp_path / "out", **QUICK)
-    with of_comparison(found, "cpu") as (_, notes):
+    with of_comparison(of_json(found, Comparison), "cpu") as (_, notes):
         assert not any("other weights" in note for note in notes)
     train_on(run)
-    with of_comparison(found, "cpu") as (_, notes):
+    with of_comparison(of_json(found, Comparison), "cpu") as (_, notes):
         assert any(note.startswith(f"{run.path}: its pictures are of other weights") for note in notes)

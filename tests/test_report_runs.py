@@ -15,7 +15,7 @@ from counterfeit import detectors
 from counterfeit.comparison.pictures import draw, of_comparison, paths
 from counterfeit.comparison.sheets import Sheets
 from counterfeit.models import MODELS
-from report_cases import Page
+from report_cases import Page, comparison, read
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +62,11 @@ def test_an_array_has_pictures_of_what_needs_no_real_images(
     drawn = draw(run)
     assert drawn.files.keys() == {"samples", "classes"}
     assert all("array" in sentence and str(run.path) in sentence for sentence in drawn.left_out)
-    rows = [{"runs": [str(run.path)]}, {"runs": [str(tmp_path / "none")]}]
-    whole = {"tables": [{"rows": rows}], "runs": []}
-    with of_comparison(whole) as (found, notes):
+    whole = comparison(models=["vae", "gan"], seeds=1)
+    whole["runs"] = []
+    for row, path in zip(whole["tables"][0]["rows"], (run.path, tmp_path / "none"), strict=True):
+        row["runs"] = [str(path)]
+    with of_comparison(read(whole)) as (found, notes):
         assert found[str(run.path)].keys() == {"samples", "classes"}
     assert any("holds no run" in note for note in notes) and any("array" in note for note in notes)
 

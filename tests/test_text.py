@@ -15,7 +15,7 @@ from counterfeit.system import console, paths
 from counterfeit.system.console import say
 from counterfeit.system.text import PLAIN, encodable, harmless, utf8
 from environment_cases import NAMES
-from report_cases import comparison
+from report_cases import comparison, read
 
 
 @pytest.mark.parametrize("name, shown", NAMES)
@@ -30,7 +30,7 @@ def test_names_are_shown_and_not_obeyed(name: str, shown: str, capsys, command, 
     found = comparison(data=(name,))
     found["tables"][0]["rows"][0]["label"] = name
     found["notes"] = [f"{name} is a note"]
-    table = terminal(found)
+    table = terminal(read(found))
     assert shown in table and (shown == name or name not in table)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from counterfeit.system.words import number, plus_minus, real_images
-from tables.text import Json, markdown, median
+from counterfeit.system.words import number, plus_minus
+from tables.text import Json, markdown, median, real_images
 
 GRIDS = ("seed", "tuned")  # of benchmarks/grids
 TUNED = "-tuned"  # ends the names of recipes that the search found

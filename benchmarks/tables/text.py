@@ -15,6 +15,11 @@ def median(spread: Json) -> str:
     return f"{statistics.median(spread['values']):,.0f}"
 
 
+def real_images(table: Json, name: str) -> str:
+    """`0.915 ± 0.037`: what real images get in a column of a comparison's table, whose spread older ones lack."""
+    return plus_minus({"mean": table["floors"].get(name), "std": table.get("floor_stds", {}).get(name)})
+
+
 def markdown(lines: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], ["---"] * len(lines[0]), *lines[1:]]) + "\n"
 

@@ -8,11 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from counterfeit.api.report import write_report
 from counterfeit.comparison.compare import comparison_of, write
 from counterfeit.comparison.engines import chosen
 from counterfeit.comparison.grid import Grid, of_runs, read_grid
 from counterfeit.errors import InputError, RunError
+from counterfeit.report.records import Failure, to_json
 from counterfeit.runs import shared
 from counterfeit.settings import ScoreConfig
 from counterfeit.system import paths
@@ -47,7 +50,7 @@ def compare(
         **settings: fields of `ScoreConfig`, on top of the grid's own.
 
     Returns:
-        What comparison.json holds: see `comparison.compare.comparison_of`.
+        What comparison.json holds: `report.records.Comparison` as plain types.
 
     Raises:
         InputError: something given is wrong. What goes wrong in one member, or in the end with `out`, is in "failures"
@@ -67,8 +70,9 @@ def compare(
         write(comparison, home)
         write_report(comparison, shared.joined(home, "report.html"), score.device)
     except RunError as error:  # hours of work must not be lost for want of a place to write to
-        comparison["failures"].append({"run": home, "error": str(error)})
-    return comparison
+        unwritten = Failure(run=home, error=str(error))
+        comparison = msgspec.structs.replace(comparison, failures=[*comparison.failures, unwritten])
+    return to_json(comparison)
 
 
 def check_writable(home: str) -> None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from counterfeit.comparison.compare import comparison_of
 from counterfeit.comparison.engines import in_turn
 from counterfeit.comparison.grid import Grid, of_runs
@@ -14,6 +16,7 @@ from counterfeit.comparison.pictures import of_comparison
 from counterfeit.comparison.scored import DRAW, shared_scores
 from counterfeit.errors import InputError, RunError
 from counterfeit.report import render
+from counterfeit.report.records import Comparison, to_json
 from counterfeit.runs import shared
 from counterfeit.settings import ScoreConfig
 from counterfeit.system import paths
@@ -40,11 +43,11 @@ def report(
         out: the HTML file.
         title: of the page; by default it names the runs.
         rank_by: label of the score that ranks; by default FID, or the first where that is not asked for.
-        **settings: fields of `ScoreConfig`. Beside other ones than n, seed and repeats, only scores of exactly these
-            settings are taken.
+        **settings: fields of `ScoreConfig`. n, seed and repeats choose among the scores that are there; with any other
+            one, only a score of exactly these settings is taken.
 
     Returns:
-        What it reports: see `comparison.compare.comparison_of`.
+        What it reports: `report.records.Comparison` as plain types.
 
     Raises:
         InputError: something given is wrong. What goes wrong in one run is told in the report, and in "failures".
@@ -58,7 +61,7 @@ def report(
     scores = _there(grid, settings, rank_by)
     comparison = comparison_of(replace(grid, title=title or grid.title), in_turn, rank_by, scores=scores)
     write_report(comparison, out, score.device)
-    return comparison
+    return to_json(comparison)
 
 
 def _there(grid: Grid, settings: Mapping[str, Any], rank_by: str | None) -> dict[str, Any]:
@@ -70,18 +73,17 @@ def _there(grid: Grid, settings: Mapping[str, Any], rank_by: str | None) -> dict
 
 
 @alone
-def write_report(comparison: Mapping[str, Any], out: str, device: str = "auto") -> None:
+def write_report(comparison: Comparison, out: str, device: str = "auto") -> None:
     """Draw the pictures that a comparison needs, where they are not drawn yet, and write its report.
 
     Args:
-        comparison: as `comparison.compare.comparison_of` gives it.
         out: the HTML file, its path or URL.
         device: where the pictures are computed.
 
     Raises RunError: the file cannot be written.
     """
     with of_comparison(comparison, device) as (drawn, notes):
-        page = render({**comparison, "notes": [*comparison["notes"], *notes]}, drawn)
+        page = render(msgspec.structs.replace(comparison, notes=[*comparison.notes, *notes]), drawn)
     shared.write(out, utf8(page))
 
 

@@ -116,6 +116,7 @@ def compare(argv: list[str]) -> int:
     from counterfeit.api.compare import compare as contrast
     from counterfeit.api.compare import described
     from counterfeit.comparison.render import terminal
+    from counterfeit.report.records import Comparison, of_json
 
     # The grid file's own settings are the defaults; what was typed goes on top.
     grid = described(asked.sources)
@@ -135,7 +136,7 @@ def compare(argv: list[str]) -> int:
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; the same command goes on") from None
-    result(terminal(found))
+    result(terminal(of_json(found, Comparison)))
     return told(found["failures"])
 
 
@@ -147,12 +148,12 @@ def report(argv: list[str]) -> int:
     from counterfeit.api.report import report as make
 
     # Only what was typed, default or not: the rest is for the scores that are there to say.
-    other = ScoreConfig(n=2, seed=1, repeats=2)
+    other = ScoreConfig(n=2, seed=1)
     again = parse(Report, argv, Report(tyro.MISSING, config=other))
     pairs = (ScoreConfig(), asked.config), (other, again.config)
     typed = {name for default, config in pairs for name in vars(config) if vars(config)[name] != vars(default)[name]}
     settings = {name: getattr(asked.config, name) for name in typed}
-    found = make(asked.runs, asked.out, rank_by=asked.rank_by, **settings)
+    found = make(asked.runs, asked.out, title=asked.title, rank_by=asked.rank_by, **settings)
     result(paths.typed(asked.out))
     return told(found["failures"])
 

@@ -166,9 +166,11 @@ class Report:
     """Write one HTML page of finished runs: tables, charts, samples side by side, receipts. Nothing is trained."""
 
     runs: Positional[Annotated[tuple[str, ...], arg(metavar="RUN…", help_behavior_hint="")]]
-    """Finished runs, or a folder of runs; those without a score of the kind below are scored."""
+    """Finished runs, or a folder of runs; scores that all of them have are taken, else they are scored."""
     out: Annotated[str, arg(metavar="FILE.html")] = "report.html"
     """The page: one file that needs nothing beside it."""
+    title: Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")] = None
+    """Title of the page; by default it names the runs."""
     rank_by: Annotated[str | None, arg(metavar="LABEL", help_behavior_hint="")] = None
     """Score that ranks, as `counterfeit list metrics` prints it; by default FID."""
     config: OmitArgPrefixes[ScoreConfig] = field(default_factory=ScoreConfig)

@@ -1,4 +1,4 @@
-"""A finished run as plain JSON types: all that tables and reports need to know of it."""
+"""A finished run as a record: all that tables and reports need to know of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from counterfeit.models import MODELS
+from counterfeit.report.records import Metric, RunRow, RunScore, ScoreCurve, of_json
 from counterfeit.run import Run
 from counterfeit.runs.log import LogRow, OnTestSet, Steps, curve, score_names, terms
 from counterfeit.training.trainer import SAMPLES_SCORED
@@ -13,30 +14,30 @@ from counterfeit.training.trainer import SAMPLES_SCORED
 MOST_POINTS = 200  # of a loss curve: more than a picture can show
 
 
-def record(run: Run, score: dict[str, Any]) -> dict[str, Any]:
+def record(run: Run, score: dict[str, Any]) -> RunRow:
     """What is known of a run; `score` as `Score.to_dict` gives it."""
-    log = run.folder.log_rows()
+    rows = run.folder.log_rows()
     seconds, images = trained(run)
-    return {
-        "path": run.name,
-        "model": run.model_name,
-        "title": MODELS[run.model_name].title,
-        "data": run.data.name,
-        "data_path": run.data.path,
-        "data_digest": run.data.digest,
-        "seed": run.config.seed,
-        "epochs": run.config.epochs,
-        "command": run.record.made_by.get("command", []),
-        "training_code": run.record.made_by.get("training_code"),
-        "config": run.config.to_dict(),
-        "parameters": sum(p.numel() for p in run.model.parameters()),
-        "train_seconds": seconds,
-        "images_per_s": images / seconds if seconds else None,
-        "losses": losses(log, run.data.n // run.config.batch_size),
-        "test_losses": {name: value for row in log if isinstance(row, OnTestSet) for name, value in row.losses.items()},
-        "curve": score_curve(log),
-        "score": score,
-    }
+    return RunRow(
+        path=run.name,
+        model=run.model_name,
+        title=MODELS[run.model_name].title,
+        data=run.data.name,
+        data_path=run.data.path,
+        data_digest=run.data.digest,
+        seed=run.config.seed,
+        epochs=run.config.epochs,
+        command=run.record.made_by.get("command", []),
+        training_code=run.record.made_by.get("training_code"),
+        config=run.config.to_dict(),
+        parameters=sum(p.numel() for p in run.model.parameters()),
+        train_seconds=seconds,
+        images_per_s=images / seconds if seconds else None,
+        losses=losses(rows, run.data.n // run.config.batch_size),
+        test_losses={name: value for row in rows if isinstance(row, OnTestSet) for name, value in row.losses.items()},
+        curve=score_curve(rows),
+        score=of_json(score, RunScore),
+    )
 
 
 def trained(run: Run) -> tuple[float, int]:
@@ -66,9 +67,9 @@ def _thinned(rows: list[int]) -> list[int]:
     return rows[:: -(-len(rows) // MOST_POINTS)][:-1] + rows[-1:]
 
 
-def score_curve(rows: Sequence[LogRow]) -> dict[str, Any] | None:
+def score_curve(rows: Sequence[LogRow]) -> ScoreCurve | None:
     """The scores of --score-every; None where there are none."""
     names = score_names(rows)
     if not names:
         return None
-    return {"name": names[0], "n": SAMPLES_SCORED, "points": [list(point) for point in curve(rows, names[0])]}
+    return ScoreCurve(name=Metric.of(names[0]), n=SAMPLES_SCORED, points=curve(rows, names[0]))

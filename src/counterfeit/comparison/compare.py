@@ -1,4 +1,4 @@
-"""From a grid to the comparison: a dict of plain JSON types that tables and the report are made of."""
+"""From a grid to the comparison, which tables and the report are made of."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import torch
 
 from counterfeit import data as datasets
@@ -18,6 +19,8 @@ from counterfeit.data import ImageSet
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS
 from counterfeit.models import MODELS
+from counterfeit.report import records
+from counterfeit.report.records import Comparison, to_json
 from counterfeit.runs import RunRecord, provenance, shared
 from counterfeit.runs.data import record_of
 from counterfeit.scoring import Scorer, judge
@@ -27,37 +30,31 @@ from counterfeit.system.files import as_json
 from counterfeit.system.text import utf8
 from counterfeit.training.checks import built
 
-Json = dict[str, Any]
-
 
 def comparison_of(
-    grid: Grid, engine: Engine, ranked_by: str | None = None, here: bool = True, scores: dict[str, Json] | None = None
-) -> Json:
-    """Bring the grid's members to the end (see `work`) and put them into tables.
+    grid: Grid, engine: Engine, ranked_by: str | None = None, here: bool = True, scores: dict[str, Any] | None = None
+) -> Comparison:
+    """Bring the grid's members to the end (see `work`) and put them into tables over seeds.
 
     Args:
         ranked_by: label of the score that ranks.
         here: whether the engine's devices are this machine's, which are then asked before anything is trained.
         scores: by the path of a run, what it is not scored again for: see `scored.shared_scores`.
-
-    Returns:
-        {"title", "made_by", "tables": see `table.tables`, "runs": see `collect.record`, "failures": [{"run", "error"}],
-        "notes": [sentence]}.
     """
     check(grid, ranked_by, here)
     results: dict[int, Result] = dict(engine(grid.members, Order(grid.score, grid.trains, sys.argv, scores or {})))
     found = [results[i] for i in range(len(grid.members))]  # in the grid's order, in whatever order they came
     runs = [one.record for one in found if isinstance(one, Done)]
     made, notes = tables(runs, ranked_by)
-    labels = {path: row["label"] for table in made for row in table["rows"] for path in row["runs"]}
-    return {
-        "title": grid.title,
-        "made_by": provenance(torch.device("cpu")),
-        "tables": made,
-        "runs": [{**run, "label": labels[run["path"]]} for run in runs if run["path"] in labels],
-        "failures": [{"run": one.run, "error": one.error} for one in found if isinstance(one, Failure)],
-        "notes": notes,
-    }
+    labels = {path: row.label for table in made for row in table.rows for path in row.runs}
+    return Comparison(
+        title=grid.title,
+        made_by=provenance(torch.device("cpu")),
+        tables=made,
+        runs=[msgspec.structs.replace(run, label=labels[run.path]) for run in runs if run.path in labels],
+        failures=[records.Failure(run=one.run, error=one.error) for one in found if isinstance(one, Failure)],
+        notes=notes,
+    )
 
 
 def check(grid: Grid, ranked_by: str | None, here: bool = True) -> None:
@@ -96,9 +93,9 @@ def _check_members(members: Sequence[Member], score: ScoreConfig, here: bool) ->
         judge.check_drawn(f"{model} on {config.data}", train.shape, classes, score, scorer)
 
 
-def write(comparison: Json, folder: str) -> None:
+def write(comparison: Comparison, folder: str) -> None:
     """comparison.json, table.md and table.csv in a folder or at a URL. Raises RunError where they cannot be written."""
-    files = {"comparison.json": as_json(comparison)}
-    files |= {"table.md": utf8(render.markdown(comparison)), "table.csv": utf8(render.to_csv(comparison))}
+    files = {"comparison.json": as_json(to_json(comparison))}
+    files |= {"table.md": utf8(render.markdown(comparison)), "table.csv": utf8(render.to_csv(comparison.runs))}
     for name, content in files.items():
         shared.write(shared.joined(folder, name), content)

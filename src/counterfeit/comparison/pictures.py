@@ -7,16 +7,16 @@ they are, so that they are drawn once.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from counterfeit.comparison.sheets import Sheets
 from counterfeit.data import pixels
 from counterfeit.errors import RunError
+from counterfeit.report.records import Comparison
 from counterfeit.run import Run
 from counterfeit.runs.shared import Copy, Local, opened
 from counterfeit.system import reading
@@ -95,7 +95,7 @@ def draw(run: Run, place: Path | None = None) -> Drawn:
 
 @contextmanager
 def of_comparison(
-    comparison: Mapping[str, Any], device: str = "auto"
+    comparison: Comparison, device: str = "auto"
 ) -> Iterator[tuple[dict[str, dict[str, Path]], list[str]]]:
     """Pictures of the first seed of every row, by the run's path, and a sentence on each that could not be drawn.
 
@@ -103,7 +103,7 @@ def of_comparison(
     """
     found: dict[str, dict[str, Path]] = {}
     notes: list[str] = []
-    scored = {run["path"]: run["score"]["receipt"]["generated"].get("digest") for run in comparison["runs"]}
+    scored = {run.path: run.score.receipt["generated"].get("digest") for run in comparison.runs}
     with ExitStack() as places:
         for path in _firsts(comparison):
             try:
@@ -149,9 +149,9 @@ def paths(run: Run, drawn: Drawn, place: Path | None = None) -> dict[str, Path]:
     return {kind: (place or folder(run)) / name for kind, name in drawn.files.items()}
 
 
-def _firsts(comparison: Mapping[str, Any]) -> Iterable[str]:
+def _firsts(comparison: Comparison) -> Iterable[str]:
     """Paths of the first run of every row, each once."""
-    return dict.fromkeys(row["runs"][0] for table in comparison["tables"] for row in table["rows"] if row["runs"])
+    return dict.fromkeys(row.runs[0] for table in comparison.tables for row in table.rows if row.runs)
 
 
 def _drawn_already(run: Run, place: Path) -> Drawn | None:

@@ -21,6 +21,7 @@ from counterfeit.comparison.collect import record
 from counterfeit.comparison.grid import Member
 from counterfeit.comparison.scored import kept_score
 from counterfeit.errors import InputError, RunError
+from counterfeit.report.records import Metric, RunRow, metric
 from counterfeit.run import Run
 from counterfeit.runs.data import same_place
 from counterfeit.runs.shared import Copy, Local, finished, opened
@@ -42,9 +43,9 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
-    """A member, trained and scored: see `collect.record`."""
+    """A member, trained and scored."""
 
-    record: Json
+    record: RunRow
 
 
 Result = Done | Failure
@@ -99,7 +100,7 @@ class Worker:
                 say(line)
             return Failure(path, f"{type(error).__name__}: {in_one_line(error)}")
 
-    def _brought(self, task: Task, place: Local | Copy) -> Json:
+    def _brought(self, task: Task, place: Local | Copy) -> RunRow:
         member = task.member
         say(f"{task.number}{member}: {_state(place)}{task.left}")
         self._train(member, place)
@@ -177,7 +178,7 @@ class Pace:
         self._left = [other for other in self._left if other != member]
         if isinstance(result, Done):
             known = self._seconds.setdefault((member.model, member.config.data), [])
-            known.append(result.record["train_seconds"] / member.config.epochs)
+            known.append(result.record.train_seconds / member.config.epochs)
 
     def left(self) -> str:
         """`, about 12 min left`, or nothing where no member has been timed."""
@@ -201,7 +202,14 @@ def message(value: Order | Task | Result) -> bytes:
         ) from None
 
 
+def result_of(line: bytes) -> Result:
+    """The result that another process has sent as a `message`."""
+    return msgspec.json.decode(line, type=Result, dec_hook=metric)
+
+
 def _plain(value: object) -> str:
+    if isinstance(value, Metric):
+        return str(value)
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     raise InputError(

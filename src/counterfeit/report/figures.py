@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
 from counterfeit.report import charts
 from counterfeit.report.charts import Line, Series
+from counterfeit.report.records import Metric, RunRow, Table
 from counterfeit.report.svg import Style, line_swatch
 from counterfeit.system import words
-from counterfeit.system.words import label_and_detector
 
-Json = Mapping[str, Any]
 Styles = Mapping[str, Style]
 
 STRIPS = ("FID", "KID", "IS")
@@ -43,7 +41,7 @@ class Figure:
     dashed: bool = False
 
 
-def of_scores(table: Json, runs: Mapping[str, Json], styles: Styles, name: str) -> list[Figure]:
+def of_scores(table: Table, runs: Mapping[str, RunRow], styles: Styles, name: str) -> list[Figure]:
     """FID, KID and IS by model, the curve over epochs, precision against recall, density against coverage.
 
     Args:
@@ -58,42 +56,36 @@ def of_scores(table: Json, runs: Mapping[str, Json], styles: Styles, name: str) 
     return figures
 
 
-def of_losses(table: Json, runs: Mapping[str, Json], name: str) -> list[Figure]:
+def of_losses(table: Table, runs: Mapping[str, RunRow], name: str) -> list[Figure]:
     """The losses of every row over the epochs, a line a seed and term."""
     figures = []
-    for i, row in enumerate(table["rows"]):
-        of_row = [runs[path] for path in row["runs"] if runs.get(path, {}).get("losses", {}).get("epoch")]
-        terms = list(dict.fromkeys(t for run in of_row for t in run["losses"] if t != "epoch"))
+    for i, row in enumerate(table.rows):
+        of_row = [run for run in row.found(runs) if run.losses.get("epoch")]
+        terms = list(dict.fromkeys(t for run in of_row for t in run.losses if t != "epoch"))
         if terms:
-            figures.append(_losses(row["label"], of_row, terms, f"{name}-losses-{i}"))
+            figures.append(_losses(row.label, of_row, terms, f"{name}-losses-{i}"))
     return figures
 
 
-def _named(table: Json, label: str) -> list[str]:
-    return [column for column in table["columns"] if label_and_detector(column)[0] == label]
+def _named(table: Table, label: str) -> list[Metric]:
+    return [column for column in table.columns if column.label == label]
 
 
-def _strip(table: Json, column: str, styles: Styles, name: str) -> Figure:
+def _strip(table: Table, column: Metric, styles: Styles, name: str) -> Figure:
     rows = [
-        Series(row["label"], styles[row["label"]], row["metrics"][column]["values"])
-        for row in table["rows"]
-        if column in row["metrics"]
+        Series(row.label, styles[row.label], row.metrics[column].values) for row in table.rows if column in row.metrics
     ]
-    floor = table["floors"].get(column)
-    better = BETTER.get(table["better"][column], table["better"][column])
-    values = "; ".join(
-        f"{row['label']} {words.plus_minus(row['metrics'][column])}"
-        for row in table["rows"]
-        if column in row["metrics"]
-    )
+    floor = table.floors.get(column)
+    better = BETTER.get(table.better[column], table.better[column])
+    values = "; ".join(f"{row.label} {row.metrics[column]}" for row in table.rows if column in row.metrics)
     far = floor is not None and charts.out_of_sight(floor, rows)
     of_floor = (
         ""
         if floor is None
-        else f" Real images{', far to the left' if far else ', dashed'}: {words.real_images(table, column)}."
+        else f" Real images{', far to the left' if far else ', dashed'}: {table.real_images(column)}."
     )
     return Figure(
-        column,
+        str(column),
         charts.strip(name, rows, floor),
         f"{column} by model, {better}: {values}.{of_floor}",
         f"A point a seed, {better}; the tick and the number are the mean over seeds.{of_floor}",
@@ -101,83 +93,77 @@ def _strip(table: Json, column: str, styles: Styles, name: str) -> Figure:
     )
 
 
-def _plane(table: Json, x: str, y: str, styles: Styles, name: str) -> Figure:
-    rows = [row for row in table["rows"] if x in row["metrics"] and y in row["metrics"]]
+def _plane(table: Table, x: Metric, y: Metric, styles: Styles, name: str) -> Figure:
+    rows = [row for row in table.rows if x in row.metrics and y in row.metrics]
     pairs = []
     for row in rows:
-        across, up = (Series(row["label"], styles[row["label"]], row["metrics"][c]["values"]) for c in (x, y))
+        across, up = (Series(row.label, styles[row.label], row.metrics[c].values) for c in (x, y))
         pairs.append((across, up))
-    floors = table["floors"].get(x), table["floors"].get(y)
-    floor = None if floors[0] is None or floors[1] is None else floors
-    values = "; ".join(
-        f"{row['label']} {words.plus_minus(row['metrics'][x])}, {words.plus_minus(row['metrics'][y])}" for row in rows
-    )
-    of_floor = (
-        "" if floor is None else f" Real images, dashed: {words.real_images(table, x)}, {words.real_images(table, y)}."
-    )
+    at_x, at_y = table.floors.get(x), table.floors.get(y)
+    floor = None if at_x is None or at_y is None else (at_x, at_y)
+    values = "; ".join(f"{row.label} {row.metrics[x]}, {row.metrics[y]}" for row in rows)
+    of_floor = "" if floor is None else f" Real images, dashed: {table.real_images(x)}, {table.real_images(y)}."
     return Figure(
-        f"{label_and_detector(y)[0]} against {label_and_detector(x)[0].lower()}",
-        charts.plane(name, pairs, floor, x, y),
+        f"{y.label} against {x.label.lower()}",
+        charts.plane(name, pairs, floor, str(x), str(y)),
         f"{x} and {y} by model: {values}.{of_floor}",
         f"A point a seed; up and to the right is better.{of_floor}",
         dashed=floor is not None,
     )
 
 
-def _curves(table: Json, runs: Mapping[str, Json], styles: Styles, name: str) -> list[Figure]:
+def _curves(table: Table, runs: Mapping[str, RunRow], styles: Styles, name: str) -> list[Figure]:
     """One figure of all rows that were scored by the same detector on as many samples while they were trained."""
     lines, told, of = [], [], None
-    for row in table["rows"]:
-        style = styles[row["label"]]
-        scored = [runs[path]["curve"] for path in row["runs"] if runs.get(path, {}).get("curve")]
+    for row in table.rows:
+        style = styles[row.label]
+        scored = [run.curve for run in row.found(runs) if run.curve]
         for i, curve in enumerate(scored):
-            of = of or (curve["name"], curve["n"])
-            if (curve["name"], curve["n"]) == of:
-                epochs, values = zip(*curve["points"], strict=True)
+            of = of or (curve.name, curve.n)
+            if (curve.name, curve.n) == of:
+                epochs, values = zip(*curve.points, strict=True)
                 lines.append(Line(epochs, values, style.colour, faint=i > 0, marker=style.marker))
-        if scored and row["curve"]:
-            best, final = (words.plus_minus(row["curve"][key]) for key in ("best", "final"))
-            told.append(
-                f"{row['label']} best {best} at epoch {words.plus_minus(row['curve']['best_epoch'])}, final {final}"
-            )
+        if scored and row.curve:
+            told.append(f"{row.label} best {row.curve.best} at epoch {row.curve.best_epoch}, final {row.curve.final}")
     if of is None:
         return []
     caption = f"{of[1]:,} samples an epoch, a line a seed. Hollow markers: the best epoch; filled: the last."
     return [
         Figure(
             f"{of[0]} while training",
-            charts.curves(name, [lines], of[0], 300),
+            charts.curves(name, [lines], str(of[0]), 300),
             f"{of[0]} of {of[1]:,} samples over the epochs: {'; '.join(told)}.",
             caption,
         )
     ]
 
 
-def _losses(label: str, of_row: Sequence[Json], terms: Sequence[str], name: str) -> Figure:
+def _losses(label: str, of_row: Sequence[RunRow], terms: Sequence[str], name: str) -> Figure:
     looks = {term: charts.term_style(i) for i, term in enumerate(terms)}
     lines = [
-        Line(*known, *looks[term], faint=i > 0, dot=run["test_losses"].get(term))
+        Line(*known, *looks[term], faint=i > 0, dot=run.test_losses.get(term))
         for i, run in enumerate(of_row)
         for term in terms
-        if (known := _known(run["losses"], term))
+        if (known := _known(run.losses, term))
     ]
-    in_nats = any(run["config"].get("loss") == "bernoulli" for run in of_row)
+    in_nats = any(run.config.get("loss") == "bernoulli" for run in of_row)
     ends = ", ".join(
-        f"{term} {words.number(known[1][-1])}" for term in terms if (known := _known(of_row[0]["losses"], term))
+        f"{term} {words.number(known[1][-1])}" for term in terms if (known := _known(of_row[0].losses, term))
     )
-    seeds = words.named_seeds([run["seed"] for run in of_row])
-    tested = any(run["test_losses"] for run in of_row)
+    seeds = words.named_seeds([run.seed for run in of_row])
+    tested = any(run.test_losses for run in of_row)
     return Figure(
         label,
         charts.curves(name, charts.panels_of(lines), "nats an image" if in_nats else "loss", 220),
-        f"Training losses of {label} over {of_row[0]['epochs']} epochs, {seeds}; "
-        f"at the end of {of_row[0]['path']}: {ends}.",
-        f"{words.listed(run['path'] for run in of_row)}." + (" Dots: on the test set." if tested else ""),
+        f"Training losses of {label} over {of_row[0].epochs} epochs, {seeds}; at the end of {of_row[0].path}: {ends}.",
+        f"{words.listed(run.path for run in of_row)}." + (" Dots: on the test set." if tested else ""),
         tuple((line_swatch(*looks[term]), term) for term in terms),
     )
 
 
-def _known(losses: Json, term: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+def _known(
+    losses: Mapping[str, Sequence[float | None]], term: str
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     """Epochs and values of a loss, without the gaps of one that only some rows of the log have; None without any."""
     points = [point for point in zip(losses["epoch"], losses.get(term, ()), strict=False) if point[1] is not None]
     return tuple(zip(*points, strict=True)) if points else None  # type: ignore[return-value]

@@ -6,12 +6,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from counterfeit.report.embed import Embedded
-from counterfeit.system import words
+from counterfeit.report.records import Row, Table
 
-Json = Mapping[str, Any]
 Pictures = Mapping[str, Mapping[str, Path]]
 
 
@@ -92,13 +90,13 @@ class Gallery:
     cards: tuple[Card, ...]
 
 
-def galleries(table: Json, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Gallery]:
+def galleries(table: Table, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Gallery]:
     """Every kind that at least one model has, of each row's first run with pictures; memorisation is apart."""
     found = []
     for kind, about in KINDS.items():
         if kind in NEIGHBOURS:
             continue
-        cards = [card for row in table["rows"] for card in _card(row, kind, table, pictures, embedded)]
+        cards = [card for row in table.rows for card in _card(row, kind, table, pictures, embedded)]
         if kind == "samples" and cards:
             cards += _real(table, pictures, embedded)
         if cards:
@@ -106,58 +104,54 @@ def galleries(table: Json, pictures: Pictures, embedded: Mapping[Path, Embedded]
     return found
 
 
-def neighbours(table: Json, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Card]:
+def neighbours(table: Table, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Card]:
     """Of every model the samples that come nearest to training images, and the first ones, beside each other."""
     return [
         replace(card, fact=KINDS[kind].title)
-        for row in table["rows"]
+        for row in table.rows
         for kind in NEIGHBOURS
         for card in _card(row, kind, table, pictures, embedded)
     ]
 
 
-def used(tables: Sequence[Json], pictures: Pictures) -> list[Path]:
+def used(tables: Sequence[Table], pictures: Pictures) -> list[Path]:
     """The files that the report shows, samples first: they are the last to be left out."""
-    firsts = [path for table in tables for row in table["rows"] for path in _first(row, pictures)]
+    firsts = [path for table in tables for row in table.rows for path in _first(row, pictures)]
     kinds = [*list(KINDS)[:1], "real", *list(KINDS)[1:]]
     return [pictures[path][kind] for kind in kinds for path in firsts if kind in pictures[path]]
 
 
-def _first(row: Json, pictures: Pictures) -> list[str]:
-    return [path for path in row["runs"] if pictures.get(path)][:1]
+def _first(row: Row, pictures: Pictures) -> list[str]:
+    return [path for path in row.runs if pictures.get(path)][:1]
 
 
-def _card(row: Json, kind: str, table: Json, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Card]:
+def _card(row: Row, kind: str, table: Table, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Card]:
     """The row's picture of that kind, or none."""
     for path in _first(row, pictures):
         file = pictures[path].get(kind)
         if file is not None and file in embedded:
-            by = table["ranked_by"]
-            fact = f"{by} {words.plus_minus(row['metrics'][by])}" if by in row["metrics"] else ""
-            alt = f"{row['label']}, run {path}: {KINDS[kind].alt}" + (f"; {fact}" if fact else "")
+            by = table.ranked_by
+            fact = f"{by} {row.metrics[by]}" if by in row.metrics else ""
+            alt = f"{row.label}, run {path}: {KINDS[kind].alt}" + (f"; {fact}" if fact else "")
             command = (
                 f"sample {shlex.quote(path)} -n 50 --seed 0" if kind == "samples" else f"report {shlex.quote(path)}"
             )
-            return [Card(row["label"], embedded[file], alt, fact, f"counterfeit {command}", str(file))]
+            return [Card(row.label, embedded[file], alt, fact, f"counterfeit {command}", str(file))]
     return []
 
 
-def _real(table: Json, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Card]:
+def _real(table: Table, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Card]:
     """Real images to look at beside the samples, from the first run that has them."""
-    real = table["protocol"]["real"]
-    for row in table["rows"]:
+    real = table.protocol.real
+    for row in table.rows:
         for path in _first(row, pictures):
             file = pictures[path].get("real")
             if file is not None and file in embedded:
                 name = f"{real['name']}:{real['split']}"
-                alt = f"Real images of {table['data']} in the same layout"
-                by = table["ranked_by"]
-                floor = table["floors"].get(by) if by else None
-                fact = (
-                    f"{by} of {name} against other real images {words.real_images(table, by)}"
-                    if floor is not None
-                    else ""
-                )
+                alt = f"Real images of {table.data} in the same layout"
+                by = table.ranked_by
+                known = by is not None and table.floors.get(by) is not None
+                fact = f"{by} of {name} against other real images {table.real_images(by)}" if by and known else ""
                 return [
                     Card(
                         "real images",

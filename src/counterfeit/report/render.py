@@ -13,30 +13,30 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from counterfeit.report import figures, sheet
 from counterfeit.report.embed import embed
 from counterfeit.report.gallery import Pictures, galleries, neighbours, used
+from counterfeit.report.records import Comparison, RunRow, Table
 from counterfeit.report.svg import Style
 from counterfeit.system import words
 from counterfeit.system.console import decoration
 
-Json = Mapping[str, Any]
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(comparison: Json, pictures: Pictures) -> str:
+def render(comparison: Comparison, pictures: Pictures) -> str:
     """The report as one HTML page without scripts and requests.
 
     Args:
-        comparison: what comparison.json holds.
+        comparison: what comparison.json holds, as `records.of_json` reads it.
         pictures: run path -> kind -> PNG file, as `comparison.pictures` draws them; what is missing is left out. Of the
             runs of a row the first that has pictures is shown.
     """
-    tables: Sequence[Json] = comparison["tables"]
-    runs = {run["path"]: run for run in comparison["runs"]}
-    labels = dict.fromkeys(row["label"] for table in tables for row in table["rows"])
+    tables = comparison.tables
+    runs = {run.path: run for run in comparison.runs}
+    labels = dict.fromkeys(row.label for table in tables for row in table.rows)
     styles = {label: Style.of(i) for i, label in enumerate(labels)}
     embedded, faults = embed(used(tables, pictures))
     sections = []
     for i, table in enumerate(tables):
-        name = _anchor(table["data"], i)
+        name = _anchor(table.data, i)
         shown = {
             "galleries": galleries(table, pictures, embedded),
             "neighbours": neighbours(table, pictures, embedded),
@@ -48,31 +48,31 @@ def render(comparison: Json, pictures: Pictures) -> str:
         .render(
             comparison=comparison,
             summary=summary(comparison),
-            models={run["model"]: run["title"] for run in comparison["runs"]},
+            models={run.model: run.title for run in comparison.runs},
             styles=styles,
             sections=sections,
-            notes=[*comparison["notes"], *faults],
-            made_by=comparison["made_by"],
+            notes=[*comparison.notes, *faults],
+            made_by=comparison.made_by,
         )
     )
 
 
-def _section(table: Json, runs: Mapping[str, Json], styles: Mapping[str, Style], name: str) -> dict[str, Any]:
+def _section(table: Table, runs: Mapping[str, RunRow], styles: Mapping[str, Style], name: str) -> dict[str, Any]:
     """What the template needs of a table, pictures apart."""
-    charts = _drawn(lambda: figures.of_scores(table, runs, styles, name), table["data"])
+    charts = _drawn(lambda: figures.of_scores(table, runs, styles, name), table.data)
     return {
         "table": table,
-        "several_seeds": any(len(row["seeds"]) > 1 for row in table["rows"]),
+        "several_seeds": any(len(row.seeds) > 1 for row in table.rows),
         "scores": sheet.scores(table),
         "charts": charts,
         "dashed": any(figure.dashed for figure in charts),
-        "losses": _drawn(lambda: figures.of_losses(table, runs, name), table["data"]),
+        "losses": _drawn(lambda: figures.of_losses(table, runs, name), table.data),
         "memorisation": sheet.memorisation(table, runs),
         "flags": sheet.flags(table, runs),
-        "tested": any(name.startswith(sheet.FLAGGING) for name in table["columns"]),
+        "tested": any(name.label in sheet.FLAGGING for name in table.columns),
         "classes": sheet.classes(table, runs),
         "notes": _notes(table, runs),
-        "runs": [runs[path] for row in table["rows"] for path in row["runs"] if path in runs],
+        "runs": [run for row in table.rows for run in row.found(runs)],
     }
 
 
@@ -83,12 +83,12 @@ def _drawn(charts: Callable[[], list[figures.Figure]], data: str) -> list[figure
     return []
 
 
-def summary(comparison: Json) -> list[str]:
+def summary(comparison: Comparison) -> list[str]:
     """What was compared and how, in sentences, and who leads by how much."""
-    tables, runs = comparison["tables"], comparison["runs"]
-    labels = dict.fromkeys(row["label"] for table in tables for row in table["rows"])
-    data = words.listed(dict.fromkeys(table["data"] for table in tables))
-    seeds = sorted({run["seed"] for run in runs})
+    tables, runs = comparison.tables, comparison.runs
+    labels = dict.fromkeys(row.label for table in tables for row in table.rows)
+    data = words.listed(dict.fromkeys(table.data for table in tables))
+    seeds = sorted({run.seed for run in runs})
     told = []
     if runs:
         told.append(
@@ -97,55 +97,53 @@ def summary(comparison: Json) -> list[str]:
         )
     for table in tables:
         told += _leader(table)
-    if comparison["failures"]:
-        told.append(f"{words.count(len(comparison['failures']), 'run')} failed, see below.")
+    if comparison.failures:
+        told.append(f"{words.count(len(comparison.failures), 'run')} failed, see below.")
     return told or ["There is nothing to compare: no run was brought to its end."]
 
 
-def _leader(table: Json) -> list[str]:
-    by = table["ranked_by"]
-    rows = [row for row in table["rows"] if by in row["metrics"]]
+def _leader(table: Table) -> list[str]:
+    by = table.ranked_by
+    rows = [row for row in table.rows if by in row.metrics]
     if by is None or len(rows) < 2:
         return []
     first = rows[0]
-    tied = [row["label"] for row in rows if row["rank"] == 1]
-    floor = table["floors"].get(by)
-    beside = "" if floor is None else f"; real images get {words.real_images(table, by)}"
-    value = words.plus_minus(first["metrics"][by])
-    untested = [row["label"] for row in rows if row["rank"] is None]
-    if first["rank"] is None:
-        lead = f"{first['label']} has the best value, {value}, of one seed, which decides nothing"
+    tied = [row.label for row in rows if row.rank == 1]
+    floor = table.floors.get(by)
+    beside = "" if floor is None else f"; real images get {table.real_images(by)}"
+    value = first.metrics[by]
+    untested = [row.label for row in rows if row.rank is None]
+    if first.rank is None:
+        lead = f"{first.label} has the best value, {value}, of one seed, which decides nothing"
     elif len(tied) > 1:
-        lead = f"{words.listed(tied)} share the lead, with {value} for {first['label']}"
+        lead = f"{words.listed(tied)} share the lead, with {value} for {first.label}"
     elif untested:
-        lead = (
-            f"{first['label']} has the best mean, {value}; of {words.listed(untested)} there is one seed, and no test"
-        )
+        lead = f"{first.label} has the best mean, {value}; of {words.listed(untested)} there is one seed, and no test"
     else:
-        lead = f"{first['label']} leads with {value}"
-    return [f"By {by} on {table['data']}, {lead}{beside}."]
+        lead = f"{first.label} leads with {value}"
+    return [f"By {by} on {table.data}, {lead}{beside}."]
 
 
-def _title(table: Json, tables: Sequence[Json]) -> str:
+def _title(table: Table, tables: Sequence[Table]) -> str:
     """The data set; with the detector and number of samples where it has several tables."""
-    if sum(other["data"] == table["data"] for other in tables) == 1:
-        return str(table["data"])
-    how = table["protocol"]
-    return f"{table['data']}, {how['n']:,} samples by {how['detector']['name']} against {how['real']['name']}"
+    if sum(other.data == table.data for other in tables) == 1:
+        return str(table.data)
+    how = table.protocol
+    return f"{table.data}, {how.n:,} samples by {how.detector['name']} against {how.real['name']}"
 
 
 def _anchor(data: str, place: int) -> str:
     return f"{re.sub('[^a-z0-9]+', '-', data.lower()).strip('-') or 'data'}-{place}"
 
 
-def _notes(table: Json, runs: Mapping[str, Json]) -> list[str]:
+def _notes(table: Table, runs: Mapping[str, RunRow]) -> list[str]:
     """What the scores say of themselves, each sentence once, with the runs that it is about."""
     about: dict[str, list[str]] = {}
-    for row in table["rows"]:
-        for path in row["runs"]:
-            for name, one in runs.get(path, {"score": {"metrics": {}}})["score"]["metrics"].items():
-                for note in one.get("notes", ()):
-                    about.setdefault(f"{name}: {note}", []).append(path)
+    for row in table.rows:
+        for run in row.found(runs):
+            for name, one in run.score.metrics.items():
+                for note in one.notes:
+                    about.setdefault(f"{name}: {note}", []).append(run.path)
     return [f"{note} ({words.listed(paths)})" for note, paths in about.items()]
 
 
@@ -162,8 +160,7 @@ def _environment() -> Environment:
         "number": words.number,
         "listed": words.listed,
         "command": words.command,
-        "plus_minus": words.plus_minus,
-        "ranking": words.ranking,
+        "mean_and_std": words.mean_and_std,
         "compared_with": words.compared_with,
         "pretty": lambda value: json.dumps(value, indent=1, ensure_ascii=False),
     }

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from counterfeit.report.records import Metric, Row, RunRow, Spread, Table, mean, shown
 from counterfeit.system import words
-from counterfeit.system.words import label_and_detector
 
-Json = Mapping[str, Any]
 ARROWS = {"lower": "↓", "higher": "↑"}
 LIKE_TEST = "like the test set"
 OF_TEST = " (test)"
@@ -52,68 +50,66 @@ class Sheet:
     lines: tuple[Line, ...]
 
 
-def scores(table: Json) -> Sheet:
+def scores(table: Table) -> Sheet:
     """Ranks, mean ± std over the seeds of every score, curve, time and size; the floors as the last row."""
-    rows, names = table["rows"], [c for c in table["columns"] if table["better"][c] != LIKE_TEST]
-    seeds = Head("Seeds" if any(len(row["seeds"]) > 1 for row in rows) else "Seed")
-    heads = [Head("Rank"), seeds, *(_head(name, table["better"][name]) for name in names)]
-    of_names = [_of_column(rows, name, table["better"][name]) for name in names]
-    columns = [_ranks(rows), [Cell(words.seeds(row["seeds"])) for row in rows], *of_names]
-    curve = next((row["curve"] for row in rows if row["curve"]), None)
+    rows, names = table.rows, [c for c in table.columns if table.better[c] != LIKE_TEST]
+    seeds = Head("Seeds" if any(len(row.seeds) > 1 for row in rows) else "Seed")
+    heads = [Head("Rank"), seeds, *(_head(name, table.better[name]) for name in names)]
+    of_names = [_of_column(rows, name, table.better[name]) for name in names]
+    columns = [_ranks(rows), [Cell(words.seeds(row.seeds)) for row in rows], *of_names]
+    curve = next((row.curve for row in rows if row.curve), None)
     if curve is not None:
-        label, detector = label_and_detector(curve["name"])
-        of = f"{detector}, n {curve['n']:,}"
+        label, of = curve.name.label, f"{curve.name.detector}, n {curve.n:,}"
         heads += [Head(f"Best {label}", of, "↓"), Head("at epoch"), Head(f"Final {label}", of, "↓")]
-        for name in ("best", "best_epoch", "final"):
-            columns.append([Cell(words.plus_minus(row["curve"] and row["curve"][name])) for row in rows])
+        columns += ([Cell(row.curve_cells()[i]) for row in rows] for i in range(3))
     heads += [Head("Training"), Head("Images/s"), Head("Parameters")]
-    columns.append([Cell(words.duration(row["train_seconds"])) for row in rows])
-    columns.append([Cell(words.whole(row["images_per_s"])) for row in rows])
-    columns.append([Cell(f"{row['parameters']:,}") for row in rows])
-    lines = [Line(row["label"], tuple(column[i] for column in columns)) for i, row in enumerate(rows)]
-    floors = [Cell(words.real_images(table, name)) for name in names]
-    if any(table["floors"].get(name) is not None for name in names):
+    columns.append([Cell(words.duration(mean(row.train_seconds))) for row in rows])
+    columns.append([Cell(words.whole(mean(row.images_per_s))) for row in rows])
+    columns.append([Cell(f"{row.parameters:,}") for row in rows])
+    lines = [Line(row.label, tuple(column[i] for column in columns)) for i, row in enumerate(rows)]
+    floors = [Cell(table.real_images(name)) for name in names]
+    if any(table.floors.get(name) is not None for name in names):
         rest = [Cell("")] * (len(heads) - 2 - len(names))
         lines.append(Line("real images", (Cell(""), Cell(""), *floors, *rest), floor=True))
     return Sheet(tuple(heads), tuple(lines))
 
 
-def memorisation(table: Json, runs: Mapping[str, Json]) -> Sheet | None:
+def memorisation(table: Table, runs: Mapping[str, RunRow]) -> Sheet | None:
     """The scores that are right where they are like the test set's own, which is the last row; None without any."""
-    names = [c for c in table["columns"] if table["better"][c] == LIKE_TEST and OF_TEST not in c]
+    names = [c for c in table.columns if table.better[c] == LIKE_TEST and OF_TEST not in c.label]
     if not names:
         return None
     lines = []
-    for row in table["rows"]:
+    for row in table.rows:
         flagged = {name: _flagged(row, name, runs) for name in names}
-        cells = (Cell(words.plus_minus(row["metrics"].get(name)), flag=flagged[name]) for name in names)
-        lines.append(Line(row["label"], tuple(cells)))
+        cells = (Cell(shown(row.metrics.get(name)), flag=flagged[name]) for name in names)
+        lines.append(Line(row.label, tuple(cells)))
     tests = [_test_value(table, name) for name in names]
-    lines.append(Line("real test images", tuple(Cell(words.plus_minus(value)) for value in tests), floor=True))
+    lines.append(Line("real test images", tuple(Cell(shown(value)) for value in tests), floor=True))
     return Sheet(tuple(_head(name, LIKE_TEST) for name in names), tuple(lines))
 
 
-def flags(table: Json, runs: Mapping[str, Json]) -> list[str]:
+def flags(table: Table, runs: Mapping[str, RunRow]) -> list[str]:
     """A clause on every row that a score of memorisation flags: `gan (Near-copies, 2 of 3 seeds)`."""
     found = []
-    for row in table["rows"]:
-        of_row = {name: _flagged(row, name, runs) for name in table["columns"] if OF_TEST not in name}
-        found += [f"{row['label']} ({label_and_detector(name)[0]}, {flag})" for name, flag in of_row.items() if flag]
+    for row in table.rows:
+        of_row = {name: _flagged(row, name, runs) for name in table.columns if OF_TEST not in name.label}
+        found += [f"{row.label} ({name.label}, {flag})" for name, flag in of_row.items() if flag]
     return found
 
 
-FLAGGING = ("Near-copies[", "C_T[")  # scores that can flag a model as a copier
+FLAGGING = ("Near-copies", "C_T")  # scores that can flag a model as a copier
 OF_A_CLASS = {
     "Label-accuracy": "Share of the images asked for as a class that the detector takes for it, mean over seeds.",
     "Class-KL": "Share of the samples that the detector takes for a class, mean over seeds: the modes it covers.",
 }
 
 
-def classes(table: Json, runs: Mapping[str, Json]) -> list[tuple[str, str, Sheet]]:
+def classes(table: Table, runs: Mapping[str, RunRow]) -> list[tuple[str, str, Sheet]]:
     """Of every score with a value a class: its name, what the values are, a row a model with means over its seeds."""
     sheets = []
-    for name in table["columns"]:
-        of_rows = {row["label"]: _class_means(row, name, runs) for row in table["rows"]}
+    for name in table.columns:
+        of_rows = {row.label: _class_means(row, name, runs) for row in table.rows}
         known = list(dict.fromkeys(c for means in of_rows.values() for c in means))
         if known:
             lines = [
@@ -121,51 +117,48 @@ def classes(table: Json, runs: Mapping[str, Json]) -> list[tuple[str, str, Sheet
                 for label, means in of_rows.items()
                 if means
             ]
-            caption = OF_A_CLASS.get(label_and_detector(name)[0], "Class by class, mean over seeds.")
-            sheets.append((name, caption, Sheet(tuple(Head(f"class {c}") for c in known), tuple(lines))))
+            caption = OF_A_CLASS.get(name.label, "Class by class, mean over seeds.")
+            sheets.append((str(name), caption, Sheet(tuple(Head(f"class {c}") for c in known), tuple(lines))))
     return sheets
 
 
-def _head(name: str, better: str) -> Head:
-    label, detector = label_and_detector(name)
-    return Head(label, detector, ARROWS.get(better, ""))
+def _head(name: Metric, better: str) -> Head:
+    return Head(name.label, name.detector, ARROWS.get(better, ""))
 
 
-def _of_column(rows: Sequence[Json], name: str, better: str) -> list[Cell]:
-    means = [row["metrics"][name]["mean"] if name in row["metrics"] else None for row in rows]
+def _of_column(rows: Sequence[Row], name: Metric, better: str) -> list[Cell]:
+    means = [row.metrics[name].mean if name in row.metrics else None for row in rows]
     known = [mean for mean in means if mean is not None]
     best = (min(known) if better == "lower" else max(known)) if len(set(known)) > 1 else None
     return [
-        Cell(words.plus_minus(row["metrics"].get(name)), best=mean is not None and mean == best)
+        Cell(shown(row.metrics.get(name)), best=mean is not None and mean == best)
         for row, mean in zip(rows, means, strict=True)
     ]
 
 
-def _ranks(rows: Sequence[Json]) -> list[Cell]:
-    shared = Counter(row["rank"] for row in rows)
-    return [Cell(words.DASH if (r := row["rank"]) is None else f"{r}{'=' if shared[r] > 1 else ''}") for row in rows]
+def _ranks(rows: Sequence[Row]) -> list[Cell]:
+    shared = Counter(row.rank for row in rows)
+    return [Cell(words.DASH if (r := row.rank) is None else f"{r}{'=' if shared[r] > 1 else ''}") for row in rows]
 
 
-def _test_value(table: Json, name: str) -> Json | None:
+def _test_value(table: Table, name: Metric) -> Spread | None:
     """What the test set gets, which is the same beside every model: `C_T (test)[…]` beside `C_T[…]`."""
-    label, detector = label_and_detector(name)
-    beside = f"{label}{OF_TEST}[{detector}]"
-    return next((row["metrics"][beside] for row in table["rows"] if beside in row["metrics"]), None)
+    beside = Metric(name.label + OF_TEST, name.detector)
+    return next((row.metrics[beside] for row in table.rows if beside in row.metrics), None)
 
 
-def _flagged(row: Json, name: str, runs: Mapping[str, Json]) -> str:
+def _flagged(row: Row, name: Metric, runs: Mapping[str, RunRow]) -> str:
     """`2 of 3 seeds` where a score flags runs of the row, else nothing."""
-    of = [runs[path]["score"]["metrics"].get(name, {}) for path in row["runs"] if path in runs]
-    hits = sum(bool(one.get("extras", {}).get("flagged")) for one in of)
+    of = [run.score.metrics.get(name) for run in row.found(runs)]
+    hits = sum(one is not None and bool(one.extras.get("flagged")) for one in of)
     return f"{hits} of {words.count(len(of), 'seed')}" if hits else ""
 
 
-def _class_means(row: Json, name: str, runs: Mapping[str, Json]) -> dict[str, float]:
+def _class_means(row: Row, name: Metric, runs: Mapping[str, RunRow]) -> dict[str, float]:
     """Class -> mean over the seeds, from the extras class_0, class_1, …"""
     values: dict[str, list[float]] = {}
-    for path in row["runs"]:
-        extras = runs.get(path, {"score": {"metrics": {}}})["score"]["metrics"].get(name, {}).get("extras", {})
-        for key, value in extras.items():
+    for one in (run.score.metrics.get(name) for run in row.found(runs)):
+        for key, value in one.extras.items() if one else ():
             if key.startswith("class_"):
                 values.setdefault(key.removeprefix("class_"), []).append(value)
     return {c: sum(v) / len(v) for c, v in sorted(values.items(), key=lambda kv: (len(kv[0]), kv[0]))}

@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -91,10 +91,10 @@ def parsed(text: bytes) -> Any:
     return value
 
 
-def converted(value: Any, kind: type[T]) -> T:
-    """Plain types as a record of this type, every type checked. Raises Malformed."""
+def converted(value: Any, kind: type[T], hook: Callable[[type[Any], Any], Any] | None = None) -> T:
+    """Plain types as a record of this type, every type checked; `hook` makes types of one's own. Raises Malformed."""
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, kind, dec_hook=hook)
     except msgspec.ValidationError as error:
         told = error.__cause__ if isinstance(error.__cause__, InputError) else error
         raise Malformed(str(told)) from None

@@ -24,11 +24,10 @@ def number(value: float | None, significant: int = 4) -> str:
     return f"{value:.{significant}g}"
 
 
-def plus_minus(spread: Json | None) -> str:
-    """`131.3 ± 1.8` of {"mean", "std"}: the mean to the place of the second digit of the std; a dash for None."""
-    if spread is None or spread["mean"] is None:
+def mean_and_std(mean: float | None, std: float | None) -> str:
+    """`131.3 ± 1.8`: the mean to the place of the second digit of the standard deviation; a dash for None."""
+    if mean is None:
         return DASH
-    mean, std = spread["mean"], spread["std"]
     if not std or not math.isfinite(std):
         return number(mean)
     places = max(0, 1 - math.floor(math.log10(std)))
@@ -37,9 +36,9 @@ def plus_minus(spread: Json | None) -> str:
     return f"{mean:,.{places}f} ± {std:,.{places}f}"
 
 
-def real_images(table: Json, name: str) -> str:
-    """`0.915 ± 0.037`: what real images get in a column of a comparison's table, whose spread older ones lack."""
-    return plus_minus({"mean": table["floors"].get(name), "std": table.get("floor_stds", {}).get(name)})
+def plus_minus(spread: Json | None) -> str:
+    """`mean_and_std` of {"mean", "std"}; a dash for None."""
+    return DASH if spread is None else mean_and_std(spread["mean"], spread["std"])
 
 
 def compared_with(real: Json) -> str:
@@ -49,16 +48,15 @@ def compared_with(real: Json) -> str:
     return f"{real['n']:,} images of {real['name']}:{real['split']}"
 
 
-def whole(spread: Json | None) -> str:
-    """`1,322`: the mean of {"mean"} without decimals."""
-    return DASH if spread is None or spread["mean"] is None else f"{spread['mean']:,.0f}"
+def whole(value: float | None) -> str:
+    """`1,322`: without decimals."""
+    return DASH if value is None else f"{value:,.0f}"
 
 
-def duration(spread: Json | None) -> str:
+def duration(seconds: float | None) -> str:
     """Seconds as `48 s`, `3.6 min`, `2.1 h`."""
-    if spread is None or spread["mean"] is None:
+    if seconds is None:
         return DASH
-    seconds = spread["mean"]
     if seconds < 100:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
@@ -90,17 +88,6 @@ def seeds(numbers: Sequence[int]) -> str:
 def named_seeds(numbers: Sequence[int]) -> str:
     """`seed 0`, `seeds 0, 1, 2`: the word keeps the number of a seed from being read as how many there are."""
     return f"seed{'' if len(numbers) == 1 else 's'} {seeds(numbers)}"
-
-
-def ranking(table: Json) -> str:
-    """How the rows of a comparison's table are ordered; the test of ranks only if it has compared two rows."""
-    by = table["ranked_by"]
-    tested = sum(row["rank"] is not None for row in table["rows"]) > 1
-    return (
-        f"Ranked by {by}: {table['test']}."
-        if tested
-        else f"Sorted by {by}: ranks need several seeds of two rows or more."
-    )
 
 
 def command(words: Sequence[str]) -> str:

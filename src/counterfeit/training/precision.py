@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def computing_in(precision: str, device: torch.device) -> Iterator[None]:
-    """Within it, matrix products and convolutions are computed in `precision`, see `RunSettings`; `tf32` is for cuda."""
+    """Within it, matrix products and convolutions are computed in `precision`, `tf32` only on cuda."""
     rounded = precision == "bfloat16"
     # Autocast's cache of rounded weights would outlive their update: a generator would face a former discriminator.
     cast = torch.autocast(device.type, torch.bfloat16, cache_enabled=False) if rounded else nullcontext()

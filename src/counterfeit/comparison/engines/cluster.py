@@ -19,7 +19,18 @@ from urllib.parse import urlsplit
 import msgspec
 
 from counterfeit.comparison.grid import Member
-from counterfeit.comparison.work import Done, Engine, Failure, Order, Result, Task, Worker, in_one_line, message
+from counterfeit.comparison.work import (
+    Done,
+    Engine,
+    Failure,
+    Order,
+    Result,
+    Task,
+    Worker,
+    in_one_line,
+    message,
+    result_of,
+)
 from counterfeit.errors import InputError
 from counterfeit.runs import RunFolder
 from counterfeit.system import paths
@@ -87,7 +98,7 @@ def _result(ref: Any, member: Member) -> Result:
     import ray
 
     try:
-        result = msgspec.json.decode(ray.get(ref), type=Result)
+        result = result_of(ray.get(ref))
     except ray.exceptions.RayTaskError as error:  # not even begun: the package is missing there, or another version
         return Failure(member.path, f"its node cannot do the work: {str(error).strip().splitlines()[-1]}")
     except ray.exceptions.RayError as error:

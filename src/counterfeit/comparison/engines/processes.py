@@ -17,12 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-import msgspec
 import torch
 
 from counterfeit.comparison import member as child
 from counterfeit.comparison.grid import Member
-from counterfeit.comparison.work import Failure, Order, Pace, Result, Task, message
+from counterfeit.comparison.work import Failure, Order, Pace, Result, Task, message, result_of
 from counterfeit.system.signals import deferred
 
 # With `-m` or `-c`, Python looks for modules in the working folder first, and a numpy.py that lies there would be run.
@@ -82,7 +81,7 @@ class _Child:
 
     def result(self, line: bytes) -> Result | None:
         """What it found; None where it died over it."""
-        return msgspec.json.decode(line, type=Result) if line else None
+        return result_of(line) if line else None
 
     def fate(self) -> str:
         """How it ended, for its member's failure."""

@@ -1,0 +1,248 @@
+"""What a comparison has found, as records: comparison.json is written and read here, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import field
+from msgspec.structs import force_setattr
+
+from counterfeit.system import reading, words
+
+Number = int | float
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Metric:
+    """A metric and the detector whose features it is of; in JSON, and for people, `FID[mnist-cnn]`."""
+
+    __slots__ = ("detector", "label")
+
+    def __init__(self, label: str, detector: str) -> None:
+        self.label, self.detector = label, detector
+
+    @classmethod
+    def of(cls, name: str | Metric) -> Metric:
+        return name if isinstance(name, Metric) else cls(*words.label_and_detector(name))
+
+    def __str__(self) -> str:
+        return f"{self.label}[{self.detector}]" if self.detector else self.label
+
+    def __repr__(self) -> str:
+        return f"Metric({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Metric) and (self.label, self.detector) == (other.label, other.detector)
+
+    def __hash__(self) -> int:
+        return hash((self.label, self.detector))
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of comparison.json. Dicts by metric have Metric for keys, which msgspec leaves as strings."""
+
+    def __post_init__(self) -> None:
+        for name in ("metrics", "better", "floors", "floor_stds"):
+            if isinstance(by_metric := getattr(self, name, None), dict):
+                force_setattr(self, name, {Metric.of(key): value for key, value in by_metric.items()})
+
+
+class Spread(Record, frozen=True, kw_only=True):
+    """Values over the seeds, their mean and standard deviation (ddof 1; None for a single value)."""
+
+    mean: float
+    std: float | None
+    values: list[Number]
+
+    def __str__(self) -> str:
+        return words.mean_and_std(self.mean, self.std)
+
+
+def shown(spread: Spread | None) -> str:
+    """`131.3 ± 1.8`, or a dash for None."""
+    return words.DASH if spread is None else str(spread)
+
+
+def mean(spread: Spread | None) -> float | None:
+    return None if spread is None else spread.mean
+
+
+class Value(Record, frozen=True, kw_only=True):
+    """A metric's value of one run: see `scoring.score.Scored`."""
+
+    value: Number
+    uncertainty: Number | None = None
+    uncertainty_kind: str = ""
+    floor: Number | None
+    better: str
+    extras: dict[str, Number] = {}
+    notes: list[str] = []
+    floor_std: Number | None = None
+    floor_draws: int = 0
+
+
+class RunScore(Record, frozen=True, kw_only=True):
+    """The score of a run, and its receipt as it is stored."""
+
+    metrics: dict[Metric, Value]
+    receipt: dict[str, Any]
+
+
+class ScoreCurve(Record, frozen=True, kw_only=True):
+    """A score of n samples over the epochs of a run: (epoch, value)."""
+
+    name: Metric
+    n: int
+    points: list[tuple[int, Number]]
+
+
+class RunRow(Record, frozen=True, kw_only=True):
+    """A finished run.
+
+    Attributes:
+        label: of its row in the table.
+        losses: columns over "epoch"; None where a row of the log does not have the loss.
+        images_per_s: None if the log does not say.
+    """
+
+    path: str
+    model: str
+    title: str = ""
+    data: str
+    data_path: str | None = None
+    data_digest: str
+    seed: int
+    epochs: int
+    command: list[str] = []
+    training_code: str | None = None
+    config: dict[str, Any]
+    parameters: int
+    train_seconds: Number
+    images_per_s: Number | None
+    losses: dict[str, list[Number | None]] = {}
+    test_losses: dict[str, Number] = {}
+    curve: ScoreCurve | None
+    score: RunScore
+    label: str = ""
+
+
+class RowCurve(Record, frozen=True, kw_only=True):
+    """Best and final values of a row's score curves, and the epochs of the best."""
+
+    name: Metric
+    n: int
+    best: Spread
+    best_epoch: Spread
+    final: Spread
+
+
+class Row(Record, frozen=True, kw_only=True):
+    """The runs of one model and its settings, over their seeds.
+
+    Attributes:
+        settings: those that differ from the model's own.
+        rank: None where no test has given one.
+        runs: their paths, in the order of the seeds.
+    """
+
+    label: str
+    model: str
+    settings: dict[str, Any]
+    seeds: list[int]
+    rank: int | None
+    parameters: int
+    epochs: int
+    metrics: dict[Metric, Spread]
+    train_seconds: Spread | None
+    images_per_s: Spread | None
+    curve: RowCurve | None
+    runs: list[str]
+
+    def curve_cells(self) -> list[str]:
+        """Best value, its epoch and final value of the score curves, as a table shows them."""
+        curve = self.curve
+        return [words.DASH] * 3 if curve is None else [str(curve.best), str(curve.best_epoch), str(curve.final)]
+
+    def found(self, runs: Mapping[str, RunRow]) -> list[RunRow]:
+        """Its runs among those by path."""
+        return [runs[path] for path in self.runs if path in runs]
+
+
+class Protocol(Record, frozen=True, kw_only=True):
+    """What two scores must have in common to stand in one column; `real` and `detector` as in receipts."""
+
+    real: dict[str, Any]
+    forms: dict[str, Any] | None = field(name="sizes and channels", default=None)
+    detector: dict[str, Any]
+    n: int
+    repeats: int
+    version: str
+    training_code: str | None = field(name="training code", default=None)
+
+
+class Table(Record, frozen=True, kw_only=True):
+    """The rows of one data set and protocol.
+
+    Attributes:
+        floors, floor_stds: what real images get in a column, and how much that scatters; older ones lack the second.
+        ranked_by: the score that ranks.
+        test: how ranks are given, in words.
+    """
+
+    data: str
+    protocol: Protocol
+    shared_settings: dict[str, Any] = {}
+    columns: list[Metric]
+    better: dict[Metric, str]
+    floors: dict[Metric, Number | None]
+    floor_stds: dict[Metric, Number | None] = {}
+    ranked_by: Metric | None
+    test: str
+    rows: list[Row]
+
+    def real_images(self, name: Metric) -> str:
+        """`0.915 ± 0.037`: what real images get in a column."""
+        return words.mean_and_std(self.floors.get(name), self.floor_stds.get(name))
+
+    def ranking(self) -> str:
+        """How the rows are ordered; the test of ranks only if it has compared two rows."""
+        if sum(row.rank is not None for row in self.rows) > 1:
+            return f"Ranked by {self.ranked_by}: {self.test}."
+        return f"Sorted by {self.ranked_by}: ranks need several seeds of two rows or more."
+
+
+class Failure(Record, frozen=True, kw_only=True):
+    """A run that could not be brought to its end, and why, in one line."""
+
+    run: str
+    error: str
+
+
+class Comparison(Record, frozen=True, kw_only=True):
+    """The whole: `made_by` is the provenance of the process that put it together."""
+
+    title: str
+    made_by: dict[str, Any]
+    tables: list[Table]
+    runs: list[RunRow]
+    failures: list[Failure]
+    notes: list[str]
+
+
+def to_json(record: Any) -> Any:
+    """A record as plain types, as comparison.json holds it."""
+    return msgspec.to_builtins(record, enc_hook=str)
+
+
+def of_json(value: Any, kind: type[S]) -> S:
+    """A record of this kind from plain types, every type checked. Raises reading.Malformed."""
+    return reading.converted(value, kind, metric)
+
+
+def metric(kind: type[Any], value: Any) -> Metric:
+    """For msgspec, which asks for types that it does not know, and takes a TypeError for malformed content."""
+    if kind is Metric and isinstance(value, str):
+        return Metric.of(value)
+    raise TypeError(f"Expected the name of a metric, got `{type(value).__name__}`")
