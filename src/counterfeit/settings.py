@@ -23,70 +23,78 @@ MOST_COUNTED = 2**31 - 1  # epochs, images, units: more than any disk holds, and
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides what a run computes; it is kept in the run's run.json."""
+    """Settings of training. They decide the result, and run.json in the run folder records them."""
 
     # The defaults are those of the report's VAE; every named model brings its own, see recipes.py.
     # A value of a wrong type or out of range raises InputError.
 
     data: str = "mnist"
-    """Data set name (see `counterfeit list data`), a folder of images, or an .npz file; train/ and test/ folders in a
-    folder are its splits."""
+    """Training images: the name of a data set (see `counterfeit list data`), a folder of images, or an .npz file.
+    Subfolders named train and test are used as the splits."""
     epochs: int = 10
     """Passes over the training images."""
     seed: int = 0
-    """Seed of the initial weights, the order of the images and all noise: 0 to 2^63 - 1, as every seed here."""
+    """Random seed of the initial weights, the order of the images and all noise, from 0 to 2^63 - 1."""
     batch_size: int = 128
-    """Images per step; the last partial batch of an epoch is dropped."""
+    """Images per training step. The incomplete batch at the end of an epoch is dropped."""
     lr: float = 1e-3
     """Adam's learning rate."""
     lr_discriminator: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="(default: --lr)")] = None
-    """Adam's learning rate of a GAN's discriminator, where it shall differ: two time scales, arXiv:1706.08500."""
+    """Adam's learning rate for the discriminator of a GAN, if it should differ from --lr (two time-scale update rule,
+    arXiv:1706.08500)."""
     lr_decay: float = 1.0
-    """Factor on all learning rates after every epoch; 1 keeps them, 0.8 leaves a tenth after ten epochs."""
+    """Factor that multiplies the learning rates after every epoch: 1 keeps them constant, 0.8 reduces them to about a
+    tenth in ten epochs."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """Adam's decay rates of the first and second moment, per step."""
+    """Adam's decay rates for the first and second moments."""
     loss: str = "bernoulli"
-    """Loss: `bernoulli` for ae, vae, cvae; `bce`, `minimax` or `least-squares` for the GANs."""
+    """Training loss: `bernoulli` for ae, vae and cvae; `bce` (non-saturating), `minimax` or `least-squares` for
+    GANs."""
     binarise: str = "none"
-    """Black and white images for ae, vae and cvae, a pixel's grey value being its probability of white: `static` draws
-    them once, `dynamic` anew at every step; then nats compare with published ones. `none` keeps the grey."""
+    """Binarize the images for ae, vae and cvae, where the gray value of a pixel is its probability of being white:
+    `static` samples each image once, `dynamic` samples it again at every step, `none` keeps the gray values.
+    Likelihoods are comparable with published ones only on binarized images."""
     kl_weight: float = 1.0
-    """Weight of the KL term in the training loss of vae and cvae; below 1 is less blur and a worse fit to the prior."""
+    """Weight of the KL term in the loss of vae and cvae. Below 1, images are sharper, but codes match the prior less
+    well."""
     label_smoothing: float = 0.0
-    """How much less than 1 a GAN's discriminator shall say of a real image; 0.1 is usual."""
+    """One-sided label smoothing for GANs: the discriminator's target for real images is 1 minus this; 0 turns it off,
+    0.1 is a usual value."""
     instance_noise: float = 0.0
-    """Standard deviation of Gaussian noise on every image that a GAN's discriminator sees, in units of a pixel's range
-    of [-1, 1]."""
+    """Standard deviation of the Gaussian noise added to all images that the discriminator of a GAN sees, for pixels in
+    [-1, 1]; 0 turns it off."""
     latent: int = 15
-    """Length of the latent or noise vector z."""
+    """Dimensions of the latent (or noise) vector z."""
     encoder_width: int = 400
-    """Units in a hidden layer of the encoder or discriminator."""
+    """Units per hidden layer of the encoder or discriminator."""
     decoder_width: int = 400
-    """Units in a hidden layer of the decoder or generator."""
+    """Units per hidden layer of the decoder or generator."""
     init: str = "own"
-    """Initial weights: `own` of each net, `xavier`, `he`, or `normal` with a standard deviation of 0.02."""
+    """Weight initialization: `own` (each network's own rule), `xavier`, `he`, or `normal` (standard deviation 0.02)."""
     ema: float = 0.0
-    """Decay per step of an exponential moving average of the weights, which samples are then drawn with; 0 means none,
-    0.999 is usual."""
-    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: see above)")] = None
-    """Side that a folder's images are resized and cropped to; by default 64, or the smallest image's shorter side where
-    that is less."""
+    """Decay per step of an exponential moving average of the weights, which is then used for sampling; 0 turns it off,
+    0.999 is a usual value."""
+    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: at most 64)")] = None
+    """Side length to which the images of a folder are resized and cropped. By default 64, or the shorter side of the
+    smallest image if that is less."""
     skip_bad: bool = False
-    """Leave out the images of a folder that cannot be used, instead of stopping at the first."""
+    """Skip images of a folder that cannot be read, instead of stopping at the first one."""
     holdout: float = 0.0
-    """Share of the images, such as 0.1, that is not trained on but held out as a test split: the same images for every
-    training seed. For images without a test split of their own."""
+    """Fraction of the images to hold out as a test split, such as 0.1, for data that has none; the same images for
+    every training seed."""
     log_every: int = 50
-    """Steps between two rows of log.jsonl; each row holds the means of its steps."""
+    """Steps between two rows of log.jsonl; each row has the mean losses of these steps."""
     score_every: int = 0
-    """Epochs between two FIDs of 2,000 samples by the small detector that suits the data, logged; 0 means none."""
+    """Epochs between two evaluations during training, each the FID of 2,000 samples by the small detector for this data
+    set; 0 turns them off."""
     precision: str = "float32"
-    """Numbers in which training computes matrix products: `float32`, `bfloat16`, or `tf32` on NVIDIA cards. Scores are
-    computed in float32 always."""
+    """Precision of matrix products in training: `float32`, `bfloat16`, or `tf32` on NVIDIA GPUs. Scores always use
+    float32."""
     cuda_graph: bool = True
-    """Where one process trains on an NVIDIA card: record the step as one CUDA graph. The same numbers, sooner."""
+    """On an NVIDIA GPU, run each training step as one recorded CUDA graph, which is faster and gives the same numbers.
+    --no-cuda-graph turns this off."""
     device: str = "auto"
-    """Where to compute: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is."""
+    """Device to compute on: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the fastest one available."""
 
     def __post_init__(self) -> None:
         fit_fields(self)
@@ -139,39 +147,42 @@ class Config:
 
 @dataclass(frozen=True)
 class ScoreConfig:
-    """How generated images are scored."""
+    """Settings of scoring."""
 
-    real: Annotated[Any, arg(constructor=str, metavar="NAME[:SPLIT]|PATH", help_behavior_hint="")] = None
-    """Real images to compare with: a data set, of which it is the test split where there is one unless NAME:train is
-    named; or a folder or .npz file, with the splits of its own; or an .npz file of statistics, mu and sigma, for FID
-    only. By default, for a run, the data that it was trained on."""
+    real: Annotated[
+        Any, arg(constructor=str, metavar="NAME[:SPLIT]|PATH", help_behavior_hint="(default: the data of the run)")
+    ] = None
+    """Real images to compare with: a data set, a folder, an .npz file of images, or (for FID only) an .npz file with
+    their statistics mu and sigma. The test split is used if there is one; NAME:train selects the training split."""
     detector: Annotated[Any, arg(constructor=str, metavar="NAME|FILE.onnx", help_behavior_hint="(default: auto)")] = (
         "auto"
     )
-    """What turns images into features: see `counterfeit list detectors`; `auto` picks by the real
-    images and says which."""
+    """Network that extracts features from images (see `counterfeit list detectors`); `auto` chooses one for the real
+    images and reports which."""
     metrics: Annotated[Any, arg(constructor=str, metavar="A,B", help_behavior_hint="(default: all that fit)")] = None
-    """Which metrics, separated by commas: see `counterfeit list metrics`."""
+    """Metrics to compute, separated by commas (see `counterfeit list metrics`)."""
     n: Annotated[int, arg(aliases=["-n"])] = 10_000
     """Number of generated images."""
     seed: int = 0
-    """Seed of the draw: 0 to 2^63 - 1, as every seed here."""
+    """Random seed of the samples, from 0 to 2^63 - 1."""
     repeats: int = 1
-    """Independent draws of n images; with more than one their mean and standard deviation are given."""
-    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: as they are)")] = None
-    """Side that generated and real images are both brought to, by the centered square and a Lanczos filter."""
-    weights: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """Inception's weights; by default $COUNTERFEIT_INCEPTION, the cache, or a download into it."""
+    """Number of independent sets of n images to score; for more than one, the mean and standard deviation are
+    reported."""
+    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: no resizing)")] = None
+    """Side length to which generated and real images are both resized, after a center crop, with a Lanczos filter."""
+    weights: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="(default: found or downloaded)")] = None
+    """File with the weights of Inception. By default the file that $COUNTERFEIT_INCEPTION names, or a copy in the
+    cache, which is downloaded if necessary."""
     any_weights: bool = False
-    """Take Inception weights other than the standard file; the metrics' names say so."""
+    """Accept Inception weights other than the standard file; the names of the metrics then say so."""
     protocol: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: tf1)")] = None
     """How images are resized for Inception: `tf1`, `pytorch-fid` or `clean`."""
     compile: bool = False
-    """Translate the detector with torch.compile: a minute or two at the start, quicker from then on."""
+    """Compile the detector with torch.compile: takes a minute or two at the start, and is faster afterwards."""
     skip_bad: bool = False
-    """Leave out the images of a folder that cannot be used, instead of stopping at the first."""
+    """Skip images of a folder that cannot be read, instead of stopping at the first one."""
     device: str = "auto"
-    """Where to compute: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is."""
+    """Device to compute on: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the fastest one available."""
 
     def __post_init__(self) -> None:
         fit_fields(self)

@@ -1,4 +1,4 @@
-"""The command line: one thin function a verb. Torch is imported when a verb needs it, not for help."""
+"""The command line: one thin function per command. Torch is imported when a command needs it, not for help."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 import tyro
 from tyro.conf import FlagCreatePairsOff
 
+from counterfeit.cli.help import OPTIONS, columns, wrapped
 from counterfeit.cli.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Stats, Train
 from counterfeit.errors import InputError, OutputError, Told
 from counterfeit.models.recipes import RECIPES
@@ -57,7 +58,7 @@ def train(argv: list[str]) -> int:
 
 @VERBS.register("sample")
 def sample(argv: list[str]) -> int:
-    """draw images from a trained run"""
+    """draw images from a trained model"""
     asked = parse(Sample, argv)
 
     from counterfeit.api.sample import sample as draw
@@ -81,7 +82,7 @@ def score(argv: list[str]) -> int:
 
 @VERBS.register("cas")
 def cas(argv: list[str]) -> int:
-    """how well a classifier learns real classes from labelled generated images"""
+    """test on real images a classifier trained on generated ones"""
     asked = parse(Cas, argv)
 
     from counterfeit.api.cas import cas as learn
@@ -94,7 +95,7 @@ def cas(argv: list[str]) -> int:
 
 @VERBS.register("stats")
 def stats(argv: list[str]) -> int:
-    """write mean and covariance of real images, for score --real"""
+    """compute the mean and covariance of real images, for score --real"""
     asked = parse(Stats, argv)
 
     from counterfeit.api.stats import stats as write
@@ -106,7 +107,7 @@ def stats(argv: list[str]) -> int:
 
 @VERBS.register("likelihood")
 def likelihood(argv: list[str]) -> int:
-    """bound the likelihood of real images under a vae or cvae, in nats"""
+    """estimate the log-likelihood of real images under a vae or cvae"""
     asked = parse(Likelihood, argv)
 
     from counterfeit.api.likelihood import likelihood as bound
@@ -118,7 +119,7 @@ def likelihood(argv: list[str]) -> int:
 
 @VERBS.register("compare")
 def compare(argv: list[str]) -> int:
-    """compare runs, or a whole grid of models, data sets and seeds"""
+    """compare runs, or train and compare a whole grid of them"""
     asked = parse(Compare, argv)
 
     from counterfeit.api.compare import compare as contrast
@@ -148,7 +149,7 @@ def compare(argv: list[str]) -> int:
 
 @VERBS.register("report")
 def report(argv: list[str]) -> int:
-    """write one HTML page of finished runs"""
+    """write an HTML report of finished runs"""
     asked = parse(Report, argv)
 
     from counterfeit.api.report import report as make
@@ -189,11 +190,13 @@ def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
     box, page = io.StringIO(), Page()
     try:
         with contextlib.redirect_stderr(box), contextlib.redirect_stdout(page):
-            options = tyro.cli(kind, prog=prog, args=list(argv), default=default, config=(FlagCreatePairsOff,))
-            return cast(T, options)
+            made = tyro.cli(
+                kind, prog=prog, args=list(argv), default=default, config=(FlagCreatePairsOff,), registry=OPTIONS
+            )
+            return cast(T, made)
     except SystemExit as exit:
         if exit.code in (0, None):
-            result(page.getvalue().rstrip("\n"), keep="\n\x1b")  # colors, in a terminal
+            result(wrapped(page.getvalue()), keep="\n\x1b")  # colors, in a terminal
             raise
     raise InputError(f"{_in_one_line(box.getvalue())} (see {prog} --help)")
 
@@ -226,17 +229,17 @@ def told_here(error: InputError) -> bool:
 
 def overview() -> str:
     """What `counterfeit --help` prints."""
-    verbs = "\n".join(f"  {name:<12}{VERBS[name].__doc__}" for name in VERBS)
-    return f"""usage: {PROG} VERB ...
+    commands = [(name, VERBS[name].__doc__ or "") for name in VERBS]
+    more = [(f"{PROG} COMMAND --help", "show the options of a command"), (f"{PROG} --version", "show the version")]
+    return f"""usage: {PROG} COMMAND ...
 
-Train image generators on a laptop, and score them with numbers that can be trusted.
+Train image generators on a laptop, and score them reliably.
 
-{verbs}
+{columns(commands)}
 
-  {PROG} VERB --help   every option of a verb, with unit and default
-  {PROG} --version     the version
+{columns(more)}
 
-A first run, a minute or so:
+A first example, which takes about a minute:
   {PROG} train vae --data mnist --epochs 2
   {PROG} sample runs/vae-mnist-s0 --out digits.png
 """
