@@ -10,6 +10,7 @@ import pytest
 import counterfeit as cf
 from counterfeit.cli.dispatch import VERBS
 from counterfeit.data import DATASETS
+from counterfeit.metrics import METRICS
 from counterfeit.models.recipes import RECIPES
 from counterfeit.settings import Config
 from counterfeit.system.console import say
@@ -48,6 +49,15 @@ def test_lists_come_from_the_registries(command) -> None:
     only = command("list", "data").out
     assert "mnist5k" in only and "lsgan" not in only
     assert "no list named 'modles'; did you mean 'models'?" in command("list", "modles").err
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_lists_fit_the_terminal_and_are_not_cut(width: int, command, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = command("list").out
+    assert max(map(len, shown.splitlines())) <= width
+    whole = {word for metric in METRICS.values() for label in metric.labels for word in label.split()}
+    assert whole | {*RECIPES, *DATASETS, "50,000"} <= {word.strip(",") for word in shown.split()}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import shutil
 import textwrap
 from collections.abc import Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -15,6 +14,8 @@ from typing import Annotated, Any, get_type_hints
 import tyro
 from tyro.conf import arg
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
+
+from counterfeit.system.console import terminal_width
 
 OPTIONS = ConstructorRegistry()
 
@@ -72,13 +73,13 @@ def _default(field: Any, given: Any) -> Any:
 
 def wrapped(page: str) -> str:
     """A help page whose lines above the boxes, which tyro does not wrap, are wrapped to the terminal too."""
-    width = shutil.get_terminal_size().columns
+    width = terminal_width()
     return "\n".join(textwrap.fill(line, width) if line[:1].isalnum() else line for line in page.splitlines())
 
 
 def columns(rows: Sequence[tuple[str, str]]) -> str:
     """Names and what they mean in two columns, in lines of the terminal's width."""
-    width, start = shutil.get_terminal_size().columns, max(len(name) for name, _ in rows) + 5
+    width, start = terminal_width(), max(len(name) for name, _ in rows) + 5
     lines = [
         textwrap.fill(f"  {name}".ljust(start) + meaning, width, subsequent_indent=" " * start)
         for name, meaning in rows

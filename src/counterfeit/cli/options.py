@@ -155,7 +155,7 @@ class Compare:
     ] = None
     """Folder for comparison.json, table.md, table.csv and report.html, or a URL such as s3://bucket/mine."""
     rank_by: Annotated[str | None, arg(metavar="LABEL", help_behavior_hint="(default: FID)")] = None
-    """Score to rank by: a name from the column "prints" of `counterfeit list metrics`."""
+    """Score to rank by, as named under "scores" by `counterfeit list metrics`."""
     workers: int = 1
     """Number of runs to train or score at the same time, each in its own process with an equal share of the cores."""
     engine: str = "local"
@@ -176,7 +176,7 @@ class Report:
     out: Annotated[str, arg(metavar="FILE.html")] = "report.html"
     """HTML file to write; it contains all images and needs no other file."""
     rank_by: Annotated[str | None, arg(metavar="LABEL", help_behavior_hint="(default: FID)")] = None
-    """Score to rank by: a name from the column "prints" of `counterfeit list metrics`."""
+    """Score to rank by, as named under "scores" by `counterfeit list metrics`."""
     config: OmitArgPrefixes[ScoreConfig] = field(default_factory=ScoreConfig)
 
 

@@ -74,7 +74,7 @@ DATASETS.add(
     "cifar10",
     DataSet(
         name="cifar10",
-        summary="photographs of ten kinds of animal and vehicle",
+        summary="photographs of ten kinds of animals and vehicles",
         shape=(3, 32, 32),
         counts={"train": 50_000, "test": 10_000},
         classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),

@@ -46,7 +46,7 @@ DATASETS.add(
     "mnist5k",
     DataSet(
         name="mnist5k",
-        summary="5,000 digits of MNIST's training set, 500 of each; small to fetch",
+        summary="5,000 digits of MNIST's training set, 500 per class; a small download",
         shape=(1, 28, 28),
         counts={"train": 5_000},
         classes=tuple("0123456789"),

@@ -234,5 +234,5 @@ def make(options: Options) -> Detector:
     return Detector(name, protocol, FEATURES, weights.sha256, options.device, block, detect, any_size=True)
 
 
-SUMMARY = "the Inception-v3 of the literature, 2048 features; fetches 91 MiB of weights once"
+SUMMARY = "Inception-v3 as used in papers, 2048 features; downloads 91 MiB of weights once"
 DETECTORS.add("inception", Entry(SUMMARY, (), make))

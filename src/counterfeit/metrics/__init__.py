@@ -125,7 +125,7 @@ METRICS.add(
         ("FID-infinity",),
         "lower",
         ("real", "fake"),
-        "FID extrapolated to endless generated images, which takes out its bias",
+        "FID extrapolated to infinitely many samples, which removes its bias",
         lambda i: {"FID-infinity": frechet.fid_infinity(i.real, i.fake, seed=i.seed)},
     ),
 )
@@ -135,7 +135,7 @@ METRICS.add(
         ("KID",),
         "lower",
         ("real", "fake"),
-        "unbiased kernel distance between real and generated features; about 0, also below, for a perfect model",
+        "unbiased kernel distance (squared MMD) of features; near 0, even below, for a perfect model",
         lambda i: {"KID": kernel.kid(i.real, i.fake, seed=i.seed)},
     ),
 )
@@ -145,7 +145,7 @@ METRICS.add(
         ("IS",),
         "higher",
         ("probabilities",),
-        "Inception Score: sure and varied class probabilities, from 1 to the number of classes",
+        "Inception Score: confident and diverse class predictions; from 1 to the number of classes",
         lambda i: {"IS": inception_score.inception_score(i.probabilities, seed=i.seed)},
     ),
 )
@@ -155,7 +155,7 @@ METRICS.add(
         ("Class-KL",),
         "lower",
         ("probabilities", "real_probabilities"),
-        "mode coverage: how far the classes' shares are from those among real images, in nats",
+        "mode coverage: KL divergence of the class frequencies from those of real images, in nats",
         lambda i: {"Class-KL": class_balance.class_kl(i.real_probabilities, i.probabilities)},
     ),
 )
@@ -165,7 +165,7 @@ METRICS.add(
         ("Label-accuracy",),
         "higher",
         ("probabilities", "labels"),
-        "share of a conditional model's images that the detector takes for what was asked for",
+        "share of a conditional model's samples that the detector assigns to the class asked for",
         lambda i: {"Label-accuracy": label_accuracy.label_accuracy(i.probabilities, i.labels)},
     ),
 )
@@ -175,7 +175,7 @@ METRICS.add(
         ("Precision", "Recall"),
         "higher",
         ("real", "fake"),
-        "share of generated images among the real ones, and the reverse (Kynkäänniemi, k = 3)",
+        "share of samples within the real images' manifold, and vice versa (Kynkäänniemi, k=3)",
         lambda i: prdc.precision_recall_of(i.balls[0]),
     ),
 )
@@ -185,7 +185,7 @@ METRICS.add(
         ("PRDC-precision", "PRDC-recall", "Density", "Coverage"),
         "higher",
         ("real", "fake"),
-        "precision, recall, density and coverage with open balls (Naeem, k = 5)",
+        "precision, recall, density and coverage (Naeem, k=5)",
         lambda i: prdc.prdc_of(i.balls[1]),
     ),
 )
@@ -195,7 +195,7 @@ METRICS.add(
         ("Authenticity", "Authenticity (test)"),
         "like the test set",
         ("real", "fake", "train"),
-        "share of generated images farther from a training image than the next training image is",
+        "share of samples that are farther from the nearest training image than its own nearest neighbor",
         lambda i: memorisation.authenticity(i.neighbours),
     ),
 )
@@ -205,7 +205,7 @@ METRICS.add(
         ("Near-copies", "Near-copies (test)"),
         "like the test set",
         ("real", "fake", "train"),
-        "share of generated images far nearer to a training image than real test images are; flags a copier",
+        "share of samples much closer to a training image than real test images are; detects copying",
         lambda i: memorisation.near_copies(i.neighbours),
     ),
 )
@@ -215,7 +215,7 @@ METRICS.add(
         ("C_T", "C_T (test)"),
         "like the test set",
         ("real", "fake", "train"),
-        "C_T: rank test of the distances to the training set, generated against real test images",
+        "rank test of the distances to the training set, samples against real test images; detects copying",
         lambda i: copying_test.copying_test(i.neighbours),
     ),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -132,6 +133,11 @@ def progress(what: str, total: float | None, *, unit: str = "") -> Iterator[Call
     finally:
         with decoration("the progress bar"):
             bar.stop()
+
+
+def terminal_width() -> int:
+    """Columns of the terminal; 80 if there is none."""
+    return shutil.get_terminal_size().columns
 
 
 def as_text(table: RenderableType, width: int) -> str:
