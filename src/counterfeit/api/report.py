@@ -1,4 +1,4 @@
-"""The verb `report`: finished runs as one HTML page to look at."""
+"""The command `report`: an HTML page about finished runs."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def report(
     """Write a report of finished runs; the Python form of `counterfeit report`.
 
     Args:
-        runs: run folders, or a folder of runs. They are scored where they have no score of that kind yet.
-        out: the HTML file.
-        rank_by: label of the score that ranks; by default FID, or the first where that is not asked for.
+        runs: run folders, or a folder of runs. Runs without scores for these settings are scored first.
+        out: the HTML file to write.
+        rank_by: label of the score to rank by; by default FID, or the first metric if FID is not computed.
         **settings: fields of `ScoreConfig`.
 
     Returns:
-        What it reports: see `comparison.compare.comparison_of`.
+        The comparison that the report shows: see `comparison.compare.comparison_of`.
 
     Raises:
-        InputError: something given is wrong. What goes wrong in one run is told in the report, and in "failures".
+        InputError: an argument is wrong. Errors of single runs are shown in the report and returned in "failures".
     """
     places = [runs] if isinstance(runs, (str, Path)) else runs
     score, out = ScoreConfig.of(settings), paths.typed(out)
@@ -71,4 +71,4 @@ def write_report(comparison: Mapping[str, Any], out: str, device: str = "auto") 
 def check_out(out: Path) -> None:
     """RunError where `out` is no name for an HTML file: found before minutes of scoring, not after."""
     if out.is_dir() or out.suffix.lower() not in (".html", ".htm"):
-        raise RunError(f"{out} is {'a folder' if out.is_dir() else 'no .html file'}: pass --out report.html")
+        raise RunError(f"{out} is {'a folder' if out.is_dir() else 'not an .html file'}: pass --out report.html")

@@ -142,7 +142,7 @@ def compare(argv: list[str]) -> int:
             **settings,
         )
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("stopped; the same command goes on") from None
+        raise KeyboardInterrupt("stopped; run the same command to continue") from None
     result(terminal(found))
     return told(found["failures"])
 
@@ -209,7 +209,7 @@ def check_given(argv: Sequence[str]) -> None:
             continue
         of = option if word.strip() else before
         what = of if of.startswith("-") else "an argument"
-        raise InputError(f"{what} is empty, as an unset variable of the shell is: give it a value, or leave it out")
+        raise InputError(f"{what} is empty (perhaps an unset shell variable): give it a value, or leave it out")
 
 
 def _in_one_line(box: str) -> str:
@@ -274,7 +274,7 @@ def _run(words: list[str]) -> int:
         if not speaks():
             sys.stdout = open(os.devnull, "w", encoding="utf-8")
         if job_size() != 1 and words[0] in VERBS and words[0] not in SHARED:
-            raise InputError(f"{words[0]} is the work of one process: start it without torchrun")
+            raise InputError(f"{words[0]} runs in one process: start it without torchrun")
         return VERBS[words[0]](words[1:])
     except SystemExit as exit:  # --help of a verb
         return int(exit.code or 0)

@@ -95,12 +95,12 @@ def _table(data: str, how: Json, rows: list[tuple[Json, Json]], ranked_by: str |
         group = groups.setdefault(key, [])
         twin = next((other for other in group if other["seed"] == r["seed"]), None)
         if twin:  # of one seed: no new evidence
-            notes.append(f"{r['path']} is left out: it is of the same seed and settings as {twin['path']}")
+            notes.append(f"{r['path']} is left out: it has the same seed and settings as {twin['path']}")
             continue
         group.append(r)
         settings[key] = changed
     if several:
-        notes.append(f"{data}: the runs were trained on different images of that name, and stand in rows apart")
+        notes.append(f"{data}: the runs were trained on different images of that name, and are in separate rows")
     shared = {k: v for k, v in rows[0][1].items() if all(changed.get(k) == v for _, changed in rows)}
     columns = list(dict.fromkeys(name for r, _ in rows for name in r["score"]["metrics"]))
     made = [_row(group, settings[key], shared, columns) for key, group in groups.items()]

@@ -111,7 +111,7 @@ class Worker:
         try:
             place.publish()
         except RunError as error:  # the run itself is there, and the score is good
-            say(f"{member.path}: this score is not stored: {in_one_line(error)}")
+            say(f"{member.path}: this score is not saved: {in_one_line(error)}")
         return record(run, score)
 
     def _train(self, member: Member, place: Local | Copy) -> None:
@@ -174,7 +174,7 @@ def kept_score(run: Run, config: ScoreConfig, scorer: Scorer) -> Json | None:
         try:
             score = stored(path)
         except (OSError, reading.Malformed) as error:
-            say(f"{path} is passed over, since it is no score that can be read ({reading.reason(error)})")
+            say(f"{path} is ignored, since it cannot be read as a score ({reading.reason(error)})")
             continue
         if _canonical(score.receipt) == _canonical(wanted) and set(labels) <= set(score.metrics):
             metrics = {label: score.metrics[label] for label in labels}
@@ -224,7 +224,7 @@ def message(value: Order | Task | Result) -> bytes:
         return msgspec.json.encode(value, enc_hook=_plain)
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{harmless(error.object[:200])} is not UTF-8, and cannot be named to other processes: rename it, or leave "
+            f"{harmless(error.object[:200])} is not UTF-8 and cannot be passed to other processes: rename it, or leave "
             "out --workers or --engine"
         ) from None
 
@@ -233,6 +233,6 @@ def _plain(value: object) -> str:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     raise InputError(
-        f"real images and detector can be named to other processes, and {type(value).__name__} is no name: "
-        "give a file, or leave out --workers or --engine"
+        f"other processes need the real images and the detector by name, and {type(value).__name__} has none: "
+        "pass a file, or leave out --workers or --engine"
     )
