@@ -1,6 +1,6 @@
-"""`make demo`: train a VAE on MNIST for the report's 10 epochs, sample it, and say where the pictures are.
+"""`make demo`: train a VAE on MNIST for 10 epochs, sample it, and say where the images are.
 
-Started again, it goes on where it was stopped, or shows the finished run.
+If it was stopped, it continues; if it was finished, it shows the results again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def main() -> None:
         cf.load_data(data)
     except cf.InputError as error:
         data, epochs = "mnist5k", 100  # about as many steps as 10 epochs of MNIST
-        print(f"{error}\nMNIST cannot be had here, so the demo takes {data}: 5,000 of its digits, with no test set.\n")
+        print(f"{error}\nMNIST cannot be downloaded here; the demo uses {data} (5,000 of its digits, no test set).\n")
     out = Path("runs") / f"demo-{data}"
     begun = time.perf_counter()
     run = cf.train("vae", data, out=out, epochs=epochs, resume=RunFolder(out).holds_run())
@@ -29,13 +29,14 @@ def main() -> None:
     print(f"\nA variational autoencoder, {run.config.epochs} epochs on {data}, in {time.perf_counter() - begun:.0f} s.")
     if terms:
         print(
-            f"test loss        {terms['loss']:.2f} nats an image "
+            f"test loss        {terms['loss']:.2f} nats per image "
             f"= reconstruction {terms['reconstruction']:.2f} + KL {terms['kl']:.2f}"
         )
     print(f"samples          {grid}")
     print(f"every epoch      {run.folder.samples}")
     print(f"loss curves      {run.folder.curves}")
-    print(f"the run          {run.name}  (try: .venv/bin/counterfeit sample {run.name} --seed 1)")
+    print(f"run              {run.name}")
+    print(f"\nNext:\n  source .venv/bin/activate\n  counterfeit sample {run.name} --seed 1")
 
 
 if __name__ == "__main__":

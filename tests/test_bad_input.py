@@ -177,10 +177,10 @@ def run(pictures: Path, command, tmp_path: Path) -> Path:
 def test_sampling_with_wrong_wishes(run: Path, command, tmp_path: Path) -> None:
     refused(command("sample", run, "--label", 3), "not trained with labels")
     refused(command("sample", run, "-n", 0), "must be 1 or more")
-    refused(command("sample", tmp_path / "nowhere"), "nowhere", "holds no run")
+    refused(command("sample", tmp_path / "nowhere"), "nowhere", "is not a run")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("keep me")
-    refused(command("sample", run, "--out", tmp_path / "full"), "exists already")
+    refused(command("sample", run, "--out", tmp_path / "full"), "already exists")
     assert (tmp_path / "full" / "mine.txt").read_text() == "keep me"
     refused(command("sample", run, "--out", "/proc/nowhere/x.png"), "cannot write /proc/nowhere/x.png")
 
@@ -188,7 +188,7 @@ def test_sampling_with_wrong_wishes(run: Path, command, tmp_path: Path) -> None:
 def test_an_output_folder_that_holds_something_else(run: Path, command, tmp_path: Path, pictures: Path) -> None:
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
     again = command("train", "vae", "--data", pictures, "--out", run)
-    refused(again, "holds another run", "--resume")
+    refused(again, "contains another run", "--resume")
     refused(command("train", "vae", "--data", pictures, "--out", pictures), "not empty")
     refused(command("train", "vae", "--data", pictures, "--out", run / "run.json"), "is a file")
     assert before == {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
@@ -200,13 +200,13 @@ def test_resuming_what_is_not_the_same(run: Path, command, pictures: Path, tmp_p
     refused(command("train", "vae", "--data", "mnist5k", *go_on), "--data", "not mnist5k")
     refused(command("train", "vae", "--lr", 0.5, *go_on), "--lr 0.001, not 0.5")
     assert command("train", "vae", *go_on).code == 0
-    refused(command("train", "vae", "--epochs", 1, "--out", run, "--resume"), "has done 2 epochs already")
+    refused(command("train", "vae", "--epochs", 1, "--out", run, "--resume"), "has already trained for 2 epochs")
     go_on[1] = 3
-    refused(command("train", "vae", "--out", tmp_path / "nowhere", "--resume"), "holds no run")
+    refused(command("train", "vae", "--out", tmp_path / "nowhere", "--resume"), "is not a run")
     record = json.loads((run / "run.json").read_text())
     record["made_by"]["versions"]["counterfeit"] = "0.0.1"
     (run / "run.json").write_text(json.dumps(record))
-    refused(command("train", "vae", *go_on), "made by counterfeit 0.0.1", cf.__version__)
+    refused(command("train", "vae", *go_on), "made with counterfeit 0.0.1", cf.__version__)
     record["made_by"]["versions"]["counterfeit"] = cf.__version__
     (run / "run.json").write_text(json.dumps(record))
     (pictures / "000.png").unlink()
@@ -256,7 +256,7 @@ def test_a_run_json_cut_in_half(run: Path, command) -> None:
 def test_a_run_without_a_checkpoint_yet(run: Path, command) -> None:
     for file in (run / "checkpoint").iterdir():
         file.unlink()
-    refused(command("sample", run), "holds no checkpoint yet", "--resume")
+    refused(command("sample", run), "has no checkpoint yet", "--resume")
 
 
 def test_an_idx_file_too_short_or_with_a_wrong_magic(command, monkeypatch, tmp_path: Path) -> None:
@@ -276,7 +276,9 @@ def test_no_network_and_an_empty_cache(command, monkeypatch, tmp_path: Path) -> 
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("PATH", "/nonexistent")  # no npm
     outcome = command("train", "vae", "--out", tmp_path / "run")
-    refused(outcome, "mnist cannot be fetched", "cannot be reached", "npm is not installed", untouched=tmp_path / "run")
+    refused(
+        outcome, "mnist cannot be downloaded", "cannot be reached", "npm is not installed", untouched=tmp_path / "run"
+    )
 
 
 def limited(words: list[str], limit: int) -> subprocess.CompletedProcess[str]:

@@ -41,7 +41,7 @@ def test_what_is_no_regular_file_is_not_opened(path: str, command: Command) -> N
     os.mkfifo("pipe.toml")  # opening it would wait for a writer
     Path("device.toml").symlink_to("/dev/zero")
     Path("folder.toml").mkdir()
-    refused(command("compare", path), "no regular file")
+    refused(command("compare", path), "not a regular file")
 
 
 def grid(field: str, value: str) -> str:

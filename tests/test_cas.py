@@ -146,7 +146,7 @@ def test_a_run_is_asked_and_keeps_its_score(run: cf.Run, files: Path, command) -
     assert kept.name.startswith("cas-real.npz-train-n800-seed0-") and json.loads(kept.read_text()) == printed
     on_its_own = cf.cas(run, n=100)[NAME]
     assert len(on_its_own.notes) == 1 and "was trained on the very images of this test" in on_its_own.notes[0]
-    with pytest.raises(cf.InputError, match="labels go only with an array"):
+    with pytest.raises(cf.InputError, match="labels= is only for an array"):
         cf.cas(run, labels=[1])
 
 

@@ -63,8 +63,8 @@ def options_of(kind: Any) -> set[str]:
     """Those that a dataclass of options has, as they are typed; what is on by default can be turned off."""
     found = set()
     for field in fields(kind):
-        if field.name in ("config", "settings"):  # of train without a model, what all models have
-            found |= options_of(ModelSettings if field.name == "settings" else field.default_factory)  # type: ignore
+        if field.name in ("scoring", "training"):  # of train without a model, what all models have
+            found |= options_of(ModelSettings if field.name == "training" else field.default_factory)  # type: ignore
         elif "Positional" not in str(field.type):
             found.add(f"--{'no-' if field.default is True else ''}{field.name.replace('_', '-')}")
     return found
@@ -92,6 +92,15 @@ def test_lists_name_what_the_registries_hold_and_nothing_else(command) -> None:
     only = command("list", "data").out
     assert "mnist5k" in only and "lsgan" not in only
     assert "no list named 'modles'; did you mean 'models'?" in command("list", "modles").err
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_lists_fit_the_terminal_and_are_not_cut(width: int, command, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = command("list").out
+    assert max(map(len, shown.splitlines())) <= width
+    whole = {word for metric in METRICS.values() for label in metric.labels for word in label.split()}
+    assert whole | {*MODELS, *DATASETS, "50,000"} <= {word.strip(",") for word in shown.split()}
 
 
 @pytest.mark.parametrize(

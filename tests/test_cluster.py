@@ -133,7 +133,7 @@ def test_ctrl_c_stops_the_tasks_with_checkpoints_and_the_same_command_goes_on(st
     wait_for(unfinished_with_a_checkpoint, process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
-    assert process.returncode == 130 and "the same command goes on" in err and "Traceback" not in err, err
+    assert process.returncode == 130 and "run the same command to continue" in err and "Traceback" not in err, err
     assert all(not cf.load(folder.path).record.finished for folder in unfinished_with_a_checkpoint())
     process = start("--engine", "ray", "--address", cluster.address)
     _, err = process.communicate(timeout=600)
@@ -150,7 +150,7 @@ def test_a_run_that_fails_is_not_tried_again_and_a_cluster_is_started_here(start
     assert cf.load("runs/small/gan-mnist5k-s0").record.resumed_by == []
     process = start("--engine", "ray", "--cpus-per-run", "999")
     _, err = process.communicate(timeout=300)
-    assert process.returncode == 2 and err.splitlines()[-1].startswith("counterfeit: a run reserves 999 cores"), err
+    assert process.returncode == 2 and err.splitlines()[-1].startswith("counterfeit: a run needs 999 cores"), err
 
 
 def test_no_cluster_at_an_address_is_one_line(start) -> None:

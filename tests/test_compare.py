@@ -147,8 +147,8 @@ def test_a_member_that_fails_is_named_and_the_others_go_on(digits, command) -> N
         (("seeds = [0, 1]", "seeds = [1, 1]"), "seeds is [1, 1]"),
         (("epochs = 2", "epochs = 0"), "--epochs is 0"),
         (("epochs = 2", "epoch = 2"), "no setting named 'epoch'"),
-        (("epochs = 2", "seed = 2"), "seed stands in [train]"),
-        (("[train.gan]", "[train.lsgan]"), "[train.lsgan] is for no model of this grid"),
+        (("epochs = 2", "seed = 2"), "seed is not allowed in [train]"),
+        (("[train.gan]", "[train.lsgan]"), "[train.lsgan] belongs to no model of this grid"),
         (("lr = 2e-4", 'lr = "fast"'), "lr"),
         (('"kid"]', '"kdi"]'), "did you mean 'kid'?"),
         (("n = 200", "n = 1"), "2 or more images"),
@@ -185,12 +185,12 @@ def test_bad_sources(done, command, tmp_path: Path) -> None:
         ([], 2, "nothing to compare"),
         (["latin.toml"], 2, "latin.toml"),
         (["small.toml", "--out", "small.toml"], 2, "small.toml is a file"),
-        (["small.toml", "--rank-by", "C_T"], 2, "can rank: FID"),
+        (["small.toml", "--rank-by", "C_T"], 2, "to rank by: FID"),
         (["nowhere.toml"], 2, "nowhere.toml cannot be read"),
-        (["nowhere"], 2, "nowhere holds no run"),
-        (["small.toml", "x"], 2, "stands alone"),
+        (["nowhere"], 2, "nowhere is not a run"),
+        (["small.toml", "x"], 2, "must be the only argument"),
         (["small.toml", "--rank-by", "FDI"], 2, "--rank-by is 'FDI'"),
-        ([home / "runs/small", "--rank-by", "IS", "--metrics", "fid"], 2, "none of the scores that can rank: FID"),
+        ([home / "runs/small", "--rank-by", "IS", "--metrics", "fid"], 2, "not a score to rank by: FID"),
         ([unfinished, "-n", 100, "--metrics", "fid"], 1, f"counterfeit train vae --out {unfinished} --resume"),
     ):
         outcome = command("compare", *words)
@@ -235,7 +235,7 @@ def test_a_run_that_is_there_twice_is_no_second_seed(done, monkeypatch) -> None:
     found = cf.compare(runs, out="twice", n=200, metrics=["fid", "kid"])
     assert [(row["model"], row["seeds"]) for row in found["tables"][0]["rows"]] == [("vae", [0, 1]), ("gan", [0, 1])]
     (note,) = found["notes"]
-    assert note.startswith("copy is left out: it is of the same seed and settings as runs/small/vae-mnist5k-s0")
+    assert note.startswith("copy is left out: it has the same seed and settings as runs/small/vae-mnist5k-s0")
 
 
 def test_a_detector_of_ones_own_is_asked_every_time(done, monkeypatch) -> None:

@@ -59,12 +59,12 @@ def test_bad_files(root, name, capsys):
     put(root / "z.png", plain((1, 1, 1)))
     make(root)
     for size in (None, 16):
-        refused(root, root / name, fault, "mend or remove it, or pass --skip-bad", size=size)
+        refused(root, root / name, fault, "fix or remove it, or pass --skip-bad", size=size)
     capsys.readouterr()
     loaded = data.load(root, skip_bad=True)
     assert len(loaded) == 2
     said = capsys.readouterr().err
-    assert "bad files left out: 1: " in said and name in said and fault in said
+    assert "bad files skipped: 1: " in said and name in said and fault in said
     data.load(root, skip_bad=True)  # from the cache, and said again
     assert name in capsys.readouterr().err
 
@@ -86,7 +86,7 @@ def test_bad_files_decide_neither_size_nor_channels(root, capsys):
     assert loaded.images.shape == (70, 1, 40, 40)
     assert sorted(loaded.images[:, 0, 0, 0].tolist()) == list(range(70))
     assert (
-        "bad files left out: 2: text.png (it is not an image in a format known here), zz.png" in capsys.readouterr().err
+        "bad files skipped: 2: text.png (it is not an image in a format known here), zz.png" in capsys.readouterr().err
     )
 
 
@@ -106,7 +106,7 @@ def test_many_bad_files_are_counted(root, capsys):
         (root / f"bad{i}.png").write_bytes(b"")
     data.load(root, skip_bad=True)
     said = capsys.readouterr().err
-    assert "bad files left out: 9: bad0.png (the file is empty), bad1.png" in said and "…" in said
+    assert "bad files skipped: 9: bad0.png (the file is empty), bad1.png" in said and "…" in said
     assert "bad3" not in said
 
 

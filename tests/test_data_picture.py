@@ -87,7 +87,7 @@ def test_several_frames(root, capsys):
     put(root / "d.png", frames[0])
     loaded = data.load(root)
     assert (loaded.images == np.array([255, 0, 0])[:, None, None]).all()
-    assert "hold several frames: 3; the first frame of each is used" in capsys.readouterr().err
+    assert "with several frames: 3; the first frame of each is used" in capsys.readouterr().err
     data.load(root)
     assert "several frames" not in capsys.readouterr().err
 

@@ -112,7 +112,7 @@ def test_idx():
     ],
 )
 def test_bad_idx(content, parts):
-    refused(lambda: parse(content), "some.idx", *parts, "it has to be fetched again")
+    refused(lambda: parse(content), "some.idx", *parts, "it must be downloaded again")
 
 
 # --- the cache and the order of sources
@@ -140,7 +140,7 @@ def test_next_source_after_each_kind_of_failure(capsys):
     ]
     refused(
         lambda: named.load_named(tiny(*sources), "train"),
-        "tiny cannot be fetched (a.org cannot be reached; b.org: no room; c.org: not a gzip file; d.org: ",
+        "tiny cannot be downloaded (a.org cannot be reached; b.org: no room; c.org: not a gzip file; d.org: ",
         "SHA-256",
         "npm package x: line one line two",
         "connect to the internet",
@@ -191,12 +191,12 @@ def test_damaged_file_is_named_and_fetched_again(cache, capsys, content, fault):
     check(named.load_named(tiny(Source("https", "host", write)), "train"))
     path = cache / "tiny" / "train-images-idx3-ubyte"
     path.write_bytes(content)
-    refused(lambda: named.load_named(tiny(), "train"), path, fault, ", but tiny cannot be fetched (nothing to try)")
+    refused(lambda: named.load_named(tiny(), "train"), path, fault, ", but tiny cannot be downloaded (nothing to try)")
     check(named.load_named(tiny(), "test"), "test")  # the other split is sound
     capsys.readouterr()
     check(named.load_named(tiny(Source("https", "host", write)), "train"))
     said = capsys.readouterr().err
-    assert str(path) in said and fault in said and "it has to be fetched again" in said
+    assert str(path) in said and fault in said and "it must be downloaded again" in said
     check(named.load_named(tiny(), "train"))
 
 
@@ -241,7 +241,7 @@ def test_two_processes_fetch_once(tmp_path):
     outputs = [process.communicate(timeout=60) for process in processes]
     assert [out for out, _ in outputs] == ["loaded\n"] * 2, outputs
     assert log.read_text() == "fetched\n"
-    assert sum("another process is at work on it" in err for _, err in outputs) == 1
+    assert sum("waiting for another process that is working on it" in err for _, err in outputs) == 1
 
 
 def test_killed_while_fetching(tmp_path):

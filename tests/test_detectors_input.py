@@ -59,13 +59,13 @@ def test_unknown_detectors() -> None:
 @pytest.mark.parametrize("option", [{"weights": "a.pth"}, {"any_weights": True}, {"protocol": "clean"}])
 @pytest.mark.parametrize("detector", ["mnist-cnn", "mine.onnx", lambda x: x])
 def test_options_that_do_not_go_with_a_detector(detector, option) -> None:
-    with refused("--" + next(iter(option)).replace("_", "-"), "goes only with inception"):
+    with refused("--" + next(iter(option)).replace("_", "-"), "is only for inception"):
         detectors.load(detector, **option)
 
 
 @pytest.mark.parametrize("detector", ["mine.onnx", lambda x: x])
 def test_compile_goes_with_named_detectors_only(detector) -> None:
-    with refused("--compile goes only with the named detectors"):
+    with refused("--compile is only for the named detectors"):
         detectors.load(detector, compile=True)
 
 
@@ -136,7 +136,7 @@ def test_functions_that_are_no_detectors(function, says: str) -> None:
 
 def test_a_function_that_changes_its_mind() -> None:
     widths = iter((5, 6))
-    with refused("now 5 and now 6 features"):
+    with refused("5 features per image, then 6"):
         detectors.load(lambda x: torch.ones(len(x), next(widths)), device="cpu")(IMAGES)
 
 
@@ -171,7 +171,7 @@ class TestOnnx:
 
     def test_files_that_are_none(self, file: Path) -> None:
         file.write_bytes(ONNX[:50])
-        with refused("mine.onnx is no ONNX model that can be run"):
+        with refused("mine.onnx is not an ONNX model that can be run"):
             detectors.load(file)
         file.write_bytes(ONNX_OF_FLOATS)
         with refused("takes tensor(float)", "not uint8 (B, C, H, W)", "export it with"):

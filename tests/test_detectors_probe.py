@@ -47,7 +47,9 @@ UNFIT = {
 
 @pytest.mark.parametrize("kind", UNFIT)
 def test_a_detector_whose_features_depend_on_more_than_the_image_is_refused(kind: str, digits) -> None:
-    with pytest.raises(cf.InputError, match="other features beside other images, or the second time") as refused:
+    with pytest.raises(
+        cf.InputError, match="different features for the same image in another batch or call"
+    ) as refused:
         cf.score(digits[0][:100], digits[0], detector=UNFIT[kind], metrics=["fid"])
     assert "\n" not in str(refused.value) and ".eval()" in str(refused.value)
 
@@ -64,7 +66,7 @@ def test_a_detector_that_counts_its_calls_is_refused() -> None:
         return flat(images)[:, : len(calls)]
 
     for function in (counts, widens):
-        with pytest.raises(cf.InputError, match="the second time"):
+        with pytest.raises(cf.InputError, match="in another batch or call"):
             probed(load(function), SHAPE)
 
 
@@ -113,7 +115,7 @@ def test_a_module_in_training_mode_is_called_in_inference_mode_and_is_afterwards
     scaled = nn.Sequential(ToFloat(), network)
     moments = network[1].running_mean.clone()
     found = load(scaled if of == "module" else scaled.forward)(digits[0]).features
-    assert "is in training mode: it is called in inference mode" in capsys.readouterr().err
+    assert "is in training mode: it is used in evaluation mode" in capsys.readouterr().err
     assert [part.training for part in network.modules()] == before
     assert torch.equal(network[1].running_mean, moments), "batch norm's moments stay"
     expected = scaled.eval()(images).detach().numpy()

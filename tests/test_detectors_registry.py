@@ -199,8 +199,8 @@ def test_a_damaged_installation(tmp_path: Path) -> None:
         (tmp_path / f"mnist-cnn.{suffix}").write_bytes((FOLDER / f"mnist-cnn.{suffix}").read_bytes())
     load_small_cnn("mnist-cnn", tmp_path)
     (tmp_path / "mnist-cnn.safetensors").write_bytes(b"cut")
-    with pytest.raises(cf.InputError, match="mnist-cnn.safetensors is damaged.*install counterfeit anew"):
+    with pytest.raises(cf.InputError, match="mnist-cnn.safetensors is damaged.*reinstall counterfeit"):
         load_small_cnn("mnist-cnn", tmp_path)
     (tmp_path / "mnist-cnn.json").write_text("{}")
-    with pytest.raises(cf.InputError, match="mnist-cnn.json.*`name`.*install counterfeit anew"):
+    with pytest.raises(cf.InputError, match="mnist-cnn.json.*`name`.*reinstall counterfeit"):
         load_small_cnn("mnist-cnn", tmp_path)

@@ -95,13 +95,13 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(server: dict[str, bytes], 
     weights.inception_weights(None, any_weights=False)
     weights.cached().write_bytes(CONTENT[:100])
     assert weights.inception_weights(None, any_weights=False).standard
-    assert "is damaged; it is fetched again" in capsys.readouterr().err
+    assert "is damaged; downloading it again" in capsys.readouterr().err
 
 
 def test_nothing_reachable_says_how_to_get_them(server: dict[str, bytes]) -> None:
     with pytest.raises(DataError) as error:
         weights.inception_weights(None, any_weights=False)
-    for words in ("cannot be fetched", "404", "--weights PATH", weights.VARIABLE, str(weights.cached()), "91 MiB"):
+    for words in ("cannot be downloaded", "404", "--weights PATH", weights.VARIABLE, str(weights.cached()), "91 MiB"):
         assert words in str(error.value)
     assert "\n" not in str(error.value) and not weights.cached().exists()
 
@@ -109,7 +109,7 @@ def test_nothing_reachable_says_how_to_get_them(server: dict[str, bytes]) -> Non
 def test_sources_without_https(server: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     server["/0"] = CONTENT
     monkeypatch.setenv("COUNTERFEIT_SOURCES", "registry")
-    assert "COUNTERFEIT_SOURCES forbids https" in refusal(None)
+    assert "COUNTERFEIT_SOURCES does not allow https" in refusal(None)
 
 
 def test_a_path_goes_before_the_variable(
@@ -131,7 +131,7 @@ def test_another_file_is_refused_unless_wanted(tmp_path: Path) -> None:
     for words in ("damaged or another file", SHA256, weights.SHA256, "--any-weights"):
         assert words in refusal(path)
     assert not weights.inception_weights(path, any_weights=True).standard
-    assert "--any-weights goes with --weights PATH" in refusal(None, any_weights=True)
+    assert "--any-weights needs --weights PATH" in refusal(None, any_weights=True)
 
 
 class Harmful:
@@ -144,11 +144,11 @@ class Harmful:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (CONTENT[:300], "holds no PyTorch weights"),
-        (b"", "holds no PyTorch weights"),
-        (b"\x89PNG\r\n", "holds no PyTorch weights"),
-        (pickle.dumps(Harmful()), "holds no PyTorch weights"),
-        (saved({"a": Harmful()}), "holds no PyTorch weights"),
+        (CONTENT[:300], "does not contain PyTorch weights"),
+        (b"", "does not contain PyTorch weights"),
+        (b"\x89PNG\r\n", "does not contain PyTorch weights"),
+        (pickle.dumps(Harmful()), "does not contain PyTorch weights"),
+        (saved({"a": Harmful()}), "does not contain PyTorch weights"),
         (saved([torch.zeros(3)]), "holds a list, not a dictionary of tensors"),
         (saved({0: torch.zeros(3)}), "holds a dict, not a dictionary of tensors"),
         (saved({"model": {"a": torch.zeros(3)}}), "holds a dict, not a dictionary of tensors"),
@@ -178,7 +178,7 @@ def test_weights_of_another_architecture(tmp_path: Path) -> None:
     cases = {
         "its fc.weight is (1000, 2048), expected (1008, 2048)": {**right, "fc.weight": torch.zeros(1000, 2048)},
         "it has no Mixed_6b.branch1x1.bn.bias": {n: t for n, t in right.items() if n != "Mixed_6b.branch1x1.bn.bias"},
-        "it has AuxLogits.fc.bias besides": {**right, "AuxLogits.fc.bias": torch.zeros(3)},
+        "it also has AuxLogits.fc.bias": {**right, "AuxLogits.fc.bias": torch.zeros(3)},
         "its fc.bias holds NaN or infinity": {**right, "fc.bias": torch.full((1008,), torch.inf)},
         "its fc.bias is torch.float16, expected torch.float32": {**right, "fc.bias": torch.zeros(1008).half()},
         "its fc.bias is torch.float64, expected": {**right, "fc.bias": torch.zeros(1008).double()},

@@ -61,7 +61,7 @@ def test_two_at_once_one_of_them_killed_and_the_table_is_the_same(done, start) -
     os.kill(wait_for(lambda: children(process), process)[0], signal.SIGKILL)
     _, err = process.communicate(timeout=300)
     (last,) = [line for line in err.splitlines() if line.startswith("counterfeit: ")]
-    assert process.returncode == 1 and "its process was killed by signal 9; the same command goes on" in last
+    assert process.returncode == 1 and "its process was killed by signal 9; run the same command to continue" in last
     assert "[1/4] vae on mnist5k, seed 0: to be trained" in err and "[4/4] epoch   2/2" in err
     first = json.loads(Path("runs/small/comparison.json").read_text())
     assert len(first["failures"]) == 1 and len(first["runs"]) == 3, "it cost its member, and no other"
@@ -83,14 +83,14 @@ def test_children_stop_with_a_checkpoint(number: signal.Signals, start) -> None:
         wait_for(lambda child=child: not Path(f"/proc/{child}").exists())
     assert len(checkpoints()) == 2
     if number == signal.SIGINT:
-        assert process.returncode == 130 and "the same command goes on" in err and "Traceback" not in err
+        assert process.returncode == 130 and "run the same command to continue" in err and "Traceback" not in err
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (["--workers", "0"], "--workers is 0; it must be 1 or more"),
-        (["--workers", "2", "--engine", "ray"], "leave one out"),
+        (["--workers", "2", "--engine", "ray"], "leave one of them out"),
         (["--engine", "rya"], "--engine is 'rya'; it must be local or ray"),
         (["--address", "auto"], "--address is for a Ray cluster: add --engine ray"),
         (["--cpus-per-run", "2"], "--cpus-per-run is for a Ray cluster"),
@@ -111,7 +111,7 @@ def test_options_that_do_not_fit(words: list[str], says: str, command, monkeypat
 
 def test_what_has_no_name_cannot_go_to_another_process() -> None:
     Path("grid.toml").write_text(GRID)
-    with pytest.raises(cf.InputError, match="function is no name"):
+    with pytest.raises(cf.InputError, match="function has none"):
         cf.compare("grid.toml", workers=2, detector=lambda images: images.flatten(1).float())
     assert not Path("runs").exists()
 

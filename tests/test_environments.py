@@ -168,7 +168,7 @@ def test_a_run_that_can_only_be_read_is_sampled_scored_compared_and_reported(hom
             path.chmod(0o755 if path.is_dir() else 0o644)
     assert codes == ["0"] * 5 + ["2"] * 3, f"{codes}\n{stderr}"
     assert "Traceback" not in stderr
-    assert "this score is not stored" in stderr
+    assert "this score is not saved" in stderr
     page = (home / "read-only" / "seite.html").read_text(encoding="utf-8")
     assert page.count("data:image/png") >= 2
     assert sorted(path.relative_to(run) for path in run.rglob("*")) == made

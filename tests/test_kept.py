@@ -91,7 +91,7 @@ def test_what_is_not_as_it_was_stored_is_named_and_made_again(cache, damage, cap
     DAMAGES[damage](path)
     found = get(made)
     said = capsys.readouterr().err
-    assert len(made) == 2 and f"{path} is damaged (" in said and "making it again" in said and said.count("\n") == 1
+    assert len(made) == 2 and f"{path} is damaged (" in said and "creating it again" in said and said.count("\n") == 1
     assert all(np.array_equal(found[name], array) for name, array in ARRAYS.items())
     get(made)
     assert len(made) == 2 and capsys.readouterr().err == ""

@@ -110,12 +110,12 @@ def test_what_a_run_cannot_answer_is_one_line(run: cf.Run, digits, command, tmp_
     cf.train("vae", "mnist5k", out=tmp_path / "5k", epochs=1, batch_size=2500, **NARROW)
     for words, says in (
         ([tmp_path / "ae"], "an autoencoder has no prior"),
-        ([tmp_path / "gan"], "a GAN has no encoder and no likelihood"),
+        ([tmp_path / "gan"], "a GAN has no encoder, so no likelihood bound"),
         ([tmp_path / "array"], "was trained on an array"),
         ([tmp_path / "5k"], "mnist5k has no test images: pass --split train"),
         ([run.path, "-n", 10_001], "mnist has 10,000 test images"),
         ([run.path, "-k", 0], "k is 0"),
-        ([tmp_path / "nowhere"], "holds no run"),
+        ([tmp_path / "nowhere"], "is not a run"),
     ):
         shown = command("likelihood", *words)
         assert shown.code == 2 and says in shown.err, shown.err

@@ -23,7 +23,7 @@ def test_shares_over_all_and_by_class():
 
 @pytest.mark.parametrize(
     ("labels", "says"),
-    [([0, 1, 2], "one an image"), ([0.0, 1, 2, 2], "integers"), ([0, 1, 2, 3], "0 to 2"), ([-1, 1, 2, 2], "-1")],
+    [([0, 1, 2], "one per image"), ([0.0, 1, 2, 2], "integers"), ([0, 1, 2, 3], "0 to 2"), ([-1, 1, 2, 2], "-1")],
 )
 def test_labels_that_do_not_fit(labels, says):
     with pytest.raises(InputError, match=says):

@@ -119,8 +119,8 @@ def test_one_process_joins_no_others(monkeypatch, command, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["sample", "run"], "sample is the work of one process: start it without torchrun"),
-        (["train", "vae", "--device", "cpu:0"], "--device cpu:0 is for one process; several take cpu, or cuda"),
+        (["sample", "run"], "sample runs in one process: start it without torchrun"),
+        (["train", "vae", "--device", "cpu:0"], "--device cpu:0 is for one process; several need cpu, or cuda"),
         (["train", "vae", "--device", "meta"], "--device meta cannot be used here: it must be auto, cpu, cuda"),
     ],
 )
@@ -261,14 +261,14 @@ def test_a_fault_of_all_is_told_once_and_leaves_no_process_waiting(tmp_path: Pat
     train = ["-m", "counterfeit", "train", "vae", "--data", "mnist5k", "--epochs", "1", "--out", tmp_path / "run"]
     (line,) = ours(run(2, *train, "--batch-size", "99", code=1))
     assert (
-        line == ("counterfeit: --batch-size 99 cannot be shared out evenly by 2 processes: pass a multiple of 2")
+        line == ("counterfeit: --batch-size 99 cannot be divided evenly among 2 processes: pass a multiple of 2")
         and not (tmp_path / "run").exists()
     )
     (line,) = ours(run(2, *train, "--lr", "1e30", "--log-every", "1", code=1))
     assert "became" in line and "it has no checkpoint yet; a lower --lr may help" in line
     run(2, *train)  # a run without a checkpoint is no obstacle
     (line,) = ours(run(2, *train, code=1))
-    assert "holds another run" in line
+    assert "contains another run" in line
 
 
 @pytest.mark.processes

@@ -110,7 +110,7 @@ def test_a_run_is_scored_against_originals_of_another_size_once_the_size_is_name
         shutil.copy(path, others)
     refused = command(*words, "--real", others)
     assert refused.code == 2 and refused.err.strip().endswith(
-        f"has images of 32x32 RGB and the real ones, {others}, are 64x64 RGB: pass --size 32 to bring both to one size"
+        f"has images of 32x32 RGB and the real ones, {others}, are 64x64 RGB: pass --size 32 to resize both to one size"
     )
     named = json.loads(command(*words, "--real", others, "--size", 32).out)
     shrunk = Form(32)(blobs(130, 64, 64, seed=3)[:100])
@@ -170,7 +170,7 @@ def test_only_inception_says_that_it_takes_any_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sizes", "says"),
     [
-        ([(40, 40), (64, 48)], "several sizes, 40x40 to 64x48; pass --size 40, say, to bring all to one size"),
+        ([(40, 40), (64, 48)], "several sizes, 40x40 to 64x48; pass --size 40, for example, to resize them all"),
         ([(48, 64), (64, 48)], "several sizes, 48x64 to 64x48; pass --size 48"),
         ([(8, 1030)] * 2, "the longer side is over 8 times"),
         ([(1030, 1030)] * 2, "are of 1030x1030, and are taken as they are up to 1024 pixels only; pass --size 1024"),
@@ -214,7 +214,7 @@ def test_grey_digits_stored_as_rgb_are_scored_as_grey_ones(digits, tmp_path: Pat
         assert score["FID[mnist-cnn]"].value == want["FID[mnist-cnn]"].value
         form = score.receipt["generated"]["form"]
         assert (form["stored"]["channels"], form["compared"]["channels"]) == (3, 1)
-    assert "stored as RGB and are grey; they are compared as grey ones" in capsys.readouterr().err
+    assert "stored as RGB but are grey; they are compared as grey images" in capsys.readouterr().err
     as_real = cf.score(grey[400:], rgb, **settings)
     assert as_real["FID[fashion-cnn]"].value == cf.score(grey[400:], grey[:400], **settings)["FID[fashion-cnn]"].value
     assert as_real.receipt["real"]["form"]["compared"]["channels"] == 1
@@ -227,7 +227,7 @@ def test_a_grey_run_is_scored_against_its_digits_stored_as_rgb(digits, tmp_path:
     np.savez(color, images=np.concatenate([digits[0][:130]] * 2 + [255 - digits[0][:130]], axis=1))
     settings = {"metrics": ["fid"], "n": 100, "detector": "mnist-cnn"}
     assert dict(run.score(rgb, **settings)) == dict(run.score(digits[0][:130], **settings))
-    with pytest.raises(cf.InputError, match="28x28 grey.*28x28 RGB: images in color and grey ones do not compare"):
+    with pytest.raises(cf.InputError, match="28x28 grey.*28x28 RGB: color and grey images cannot be compared"):
         run.score(color, **settings)
 
 

@@ -27,7 +27,7 @@ def test_every_model_has_its_figures() -> None:
     exact = {name for name, spec in MODELS.items() if spec.published}
     tuned = {spec.based_on for spec in MODELS.values() if spec.based_on}
     wanted = {("model", name) for name in exact} | {("search", name) for name in tuned}
-    wanted |= {(kind, data) for kind in ("data", "tuned", "calibration") for data in ("mnist", "cifar10")}
+    wanted |= {(kind, data) for kind in ("scores", "data", "tuned", "calibration") for data in ("mnist", "cifar10")}
     wanted |= {(kind, "mnist") for kind in ("speed", "quality", "losses")}
     assert blocks == wanted | {
         ("commands", "all"),

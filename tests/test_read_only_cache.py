@@ -71,7 +71,7 @@ def test_features_that_fill_the_disk_are_good_all_the_same(cache: Path, monkeypa
 
     monkeypatch.setattr(kept_module, "write_atomic", full)
     assert kept("features", KEY, ("ones",), "features of a test", ones)["ones"].sum() == 3
-    assert "not kept for the next time" in capsys.readouterr().err
+    assert "not cached for the next time" in capsys.readouterr().err
 
 
 def test_a_folder_is_converted_for_the_process(root: Path, read_only: Path, monkeypatch, capsys) -> None:

@@ -110,7 +110,7 @@ def test_index_and_weights_are_read_together(run: cf.Run, monkeypatch) -> None:
 def test_a_run_that_is_another_one_by_now_is_not_mixed_with_it(run: cf.Run, home: Path) -> None:
     shutil.rmtree(run.path)
     cf.train("cvae", home / "digits.npz", out=run.path, epochs=1, seed=1, **NARROW)
-    with pytest.raises(cf.InputError, match="holds another run than when it was opened: open it again"):
+    with pytest.raises(cf.InputError, match="was replaced by another run since it was opened: open it again"):
         run.score(**QUICK)
 
 
@@ -273,7 +273,7 @@ def test_a_score_that_cannot_be_stored_is_printed_all_the_same(how: str, run: cf
     more = {"score": ["-n", 100, "--metrics", "fid"], "cas": ["-n", 100], "likelihood": ["-k", 2, "--split", "train"]}
     outcome = command(how, run.path, *more[how], "--json", "--device", "cpu")
     assert outcome.code == 0 and json.loads(outcome.out)["metrics"]
-    assert f"this score is not stored, since {run.path / 'scores'}" in outcome.err
+    assert f"this score is not saved, since {run.path / 'scores'}" in outcome.err
 
 
 def test_a_comparison_of_runs_that_take_no_scores_is_made_all_the_same(run: cf.Run, tmp_path: Path, command) -> None:
@@ -282,7 +282,7 @@ def test_a_comparison_of_runs_that_take_no_scores_is_made_all_the_same(run: cf.R
         (run.path / name).write_text("in the way")
     outcome = command("compare", run.path, "--out", tmp_path / "out", "-n", 100, "--metrics", "fid")
     assert outcome.code == 0, outcome.err
-    assert "this score is not stored" in outcome.err and "FID[" in outcome.out
+    assert "this score is not saved" in outcome.err and "FID[" in outcome.out
     assert (tmp_path / "out" / "comparison.json").exists()
 
 
@@ -357,7 +357,7 @@ def test_how_a_folder_was_read_is_in_its_receipt() -> None:
 def test_pictures_of_other_weights_than_the_scores_are_named(run: cf.Run, tmp_path: Path) -> None:
     found = cf.compare(run.path, out=tmp_path / "out", **QUICK)
     with of_comparison(of_json(found, Comparison), "cpu") as (_, notes):
-        assert not any("other weights" in note for note in notes)
+        assert not any("later weights" in note for note in notes)
     train_on(run)
     with of_comparison(of_json(found, Comparison), "cpu") as (_, notes):
-        assert any(note.startswith(f"{run.path}: its pictures are of other weights") for note in notes)
+        assert any(note.startswith(f"{run.path}: its images are of later weights") for note in notes)

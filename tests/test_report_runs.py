@@ -68,7 +68,7 @@ def test_an_array_has_pictures_of_what_needs_no_real_images(
         row["runs"] = [str(path)]
     with of_comparison(read(whole)) as (found, notes):
         assert found[str(run.path)].keys() == {"samples", "classes"}
-    assert any("holds no run" in note for note in notes) and any("array" in note for note in notes)
+    assert any("is not a run" in note for note in notes) and any("array" in note for note in notes)
 
 
 def test_the_verb_scores_what_has_no_score_and_writes_the_page(
@@ -86,7 +86,7 @@ def test_the_verb_scores_what_has_no_score_and_writes_the_page(
     assert "FID" in text and str(trained["vae"].path) in text
     for words_, told in (
         ([], "nothing to compare"),
-        ([tmp_path], "holds no run"),
+        ([tmp_path], "is not a run"),
         ([trained["gan"].path, "--out", tmp_path], "--out"),
     ):
         wrong = command("report", *words_)
@@ -99,7 +99,7 @@ def test_of_very_many_training_images_the_nearest_is_sought_in_a_seeded_choice(
     monkeypatch.setattr("counterfeit.scoring.images.MOST_REAL", 200)
     sheets = Sheets(trained["vae"])
     _, _, found = sheets.neighbours
-    assert "nearest are sought among 200 of its 600 images, a seeded choice" in capsys.readouterr().err
+    assert "nearest images are searched in 200 of its 600 images, a random subset" in capsys.readouterr().err
     images = cf.load_data("mnist5k").images[::8][:600]
     chosen = images[np.sort(np.random.default_rng(0).permutation(600)[:200])]
     detector = detectors.load("fashion-cnn", device="cpu")

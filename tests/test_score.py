@@ -152,7 +152,7 @@ def test_a_run_is_not_scored_against_images_of_another_form(run: cf.Run, digits)
     with pytest.raises(cf.InputError, match="28x28 grey.*20x20 grey: pass --size 20"):
         run.score(digits[0][:, :, :20, :20], n=100, metrics=["fid"])
     colors = np.concatenate([digits[0], digits[0], 255 - digits[0]], axis=1)
-    with pytest.raises(cf.InputError, match="28x28 grey.*28x28 RGB: images in color"):
+    with pytest.raises(cf.InputError, match="28x28 grey.*28x28 RGB: color and grey"):
         run.score(colors, n=100, metrics=["fid"])
 
 
@@ -277,7 +277,7 @@ def test_of_very_many_real_images_a_seeded_choice_is_compared_with_and_the_recei
     monkeypatch.setattr("counterfeit.scoring.images.MOST_REAL", 600)
     bounded = cf.score(fakes, real=images, metrics=QUICK)
     assert (bounded.receipt["real"]["n"], bounded.receipt["real"]["of"]) == (600, 1000)
-    assert "compared with 600 of its 1,000 images, a seeded choice" in capsys.readouterr().err
+    assert "compared with 600 of its 1,000 images, a random subset" in capsys.readouterr().err
     chosen = images[np.sort(np.random.default_rng(0).permutation(1000)[:600])]
     by_hand = cf.score(fakes, real=chosen, metrics=QUICK)
     assert {name: found.value for name, found in bounded.metrics.items()} == {

@@ -187,7 +187,7 @@ def test_a_signal_after_the_last_step_stops_a_loop_over_seeds(images, signal_at_
 def test_a_signal_after_the_last_step_of_a_member_stops_the_grid(signal_at_the_end, command) -> None:
     Path("grid.toml").write_text(GRID)
     outcome = command("compare", "grid.toml")
-    assert outcome.code == 130 and outcome.err.endswith("stopped; the same command goes on\n")
+    assert outcome.code == 130 and outcome.err.endswith("stopped; run the same command to continue\n")
     assert [path.name for path in Path("runs/small").iterdir()] == ["vae-mnist5k-s0"]
 
 

@@ -64,5 +64,5 @@ def test_a_run_of_other_code_is_not_continued_and_stands_in_another_table(
     (run.path / "run.json").write_text(json.dumps(record))
     receipts.append(cf.load(run.path).score(**settings).receipt)
     assert protocol(receipts[0]) != protocol(receipts[1])
-    with pytest.raises(cf.InputError, match="was trained by other code"):
+    with pytest.raises(cf.InputError, match="was trained by different code"):
         cf.train("ae", images[:200], epochs=2, out=run.path, resume=True, quiet=True)

@@ -91,7 +91,7 @@ def test_another_command_does_not_take_a_folder_with_a_checkpoint(images, tmp_pa
     killed(images, tmp_path / "run")
     before = contents(tmp_path / "run")
     for settings in ({"epochs": 3}, {"seed": 1}):
-        with pytest.raises(cf.InputError, match="holds another run"):
+        with pytest.raises(cf.InputError, match="contains another run"):
             train(images, tmp_path / "run", **settings)
     with pytest.raises(cf.InputError, match="other images"):
         train(255 - images, tmp_path / "run")
@@ -130,7 +130,7 @@ def test_whoever_waits_for_data_does_not_write_over_who_came_in_between(
         return read(*given)
 
     monkeypatch.setattr(trainer, "to_train_on", slow)
-    with pytest.raises(cf.InputError, match="holds another run"):
+    with pytest.raises(cf.InputError, match="contains another run"):
         train(images, tmp_path / "run")
     assert contents(tmp_path / "run") == before
 
@@ -141,7 +141,7 @@ def test_whoever_resumes_does_not_go_back_behind_who_came_in_between(images, who
     late = trainer.Training("vae", config, RunFolder(tmp_path / "run"), resume=True, array=images)
     train(images, tmp_path / "run")
     before = contents(tmp_path / "run")
-    with pytest.raises(cf.InputError, match="another process has trained into .* meanwhile"):
+    with pytest.raises(cf.InputError, match="another process has trained in .* in the meantime"):
         list(late.events())
     assert contents(tmp_path / "run") == before
     assert_same(tmp_path / "run", whole)
@@ -153,7 +153,7 @@ def test_a_second_training_is_refused_while_the_first_is_at_work(images, whole: 
     for event in events:
         if isinstance(event, trainer.EpochEnded):
             for resume in (False, True):
-                with pytest.raises(cf.InputError, match="another process is training into"):
+                with pytest.raises(cf.InputError, match="another process is training in"):
                     train(images, tmp_path / "run", resume=resume)
     assert_same(tmp_path / "run", whole)
 
@@ -212,7 +212,7 @@ def test_a_grid_at_a_file_url_is_a_folder_and_nothing_is_trained_for_memory(imag
     Path("grid.toml").write_text(GRID.format(out="memory://x"))
     outcome = command("compare", "grid.toml")
     (line,) = outcome.err.splitlines()
-    assert outcome.code == 2 and "memory://x is gone when this process ends: give a folder" in line
+    assert outcome.code == 2 and "memory://x disappears when this process ends: pass a folder" in line
 
 
 def test_code_in_the_folder_where_a_command_is_started_is_not_run(images, tmp_path: Path) -> None:

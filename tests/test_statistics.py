@@ -122,7 +122,7 @@ SKEW = np.eye(224) + np.triu(np.full((224, 224), 0.1), 1)
 @pytest.mark.parametrize(
     ("arrays", "says"),
     [
-        (GOOD, "224 features and does not say which detector"),
+        (GOOD, "224 features and does not name their detector"),
         ({**NAMED, "mu": np.zeros(223)}, r"mu has the shape \(223,\) and sigma \(224, 224\)"),
         ({**NAMED, "mu": np.full(224, np.nan)}, "NaN or infinity"),
         ({**NAMED, "sigma": np.diag(np.r_[np.inf, np.ones(223)])}, "NaN or infinity"),
@@ -149,16 +149,16 @@ def test_files_that_cannot_be_right_are_refused_in_one_line(arrays, says: str, t
 
 def test_what_statistics_cannot_do_is_said(written: Path, digits, tmp_path: Path) -> None:
     with pytest.raises(
-        cf.InputError, match="holds mu and sigma only, and kid needs real images: ask for --metrics fid"
+        cf.InputError, match="contains only mu and sigma, and kid needs real images: pass --metrics fid"
     ):
         cf.score(digits[0], written, metrics=["fid", "kid"])
-    with pytest.raises(cf.InputError, match="it can be --real of a score, and of nothing else"):
+    with pytest.raises(cf.InputError, match="only score can use it as --real"):
         cf.cas(digits[0], written, labels=digits[1])
     with pytest.raises(cf.InputError, match="fashion-cnn has '"):
         cf.score(digits[0], written, detector="fashion-cnn")
-    with pytest.raises(cf.InputError, match="nobody could tell later which detector"):
+    with pytest.raises(cf.InputError, match="is a function, which cannot be identified later"):
         cf.stats(digits[0], tmp_path / "s.npz", detector=lambda x: x.float().flatten(1))
-    with pytest.raises(cf.InputError, match=r"go into an \.npz file, such as s\.npy\.npz"):
+    with pytest.raises(cf.InputError, match=r"are written to an \.npz file, such as s\.npy\.npz"):
         cf.stats(digits[0], tmp_path / "s.npy")
     with pytest.raises(cf.InputError, match="has 1,000 images, so take 2 to 1000"):
         cf.stats(digits[0], tmp_path / "s.npz", n=1001)
@@ -181,10 +181,10 @@ def test_the_file_of_the_images_is_not_written_over(digits, tmp_path: Path) -> N
     np.savez(own, images=digits[0][:20])
     before = own.read_bytes()
     for source in (own, f"{own}:train"):
-        with pytest.raises(cf.InputError, match="the file of the images, which would be lost"):
+        with pytest.raises(cf.InputError, match="the file of the images and would be overwritten"):
             cf.stats(source, own)
     assert own.read_bytes() == before
-    with pytest.raises(cf.InputError, match="array has 1 image; statistics need 2 or more"):
+    with pytest.raises(cf.InputError, match="array has 1 image; statistics need at least 2"):
         cf.stats(digits[0][:1], tmp_path / "s.npz")
 
 

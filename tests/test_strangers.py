@@ -171,12 +171,12 @@ def test_a_stored_score_is_passed_over_and_measured_again(case: Case, run: Path,
     put(run, case)
     found = cf.compare([run], out="new", **SCORED)
     assert found["failures"] == [] and len(found["runs"]) == 1
-    assert "stored.json is passed over" in capsys.readouterr().err
+    assert "stored.json is ignored" in capsys.readouterr().err
 
 
 def test_a_stored_score_of_ours_is_taken(run: Path, capsys) -> None:
     cf.compare([run], out="new", **SCORED)
-    assert "passed over" not in capsys.readouterr().err and len(list((run / "scores").iterdir())) == 1
+    assert "is ignored" not in capsys.readouterr().err and len(list((run / "scores").iterdir())) == 1
 
 
 @pytest.mark.parametrize("case", PICTURES_CASES, ids=str)
@@ -212,7 +212,7 @@ def test_pictures_that_are_links_are_drawn_again_in_the_run(run: Path, tmp_path:
     assert "a link that leads elsewhere" in capsys.readouterr().err
     away = folder(cf.load(run)).rename(tmp_path / "away")
     (run / "samples/report").symlink_to(away)
-    with pytest.raises(RunError, match="leads out of the run"):
+    with pytest.raises(RunError, match="to a place outside the run"):
         draw(cf.load(run))
 
 

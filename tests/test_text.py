@@ -116,6 +116,6 @@ def test_a_folder_that_is_gone_while_one_is_in_it(monkeypatch, tmp_path: Path) -
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    with pytest.raises(InputError, match="is gone"):
+    with pytest.raises(InputError, match="does not exist any more"):
         paths.absolute("runs")
     monkeypatch.chdir(tmp_path)

@@ -216,7 +216,7 @@ def fill(disk: Path, leave: int = 0) -> None:
 @pytest.mark.parametrize(
     ("when", "leave", "says"),
     [
-        ("the start", 0, "No space left on device); it has no checkpoint yet: make room"),
+        ("the start", 0, "No space left on device); it has no checkpoint yet: free some space"),
         ("an epoch", 0, "No space left on device); "),
         ("a checkpoint", 8192, "No space left on device); the last good checkpoint is that of step"),
     ],
@@ -287,7 +287,7 @@ def two_trainings(apart: float, start: Any, tmp_path: Path) -> None:
     said = [err.splitlines()[-1] for code, err in both if code]
     print(f"{apart:.2f} s apart: {said}")
     assert codes == [0, 2], both
-    assert any(words in said[0] for words in ("another process", "holds another run"))
+    assert any(words in said[0] for words in ("another process", "contains another run"))
     assert_same(tmp_path / "run", tmp_path / "whole")
 
 

@@ -94,7 +94,7 @@ def test_stopping_before_the_first_step_and_going_on_is_exact(digits, tmp_path: 
     assert events("parts", stop=True) == [Stopped(0)]
     events("parts", resume=True)
     assert_bit_equal(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
-    with pytest.raises(cf.InputError, match="give the same array"):
+    with pytest.raises(cf.InputError, match="pass the same array"):
         cf.train("gan", out=tmp_path / "parts", resume=True)
 
 

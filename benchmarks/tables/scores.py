@@ -27,10 +27,20 @@ def of_data(results: Json, data: str) -> str:
         scores = [plus_minus(row["metrics"][name]) for name in names]
         rank = "–" if row["rank"] is None else str(row["rank"])
         seconds = median(row["train_seconds"])
-        lines.append(
-            [rank, f"[`{row['label']}`](docs/models/{row['model']}.md)", str(len(row["seeds"])), *scores, seconds]
-        )
+        lines.append([rank, f"[`{row['label']}`]({row['model']}.md)", str(len(row["seeds"])), *scores, seconds])
     lines.append(["", "real images", "", *(real_images(table, name) for name in names), ""])
+    return markdown(lines)
+
+
+def of_readme(results: Json, data: str) -> str:
+    """The first table that a reader sees: five columns, all models on one data set, best first, and real images."""
+    table = table_of(results, "seed", data)
+    names = [named(table, label) for label in ("FID", "Precision", "Recall")]
+    lines = [["model", names[0], "precision", "recall", "training, s"]]
+    for row in table["rows"]:
+        scores = [plus_minus(row["metrics"][name]) for name in names]
+        lines.append([f"[`{row['label']}`](docs/models/{row['model']}.md)", *scores, median(row["train_seconds"])])
+    lines.append(["real images", *(real_images(table, name) for name in names), ""])
     return markdown(lines)
 
 
@@ -86,6 +96,7 @@ def of_search(results: Json, model: str) -> str:
 
 
 KINDS: dict[str, Callable[[Json, str], str]] = {
+    "scores": of_readme,
     "data": of_data,
     "model": of_model,
     "tuned": of_tuned,

@@ -1,4 +1,4 @@
-"""counterfeit: train image generators on a laptop, and score them with numbers that can be trusted.
+"""counterfeit: train image generators on a laptop, and score them reliably.
 
     import counterfeit as cf
     run = cf.train("vae", data="mnist")

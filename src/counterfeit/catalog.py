@@ -55,14 +55,14 @@ class MetricFacts:
 
 DATA = {
     "cifar10": DataFacts(
-        "photographs of ten kinds of animal and vehicle", (3, 32, 32), {"train": 50_000, "test": 10_000}
+        "photographs of ten kinds of animals and vehicles", (3, 32, 32), {"train": 50_000, "test": 10_000}
     ),
     "fashion-mnist": DataFacts(
         "photographs of clothes, in MNIST's format", (1, 28, 28), {"train": 60_000, "test": 10_000}
     ),
     "mnist": DataFacts("handwritten digits", (1, 28, 28), {"train": 60_000, "test": 10_000}),
     "mnist5k": DataFacts(
-        "5,000 digits of MNIST's training set, 500 of each; small to fetch", (1, 28, 28), {"train": 5_000}
+        "5,000 digits of MNIST's training set, 500 per class; a small download", (1, 28, 28), {"train": 5_000}
     ),
 }
 
@@ -72,7 +72,7 @@ def _shipped(features: int, *data: str) -> DetectorFacts:
 
 
 DETECTORS = {
-    "inception": DetectorFacts("the Inception-v3 of the literature, 2048 features; fetches 91 MiB of weights once", ()),
+    "inception": DetectorFacts("Inception-v3 as used in papers, 2048 features; downloads 91 MiB of weights once", ()),
     "mnist-cnn": _shipped(224, "mnist", "mnist5k"),
     "fashion-cnn": _shipped(224, "fashion-mnist"),
     "cifar10-cnn": _shipped(256, "cifar10"),
@@ -81,49 +81,49 @@ DETECTORS = {
 METRICS = {
     "fid": MetricFacts(("FID",), "lower", "Fréchet distance between Gaussians fitted to real and generated features"),
     "fid-infinity": MetricFacts(
-        ("FID-infinity",), "lower", "FID extrapolated to endless generated images, which takes out its bias"
+        ("FID-infinity",), "lower", "FID extrapolated to infinitely many samples, which removes its bias"
     ),
     "kid": MetricFacts(
         ("KID",),
         "lower",
-        "unbiased kernel distance between real and generated features; about 0, also below, for a perfect model",
+        "unbiased kernel distance (squared MMD) of features; near 0, even below, for a perfect model",
     ),
     "is": MetricFacts(
-        ("IS",), "higher", "Inception Score: sure and varied class probabilities, from 1 to the number of classes"
+        ("IS",), "higher", "Inception Score: confident and diverse class predictions; from 1 to the number of classes"
     ),
     "class-kl": MetricFacts(
         ("Class-KL",),
         "lower",
-        "mode coverage: how far the classes' shares are from those among real images, in nats",
+        "mode coverage: KL divergence of the class frequencies from those of real images, in nats",
     ),
     "label-accuracy": MetricFacts(
         ("Label-accuracy",),
         "higher",
-        "share of a conditional model's images that the detector takes for what was asked for",
+        "share of a conditional model's samples that the detector assigns to the class asked for",
     ),
     "precision-recall": MetricFacts(
         ("Precision", "Recall"),
         "higher",
-        "share of generated images among the real ones, and the reverse (Kynkäänniemi, k = 3)",
+        "share of samples within the real images' manifold, and vice versa (Kynkäänniemi, k=3)",
     ),
     "prdc": MetricFacts(
         ("PRDC-precision", "PRDC-recall", "Density", "Coverage"),
         "higher",
-        "precision, recall, density and coverage with open balls (Naeem, k = 5)",
+        "precision, recall, density and coverage (Naeem, k=5)",
     ),
     "authenticity": MetricFacts(
         ("Authenticity", "Authenticity (test)"),
         "like the test set",
-        "share of generated images farther from a training image than the next training image is",
+        "share of samples that are farther from the nearest training image than its own nearest neighbor",
     ),
     "near-copies": MetricFacts(
         ("Near-copies", "Near-copies (test)"),
         "like the test set",
-        "share of generated images far nearer to a training image than real test images are; flags a copier",
+        "share of samples much closer to a training image than real test images are; detects copying",
     ),
     "ct": MetricFacts(
         ("C_T", "C_T (test)"),
         "like the test set",
-        "C_T: rank test of the distances to the training set, generated against real test images",
+        "rank test of the distances to the training set, samples against real test images; detects copying",
     ),
 }

@@ -1,4 +1,4 @@
-"""A trained run in your hands."""
+"""A trained run: sample, encode, decode, interpolate, score."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ Measured = TypeVar("Measured", Score, Likelihood)
 
 
 class Run:
-    """A run folder, opened: everything it needs is in the folder.
+    """A trained model, opened from its run folder.
 
-    Images are uint8 (N, C, H, W) numpy arrays; latent vectors float32 (N, Z); labels numbers or names of classes, one
-    for all images or one an image. The weights are the moving average where the run kept one (`--ema`), else the last
-    checkpoint's own.
+    Images are uint8 (N, C, H, W) numpy arrays; latent vectors float32 (N, Z); labels class numbers or names, one for
+    all images or one per image. The weights are those of the last checkpoint: the moving average if the run has one
+    (`--ema`).
 
     Attributes:
-        path: the folder.
-        name: by which receipts and comparisons call it: the folder, unless that is a copy of what lies elsewhere.
-        device: where it computes, as it was asked for.
-        record: run.json; its model_name, config and data are at hand by themselves.
+        path: the run folder.
+        name: its name in receipts and comparisons: the folder, or for a local copy the original location.
+        device: the requested device.
+        record: the contents of run.json; model_name, config and data are parts of it.
     """
 
     @checked
     def __init__(self, path: str | Path, device: str = "auto", name: str | None = None) -> None:
-        """Raises RunError when there is no run or it is damaged; the weights are read on first use."""
+        """Read run.json. The weights are read on first use. Raises RunError if there is no run or it is damaged."""
         self.folder = RunFolder(path)
         self.record = self.folder.read_record()
         self.path = self.folder.path
@@ -82,12 +82,12 @@ class Run:
 
     @property
     def model(self) -> Family:
-        """The family with its trained weights, in inference mode."""
+        """The model with its trained weights, in evaluation mode."""
         return self.trained.model
 
     @property
     def weights_sha256(self) -> str:
-        """Of the file of weights that samples are drawn with, which the folder may have replaced since."""
+        """SHA-256 of the weights in use, which may be older than those in the folder."""
         return self.trained.sha256
 
     @property
@@ -97,9 +97,9 @@ class Run:
 
     @checked
     def sample(self, n: int = 64, *, seed: int = 0, labels: Labels = None) -> np.ndarray:
-        """n samples, uint8 (n, C, H, W); sample i depends on the seed, i and its label, and on nothing else.
+        """n samples, uint8 (n, C, H, W); sample i depends only on the seed, i and its label.
 
-        A conditional model without `labels` takes each label in turn.
+        Without `labels`, a conditional model draws the classes in turn.
         """
         self._check_room(n, 2 * math.prod(self.data.shape))  # the batches, and the whole that is made of them
         return np.concatenate(list(self.sample_batches(n, seed=seed, labels=labels)))
@@ -109,7 +109,7 @@ class Run:
     def sample_batches(
         self, n: int, *, seed: int = 0, labels: Labels = None, batch_size: int = 1000
     ) -> Iterator[np.ndarray]:
-        """The same images as `sample`, in batches, so that a million need no more memory than one batch."""
+        """The same images as `sample`, batch by batch, so that a million samples need the memory of one batch."""
         check_count(n, "the number of samples")
         check_count(batch_size, "the batch size")
         check_seed(seed)
@@ -119,7 +119,7 @@ class Run:
     def labels(self, n: int, labels: Labels = None) -> np.ndarray | None:
         """The labels that `sample` uses for n images: int64 (n,), or None for a model without labels.
 
-        A label is a class's number, or its name, which goes before a number: "7" is the class named 7 if there is one.
+        A label is the number or the name of a class. Names come first: "7" is the class named 7 if there is one.
         """
         check_count(n, "the number of labels")
         self._check_room(n, 3 * 8)
@@ -129,7 +129,7 @@ class Run:
     @checked
     @alone
     def noise(self, n: int, *, seed: int = 0) -> np.ndarray:
-        """Latent vectors as `sample` draws them."""
+        """The n latent vectors that `sample` uses, float32 (n, Z)."""
         check_count(n, "the number of latent vectors")
         check_seed(seed)
         self._check_room(n, 2 * 4 * self.model.latent)
@@ -138,7 +138,7 @@ class Run:
     @checked
     @alone
     def decode(self, z: np.ndarray, labels: Labels = None) -> np.ndarray:
-        """Images of latent vectors (N, Z)."""
+        """The images of latent vectors (N, Z), uint8 (N, C, H, W)."""
         z = np.asarray(z)
         if z.ndim != 2 or z.shape[1] != self.model.latent or not len(z) or not _finite(z):
             raise InputError(
@@ -149,21 +149,21 @@ class Run:
     @checked
     @alone
     def encode(self, images: np.ndarray, labels: Labels = None) -> np.ndarray:
-        """Latent vectors of images; of a VAE's posterior, the means. InputError for a family that cannot encode."""
+        """The latent vectors of images; of a VAE, the posterior means. InputError if the model has no encoder."""
         return sampling.encode(self._autoencoder(), self._checked(images), self._given(len(images), labels))
 
     @checked
     @alone
     def reconstruct(self, images: np.ndarray, labels: Labels = None) -> np.ndarray:
-        """Images encoded and decoded. InputError for a family that cannot encode."""
+        """The images after encoding and decoding. InputError if the model has no encoder."""
         return sampling.reconstruct(self._autoencoder(), self._checked(images), self._given(len(images), labels))
 
     @checked
     def interpolate(self, start: np.ndarray, end: np.ndarray, steps: int = 8, labels: Labels = None) -> np.ndarray:
-        """Images along the straight lines between latent vectors start and end, each (N, Z), ends included.
+        """Images along the straight lines from latent vectors start to end, each (N, Z), both ends included.
 
-        Returns uint8 (N, steps, C, H, W); labels are one for all, or one a line. Any family can; to interpolate between
-        images, encode them first.
+        Returns uint8 (N, steps, C, H, W); labels are one for all, or one per line. All models can do this; to
+        interpolate between images, encode them first.
         """
         check_count(steps, "the number of steps", least=2)
         start, end = np.asarray(start), np.asarray(end)
@@ -181,9 +181,9 @@ class Run:
     @checked
     @alone
     def score(self, real: Any = None, *, scorer: Scorer | None = None, **settings: Any) -> Score:
-        """Score samples of this run, and keep the score in its scores folder; see `counterfeit.score`.
+        """Score samples of this run and save the score in its scores folder; see `counterfeit.score`.
 
-        `scorer`, from `judge.prepared`, saves reading the real images' features again for every run.
+        `scorer`, from `judge.prepared`, avoids computing the features of the real images again for every run.
         """
         config = ScoreConfig.of({"real": real, **settings})
         scorer = scorer or judge.prepared(config, self.record, self.name)
@@ -195,7 +195,7 @@ class Run:
     @checked
     @alone
     def cas(self, real: Any = None, n: int = 10_000, **settings: Any) -> Score:
-        """Classification Accuracy Score of this run, kept in its scores folder; see `counterfeit.cas`."""
+        """Classification Accuracy Score of this run, also saved in its scores folder; see `counterfeit.cas`."""
         config = ScoreConfig.of({"device": self.device, "real": real, "n": n, **settings})
         if not self.model.classes:
             raise InputError(f"{self.path} is a run of {self.model_name}, whose images have no labels: train a cvae")
@@ -208,7 +208,7 @@ class Run:
 
     @checked
     def generated(self) -> Images:
-        """This run as something to score."""
+        """The samples of this run in the form that scoring takes."""
 
         def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
             return sampling.samples(self.model, n, seed, self.labels(n), BATCH, group)
@@ -225,7 +225,7 @@ class Run:
 
         def check() -> None:
             if found and len(set(found)) > 1:
-                raise RunError(f"{self.path} was trained on while processes opened it: score it again")
+                raise RunError(f"{self.path} was trained further while processes opened it: score it again")
 
         group.by_first(check)
 
@@ -251,19 +251,19 @@ class Run:
         images: Any = None,
         labels: Any = None,
     ) -> Likelihood:
-        """Bound the likelihood of real images, and keep what is found in the scores folder.
+        """Estimate bounds on the log-likelihood of real images, and save them in the scores folder.
 
-        Of a run that was trained with `binarize`, the images are drawn black and white, always with the same draws.
+        For a run that was trained with `binarize`, the images are binarized, always with the same random draws.
 
         Args:
-            k: importance samples an image.
-            n: how many images, a choice by the seed; by default all.
-            split: of the data that the run was trained on.
-            seed: of the samples and the choice.
+            k: importance samples per image.
+            n: number of images, chosen at random by the seed; by default all.
+            split: split of the data that the run was trained on.
+            seed: random seed of the importance samples, and for choosing n of the images.
             images, labels: uint8 images in place of the run's own data, and their labels.
 
         Raises:
-            InputError: the family has no likelihood, or images, k, n, split or seed do not fit.
+            InputError: the model has no likelihood, or an argument is wrong.
         """
         begun = time.perf_counter()
         check_seed(seed)
@@ -271,7 +271,7 @@ class Run:
         data = self.real(split) if images is None else datasets.load(images, labels=labels)
         n = len(data) if n is None else n
         if not 1 <= n <= len(data):
-            raise InputError(f"-n is {n}; {data.name} has {len(data):,} {data.split} images, so take 1 to {len(data)}")
+            raise InputError(f"-n is {n}; {data.name} has {len(data):,} {data.split} images: choose 1 to {len(data)}")
         rows = np.concatenate(list(subset(len(data), n, seed)))
         pixels = data.images if self.config.binarization == "none" else binarize.fixed(data.images, data.split)
         y = self._given(n, None if data.labels is None or not model.classes else data.labels[rows])
@@ -292,9 +292,9 @@ class Run:
 
     @checked
     def real(self, split: str = "test") -> ImageSet:
-        """A split of the images that the run was trained on. InputError where they are gone, or others by now."""
+        """A split of the images that the run was trained on. InputError if they are missing or have changed."""
         if self.data.kind == "array":
-            raise InputError(f"{self.name} was trained on an array, which a run does not keep: pass images= in Python")
+            raise InputError(f"{self.name} was trained on an array, which a run does not store: pass images= in Python")
         found = images_of(self.record, self.name, mend="restore it, or pass images= in Python")
         if split not in found:
             raise InputError(f"{self.data.name} has no {split} images: pass --split {' or --split '.join(found)}")
@@ -330,5 +330,5 @@ def _finite(z: np.ndarray) -> bool:
 
 @checked
 def load(path: str | Path, device: str = "auto") -> Run:
-    """Open a run folder."""
+    """Open a run folder: the run, ready to sample, encode or score."""
     return Run(path, device)

@@ -94,7 +94,7 @@ def reconstruct(model: Autoencoder, images: np.ndarray, labels: np.ndarray | Non
 def mean_terms(
     model: Autoencoder, images: np.ndarray, labels: np.ndarray | None, seed: int, batch_size: int = 1000
 ) -> dict[str, float]:
-    """Mean loss over images and its terms apart, in nats an image: `loss` first. Summed in float64."""
+    """Mean loss over images and its terms, in nats per image: `loss` first. Summed in float64."""
     device = next(model.parameters()).device
     rng = Noise.seeded(seed, device, "evaluation")
     sums: dict[str, float] = {}

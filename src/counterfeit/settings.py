@@ -54,36 +54,37 @@ class RunSettings:
     # A value of a wrong type or out of range raises InputError.
 
     data: str = setting("mnist")
-    """Data set name (see `counterfeit list data`), a folder of images, or an .npz file; train/ and test/ folders in a
-    folder are its splits."""
+    """Training images: the name of a data set (see `counterfeit list data`), a folder of images, or an .npz file.
+    Subfolders named train and test are used as the splits."""
     epochs: int = setting(10, may_change=True)
     """Passes over the training images."""
     seed: int = setting(0)
-    """Seed of the initial weights, the order of the images and all noise: 0 to 2^63 - 1, as every seed here."""
+    """Random seed of the initial weights, the order of the images and all noise, from 0 to 2^63 - 1."""
     batch_size: int = setting(128)
-    """Images per step; the last partial batch of an epoch is dropped."""
+    """Images per training step. The incomplete batch at the end of an epoch is dropped."""
     ema: float = setting(0.0)
-    """Decay per step of an exponential moving average of the weights, which samples are then drawn with; 0 means none,
-    0.999 is usual."""
-    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: see above)")] = setting(None)
-    """Side that a folder's images are resized and cropped to; by default 64, or the smallest image's shorter side where
-    that is less."""
+    """Decay per step of an exponential moving average of the weights, which is then used for sampling; 0 turns it off,
+    0.999 is a usual value."""
+    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: at most 64)")] = setting(None)
+    """Side length to which the images of a folder are resized and cropped. By default 64, or the shorter side of the
+    smallest image if that is less."""
     skip_bad: bool = setting(False, computes=False)
-    """Leave out the images of a folder that cannot be used, instead of stopping at the first."""
+    """Skip images of a folder that cannot be read, instead of stopping at the first one."""
     holdout: float = setting(0.0)
-    """Share of the images, such as 0.1, that is not trained on but held out as a test split: the same images for every
-    training seed. For images without a test split of their own."""
+    """Fraction of the images to hold out as a test split, such as 0.1, for data that has none; the same images for
+    every training seed."""
     log_every: int = setting(50, computes=False)
-    """Steps between two rows of log.jsonl; each row holds the means of its steps."""
+    """Steps between two rows of log.jsonl; each row has the mean losses of these steps."""
     score_every: int = setting(0, computes=False)
-    """Epochs between two FIDs of 2,000 samples by the small detector that suits the data, logged; 0 means none."""
+    """Epochs between two evaluations during training, each the FID of 2,000 samples by the small detector for this data
+    set; 0 turns them off."""
     precision: Literal["float32", "tf32", "bfloat16"] = setting("float32")
-    """Numbers in which training computes matrix products; `tf32` on NVIDIA cards. Scores are computed in float32
-    always."""
+    """Precision of matrix products in training; `tf32` needs an NVIDIA GPU. Scores always use float32."""
     cuda_graph: bool = setting(True, computes=False)
-    """Where one process trains on an NVIDIA card: record the step as one CUDA graph. The same numbers, sooner."""
+    """On an NVIDIA GPU, run each training step as one recorded CUDA graph, which is faster and gives the same numbers.
+    --no-cuda-graph turns this off."""
     device: str = setting("auto", computes=False)
-    """Where to compute: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is."""
+    """Device to compute on: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the fastest one available."""
 
     def __post_init__(self) -> None:
         fit_fields(self)
@@ -121,39 +122,42 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class ScoreConfig:
-    """How generated images are scored."""
+    """Settings of scoring."""
 
-    real: Annotated[Any, arg(constructor=str, metavar="NAME[:SPLIT]|PATH", help_behavior_hint="")] = None
-    """Real images to compare with: a data set, of which it is the test split where there is one unless NAME:train is
-    named; or a folder or .npz file, with the splits of its own; or an .npz file of statistics, mu and sigma, for FID
-    only. By default, for a run, the data that it was trained on."""
+    real: Annotated[
+        Any, arg(constructor=str, metavar="NAME[:SPLIT]|PATH", help_behavior_hint="(default: the data of the run)")
+    ] = None
+    """Real images to compare with: a data set, a folder, an .npz file of images, or (for FID only) an .npz file with
+    their statistics mu and sigma. The test split is used if there is one; NAME:train selects the training split."""
     detector: Annotated[Any, arg(constructor=str, metavar="NAME|FILE.onnx", help_behavior_hint="(default: auto)")] = (
         "auto"
     )
-    """What turns images into features: see `counterfeit list detectors`; `auto` picks by the real
-    images and says which."""
+    """Network that extracts features from images (see `counterfeit list detectors`); `auto` chooses one for the real
+    images and reports which."""
     metrics: Annotated[Any, arg(constructor=str, metavar="A,B", help_behavior_hint="(default: all that fit)")] = None
-    """Which metrics, separated by commas: see `counterfeit list metrics`."""
+    """Metrics to compute, separated by commas (see `counterfeit list metrics`)."""
     n: Annotated[int, arg(aliases=["-n"])] = 10_000
     """Number of generated images."""
     seed: int = 0
-    """Seed of the draw: 0 to 2^63 - 1, as every seed here."""
+    """Random seed of the samples, from 0 to 2^63 - 1."""
     repeats: int = 1
-    """Independent draws of n images; with more than one their mean and standard deviation are given."""
-    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: as they are)")] = None
-    """Side that generated and real images are both brought to, by the centered square and a Lanczos filter."""
-    weights: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """Inception's weights; by default $COUNTERFEIT_INCEPTION, the cache, or a download into it."""
+    """Number of independent sets of n images to score; for more than one, the mean and standard deviation are
+    reported."""
+    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: no resizing)")] = None
+    """Side length to which generated and real images are both resized, after a center crop, with a Lanczos filter."""
+    weights: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="(default: found or downloaded)")] = None
+    """File with the weights of Inception. By default the file that $COUNTERFEIT_INCEPTION names, or a copy in the
+    cache, which is downloaded if necessary."""
     any_weights: bool = False
-    """Take Inception weights other than the standard file; the metrics' names say so."""
+    """Accept Inception weights other than the standard file; the names of the metrics then say so."""
     protocol: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: tf1)")] = None
     """How images are resized for Inception: `tf1`, `pytorch-fid` or `clean`."""
     compile: bool = False
-    """Translate the detector with torch.compile: a minute or two at the start, quicker from then on."""
+    """Compile the detector with torch.compile: takes a minute or two at the start, and is faster afterwards."""
     skip_bad: bool = False
-    """Leave out the images of a folder that cannot be used, instead of stopping at the first."""
+    """Skip images of a folder that cannot be read, instead of stopping at the first one."""
     device: str = "auto"
-    """Where to compute: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is."""
+    """Device to compute on: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the fastest one available."""
 
     def __post_init__(self) -> None:
         fit_fields(self)

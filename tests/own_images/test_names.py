@@ -30,7 +30,7 @@ def test_own_photos_in_a_folder_called_as_a_data_set_are_not_that_data_set(home:
     for real in ("./mnist5k", "mnist5k"):  # its classes are none of the detector's, whichever images it is held against
         score = conditional.score(real, detector="mnist-cnn", n=50)
         assert "IS[mnist-cnn]" in score and not [name for name in score if name.startswith("Label-accuracy")]
-    with pytest.raises(cf.InputError, match="the classes of c, 0, 1, which mnist-cnn does not tell apart"):
+    with pytest.raises(cf.InputError, match="the classes of c, 0, 1, which mnist-cnn does not distinguish"):
         conditional.score("mnist5k", metrics="fid,label-accuracy", n=50)
 
 

@@ -67,7 +67,7 @@ def test_images_of_equal_number_and_other_content_are_others(home: Path, command
 def test_images_that_are_gone_are_said_to_be_gone(home: Path, command) -> None:
     (home / "pics").rename(home / "moved")
     for words in everything_that_reads(Path("run")):
-        refused(command(*words), "are gone", str(home / "pics"))
+        refused(command(*words), "do not exist any more", str(home / "pics"))
 
 
 def test_a_data_set_that_has_moved_is_continued_and_its_new_place_kept(home: Path, command) -> None:

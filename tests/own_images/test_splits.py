@@ -32,7 +32,7 @@ def test_train_and_test_folders_are_two_splits(tmp_path: Path, real) -> None:
     train, test = (cf.load_data(tmp_path / "own", split) for split in ("train", "test"))
     assert (len(train), len(test), train.classes, test.classes) == (300, 100, ("0", "1", "2"), ("0", "1", "2"))
     assert (train.split, test.split) == ("train", "test") and train.name == test.name == str(tmp_path / "own")
-    with pytest.raises(DataError, match="test split of its own"):
+    with pytest.raises(DataError, match="already has a test split"):
         cf.load_data(tmp_path / "own", holdout=0.1)
 
 
@@ -50,7 +50,7 @@ def test_of_generated_images_in_splits_a_line_says_which_are_scored(tmp_path: Pa
     np.savez(tmp_path / "both.npz", x_train=real[0][:200], x_test=real[0][200:])
     score = cf.score(tmp_path / "both.npz", real[0], metrics=["fid"], detector="mnist-cnn", n=200)
     assert score.receipt["generated"]["n"] == 200
-    assert "both.npz: it has several splits, of which train is taken for the generated" in capsys.readouterr().err
+    assert "both.npz: it has several splits; train is used for the generated" in capsys.readouterr().err
 
 
 def test_splits_that_do_not_fit_each_other_are_refused(tmp_path: Path, real) -> None:
@@ -82,7 +82,7 @@ def test_what_looks_like_splits_and_is_not_quite_is_refused(beside: str, tmp_pat
         cf.load_data(tmp_path / "own")
     shutil.rmtree(tmp_path / "own" / "test")
     if beside == "val":
-        with pytest.raises(DataError, match="looks like splits, but holds train, val"):
+        with pytest.raises(DataError, match="looks like splits, but contains train, val"):
             cf.load_data(tmp_path / "own")
 
 
@@ -181,7 +181,7 @@ def test_a_runs_own_images_as_a_loaded_set_are_brought_to_a_size(home: Path) -> 
 def test_an_array_with_labels_is_given_again_with_its_labels(tmp_path: Path, real) -> None:
     images, labels = real
     run = cf.train("cvae", images, labels=labels, out=tmp_path / "run", epochs=1, holdout=0.2, quiet=True)
-    with pytest.raises(InputError, match="a run does not keep the array"):
+    with pytest.raises(InputError, match="which a run does not store"):
         run.score(**QUICK)
     score = run.score(cf.load_data(images, labels=labels), metrics="fid", n=50)
     assert score.receipt["real"]["split"] == "test" and score.receipt["floor"]["digest"] == run.data.digest
@@ -229,7 +229,7 @@ def test_a_run_on_split_folders_is_scored_against_its_test_folder(tmp_path: Path
     [
         (["--data", "mnist5k", "--holdout", 1], "--holdout is 1"),
         (["--data", "mnist5k", "--holdout", "nan"], "--holdout is nan"),
-        (["--data", "mnist", "--holdout", 0.1], "mnist has a test split of its own"),
+        (["--data", "mnist", "--holdout", 0.1], "mnist already has a test split"),
         (["--data", "few.npz", "--holdout", 0.01], "leaves a split empty"),
     ],
 )

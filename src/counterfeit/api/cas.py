@@ -34,29 +34,29 @@ def cas(
     """Classification Accuracy Score; the Python form of `counterfeit cas`.
 
     Args:
-        source: a Run or its folder, a folder with a subfolder a class, an .npz file with `labels`, or a uint8 array.
+        source: a Run or its folder, a folder with one subfolder per class, an .npz file with `labels`, or an array.
         real: "NAME", "NAME:train", "NAME:test", a folder or an .npz file, with labels; by default, for a run, the data
-            it was trained on. Without a split it is the test split where there is one.
-        n: how many generated images the classifier is trained on, and how many real ones that of the floor.
+            it was trained on. Without a split name, the test split is used if there is one.
+        n: number of generated images to train the classifier on, and of real images for the baseline classifier.
         labels: integers (N,), for an array.
-        seed: of the draw and of the classifier.
-        repeats: draws and classifiers of the seeds seed, seed + 1, …; only a run can be drawn from more than once.
-        size: side that generated and real images are both brought to; by default they have to be of one size.
-        skip_bad: leave out the images of a folder that cannot be used, instead of stopping at the first.
-        device: where to compute, but for an opened Run, which has its own.
+        seed: random seed of the samples and of the classifier.
+        repeats: number of repetitions, with seeds seed, seed + 1, …; more than one needs a run.
+        size: side length to which generated and real images are resized; by default both must have the same size.
+        skip_bad: skip images of a folder that cannot be read, instead of stopping at the first one.
+        device: device to compute on; a Run that is already open uses its own.
 
     Returns:
-        The score, `["CAS[small-cnn]"]`; a run keeps it in its scores folder as well.
+        The score, `["CAS[small-cnn]"]`; it is also saved in the scores folder of a run.
 
     Raises:
-        InputError: something given is wrong or missing, or there are no labels.
+        InputError: an argument is wrong or missing, or there are no labels.
     """
     if isinstance(source, (str, Path)) and RunFolder(source).holds_run():
         source = Run(source, device)
     settings: dict[str, Any] = {"n": n, "seed": seed, "repeats": repeats, "size": size, "skip_bad": skip_bad}
     if isinstance(source, Run):
         if labels is not None:
-            raise InputError("labels go only with an array, and a run has its own")
+            raise InputError("labels= is only for an array; a run has its own labels")
         return source.cas(real, **settings)
     config = ScoreConfig.of({"real": real, "device": device, **settings})
     sets = judge.real_images(config, None)

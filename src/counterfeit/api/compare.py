@@ -1,4 +1,4 @@
-"""The verb `compare`: a grid of models, data sets and seeds, or runs that are there, as a table over seeds."""
+"""The command `compare`: a table over seeds of finished runs, or of a grid of models, data sets and seeds."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ def compare(
     """Train, score and compare; the Python form of `counterfeit compare`.
 
     Args:
-        sources: a grid file (.toml, see `comparison.grid.read_grid`), or run folders, or a folder of runs. A grid's
-            missing runs are trained and its unfinished ones continued; of runs that are named all must be finished.
+        sources: a grid file (.toml, see `comparison.grid.read_grid`), or run folders, or a folder of runs. Missing
+            runs of a grid are trained and unfinished ones continued; runs given by path must be finished.
         out: folder, or a URL such as s3://bucket/mine, for comparison.json, table.md, table.csv and report.html; by
             default the grid's own, or `comparison`.
-        rank_by: label of the score that ranks; by default FID, or the first where that is not asked for.
-        workers: runs in work at once, each in a process of its own; 1 is this process.
+        rank_by: label of the score to rank by; by default FID, or the first metric if FID is not computed.
+        workers: number of runs to train or score at the same time, each in its own process; 1 uses this process.
         engine, address, cpus_per_run: "ray" for a Ray cluster, where it is, and a run's share of it; see
             `comparison.engines.chosen`.
         **settings: fields of `ScoreConfig`, on top of the grid's own.
 
     Returns:
-        What comparison.json holds: `report.records.Comparison` as plain types.
+        The contents of comparison.json: `report.records.Comparison` as plain types.
 
     Raises:
-        InputError: something given is wrong. What goes wrong in one member, or in the end with `out`, is in "failures"
-            instead.
-        KeyboardInterrupt: Ctrl-C; the same call goes on from there.
+        InputError: an argument is wrong. Errors of single runs, and of writing `out` at the end, are returned in
+            "failures" instead.
+        KeyboardInterrupt: Ctrl-C; the same call continues from there.
     """
     refuse_import_of_main()
     works = chosen(engine, workers, address, cpus_per_run)
@@ -69,7 +69,7 @@ def compare(
     try:
         write(comparison, home)
         write_report(comparison, shared.joined(home, "report.html"), score.device)
-    except RunError as error:  # hours of work must not be lost for want of a place to write to
+    except RunError as error:  # hours of work must not be lost because `out` cannot be written
         unwritten = Failure(run=home, error=str(error))
         comparison = msgspec.structs.replace(comparison, failures=[*comparison.failures, unwritten])
     return to_json(comparison)
@@ -89,5 +89,7 @@ def described(sources: str | Path | Sequence[str | Path]) -> Grid:
     places = [Path(paths.typed(path)) for path in ([sources] if isinstance(sources, (str, Path)) else sources)]
     files = [path for path in places if path.suffix.lower() == ".toml"]
     if files and len(places) > 1:
-        raise InputError(f"{files[0]} is a grid file, which stands alone: leave out the {len(places) - 1} other paths")
+        raise InputError(
+            f"{files[0]} is a grid file, which must be the only argument: leave out the {len(places) - 1} other paths"
+        )
     return read_grid(files[0]) if files else of_runs(places)

@@ -26,13 +26,13 @@ def likelihood(
     Args:
         run: a Run or its folder.
         k, n, split, seed: see `Run.likelihood`.
-        device: where to compute, for a folder.
+        device: device to compute on, if `run` is a folder.
 
     Returns:
-        What was found; the run keeps it in its scores folder as well.
+        The estimates, which are also saved in the scores folder of the run.
 
     Raises:
-        InputError: something given is wrong, or the family has no likelihood.
+        InputError: an argument is wrong, or the model has no likelihood.
     """
     opened = run if isinstance(run, Run) else Run(run, device)
     return opened.likelihood(k, n, split, seed=seed)

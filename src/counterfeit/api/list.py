@@ -1,7 +1,8 @@
-"""The verb `list`: what there is, in words."""
+"""The command `list`: the contents of the registries as tables."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 from rich.table import Table
@@ -9,48 +10,61 @@ from rich.table import Table
 from counterfeit import catalog
 from counterfeit.models import MODELS
 from counterfeit.registry import Registry
-from counterfeit.system.console import as_text
+from counterfeit.system.console import as_text, terminal_width
 
 LISTS: Registry[Callable[[], str]] = Registry("list")
 
 
 @LISTS.register("models")
 def models() -> str:
-    """Every named model, what it is and where it comes from."""
+    """All models: name, description, paper, whether they use labels."""
     rows = [(r.name, r.title, r.paper, "yes" if r.conditional else "") for r in MODELS.values()]
-    return _table("models", ["name", "what it is", "paper", "labels"], rows)
+    return _table("models", ("name", "what it is", "paper", "labels"), rows)
 
 
 @LISTS.register("data")
 def data() -> str:
-    """Every named data set; folders, .npz files and arrays come besides."""
+    """All named data sets: name, description, shape, number of images."""
     rows = [(name, s.summary, "x".join(map(str, s.shape)), _counts(s.counts)) for name, s in catalog.DATA.items()]
-    also = "A folder of images or an .npz file is named by its path."
-    return _table("data", ["name", "what it is", "shape", "images"], rows) + "\n" + also
+    also = textwrap.fill("A folder of images or an .npz file also works: give its path.", terminal_width())
+    return _table("data", ("name", "what it is", "shape", "images"), rows) + "\n" + also
 
 
 @LISTS.register("detectors")
 def detectors() -> str:
-    """Every named detector; an .onnx file or a Python callable come besides."""
+    """All named detectors; .onnx files and Python functions work too."""
     rows = [(name, entry.summary) for name, entry in catalog.DETECTORS.items()]
-    return _table("detectors", ["name", "what it is"], rows)
+    return _table("detectors", ("name", "what it is"), rows)
 
 
 @LISTS.register("metrics")
 def metrics() -> str:
-    """Every metric, which direction is better, and what it prints."""
+    """All metrics: name, description, the names of its scores, which direction is better."""
     rows = [(name, m.summary, ", ".join(m.labels), m.better) for name, m in catalog.METRICS.items()]
-    return _table("metrics", ["name", "what it is", "prints", "better"], rows)
+    return _table("metrics", ("name", "what it is", "scores", "better"), rows)
 
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n:,} {split}" for split, n in counts.items())
 
 
-def _table(title: str, columns: list[str], rows: Sequence[tuple[str, ...]]) -> str:
+def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, no_wrap=i == 0, overflow="fold")
+    for column, width in zip(columns, _widths([columns, *rows], terminal_width()), strict=True):
+        table.add_column(column, width=width)
     for row in rows:
         table.add_row(*row)
-    return as_text(table, 110)
+    return as_text(table, terminal_width())
+
+
+def _widths(rows: Sequence[tuple[str, ...]], total: int) -> list[int]:
+    """The width of each column: at least its longest word, and the narrow ones whole before the wide ones."""
+    columns = list(zip(*rows, strict=True))
+    widths = [max(len(word) for cell in column for word in cell.split()) for column in columns]
+    wanted = [max(map(len, column)) - width for column, width in zip(columns, widths, strict=True)]
+    spare = max(0, total - sum(widths) - 2 * (len(columns) - 1))  # two spaces between columns
+    for left, i in enumerate(sorted(range(len(columns)), key=wanted.__getitem__)):
+        given = min(wanted[i], spare // (len(columns) - left))
+        widths[i] += given
+        spare -= given
+    return widths

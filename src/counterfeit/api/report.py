@@ -1,4 +1,4 @@
-"""The verb `report`: finished runs as one HTML page to look at."""
+"""The command `report`: an HTML page about finished runs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def report(
         What it reports: `report.records.Comparison` as plain types.
 
     Raises:
-        InputError: something given is wrong. What goes wrong in one run is told in the report, and in "failures".
+        InputError: an argument is wrong. Errors of single runs are shown in the report and returned in "failures".
     """
     places = [runs] if isinstance(runs, (str, Path)) else runs
     score, out = ScoreConfig.of(settings), paths.typed(out)
@@ -90,4 +90,4 @@ def write_report(comparison: Comparison, out: str, device: str = "auto") -> None
 def check_out(out: Path) -> None:
     """RunError where `out` is no name for an HTML file: found before minutes of scoring, not after."""
     if out.is_dir() or out.suffix.lower() not in (".html", ".htm"):
-        raise RunError(f"{out} is {'a folder' if out.is_dir() else 'no .html file'}: pass --out report.html")
+        raise RunError(f"{out} is {'a folder' if out.is_dir() else 'not an .html file'}: pass --out report.html")

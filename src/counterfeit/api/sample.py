@@ -1,4 +1,4 @@
-"""The verb `sample`: from a run to a picture, a folder of PNGs or an .npz file."""
+"""The command `sample`: write samples of a run as an image grid, a folder of PNGs or arrays."""
 
 from __future__ import annotations
 
@@ -34,16 +34,17 @@ def sample(
     out: str | Path | None = None,
     device: str = "auto",
 ) -> Path:
-    """Write n samples and return where they are; the Python form of `counterfeit sample`.
+    """Write n samples and return their path; the Python form of `counterfeit sample`.
 
     Args:
         run: a Run or its folder, with a checkpoint.
-        label: one label for all, a class's name or number; by default a conditional model takes each in turn.
-        seed: same seed, same images.
-        out: a picture (one grid; its ending is one of PICTURES), an .npz file (`images` uint8 (n, C, H, W), of a
-            conditional model also `labels` and the names `classes`), an .npy file (the images alone), or a new folder
-            (one PNG an image, in a subfolder a class); by default a grid in the run's samples folder.
-        device: where to compute, for a folder.
+        label: class name or number of all samples; by default a conditional model draws the classes in turn.
+        seed: random seed; the same seed gives the same images.
+        out: a picture of a grid of all samples (its ending is one of PICTURES), an .npz file (`images` uint8
+            (n, C, H, W), for a conditional model also `labels` and the names `classes`), an .npy file (only images), or
+            a new folder (one PNG per image, with one subfolder per class); by default a grid in the run's samples
+            folder.
+        device: device to compute on, if `run` is a folder.
 
     Raises:
         InputError: n, label or out cannot be used.
@@ -71,15 +72,15 @@ def _writer(typed: str, path: Path) -> Writer:
     ending = path.suffix.lower()
     if ending in FILES or ending in PICTURES:
         if path.is_dir():
-            raise RunError(f"{path} is a folder: name a file, or a new folder without the ending {ending}")
+            raise RunError(f"{path} is a folder: pass a file, or a new folder without the ending {ending}")
         return FILES.get(ending, _write_picture)
     if ENDING.fullmatch(ending) and not path.is_dir() and not typed.endswith(("/", "\\")):
         raise RunError(
-            f"{path} cannot be written: samples go into {', '.join((*PICTURES, *FILES))}, or into a new folder, which "
-            f"is meant where the name ends in a slash: {path}/"
+            f"{path} has an unknown ending: use {', '.join((*PICTURES, *FILES))}, "
+            f"or for a new folder a name that ends in a slash: {path}/"
         )
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise RunError(f"{path} exists already: name a new folder, or a .png or .npz file")
+        raise RunError(f"{path} already exists: pass a new folder, or a .png or .npz file")
     return _write_folder
 
 
@@ -95,7 +96,7 @@ def _write_picture(path: Path, run: Run, n: int, seed: int, labels: np.ndarray |
     kind, most = PICTURES[path.suffix.lower()]
     if max(sheet.shape) > most:
         high, wide, _ = sheet.shape
-        raise RunError(f"{path} cannot be a picture of {wide}x{high} pixels: take .png, or fewer images than {n}")
+        raise RunError(f"{path} cannot hold a picture of {wide}x{high} pixels: use .png, or fewer images than {n}")
     buffer = io.BytesIO()
     pixels.to_pil(sheet).save(buffer, format=kind, **({"quality": 95} if kind == "JPEG" else {}))
     write_atomic(path, buffer.getvalue())

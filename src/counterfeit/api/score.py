@@ -1,4 +1,4 @@
-"""The verb `score`: any generated images against real ones, with a receipt."""
+"""The command `score`: compare generated images with real ones."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def score(source: Any, real: Any = None, **settings: Any) -> Score:
         source: a Run or its folder, a folder of images, an .npz file, a uint8 array, or a callable (n, seed) -> n uint8
             images.
         real: "NAME", "NAME:train", "NAME:test", a folder, an .npz file or an array; by default, for a run, the data it
-            was trained on. Without a split it is the test split where there is one.
+            was trained on. Without a split name, the test split is used if there is one.
         **settings: fields of `ScoreConfig`; `detector` may also be a callable (uint8 tensor (B, C, H, W) -> (B, D)),
             `metrics` a list of names.
 
     Returns:
-        The score; a run keeps it in its scores folder as well.
+        The score, which is also saved in the scores folder of a run.
 
     Raises:
-        InputError: something given is wrong or missing.
+        InputError: an argument is wrong or missing.
     """
     if isinstance(source, Run):
         return source.score(real, **settings)

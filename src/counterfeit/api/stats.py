@@ -1,4 +1,4 @@
-"""The verb `stats`: the mean and covariance of real images' features in a file, for `--real`."""
+"""The command `stats`: write the mean and covariance of the features of real images to a file, for `--real`."""
 
 from __future__ import annotations
 
@@ -25,35 +25,37 @@ def stats(source: Any, out: str | Path, *, n: int | None = None, seed: int = 0, 
 
     Args:
         source: "NAME", "NAME:train", "NAME:test", a folder, an .npz file or an array of images.
-        out: the .npz file: `mu` (D,), `sigma` (D, D), and which images, how many and which detector they are of.
-        n: how many images, a choice by the seed; by default all.
-        seed: of the choice.
+        out: the .npz file to write: `mu` (D,), `sigma` (D, D), and a record of the images and the detector.
+        n: number of images, chosen at random by the seed; by default all.
+        seed: random seed for choosing n of the images.
         **settings: `size`, `detector`, `weights`, `any_weights`, `protocol`, `compile`, `skip_bad`, `device`, as for
             `score`.
 
     Returns:
-        The file.
+        The path of the file.
 
     Raises:
-        InputError: something given is wrong or missing, or the detector cannot be identified by others.
+        InputError: an argument is wrong or missing, or the detector is a function, which a file cannot identify.
         RunError: the file cannot be written.
     """
     config, path = ScoreConfig.of({"real": source, "seed": seed, **settings}), Path(paths.typed(out))
     if path.suffix.lower() != ".npz":
-        raise InputError(f"--out is {path}; the statistics go into an .npz file, such as {path.name or 'real'}.npz")
+        raise InputError(f"--out is {path}; statistics are written to an .npz file, such as {path.name or 'real'}.npz")
     if isinstance(source, (str, Path)) and paths.same(judge.split_of(source)[0], path):
-        raise InputError(f"--out is {path}, the file of the images, which would be lost: name another")
+        raise InputError(
+            f"--out is {path}, which is the file of the images and would be overwritten: pass another file"
+        )
     images, _, _ = judge.real_sides(judge.real_images(config, None), config.size, None)
     if len(images) < 2:
-        raise InputError(f"{images.name} has 1 image; statistics need 2 or more, and thousands to mean something")
+        raise InputError(f"{images.name} has 1 image; statistics need at least 2, and thousands to be reliable")
     n = len(images) if n is None else n
     if not 2 <= n <= len(images):
         raise InputError(f"-n is {n}; {images.name} has {len(images):,} images, so take 2 to {len(images)}")
     detector = judge.load_detector(config, images)
     if detector.weights_sha256 is None:
         raise InputError(
-            f"nobody could tell later which detector {detector.name} was: statistics need a named detector or an "
-            ".onnx file"
+            f"detector {detector.name} is a function, which cannot be identified later: statistics need a named "
+            "detector or an .onnx file"
         )
     if detector.custom:
         probed(detector, images.shape)

@@ -1,4 +1,4 @@
-"""The verb `train`: data in, run folder out."""
+"""The command `train`: from data to a run folder."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def train(
             (N, C, H, W).
         labels: integers (N,), for an array.
         out: run folder; by default runs/MODEL-DATA-sSEED.
-        resume: continue the run in `out`; settings that are not given are the run's own.
+        resume: continue the run in `out` with its own settings, except those given here.
         quiet: show no progress.
-        **settings: what `counterfeit train MODEL --help` shows, in place of the model's own.
+        **settings: what `counterfeit train MODEL --help` shows, in place of the model's defaults.
 
     Returns:
-        The run, ready to be sampled.
+        The trained run.
 
     Raises:
-        InputError: something given is wrong; nothing has been written.
-        NonFiniteError: a loss or weight is not finite any more; the last good checkpoint is kept.
+        InputError: an argument is wrong; nothing has been written.
+        NonFiniteError: a loss or weight became infinite or NaN; the last good checkpoint remains.
         KeyboardInterrupt: Ctrl-C, as `Interrupted`; a checkpoint has been written.
     """
     refuse_import_of_main()
@@ -57,7 +57,7 @@ def train(
 
 
 def starting_config(model: str, out: str | Path | None, resume: bool, settings: dict[str, Any]) -> ModelSettings:
-    """What the user's settings go on top of: the model's own, or the run's when one is continued."""
+    """The settings that the user's settings change: the defaults of the model, or those of the run to continue."""
     config = MODELS[model].settings
     if not resume:
         return config
@@ -80,7 +80,7 @@ def fit(
     array: Any = None,
     labels: Any = None,
 ) -> Run:
-    """Train with complete settings; see `train`."""
+    """Train with a complete Config; see `train`."""
     if array is None:
         config = config.replace({"data": paths.typed(config.data)})
     folder = RunFolder(out or default_out(model, config))

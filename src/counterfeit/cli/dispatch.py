@@ -1,4 +1,4 @@
-"""The command line: one thin function a verb. Torch is imported when a verb needs it, not for help."""
+"""The command line: one thin function per command. Torch is imported when a command needs it, not for help."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import tyro
 
+from counterfeit.cli.help import columns
 from counterfeit.cli.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Stats
 from counterfeit.cli.parsing import PROG, parse
 from counterfeit.errors import InputError, OutputError, Told
@@ -37,10 +38,10 @@ def train(argv: list[str]) -> int:
 
     if asked.resume:
         # What the run was trained with takes the place of the model's own settings; options that were typed go on top.
-        given = {"data": asked.settings.data, "seed": asked.settings.seed}
+        given = {"data": asked.training.data, "seed": asked.training.seed}
         asked = training.parsed(argv, starting_config(asked.model, asked.out, True, given))
     keep_freed_memory()
-    folder = fit(asked.model, asked.settings, out=asked.out, resume=asked.resume).folder
+    folder = fit(asked.model, asked.training, out=asked.out, resume=asked.resume).folder
     samples = max(folder.samples.glob("epoch-*.png"), default=folder.samples)
     lines = [f"run      {folder}", f"samples  {folder.shown(samples)}", f"curves   {folder.shown(folder.curves)}"]
     result("\n".join([*lines, f"next     {PROG} sample {folder} -n 64 --out grid.png"]))
@@ -49,7 +50,7 @@ def train(argv: list[str]) -> int:
 
 @VERBS.register("sample")
 def sample(argv: list[str]) -> int:
-    """draw images from a trained run"""
+    """draw images from a trained model"""
     asked = parse(Sample, argv)
 
     from counterfeit.api.sample import sample as draw
@@ -65,7 +66,7 @@ def score(argv: list[str]) -> int:
 
     from counterfeit.api.score import score as judge
 
-    settings = score_settings(asked.config)
+    settings = score_settings(asked.scoring)
     found = judge(asked.source, **settings)
     result(json.dumps(found.to_dict(), indent=2) if asked.json else found.table())
     return 0
@@ -73,7 +74,7 @@ def score(argv: list[str]) -> int:
 
 @VERBS.register("cas")
 def cas(argv: list[str]) -> int:
-    """how well a classifier learns real classes from labelled generated images"""
+    """test on real images a classifier trained on generated ones"""
     asked = parse(Cas, argv)
 
     from counterfeit.api.cas import cas as learn
@@ -86,7 +87,7 @@ def cas(argv: list[str]) -> int:
 
 @VERBS.register("stats")
 def stats(argv: list[str]) -> int:
-    """write mean and covariance of real images, for score --real"""
+    """compute the mean and covariance of real images, for score --real"""
     asked = parse(Stats, argv)
 
     from counterfeit.api.stats import stats as write
@@ -98,7 +99,7 @@ def stats(argv: list[str]) -> int:
 
 @VERBS.register("likelihood")
 def likelihood(argv: list[str]) -> int:
-    """bound the likelihood of real images under a vae or cvae, in nats"""
+    """estimate the log-likelihood of real images under a vae or cvae"""
     asked = parse(Likelihood, argv)
 
     from counterfeit.api.likelihood import likelihood as bound
@@ -110,7 +111,7 @@ def likelihood(argv: list[str]) -> int:
 
 @VERBS.register("compare")
 def compare(argv: list[str]) -> int:
-    """compare runs, or a whole grid of models, data sets and seeds"""
+    """compare runs, or train and compare a whole grid of them"""
     asked = parse(Compare, argv)
 
     from counterfeit.api.compare import compare as contrast
@@ -120,8 +121,8 @@ def compare(argv: list[str]) -> int:
 
     # The grid file's own settings are the defaults; what was typed goes on top.
     grid = described(asked.sources)
-    asked = parse(Compare, argv, Compare(tyro.MISSING, config=grid.score))
-    settings = score_settings(asked.config)
+    asked = parse(Compare, argv, Compare(tyro.MISSING, scoring=grid.score))
+    settings = score_settings(asked.scoring)
     keep_freed_memory()  # runs are trained here, one after another, unless asked for otherwise
     try:
         found = contrast(
@@ -135,24 +136,24 @@ def compare(argv: list[str]) -> int:
             **settings,
         )
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("stopped; the same command goes on") from None
+        raise KeyboardInterrupt("stopped; run the same command to continue") from None
     result(terminal(of_json(found, Comparison)))
     return told(found["failures"])
 
 
 @VERBS.register("report")
 def report(argv: list[str]) -> int:
-    """write one HTML page of finished runs"""
+    """write an HTML report of finished runs"""
     asked = parse(Report, argv)
 
     from counterfeit.api.report import report as make
 
     # Only what was typed, default or not: the rest is for the scores that are there to say.
     other = ScoreConfig(n=2, seed=1)
-    again = parse(Report, argv, Report(tyro.MISSING, config=other))
-    pairs = (ScoreConfig(), asked.config), (other, again.config)
+    again = parse(Report, argv, Report(tyro.MISSING, scoring=other))
+    pairs = (ScoreConfig(), asked.scoring), (other, again.scoring)
     typed = {name for default, config in pairs for name in vars(config) if vars(config)[name] != vars(default)[name]}
-    settings = {name: getattr(asked.config, name) for name in typed}
+    settings = {name: getattr(asked.scoring, name) for name in typed}
     found = make(asked.runs, asked.out, title=asked.title, rank_by=asked.rank_by, **settings)
     result(paths.typed(asked.out))
     return told(found["failures"])
@@ -190,17 +191,17 @@ def told_here(error: InputError) -> bool:
 
 def overview() -> str:
     """What `counterfeit --help` prints."""
-    verbs = "\n".join(f"  {name:<12}{VERBS[name].__doc__}" for name in VERBS)
-    return f"""usage: {PROG} VERB ...
+    commands = [(name, VERBS[name].__doc__ or "") for name in VERBS]
+    more = [(f"{PROG} COMMAND --help", "show the options of a command"), (f"{PROG} --version", "show the version")]
+    return f"""usage: {PROG} COMMAND ...
 
-Train image generators on a laptop, and score them with numbers that can be trusted.
+Train image generators on a laptop, and score them reliably.
 
-{verbs}
+{columns(commands)}
 
-  {PROG} VERB --help   every option of a verb, with unit and default
-  {PROG} --version     the version
+{columns(more)}
 
-A first run, a minute or so:
+A first example, which takes about a minute:
   {PROG} train vae --data mnist --epochs 2
   {PROG} sample runs/vae-mnist-s0 --out digits.png
 """
@@ -235,7 +236,7 @@ def _run(words: list[str]) -> int:
         if not speaks():
             sys.stdout = open(os.devnull, "w", encoding="utf-8")
         if job_size() != 1 and words[0] in VERBS and words[0] not in SHARED:
-            raise InputError(f"{words[0]} is the work of one process: start it without torchrun")
+            raise InputError(f"{words[0]} runs in one process: start it without torchrun")
         return VERBS[words[0]](words[1:])
     except SystemExit as exit:  # --help of a verb
         return int(exit.code or 0)

@@ -1,12 +1,9 @@
-"""What each verb can be told on the command line; what the API has too stands in `settings.py`.
-
-Docstrings are the help text.
-"""
+"""The options of each command; those that Python takes too are in `settings.py`. Docstrings are help texts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated
 
 from tyro import MISSING
 from tyro.conf import OmitArgPrefixes, Positional, arg
@@ -14,40 +11,41 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from counterfeit.models import ModelSettings
 from counterfeit.settings import ScoreConfig
 
-S = TypeVar("S", bound=ModelSettings)
-
 
 @dataclass(frozen=True)
-class Train(Generic[S]):
-    """Train a generator and keep it in a run folder."""
+class Train:
+    """Train a generator and save it in a run folder."""
 
     model: Positional[Annotated[str, arg(metavar="MODEL")]]
-    """Name of the model, see `counterfeit list models`; `counterfeit train MODEL --help` shows its own settings."""
-    out: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    """Run folder; by default runs/MODEL-DATA-sSEED."""
+    """Name of the model, see `counterfeit list models`. `counterfeit train MODEL --help` shows the settings of
+    MODEL."""
+    out: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="(default: runs/MODEL-DATA-sSEED)")] = None
+    """Run folder to create."""
     resume: bool = False
-    """Continue the run in that folder exactly where its last checkpoint left it; its settings are taken over, and
-    --epochs may be raised. Images that have moved are named by --data."""
-    settings: OmitArgPrefixes[S] = MISSING
+    """Continue the run in this folder exactly from its last checkpoint, with its settings. --epochs may be larger than
+    before; --data names the images if they have moved."""
+    training: OmitArgPrefixes[ModelSettings] = MISSING
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Draw samples from a trained run. The same seed gives the same images, however many are drawn."""
+    """Draw samples from a trained model. The same seed gives the same images, however many are drawn."""
 
     run: Positional[Annotated[str, arg(metavar="RUN")]]
-    """Run folder, as `counterfeit train` makes it."""
+    """Run folder, made by `counterfeit train`."""
     n: Annotated[int, arg(aliases=["-n"])] = 64
     """Number of images."""
-    label: Annotated[str | None, arg(metavar="NAME|INT", help_behavior_hint="")] = None
-    """Draw this class only (cvae), by its name or else its number; by default each class in turn."""
+    label: Annotated[str | None, arg(metavar="NAME|INT", help_behavior_hint="(default: all classes in turn)")] = None
+    """Class to draw, by name or number, for a conditional model such as cvae."""
     seed: int = 0
-    """Seed of the noise."""
-    out: Annotated[str | None, arg(metavar="PATH", help_behavior_hint="")] = None
-    """grid.png for one picture (or .jpg, .webp, .gif, .bmp, .tif), FILE.npz for arrays, .npy for the images alone, or a
-    new folder for one PNG an image, in a subfolder a class; by default a grid in the run's samples folder."""
+    """Random seed of the noise."""
+    out: Annotated[
+        str | None, arg(metavar="PATH", help_behavior_hint="(default: a grid in the run's samples folder)")
+    ] = None
+    """Where to write: a .png (or .jpg, .webp, .gif, .bmp, .tif) for a grid of all images, .npz for arrays of images and
+    labels, .npy for the images alone, or a new folder for one PNG per image (with a subfolder per class)."""
     device: str = "auto"
-    """Where to compute: `cpu`, `cuda`, `mps`, or `auto` for the best there is."""
+    """Device to compute on: `cpu`, `cuda`, `mps`, or `auto` for the fastest one available."""
 
 
 @dataclass(frozen=True)
@@ -55,42 +53,44 @@ class Score:
     """Score generated images against real ones: FID, KID, Inception Score, precision, recall, memorisation and more."""
 
     source: Positional[Annotated[str, arg(metavar="RUN|FOLDER|FILE.npz")]]
-    """What to score: a run, a folder of images, or an .npz file with `images`, uint8."""
+    """Generated images to score: a run, a folder of images, or an .npz file with a uint8 array `images`."""
     json: bool = False
-    """Print one JSON object with the receipt instead of a table."""
-    config: OmitArgPrefixes[ScoreConfig] = field(default_factory=ScoreConfig)
+    """Print a JSON object, which includes the receipt, instead of a table."""
+    scoring: OmitArgPrefixes[ScoreConfig] = field(default_factory=ScoreConfig)
 
 
 @dataclass(frozen=True)
 class Stats:
-    """Write mean and covariance of real images' features, for `score --real`."""
+    """Compute the mean and covariance of the features of real images, for `score --real`."""
 
     source: Positional[Annotated[str, arg(metavar="NAME[:SPLIT]|PATH")]]
-    """Real images: a data set, of which it is the test split where there is one unless NAME:train is named; or a folder
-    or .npz file."""
+    """Real images: a data set, a folder or an .npz file. The test split is used if there is one; NAME:train selects the
+    training split."""
     out: Annotated[str, arg(metavar="FILE.npz")]
-    """The file: mu, sigma, and which images, how many and which detector they are of. `counterfeit score --real
-    FILE.npz` takes it in place of the images, for FID only, as it takes those of pytorch-fid or guided-diffusion."""
+    """File to write, with mu and sigma and a record of the images and the detector. `counterfeit score --real FILE.npz`
+    uses it in place of the images, for FID only, as it does files of pytorch-fid or guided-diffusion."""
     detector: Annotated[str, arg(metavar="NAME|FILE.onnx")] = "auto"
-    """What turns images into features: see `counterfeit list detectors`; `auto` picks by the images and says which."""
+    """Network that extracts features from images (see `counterfeit list detectors`); `auto` chooses one for the images
+    and reports which."""
     n: Annotated[int | None, arg(aliases=["-n"], metavar="INT", help_behavior_hint="(default: all)")] = None
-    """Number of images, a choice by the seed."""
+    """Number of images, chosen at random by the seed."""
     seed: int = 0
-    """Seed of the choice."""
-    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: as they are)")] = None
-    """Side that the images are brought to, by the centered square and a Lanczos filter."""
-    weights: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """Inception's weights; by default $COUNTERFEIT_INCEPTION, the cache, or a download into it."""
+    """Random seed for choosing n of the images."""
+    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: no resizing)")] = None
+    """Side length to which the images are resized, after a center crop, with a Lanczos filter."""
+    weights: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="(default: found or downloaded)")] = None
+    """File with the weights of Inception. By default the file that $COUNTERFEIT_INCEPTION names, or a copy in the
+    cache, which is downloaded if necessary."""
     any_weights: bool = False
-    """Take Inception weights other than the standard file."""
+    """Accept Inception weights other than the standard file."""
     protocol: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: tf1)")] = None
     """How images are resized for Inception: `tf1`, `pytorch-fid` or `clean`."""
     compile: bool = False
-    """Translate the detector with torch.compile: a minute or two at the start, quicker from then on."""
+    """Compile the detector with torch.compile: takes a minute or two at the start, and is faster afterwards."""
     skip_bad: bool = False
-    """Leave out the images of a folder that cannot be used, instead of stopping at the first."""
+    """Skip images of a folder that cannot be read, instead of stopping at the first one."""
     device: str = "auto"
-    """Where to compute: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is."""
+    """Device to compute on: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the fastest one available."""
 
 
 @dataclass(frozen=True)
@@ -98,87 +98,95 @@ class Cas:
     """Train a classifier on labelled generated images only, and test it on real ones: Classification Accuracy Score."""
 
     source: Positional[Annotated[str, arg(metavar="RUN|FOLDER|FILE.npz")]]
-    """What to learn from: a run of a conditional model, a folder with a subfolder a class, or an .npz file with
-    `images` and `labels`."""
-    real: Annotated[str | None, arg(metavar="NAME[:SPLIT]|PATH", help_behavior_hint="")] = None
-    """Real images to test on, with labels: a data set, of which it is the test split where there is one unless
-    NAME:train is named; or a folder or .npz file. By default, for a run, the data that it was trained on."""
+    """Generated images to train on: a run of a conditional model, a folder with one subfolder per class, or an .npz
+    file with arrays `images` and `labels`."""
+    real: Annotated[
+        str | None, arg(metavar="NAME[:SPLIT]|PATH", help_behavior_hint="(default: the data of the run)")
+    ] = None
+    """Real images with labels to test on: a data set, a folder or an .npz file. The test split is used if there is one;
+    NAME:train selects the training split."""
     n: Annotated[int, arg(aliases=["-n"])] = 10_000
-    """Number of generated images, and of real ones for the classifier beside it; the time is in proportion to it."""
+    """Number of generated images to train on, and of real images for the reference classifier. The time grows in
+    proportion."""
     seed: int = 0
-    """Seed of the draw and of the classifier."""
+    """Random seed of the samples and of the classifier."""
     repeats: int = 1
-    """Independent draws, each with a classifier of its own; with more than one their mean and standard deviation."""
-    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: as they are)")] = None
-    """Side that generated and real images are both brought to, by the centered square and a Lanczos filter."""
+    """Number of independent repetitions, each with new samples and a new classifier; for more than one, the mean and
+    standard deviation are reported."""
+    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: no resizing)")] = None
+    """Side length to which generated and real images are both resized, after a center crop, with a Lanczos filter."""
     json: bool = False
-    """Print one JSON object with the receipt instead of a table."""
+    """Print a JSON object, which includes the receipt, instead of a table."""
     skip_bad: bool = False
-    """Leave out the images of a folder that cannot be used, instead of stopping at the first."""
+    """Skip images of a folder that cannot be read, instead of stopping at the first one."""
     device: str = "auto"
-    """Where to compute: `cpu`, `cuda`, `mps`, or `auto` for the best there is."""
+    """Device to compute on: `cpu`, `cuda`, `mps`, or `auto` for the fastest one available."""
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Bound the likelihood of real images under a vae or cvae, in nats: ELBO, rate, distortion, IWAE; active units."""
+    """Estimate the log-likelihood of real images under a vae or cvae, in nats: ELBO, rate, distortion, IWAE bound,
+    active units."""
 
     run: Positional[Annotated[str, arg(metavar="RUN")]]
-    """Run folder, as `counterfeit train` makes it; train with --binarize for nats that compare with published ones."""
+    """Run folder, as `counterfeit train` makes it. Likelihoods are comparable with published ones only if the run was
+    trained with --binarize."""
     k: Annotated[int, arg(aliases=["-k"])] = 5000
-    """Importance samples an image; the time is in proportion to it."""
+    """Importance samples per image. The time grows in proportion."""
     n: Annotated[int | None, arg(aliases=["-n"], metavar="INT", help_behavior_hint="(default: all)")] = None
-    """Number of images, a choice by the seed."""
+    """Number of images, chosen at random by the seed."""
     split: str = "test"
-    """Split of the data that the run was trained on: `test` or `train`."""
+    """Split of the run's data to evaluate on: `test` or `train`."""
     seed: int = 0
-    """Seed of the samples and of the choice of images."""
+    """Random seed of the importance samples, and for choosing n of the images."""
     json: bool = False
-    """Print one JSON object with the receipt instead of a table."""
+    """Print a JSON object, which includes the receipt, instead of a table."""
     device: str = "auto"
-    """Where to compute: `cpu`, `cuda`, `mps`, or `auto` for the best there is."""
+    """Device to compute on: `cpu`, `cuda`, `mps`, or `auto` for the fastest one available."""
 
 
 @dataclass(frozen=True)
 class Compare:
-    """Compare runs over seeds: a table with uncertainty and ranks, and a report. What a grid file lacks is trained."""
+    """Compare models over seeds: a table with uncertainties and ranks, and a report. Runs of a grid file that do not
+    exist yet are trained first."""
 
     sources: Positional[Annotated[tuple[str, ...], arg(metavar="RUN…|GRID.toml", help_behavior_hint="")]]
-    """Finished runs, or a folder of runs; or one grid file, which names models, data sets, seeds and settings."""
-    out: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    """Folder, or a URL such as s3://bucket/mine, for comparison.json, table.md, table.csv and report.html; by default
-    the grid's own folder of runs, or `comparison`."""
-    rank_by: Annotated[str | None, arg(metavar="LABEL", help_behavior_hint="")] = None
-    """Score that ranks, as `counterfeit list metrics` prints it; by default FID."""
+    """Finished runs, a folder of runs, or a grid file, which lists models, data sets, seeds and settings."""
+    out: Annotated[
+        str | None, arg(metavar="DIR", help_behavior_hint="(default: the grid's folder of runs, or comparison)")
+    ] = None
+    """Folder for comparison.json, table.md, table.csv and report.html, or a URL such as s3://bucket/mine."""
+    rank_by: Annotated[str | None, arg(metavar="LABEL", help_behavior_hint="(default: FID)")] = None
+    """Score to rank by, as named under "scores" by `counterfeit list metrics`."""
     workers: int = 1
-    """Runs in work at once, each in a process of its own with its share of the cores; 1 is one after another."""
+    """Number of runs to train or score at the same time, each in its own process with an equal share of the cores."""
     engine: str = "local"
-    """Where the runs are worked on: `local`, on this machine, or `ray`, on a Ray cluster."""
-    address: Annotated[str | None, arg(metavar="HOST:PORT", help_behavior_hint="")] = None
-    """The Ray cluster to join, `auto` for the one that runs on this machine; by default one is started here."""
+    """Where to do the work: `local` for this machine, or `ray` for a Ray cluster."""
+    address: Annotated[str | None, arg(metavar="HOST:PORT", help_behavior_hint="(default: start one here)")] = None
+    """Address of the Ray cluster to use, or `auto` for the one that is running on this machine."""
     cpus_per_run: int = 1
-    """Cores that a run reserves on a Ray cluster, and its threads; a GPU too, where its --device is cuda."""
-    config: OmitArgPrefixes[ScoreConfig] = field(default_factory=ScoreConfig)
+    """Number of cores (and threads) for each run on a Ray cluster. With --device cuda each run also reserves a GPU."""
+    scoring: OmitArgPrefixes[ScoreConfig] = field(default_factory=ScoreConfig)
 
 
 @dataclass(frozen=True)
 class Report:
-    """Write one HTML page of finished runs: tables, charts, samples side by side, receipts. Nothing is trained."""
+    """Write an HTML report of finished runs: tables, charts, samples side by side, receipts. Nothing is trained."""
 
     runs: Positional[Annotated[tuple[str, ...], arg(metavar="RUN…", help_behavior_hint="")]]
-    """Finished runs, or a folder of runs; scores that all of them have are taken, else they are scored."""
+    """Finished runs, or a folder of runs. Scores that all of them have are used; otherwise they are scored first."""
     out: Annotated[str, arg(metavar="FILE.html")] = "report.html"
-    """The page: one file that needs nothing beside it."""
-    title: Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")] = None
-    """Title of the page; by default it names the runs."""
-    rank_by: Annotated[str | None, arg(metavar="LABEL", help_behavior_hint="")] = None
-    """Score that ranks, as `counterfeit list metrics` prints it; by default FID."""
-    config: OmitArgPrefixes[ScoreConfig] = field(default_factory=ScoreConfig)
+    """HTML file to write; it contains all images and needs no other file."""
+    title: Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="(default: names of the runs)")] = None
+    """Title of the page."""
+    rank_by: Annotated[str | None, arg(metavar="LABEL", help_behavior_hint="(default: FID)")] = None
+    """Score to rank by, as named under "scores" by `counterfeit list metrics`."""
+    scoring: OmitArgPrefixes[ScoreConfig] = field(default_factory=ScoreConfig)
 
 
 @dataclass(frozen=True)
 class List:
-    """List what there is, by name."""
+    """List the models, data sets, detectors and metrics that are available."""
 
     what: Positional[Annotated[str, arg(metavar="models|data|detectors|metrics")]] = "all"
-    """What to list; by default everything."""
+    """What to list."""

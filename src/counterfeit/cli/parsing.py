@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 import tyro
 from tyro.conf import FlagCreatePairsOff
 
+from counterfeit.cli.help import OPTIONS, wrapped
 from counterfeit.errors import InputError
 from counterfeit.system.console import Page, result
 
@@ -24,11 +25,13 @@ def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
     box, page = io.StringIO(), Page()
     try:
         with contextlib.redirect_stderr(box), contextlib.redirect_stdout(page):
-            options = tyro.cli(kind, prog=prog, args=list(argv), default=default, config=(FlagCreatePairsOff,))
-            return cast(T, options)
+            made = tyro.cli(
+                kind, prog=prog, args=list(argv), default=default, config=(FlagCreatePairsOff,), registry=OPTIONS
+            )
+            return cast(T, made)
     except SystemExit as exit:
         if exit.code in (0, None):
-            result(page.getvalue().rstrip("\n"), keep="\n\x1b")  # colors, in a terminal
+            result(wrapped(page.getvalue()), keep="\n\x1b")  # colors, in a terminal
             raise
     raise InputError(f"{_in_one_line(box.getvalue())} (see {prog} --help)")
 
@@ -41,7 +44,7 @@ def check_given(argv: Sequence[str]) -> None:
             continue
         of = option if word.strip() else before
         what = of if of.startswith("-") else "an argument"
-        raise InputError(f"{what} is empty, as an unset variable of the shell is: give it a value, or leave it out")
+        raise InputError(f"{what} is empty (perhaps an unset shell variable): give it a value, or leave it out")
 
 
 def _in_one_line(box: str) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from tyro import MISSING
+from tyro.conf import OmitArgPrefixes
 
 from counterfeit.cli.options import Train
 from counterfeit.cli.parsing import parse
@@ -15,27 +16,33 @@ from counterfeit.settings import option, spelled_today
 HELP = {"-h", "--help"}
 
 
-def parsed(argv: Sequence[str], settings: ModelSettings | None = None) -> Train[ModelSettings]:
+def parsed(argv: Sequence[str], settings: ModelSettings | None = None) -> Train:
     """The options as typed, over the settings given, by default the model's own.
 
     Without a model, --help shows what all models have.
     """
     model = named(argv)
     if model is None and HELP & set(argv):
-        return parse(Train[ModelSettings], argv, Train(MISSING, settings=ModelSettings()))
+        return parse(options_of(ModelSettings), argv, options_of(ModelSettings)(MISSING, training=ModelSettings()))
     if model is None:
         model = "vae"  # whose options find what is wrong with the words
     settings = settings or MODELS[model].settings
     check_owned(model, argv)
     if HELP & set(argv):
         argv = [word for word in argv if word != model]  # tyro's help leaves out a positional that has been given
-    asked: Train[ModelSettings] = parse(
-        Train[type(settings)],  # type: ignore[misc,arg-type]
-        argv,
-        Train(MISSING, settings=settings),
-    )
+    options = options_of(type(settings))
+    asked = parse(options, argv, options(MISSING, training=settings))
     MODELS[asked.model]  # did you mean …
     return asked
+
+
+def options_of(settings: type[ModelSettings]) -> type[Train]:
+    """The options of `train` with the settings of a model."""
+    # mypy takes this for an annotation.
+    field = ("training", OmitArgPrefixes[settings], dataclasses.field(default=MISSING))  # type: ignore[misc,valid-type]
+    made = dataclasses.make_dataclass("Train", [field], bases=(Train,), frozen=True)
+    made.__doc__ = Train.__doc__
+    return made
 
 
 def named(argv: Sequence[str]) -> str | None:

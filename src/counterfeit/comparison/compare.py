@@ -63,7 +63,7 @@ def check(grid: Grid, ranked_by: str | None, here: bool = True) -> None:
     labels = {label: METRICS[name].better for name in names or METRICS for label in METRICS[name].labels}
     if ranked_by is not None and labels.get(ranked_by) not in ("lower", "higher"):
         ranking = [label for label, better in labels.items() if better in ("lower", "higher")]
-        raise InputError(f"--rank-by is {ranked_by!r}, which is none of the scores that can rank: {', '.join(ranking)}")
+        raise InputError(f"--rank-by is {ranked_by!r}, which is not a score to rank by: {', '.join(ranking)}")
     score = grid.score if here else replace(grid.score, device="cpu")
     if isinstance(score.detector, str) and score.detector != "auto":
         judge.named_detector(score, score.detector)

@@ -96,12 +96,12 @@ def _read(path: Path) -> _File:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise InputError(f"{path} is no regular file: name a grid file or run folders")
+            raise InputError(f"{path} is not a regular file: pass a grid file or run folders")
         if found.st_size > MOST_BYTES:
             raise InputError(f"{path} has {found.st_size:,} bytes, and a grid file has at most {MOST_BYTES:,}")
         return msgspec.toml.decode(path.read_bytes(), type=_File)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): name a grid file or run folders") from None
+        raise InputError(f"{path} cannot be read ({error.strerror}): pass a grid file or run folders") from None
     except RecursionError:
         raise InputError(f"{path} has lists or tables nested too deep: a grid file has two levels") from None
     except (msgspec.ValidationError, msgspec.DecodeError, ValueError) as error:
@@ -114,7 +114,7 @@ def _read(path: Path) -> _File:
 def _several(values: Sequence[T], what: str) -> Sequence[T]:
     """The values; InputError where there is none, or one of them twice."""
     if not values or len(set(values)) < len(values):
-        raise InputError(f"{what} is {shown(values)}; it must name one or more things, each once")
+        raise InputError(f"{what} is {shown(values)}; it must be a list of one or more values, each once")
     return values
 
 
@@ -124,7 +124,7 @@ def _members(file: _File, home: str) -> list[Member]:
     for settings in (common, *of_model.values()):
         taken = {"data", "seed"} & set(settings)
         if taken:
-            raise InputError(f"{taken.pop()} stands in [train]; a grid has a list of its own for it, data or seeds")
+            raise InputError(f"{taken.pop()} is not allowed in [train]; use the grid's own list, data or seeds")
     models = _several(listed(file.models, "models"), "models")
     sources = _several(listed(file.data, "data") if isinstance(file.data, str) else file.data, "data")
     seeds = _several([file.seeds] if isinstance(file.seeds, int) else file.seeds, "seeds")
@@ -132,7 +132,7 @@ def _members(file: _File, home: str) -> list[Member]:
         MODELS[model]
     stray = [name for name in of_model if name not in models]
     if stray:
-        raise InputError(f"[train.{stray[0]}] is for no model of this grid, which has {', '.join(models)}")
+        raise InputError(f"[train.{stray[0]}] belongs to no model of this grid; its models are {', '.join(models)}")
     for data in sources:
         datasets.splits(data)  # raises for what is no data set and no path
     if len({datasets.label(data) for data in sources}) < len(sources):
@@ -151,12 +151,12 @@ def of_runs(places: Sequence[str | Path]) -> Grid:
     Raises InputError: a path holds no run.
     """
     if not places:
-        raise InputError("nothing to compare: name run folders, a folder of runs, or a grid file .toml")
+        raise InputError("nothing to compare: pass run folders, a folder of runs, or a grid file .toml")
     folders: list[RunFolder] = []
     for path in (Path(paths.typed(place)) for place in places):
         inside = sorted(p for p in path.iterdir() if RunFolder(p).holds_run()) if path.is_dir() else []
         if not RunFolder(path).holds_run() and not inside:
-            raise InputError(f"{path} holds no run, and no folder in it does: name run folders, or a grid file .toml")
+            raise InputError(f"{path} is not a run and contains none: pass run folders, or a grid file .toml")
         folders += [RunFolder(path)] if RunFolder(path).holds_run() else map(RunFolder, inside)
     once = {folder.path.resolve(): folder for folder in folders}  # a run that is named twice is one run
     records = [(folder, folder.read_record()) for folder in once.values()]

@@ -66,12 +66,12 @@ def draw(run: Run, place: Path | None = None) -> Drawn:
     """
     place = place or folder(run)
     if place == folder(run) and not reading.within(run.path, place):  # files of others may lie there
-        raise RunError(f"{place} is a link that leads out of the run: put a folder in its place")
+        raise RunError(f"{place} is a link to a place outside the run: replace it by a folder")
     index = place / "pictures.json"
     known = _drawn_already(run, place)
     if known:
         return known
-    say(f"{run.name}: drawing its pictures")
+    say(f"{run.name}: drawing its images")
     sheets, left_out = Sheets(run), []
     files = {}
     try:
@@ -89,7 +89,9 @@ def draw(run: Run, place: Path | None = None) -> Drawn:
         drawn = Drawn(run.weights_sha256, LAYOUT, files, left_out)
         write_json(index, msgspec.to_builtins(drawn))
     except OSError as error:
-        raise RunError(f"cannot write to {place} ({error.strerror or error}): make room, or allow it") from None
+        raise RunError(
+            f"cannot write to {place} ({error.strerror or error}): free some space, or change its permissions"
+        ) from None
     return drawn
 
 
@@ -115,9 +117,11 @@ def of_comparison(
                 _publish(place, path)
                 notes += drawn.left_out
                 if scored.get(path) not in (None, drawn.weights_sha256):
-                    notes.append(f"{path}: its pictures are of other weights than its scores: it has been trained on")
+                    notes.append(
+                        f"{path}: its images are of later weights than its scores, since it was trained further"
+                    )
             except Exception as error:  # one run without pictures must not cost the report
-                notes.append(f"{path}: no pictures: {reason(error)}")
+                notes.append(f"{path}: no images: {reason(error)}")
         yield found, notes
 
 
@@ -130,9 +134,7 @@ def _place(run: Run, places: ExitStack) -> Path:
             return own
     except OSError as error:
         if not _drawn_already(run, own):
-            say(
-                f"{run.name}: its pictures are drawn for this report only: {own} cannot be written to ({reason(error)})"
-            )
+            say(f"{run.name}: its images are drawn for this report only: {own} cannot be written to ({reason(error)})")
             return Path(places.enter_context(tempfile.TemporaryDirectory(prefix="counterfeit-")))
     return own
 
@@ -142,7 +144,7 @@ def _publish(place: Local | Copy, path: str) -> None:
     try:
         place.publish()
     except RunError as error:
-        say(f"{path}: its pictures are not stored: {error}")
+        say(f"{path}: its images are not saved: {error}")
 
 
 def paths(run: Run, drawn: Drawn, place: Path | None = None) -> dict[str, Path]:
@@ -176,5 +178,5 @@ def _known(run: Run, place: Path) -> Drawn | None:
     except FileNotFoundError:
         return None
     except (OSError, reading.Malformed) as error:
-        say(f"{index} is not used ({reason(error)}): the pictures are drawn again")
+        say(f"{index} is not used ({reason(error)}): the images are drawn again")
         return None

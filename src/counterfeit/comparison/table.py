@@ -128,12 +128,12 @@ def _grouped(data: str, rows: list[Changed]) -> tuple[list[tuple[list[RunRow], J
         group = groups.setdefault(key, [])
         twin = next((other for other in group if other.seed == r.seed), None)
         if twin:  # of one seed: no new evidence
-            notes.append(f"{r.path} is left out: it is of the same seed and settings as {twin.path}")
+            notes.append(f"{r.path} is left out: it has the same seed and settings as {twin.path}")
             continue
         group.append(r)
         settings[key] = changed
     if several:
-        notes.append(f"{data}: the runs were trained on different images of that name, and stand in rows apart")
+        notes.append(f"{data}: the runs were trained on different images of that name, and are in separate rows")
     return [(group, settings[key]) for key, group in groups.items()], notes
 
 

@@ -109,7 +109,7 @@ class Worker:
         try:
             place.publish()
         except RunError as error:  # the run itself is there, and the score is good
-            say(f"{member.path}: this score is not stored: {in_one_line(error)}")
+            say(f"{member.path}: this score is not saved: {in_one_line(error)}")
         return record(run, score)
 
     def _train(self, member: Member, place: Local | Copy) -> None:
@@ -197,7 +197,7 @@ def message(value: Order | Task | Result) -> bytes:
         return msgspec.json.encode(value, enc_hook=_plain)
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{harmless(error.object[:200])} is not UTF-8, and cannot be named to other processes: rename it, or leave "
+            f"{harmless(error.object[:200])} is not UTF-8 and cannot be passed to other processes: rename it, or leave "
             "out --workers or --engine"
         ) from None
 
@@ -213,6 +213,6 @@ def _plain(value: object) -> str:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     raise InputError(
-        f"real images and detector can be named to other processes, and {type(value).__name__} is no name: "
-        "give a file, or leave out --workers or --engine"
+        f"other processes need the real images and the detector by name, and {type(value).__name__} has none: "
+        "pass a file, or leave out --workers or --engine"
     )

@@ -49,7 +49,7 @@ def load(
     skip_bad: bool = False,
     holdout: float = 0.0,
 ) -> ImageSet:
-    """A split of a data set, whatever it comes from.
+    """Load a split of a data set, a folder, a file or an array.
 
     Args:
         source: a name in DATASETS; the path of a folder of images, or of an .npz file with `images` and perhaps
@@ -57,14 +57,14 @@ def load(
             folder of that name; "./mnist" is the folder. A folder with the folders train/ and test/, and an .npz file
             with x_train and x_test (or train_images and test_images), has these two splits. An ImageSet is itself.
         split: one of `splits(source)`.
-        labels: integers (N,) for an array; nothing else takes them.
+        labels: integers (N,), only for an array.
         size: height and width, 8 to 1024 pixels, to which a folder's images are scaled, 64 by default; nothing else
             takes it. "native" takes images as they are: a folder's where all its files are of one size.
-        skip_bad: leave out a folder's unusable files instead of raising; nothing else takes it.
-        holdout: share of images without a test split, 0 to 1, that is held out as one, by a fixed seed.
+        skip_bad: skip unusable files of a folder instead of raising; only for a folder.
+        holdout: fraction of the images, 0 to 1, to hold out as a test split if there is none, by a fixed seed.
 
     Raises:
-        DataError: the data cannot be used as it is, or cannot be had.
+        DataError: the data cannot be used, or cannot be downloaded.
         InputError: `size` or COUNTERFEIT_SOURCES is wrong.
     """
     found = load_splits(source, [split], labels=labels, size=size, skip_bad=skip_bad, holdout=holdout)
@@ -84,10 +84,10 @@ def load_splits(
     """Several splits, by default all; see `load`."""
     place = locate(source)
     if labels is not None and (place.kind != "array" or isinstance(source, ImageSet)):
-        raise DataError(f"labels go only with an array, and {place.name} is none")
+        raise DataError(f"labels= is only for an array, and {place.name} is not one")
     if (size not in (None, NATIVE) or skip_bad) and place.kind != "folder":
         what = "an array" if place.kind == "array" else place.name
-        raise DataError(f"size and skip_bad go only with a folder of images, and {what} is none")
+        raise DataError(f"size and skip_bad are only for a folder of images, and {what} is not one")
     own = _own_splits(source, place)
     there = _with_held_out(own, place, holdout)
     chosen = list(there if wanted is None else wanted)
@@ -123,7 +123,7 @@ def _with_held_out(own: tuple[str, ...], place: Place, holdout: float) -> tuple[
     if not holdout:
         return own
     if own != ("train",):
-        raise DataError(f"{place.name} has a test split of its own: leave out --holdout {holdout:g}")
+        raise DataError(f"{place.name} already has a test split: leave out --holdout {holdout:g}")
     return ("train", "test")
 
 

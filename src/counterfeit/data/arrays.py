@@ -43,7 +43,9 @@ def from_array(
     numbers = _labels(labels, len(pixels), where)
     most = int(numbers.max())
     if classes is not None and most >= len(classes):
-        raise DataError(f"{where} has the label {most} and names for {len(classes):,} classes; name them all, or none")
+        raise DataError(
+            f"{where} has the label {most} and names for {len(classes):,} classes; give a name for each, or none"
+        )
     names = tuple(classes or numbered(numbers, where))
     return ImageSet(name, "train", pixels, numbers, names, content_digest(pixels, numbers))
 
@@ -79,7 +81,7 @@ def as_nchw(array: np.ndarray, where: str) -> np.ndarray:
                 f"must be at least {SMALLEST_SIDE}"
             )
         if not first and not last:
-            raise DataError(f"{where} has shape {shape}: neither axis 1 nor axis 3 is 1 (grey) or 3 (RGB) channels")
+            raise DataError(f"{where} has shape {shape}: neither axis 1 nor axis 3 has 1 (grey) or 3 (RGB) channels")
         if last:
             array = array.transpose(0, 3, 1, 2)  # (N, H, W, C) → (N, C, H, W)
     if min(array.shape[2:]) < SMALLEST_SIDE:
@@ -116,7 +118,7 @@ def _labels(labels: Any, n: int, where: str) -> np.ndarray:
     if array.dtype.kind not in "iu":
         raise DataError(f"the labels of {where} are {array.dtype}; labels are whole numbers 0, 1, 2 …")
     if array.shape != (n,):
-        raise DataError(f"the labels of {where} have shape {array.shape}; expected ({n},), one an image")
+        raise DataError(f"the labels of {where} have shape {array.shape}; expected ({n},), one per image")
     low, high = int(array.min()), int(array.max())
     if low < 0 or high >= MOST_CLASSES:
         raise DataError(f"the labels of {where} go from {low} to {high}; number the classes 0 to {MOST_CLASSES - 1:,}")

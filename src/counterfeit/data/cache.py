@@ -82,7 +82,7 @@ def locked(path: Path, what: str) -> Iterator[Path]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            say(f"{what}: another process is at work on it; waiting for that one")
+            say(f"{what}: waiting for another process that is working on it")
             lock.acquire()
         try:
             yield folder
@@ -116,7 +116,7 @@ def _lock(path: Path) -> FileLock | None:
 def _unusable(what: str, folder: Path, error: OSError) -> DataError:
     return DataError(
         f"{what}: the cache at {folder} cannot be used ({reason(error)}); "
-        "make room there or set COUNTERFEIT_CACHE to another folder"
+        "free some space there or set COUNTERFEIT_CACHE to another folder"
     )
 
 

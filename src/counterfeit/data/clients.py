@@ -53,7 +53,7 @@ def _find(client: str) -> str:
 def _only(folder: Path, pattern: str) -> Path:
     found = list(folder.glob(pattern))
     if len(found) != 1:
-        raise DataError(f"the client left {len(found)} files {pattern}, expected 1")
+        raise DataError(f"the client downloaded {len(found)} files {pattern}, expected 1")
     return found[0]
 
 

@@ -171,7 +171,7 @@ def one_size(sizes: Sequence[tuple[int, int]], root: Path) -> tuple[int, int]:
         )
     else:
         return sizes[0]
-    raise DataError(f"{root}: {fault}; pass --size {min(*sizes[0], SIZES[-1])}, say, to bring all to one size")
+    raise DataError(f"{root}: {fault}; pass --size {min(*sizes[0], SIZES[-1])}, for example, to resize them all")
 
 
 def _of_one_size(
@@ -261,4 +261,4 @@ def _usable(
             bad[each.entry.name] = str(each.result)
         else:
             path = root / each.entry.name
-            raise DataError(f"{path}: {each.result}; mend or remove it, or pass --skip-bad") from each.result
+            raise DataError(f"{path}: {each.result}; fix or remove it, or pass --skip-bad") from each.result

@@ -93,16 +93,16 @@ def _request(url: str, start: int) -> Iterator[requests.Response]:
     try:
         response = requests.get(url, headers=headers, stream=True, timeout=TIMEOUT)
     except requests.Timeout as error:
-        raise DataError(f"{host} does not answer in time") from error
+        raise DataError(f"{host} does not respond in time") from error
     except requests.exceptions.SSLError as error:
-        raise DataError(f"{host} has no TLS certificate that is trusted here") from error
+        raise DataError(f"{host} has no trusted TLS certificate") from error
     except requests.ConnectionError as error:
         raise DataError(f"{host} cannot be reached") from error
     except requests.RequestException as error:
-        raise DataError(f"{host} gives no usable answer ({type(error).__name__})") from error
+        raise DataError(f"{host} sent an invalid response ({type(error).__name__})") from error
     with response:
         if response.status_code not in ((200, 206, 416) if start else (200,)):
-            raise DataError(f"{host} answers {response.status_code} {response.reason}")
+            raise DataError(f"{host} responded {response.status_code} {response.reason}")
         yield response
 
 

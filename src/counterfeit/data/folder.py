@@ -63,7 +63,7 @@ def load_folder(root: Path, *, size: Size = None, skip_bad: bool = False) -> Ima
     settings = json.dumps([VERSION, size, skip_bad, DECODER])
     seen = glance(root, settings)
     if seen.left_out:
-        say(f"{root}: files left out, since their endings are of no image that is read here: {endings(seen.left_out)}")
+        say(f"{root}: skipped files with other endings than those of images: {endings(seen.left_out)}")
     home = cache_dir() / "folders"
     known = home / "known" / seen.fingerprint
     try:
@@ -104,7 +104,7 @@ def _made(key: str, home: Path, root: Path) -> ImageSet | None:
         except FileNotFoundError:
             continue
         except DAMAGED as error:
-            say(f"{place / key} is damaged ({error}); making it again")
+            say(f"{place / key} is damaged ({error}); creating it again")
     return None
 
 
@@ -175,14 +175,14 @@ def _say_what(root: Path, made: Converted, classes: list[str], several: int) -> 
     of_classes = f"{len(classes):,} classes: {first_few(classes)}" if classes else "no classes"
     say(f"{root}: {n:,} images, {kind}, {of_classes}")
     if several:
-        say(f"{root}: files that hold several frames: {several:,}; the first frame of each is used")
+        say(f"{root}: files with several frames: {several:,}; the first frame of each is used")
 
 
 def _notes(made: Converted, bad: Mapping[str, str]) -> list[str]:
     """What may make another thing of the folder than is meant, a line each."""
     notes = []
     if bad:
-        notes.append(f"bad files left out: {len(bad):,}: {some(bad)}")
+        notes.append(f"bad files skipped: {len(bad):,}: {some(bad)}")
     strays = made.folders.count("")
     if strays and len(set(made.folders)) > 2:
         names = ", ".join(made.strays[:NAMED]) + (", …" if strays > NAMED else "")

@@ -24,20 +24,20 @@ def parse_idx(content: np.ndarray, path: Path, *, ndim: int) -> np.ndarray:
     The header is big-endian: the magic number 0x000008nn (08 = uint8, nn = ndim), then each axis' length, 4 bytes each.
     Raises DataError, naming `path`, for another magic number or a length that is not the header's.
     """
-    mend = "it has to be fetched again"
+    mend = "it must be downloaded again"
     header = 4 * (1 + ndim)
     if len(content) < header:
-        raise DataError(f"{path} is no IDX file: {len(content)} bytes, expected a header of {header}; {mend}")
+        raise DataError(f"{path} is not an IDX file: {len(content)} bytes, expected a header of {header}; {mend}")
     magic, *shape = (int(word) for word in content[:header].view(">u4"))
     if magic != 0x0800 + ndim:
         raise DataError(
-            f"{path} is no IDX file of {ndim} axes: magic {magic:#010x}, expected {0x0800 + ndim:#010x}; {mend}"
+            f"{path} is not an IDX file of {ndim} axes: magic {magic:#010x}, expected {0x0800 + ndim:#010x}; {mend}"
         )
     expected = header + math.prod(shape)
     if len(content) != expected:
         fault = "too short" if len(content) < expected else "too long"
         axes = "x".join(map(str, shape))
-        raise DataError(f"{path} is {fault}: {len(content):,} bytes, its header ({axes}) asks for {expected:,}; {mend}")
+        raise DataError(f"{path} is {fault}: {len(content):,} bytes, its header ({axes}) requires {expected:,}; {mend}")
     return content[header:].reshape(shape)
 
 

@@ -52,7 +52,7 @@ class ImageSet:
         if self.images.dtype != np.uint8 or len(shape) != 4 or shape[1] not in (1, 3):
             raise DataError(f"images are uint8 (N, C, H, W) with C = 1 or 3, not {shown(self.images)}")
         if numbers is not None and (numbers.dtype.kind not in "iu" or numbers.shape != shape[:1]):
-            raise DataError(f"labels are whole numbers ({shape[0]},), one an image, not {shown(numbers)}")
+            raise DataError(f"labels are whole numbers ({shape[0]},), one per image, not {shown(numbers)}")
 
     def __len__(self) -> int:
         return len(self.images)

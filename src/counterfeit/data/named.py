@@ -43,14 +43,16 @@ class RawFile:
         array = self.parse(content, path)
         found = hashlib.sha256(content.data).hexdigest()
         if found != self.sha256:
-            raise DataError(f"{path} is damaged: SHA-256 {found}, expected {self.sha256}; it has to be fetched again")
+            raise DataError(f"{path} is damaged: SHA-256 {found}, expected {self.sha256}; it must be downloaded again")
         return array
 
 
 def parse_raw(content: np.ndarray, path: Path, *, shape: tuple[int, ...]) -> np.ndarray:
     """`content` (uint8 (n,)), of a file without a header, in this shape. Raises DataError for another length."""
     if len(content) != math.prod(shape):
-        raise DataError(f"{path} has {len(content):,} bytes, expected {math.prod(shape):,}; it has to be fetched again")
+        raise DataError(
+            f"{path} has {len(content):,} bytes, expected {math.prod(shape):,}; it must be downloaded again"
+        )
     return content.reshape(shape)
 
 

@@ -119,11 +119,11 @@ def opened(path: Path) -> Iterator[Npz]:
 def _archive(path: Path) -> zipfile.ZipFile:
     try:
         if path.exists() and not path.is_file():
-            raise DataError(f"{path} is no file but a pipe, socket or device; {SAVE} into a file")
+            raise DataError(f"{path} is a pipe, socket or device and not a file; {SAVE} into a file")
         with path.open("rb") as file:
             single = file.read(6) == b"\x93NUMPY"
         if single:
-            raise DataError(f"{path} is no .npz file but a single array; save it by np.savez(path, images=array)")
+            raise DataError(f"{path} is a single array and not an .npz file; save it by np.savez(path, images=array)")
         return zipfile.ZipFile(path)
     except DataError:
         raise
@@ -135,7 +135,7 @@ def _header(file: IO[bytes]) -> Header:
     """Parse the header of an .npy file, after which the content begins. Raises anything for a malformed one."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):  # 3.0 is for names of fields, which images have none of
-        raise ValueError(f"it is of version {version[0]}.{version[1]} of numpy's format")
+        raise ValueError(f"it has version {version[0]}.{version[1]} of numpy's format")
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)
     if dtype.hasobject:

@@ -44,8 +44,8 @@ def split_folders(root: Path) -> dict[str, Path] | None:
     if "train" in names and names & (SPLITS | OTHER_SPLITS) != {"train"}:
         beside = "images beside them" if images and names == SPLITS else ", ".join(sorted(folders))
         raise DataError(
-            f"{root} looks like splits, but holds {beside}: let it hold only train/ and test/, or name one of its "
-            "folders"
+            f"{root} looks like splits, but contains {beside}: keep only train/ and test/ there, or pass one of "
+            "its folders"
         )
     return None
 
@@ -63,7 +63,9 @@ def folder_split(root: Path, split: str, *, size: Size, skip_bad: bool) -> Image
     if test.shape[1:] != train.shape[1:]:
         sizes = [f"{images.shape[1]}x{images.shape[2]}" for images in (train, test)]
         least = min(*train.shape[1:], *test.shape[1:])
-        raise DataError(f"{root}: the images of the two splits are {' and '.join(sizes)}; pass --size {least}, say")
+        raise DataError(
+            f"{root}: the images of the two splits are {' and '.join(sizes)}; pass --size {least}, for example"
+        )
     if test.shape != train.shape:
         grey = homes["test" if test.shape[0] == 1 else "train"]
         raise DataError(f"{root}: all images in {grey.name}/ are grey and those of the other split are not")

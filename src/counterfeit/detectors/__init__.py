@@ -65,7 +65,7 @@ def load(
         options.refuse(path.name, "weights", "any_weights", "protocol", "compile")
         if path.suffix.lower() != ".onnx":
             known = DETECTORS.suggest(str(detector))
-            raise InputError(f"no detector named {str(detector)!r}; {known}; the path of an .onnx file is possible too")
+            raise InputError(f"no detector named {str(detector)!r}; {known}; or pass the path of an .onnx file")
         return from_onnx(path)
     if not callable(detector):
         raise InputError(

@@ -34,7 +34,7 @@ def from_callable(function: Callable[[Tensor], Any], device: torch.device) -> De
     module = function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
     if isinstance(module, nn.Module):
         if any(part.training for part in module.modules()):
-            say(f"detector {name} is in training mode: it is called in inference mode, as after .eval()")
+            say(f"detector {name} is in training mode: it is used in evaluation mode, as after .eval()")
         function = _in_inference_mode(module, function)
     return Detector(name, AS_THEY_ARE, None, None, device, BLOCK, _guarded(name, function), custom=True)
 
@@ -94,14 +94,14 @@ def from_onnx(path: Path) -> Detector:
     try:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common class of their own
-        raise InputError(f"{path} is no ONNX model that can be run ({_line(error)})") from None
+        raise InputError(f"{path} is not an ONNX model that can be run ({_line(error)})") from None
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or len(outputs) != 1:
         raise InputError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs; a detector has one of each")
     if inputs[0].type != "tensor(uint8)" or len(inputs[0].shape) != 4:
         raise InputError(
-            f"{path} takes {inputs[0].type} {inputs[0].shape}, not uint8 (B, C, H, W); export it with resize and "
-            "scaling inside, since nobody else can know which they are"
+            f"{path} takes {inputs[0].type} {inputs[0].shape}, not uint8 (B, C, H, W); export it with its "
+            "resizing and scaling included"
         )
     block = inputs[0].shape[0]
 

@@ -88,7 +88,7 @@ class Detector:
                     advance(len(rows))
         widths = {features.shape[1] for features, _ in found}
         if len(widths) > 1:
-            raise InputError(f"detector {self.name} returns now {min(widths)} and now {max(widths)} features an image")
+            raise InputError(f"detector {self.name} returns {min(widths)} features per image, then {max(widths)}")
         chances = [p for _, p in found if p is not None]
         return Features(np.concatenate([f for f, _ in found]), np.concatenate(chances) if chances else None)
 
@@ -104,7 +104,7 @@ class Detector:
         if not np.isfinite(found).all():
             raise InputError(
                 f"detector {self.name} returns NaN or infinity for {int((~np.isfinite(found)).any(1).sum())} of "
-                f"{len(found)} images: its weights are damaged, or it is not made for such images"
+                f"{len(found)} images: its weights are damaged, or it does not work for such images"
             )
         return found, None if probabilities is None else _at_least_float32(probabilities[: len(rows)])
 
@@ -131,5 +131,5 @@ def check_images(images: Any) -> None:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
         raise InputError(
             f"a detector takes images as uint8 (N, 1 or 3, H, W), not {images.dtype} {images.shape}; "
-            "counterfeit.load_data makes them so"
+            "counterfeit.load_data returns them like this"
         )

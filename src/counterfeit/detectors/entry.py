@@ -38,7 +38,7 @@ class Options:
         for name in names:
             if getattr(self, name):
                 of = "the named detectors" if name == "compile" else "inception"
-                raise InputError(f"--{name.replace('_', '-')} goes only with {of}, and the detector is {detector}")
+                raise InputError(f"--{name.replace('_', '-')} is only for {of}, and the detector is {detector}")
 
 
 @dataclass(frozen=True)

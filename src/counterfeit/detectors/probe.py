@@ -35,9 +35,8 @@ def probed(detector: Detector, shape: tuple[int, int, int]) -> str:
     once, twice = (part.astype(np.float64) for part in (first[SHIFT:], again[: LOOK - SHIFT]))
     if not _alike(once, twice):
         raise InputError(
-            f"detector {detector.name} gives the same images other features beside other images, or the second time: "
-            "it is random, or in training mode; call .eval() on its network, so that an image's features depend on "
-            "that image alone"
+            f"detector {detector.name} returns different features for the same image in another batch or call: "
+            "it is random, or in training mode; call .eval() on its network"
         )
     return hashlib.sha256(f"{first.dtype} {first.shape} ".encode() + first.tobytes()).hexdigest()
 

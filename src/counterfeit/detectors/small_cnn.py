@@ -152,7 +152,7 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
     try:
         return reading.record(reading.content(path), Card)
     except (OSError, reading.Malformed) as error:
-        raise InputError(f"{path} cannot be read ({reading.reason(error)}); install counterfeit anew") from None
+        raise InputError(f"{path} cannot be read ({reading.reason(error)}); reinstall counterfeit") from None
 
 
 def load_small_cnn(name: str, folder: Path = FOLDER) -> tuple[SmallCNN, Card]:
@@ -162,9 +162,9 @@ def load_small_cnn(name: str, folder: Path = FOLDER) -> tuple[SmallCNN, Card]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); install counterfeit anew") from None
+        raise InputError(f"{path} cannot be read ({error.strerror}); reinstall counterfeit") from None
     if hashlib.sha256(content).hexdigest() != card.sha256:
-        raise InputError(f"{path} is damaged: it has another SHA-256 than its card says; install counterfeit anew")
+        raise InputError(f"{path} is damaged: its SHA-256 is not the one in its card; reinstall counterfeit")
     with Seeded(0):  # values that are replaced at once shall not be drawn from the user's generator
         network = SmallCNN(card.architecture)
     network.load_state_dict(safetensors.torch.load(content))

@@ -133,7 +133,7 @@ def epochs(network: SmallCNN, images: Tensor, labels: Tensor, recipe: Recipe) ->
     Raises InputError where there are fewer images than a batch has.
     """
     if len(images) < recipe.batch_size:
-        raise InputError(f"{len(images)} images are fewer than one batch of {recipe.batch_size}: take a smaller one")
+        raise InputError(f"{len(images)} images are fewer than one batch of {recipe.batch_size}: choose a smaller one")
     rng = torch.Generator().manual_seed(recipe.seed)
     steps = recipe.epochs * (len(images) // recipe.batch_size)
     optimiser = torch.optim.SGD(

@@ -75,7 +75,7 @@ def inception_weights(path: str | os.PathLike[str] | None, any_weights: bool) ->
     """
     named = path or os.environ.get(VARIABLE)
     if any_weights and not named:
-        raise InputError(f"--any-weights goes with --weights PATH or {VARIABLE}, and neither is given")
+        raise InputError(f"--any-weights needs --weights PATH or {VARIABLE}")
     if not named:
         return _parse(_from_cache(), cached())
     file = Path(paths.typed(named))
@@ -88,7 +88,7 @@ def inception_weights(path: str | os.PathLike[str] | None, any_weights: bool) ->
     if found != SHA256 and not any_weights:
         raise InputError(
             f"{origin} {file} is damaged or another file ({len(content):,} bytes, SHA-256 {found}, expected {SHA256}); "
-            "its scores would not be FID, KID or IS: pass --any-weights if you want them all the same"
+            "its scores would not be FID, KID or IS: pass --any-weights to use it anyway"
         )
     return _parse(content, file)
 
@@ -104,7 +104,7 @@ def _from_cache() -> bytes:
         content = _read_verified(path)  # another process may have fetched it meanwhile
         if content is None:
             if path.exists():
-                say(f"{path} is damaged; it is fetched again")
+                say(f"{path} is damaged; downloading it again")
             _fetch(path)
             content = reading.content(path, MOST)
     return content
@@ -121,7 +121,9 @@ def _read_verified(path: Path) -> bytes | None:
 def _fetch(path: Path) -> None:
     """Download to `path` from the first place that has the file; DataError with every reason when none has."""
     if "https" not in allowed_kinds():
-        raise DataError(f"the Inception weights are not here, and COUNTERFEIT_SOURCES forbids https: {how_to_get()}")
+        raise DataError(
+            f"the Inception weights are not in the cache, and COUNTERFEIT_SOURCES does not allow https: {how_to_get()}"
+        )
     reasons = []
     for url in URLS:
         try:
@@ -129,7 +131,7 @@ def _fetch(path: Path) -> None:
         except DataError as error:
             reasons.append(str(error))
             say(f"inception: {error}")
-    raise DataError(f"the Inception weights cannot be fetched ({'; '.join(dict.fromkeys(reasons))}); {how_to_get()}")
+    raise DataError(f"the Inception weights cannot be downloaded ({'; '.join(dict.fromkeys(reasons))}); {how_to_get()}")
 
 
 def _parse(content: bytes, path: Path) -> Weights:
@@ -138,7 +140,7 @@ def _parse(content: bytes, path: Path) -> Weights:
         tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes torch raise nearly anything
         fault = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"{path} holds no PyTorch weights ({fault[0][:120]})") from None
+        raise InputError(f"{path} does not contain PyTorch weights ({fault[0][:120]})") from None
     named = isinstance(tensors, dict) and all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in tensors.items()
     )
@@ -158,16 +160,16 @@ def fill(network: nn.Module, weights: Weights) -> None:
     )
     for name, tensor in wanted.items():
         if name not in given:
-            raise InputError(f"{weights.path} is of another architecture than inception: it has no {name}")
+            raise InputError(f"{weights.path} has another architecture than inception: it has no {name}")
         found, expected = tuple(given[name].shape), tuple(tensor.shape)
         if found != expected:
-            raise InputError(f"{weights.path} is of another architecture: its {name} is {found}, expected {expected}")
+            raise InputError(f"{weights.path} has another architecture: its {name} is {found}, expected {expected}")
         if given[name].dtype != tensor.dtype or given[name].layout != torch.strided:
             raise InputError(f"{weights.path}: its {name} is {_described(given[name])}, expected {tensor.dtype}")
         if not torch.isfinite(given[name]).all():
             raise InputError(f"{weights.path} is damaged: its {name} holds NaN or infinity")
     for name in given.keys() - wanted.keys():
-        raise InputError(f"{weights.path} is of another architecture than inception: it has {name} besides")
+        raise InputError(f"{weights.path} has another architecture than inception: it also has {name}")
     network.load_state_dict(given, strict=False)
 
 

@@ -24,7 +24,7 @@ def label_accuracy(probabilities: ArrayLike, labels: ArrayLike) -> Value:
     p = as_probabilities(probabilities)
     y = np.asarray(labels)
     if y.shape != (len(p),) or y.dtype.kind not in "iu":
-        raise InputError(f"labels must be integers ({len(p)},), one an image, not {y.dtype} {y.shape}")
+        raise InputError(f"labels must be integers ({len(p)},), one per image, not {y.dtype} {y.shape}")
     if len(y) and (y.min() < 0 or y.max() >= p.shape[1]):
         raise InputError(f"labels go from {y.min()} to {y.max()}; the detector knows the classes 0 to {p.shape[1] - 1}")
     hits = p.argmax(axis=1) == y

@@ -24,11 +24,12 @@ class ModelSettings(RunSettings):
     lr: float = setting(1e-3)
     """Adam's learning rate."""
     lr_decay: float = setting(1.0)
-    """Factor on all learning rates after every epoch; 1 keeps them, 0.8 leaves a tenth after ten epochs."""
+    """Factor that multiplies the learning rates after every epoch: 1 keeps them constant, 0.8 reduces them to about a
+    tenth in ten epochs."""
     betas: tuple[float, float] = setting((0.9, 0.999))
-    """Adam's decay rates of the first and second moment, per step."""
+    """Adam's decay rates for the first and second moments."""
     init: str = setting("own")
-    """Initial weights: `own` of each net, `xavier`, `he`, or `normal` with a standard deviation of 0.02."""
+    """Weight initialization: `own` (each network's own rule), `xavier`, `he`, or `normal` (standard deviation 0.02)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -36,7 +36,7 @@ GROUPS = ("model", "training", "ema")
 MOST_INDEX = 1 << 20  # bytes of checkpoint.json
 MOST_TENSORS = 8 << 30  # bytes of a file of tensors, of which nothing else is known
 HEADER = 1 << 20  # bytes of such a file besides its tensors: their names, and random states, of which a CPU's has 5,056
-START_OVER = "take a backup of the folder, or train again into another --out"
+START_OVER = "restore the folder from a backup, or train again with another --out"
 
 
 Count = Annotated[int, Meta(ge=0, le=reading.COUNT)]
@@ -165,7 +165,7 @@ def _present(folder: Path) -> Checkpoint:
     index = read_index(folder)
     if index is None:
         raise RunError(
-            f"{folder} holds no checkpoint yet: the run was stopped before its first; train it with --resume"
+            f"{folder} has no checkpoint yet, since the run was stopped before the first one: train it with --resume"
         )
     return index
 
@@ -196,7 +196,7 @@ def _read_group(path: Path, sha256: str, expected: Forms | None) -> dict[str, Te
         tensors = safetensors.torch.load(content)
     except (safetensors.SafetensorError, ValueError, LookupError, TypeError, RuntimeError, OverflowError) as error:
         told = " ".join(str(error).split())[:160]
-        raise RunError(f"{path} is no safetensors file ({told}): {START_OVER}") from None
+        raise RunError(f"{path} is not a safetensors file ({told}): {START_OVER}") from None
     fault = None if expected is None else misfit(tensors, expected)
     if fault is not None:
         raise RunError(f"the weights in {path} do not fit run.json: {fault}: {START_OVER}")

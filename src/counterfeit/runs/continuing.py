@@ -25,14 +25,14 @@ def check_settings(folder: RunFolder, earlier: RunRecord, model: str, config: Mo
     for name in ("counterfeit", "torch"):
         if made_by.get(name) != here[name]:
             raise RunError(
-                f"{folder} was made by {name} {made_by.get(name)} and this is {here[name]}, so it cannot be "
+                f"{folder} was made with {name} {made_by.get(name)}, and this is {here[name]}, so it cannot be "
                 "continued exactly: install that version, or train again into another --out"
             )
     code = earlier.made_by.get("training_code")
     if code != source.digest(*source.TRAINING):
         raise RunError(
-            f"{folder} was trained by other code of counterfeit {__version__}, see training_code in run.json, so it "
-            "cannot be continued exactly: check out that code, or train again into another --out"
+            f"{folder} was trained by different code of counterfeit {__version__} (see training_code in run.json), so "
+            "it cannot be continued exactly: check out that code, or train again into another --out"
         )
     was, now = earlier.config.to_dict(), config.to_dict()
     # Images may have moved; those of another data set need not be read to be found others.

@@ -48,7 +48,7 @@ def _draw_losses(axes: Axes, rows: Sequence[LogRow], title: str) -> None:
         if dots:
             axes.plot(*zip(*dots, strict=True), "o", color=line.get_color(), label=f"{name} on the test set")
     axes.set_title(harmless(title))
-    axes.set(xlabel="step", ylabel="nats an image" if "reconstruction" in names else "loss")
+    axes.set(xlabel="step", ylabel="nats per image" if "reconstruction" in names else "loss")
     axes.grid(alpha=0.3)
     if names:
         axes.legend()

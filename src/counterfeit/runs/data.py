@@ -20,7 +20,7 @@ from counterfeit.runs.folder import DataRecord, RunRecord
 from counterfeit.system import paths
 from counterfeit.system.arguments import shown
 
-MEND = "restore it, or name real images by --real"
+MEND = "restore it, or pass --real"
 
 
 def images_of(run: RunRecord, where: str, place: Any = None, mend: str = MEND) -> dict[str, ImageSet]:
@@ -76,18 +76,20 @@ def source_of(run: RunRecord, where: str, mend: str = MEND) -> str:
     of = run.data
     if of.kind == "array":
         raise DataError(
-            f"--real is missing: {where} was trained on an array, and a run does not keep the array that it was "
-            "trained on; give it again as real= in Python, or name real images"
+            f"--real is missing: {where} was trained on an array, which a run does not store; "
+            "pass it as real= in Python, or pass other images"
         )
     if of.kind == "dataset":
         if of.name not in DATASETS:
-            raise DataError(f"{where} was trained on {shown(of.name)}, which is no data set here; {mend}")
+            raise DataError(f"{where} was trained on {shown(of.name)}, which is not a data set here; {mend}")
         return of.name
     # A project that was moved as a whole has its images where they were typed, seen from where one is.
     for path in (of.path, paths.absolute(run.config.data)):
         if path is not None and os.path.exists(paths.typed(path)):
             return paths.typed(path)
-    raise DataError(f"the images that {where} was trained on are gone: there is no {of.path or of.name}; {mend}")
+    raise DataError(
+        f"the images that {where} was trained on do not exist any more: there is no {of.path or of.name}; {mend}"
+    )
 
 
 def same_place(record: RunRecord, data: str) -> bool:
@@ -125,7 +127,7 @@ def to_train_on(
     if array is None and config.data != earlier.config.data:
         place = config.data
     if earlier.data.kind == "array" and place is None:
-        raise RunError(f"{where} was trained on an array: give the same array as data= to continue it")
+        raise RunError(f"{where} was trained on an array: pass the same array as data= to continue it")
     run = replace(earlier, config=config)  # bad files may be skipped from now on
     found = images_of(
         run, where, place, "restore it, name by --data where it is now, or train again into another --out"

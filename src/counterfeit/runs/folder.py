@@ -39,8 +39,8 @@ WRITTEN = ("run.json", "log.jsonl", "curves.png")  # in the folder itself, atomi
 PICTURE = re.compile(r"(epoch|reconstruction)-[0-9]{4,}\.png")  # in `samples`, while training
 MOST_LOG = 256 << 20  # bytes of log.jsonl: a million rows
 KINDS = ("dataset", "folder", "npz", "array")  # of data, see ImageSet
-MEND = "mend it or train again"
-MEND_LOG = "mend it, or remove it, which loses the curves only"
+MEND = "fix it or train again"
+MEND_LOG = "fix it, or remove it, which loses only the curves"
 
 Count = Annotated[int, Meta(ge=1, le=reading.COUNT)]
 Side = Annotated[int, Meta(ge=1, le=1 << 16)]  # channels, pixels
@@ -129,14 +129,14 @@ class RunFolder:
             raise RunError(f"{self} is a file, not a folder: pass another --out")
         if not self.holds_run():
             if self.path.exists() and any(not _left_by_a_start(path) for path in self.path.iterdir()):
-                raise RunError(f"{self} is not empty and holds no run: pass another --out")
+                raise RunError(f"{self} is not empty and not a run: pass another --out")
             return None
         record = self.read_record()
         if not self.holds_checkpoint():
             return None
         if record.finished is None and (record.model, record.config) == (model, config):
             return record
-        raise RunError(f"{self} holds another run: pass another --out, or --resume to continue that one")
+        raise RunError(f"{self} contains another run: pass another --out, or --resume to continue that run")
 
     def create(self) -> None:
         """Make the folder of a new run. Raises OSError."""
@@ -165,7 +165,7 @@ class RunFolder:
             with filelock.FileLock(self.path / ".lock", blocking=False):
                 yield
         except filelock.Timeout:
-            raise RunError(f"another process is training into {self}: wait for it, or pass another --out") from None
+            raise RunError(f"another process is training in {self}: wait for it, or pass another --out") from None
 
     def wait_until_free(self, seconds: float) -> None:
         """Until no other process holds the folder: one that has just been told to stop, or killed, may still do.
@@ -188,7 +188,7 @@ class RunFolder:
         try:
             return parsed(reading.content(self.record_file))
         except (FileNotFoundError, NotADirectoryError):
-            raise RunError(f"{self} holds no run: {self.record_file} is missing; check the path") from None
+            raise RunError(f"{self} is not a run, since {self.record_file} is missing: check the path") from None
         except (OSError, Malformed) as error:
             raise RunError(f"{self.record_file} cannot be read ({reading.reason(error)}): {MEND}") from None
 
@@ -199,7 +199,7 @@ class RunFolder:
             path.parent.mkdir(exist_ok=True)
             write_json(path, score)
         except OSError as error:
-            say(f"this score is not stored, since {path} cannot be written ({error.strerror or error})")
+            say(f"this score is not saved, since {path} cannot be written ({error.strerror or error})")
             return None
         return path
 

@@ -117,11 +117,13 @@ def _held(url: str) -> Iterator[None]:
                 raise
             except OSError as error:
                 say(
-                    f"nothing holds {url} against another process: {cache_dir()} cannot be written to ({reason(error)})"
+                    f"{url} is not locked against other processes: {cache_dir()} cannot be written to ({reason(error)})"
                 )
             yield
     except filelock.Timeout:
-        raise RunError(f"another process is at work on {url}: wait for it, or give the grid another out") from None
+        raise RunError(
+            f"another process is working on {url}: wait for it, or choose another out for the grid"
+        ) from None
 
 
 def finished(path: str) -> bool:
@@ -159,7 +161,9 @@ def check(folder: str) -> None:
         return
     protocol = folder.partition("://")[0]
     if protocol in FLEETING:
-        raise RunError(f"{folder} is gone when this process ends: give a folder, or a store such as s3://bucket/mine")
+        raise RunError(
+            f"{folder} disappears when this process ends: pass a folder, or a store such as s3://bucket/mine"
+        )
     with _reaching(folder):
         files, root = _open(folder)
         files.find(root)

@@ -92,7 +92,7 @@ def _reread(folder: RunFolder, opened: RunRecord) -> RunRecord:
     """run.json as it is now. Raises RunError where it is another run's by now."""
     record = folder.read_record()
     if _identity(record) != _identity(opened):
-        raise RunError(f"{folder} holds another run than when it was opened: open it again")
+        raise RunError(f"{folder} was replaced by another run since it was opened: open it again")
     return record
 
 
@@ -105,7 +105,7 @@ def _expected(record: RunRecord, folder: RunFolder) -> Forms:
         raise
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:  # of sizes that no tensor can have
         told = " ".join(str(error).split())[:120]
-        raise RunError(f"no model can be built of the settings in {folder.record_file} ({told})") from None
+        raise RunError(f"no model can be built from the settings in {folder.record_file} ({told})") from None
     return forms(model.state_dict())
 
 

@@ -41,8 +41,8 @@ class StatisticsScorer(Scorer):
         for name in asked or ():
             if name not in possible:
                 raise InputError(
-                    f"{self.statistics.path} holds mu and sigma only, and {name} needs real images: "
-                    f"ask for --metrics {','.join(possible)}, or name images by --real"
+                    f"{self.statistics.path} contains only mu and sigma, and {name} needs real images: "
+                    f"pass --metrics {','.join(possible)}, or pass images with --real"
                 )
         return list(asked or possible)
 

@@ -91,11 +91,11 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
     """
     begun = time.perf_counter()
     if test.labels is None:
-        raise InputError(f"{test.name} has no labels to test a classifier with: name real images that have, by --real")
+        raise InputError(f"{test.name} has no labels to test a classifier with: pass real images with labels as --real")
     check_form(fakes.images.name, fakes.shape, test)
     if by_number(test.classes, fakes.classes):
         pairs = [f"{name} is {test.classes[int(name)]}" for name in fakes.classes if int(name) < len(test.classes)]
-        say(f"{fakes.images.name}: its classes are matched with those of {test.name} by number: {first_few(pairs)}")
+        say(f"{fakes.images.name}: its classes are matched to those of {test.name} by number: {first_few(pairs)}")
     n, seed, device = usable(fakes.images, config.n, config.repeats), config.seed, pick_device(config.device)
     check_room(2 * n * math.prod(fakes.shape), f"a classifier of {n:,} images", "lower -n")
     recipe = replace(recipe_for(test.dataset, test.shape[0]), seed=seed)
@@ -210,7 +210,7 @@ def places(real: Sequence[str], classes: Sequence[str], where: str) -> np.ndarra
     found = [known.get(name, known.get(class_name(name))) for name in classes]
     if None in found:
         unknown = classes[found.index(None)]
-        raise InputError(f"{where} has the class {unknown!r}, which the real images have not: {first_few(real)}")
+        raise InputError(f"{where} has the class {unknown!r}, which the real images do not have: {first_few(real)}")
     return np.array(found)
 
 

@@ -133,7 +133,7 @@ def generated(source: Any, size: int | None = None, skip_bad: bool = False, labe
     if not isinstance(source, ImageSet):
         place = datasets.locate(source)
         if len(datasets.splits(source)) > 1:
-            say(f"{place.name}: it has several splits, of which train is taken for the generated images")
+            say(f"{place.name}: it has several splits; train is used for the generated images")
         folder = place.kind == "folder"
         read = partial(datasets.load, size=size or datasets.NATIVE, skip_bad=skip_bad) if folder else datasets.load
         source = read(source, labels=labels)
@@ -159,7 +159,7 @@ def paired(images: ImageSet, like: ImageSet, any_size: bool = False) -> ImageSet
 
 def as_grey(images: ImageSet) -> ImageSet:
     """RGB images whose channels are equal, as grey ones."""
-    say(f"{images.name}: its images are stored as RGB and are grey; they are compared as grey ones")
+    say(f"{images.name}: its images are stored as RGB but are grey; they are compared as grey images")
     return formed(images, Form(grey=True))
 
 
@@ -168,11 +168,11 @@ def check_form(name: str, shape: tuple[int, int, int], like: ImageSet, any_size:
     both = f"{name} has images of {in_words(shape)} and the real ones, {like.name}, are {in_words(like.shape)}"
     if shape[0] != like.shape[0]:
         fix = "in color" if shape[0] == 3 else "in grey"
-        raise InputError(f"{both}: images in color and grey ones do not compare; name real images {fix} by --real")
+        raise InputError(f"{both}: color and grey images cannot be compared; pass real images {fix} as --real")
     if shape[1:] != like.shape[1:]:
         side = min(*shape[1:], *like.shape[1:])
         if not any_size:
-            raise InputError(f"{both}: pass --size {side} to bring both to one size")
+            raise InputError(f"{both}: pass --size {side} to resize both to one size")
         say(f"{both}: each is brought to the detector's size from its own; --size {side} brings both to one size first")
 
 

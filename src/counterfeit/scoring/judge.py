@@ -109,7 +109,7 @@ def _scorer(config: ScoreConfig, sets: Sets, shape: tuple[int, int, int] | None,
     def load() -> Scorer:
         real, other, train = real_sides(sets, config.size, shape)
         if used(real) < len(real):
-            say(f"{real.name}: compared with {used(real):,} of its {len(real):,} images, a seeded choice")
+            say(f"{real.name}: compared with {used(real):,} of its {len(real):,} images, a random subset")
         return Scorer(load_detector(config, real), real, other, train, group=group)
 
     return group.everyone(load)
@@ -125,7 +125,7 @@ def metric_names(config: ScoreConfig, scorer: Scorer, fakes: Images) -> list[str
         if "labels" in METRICS[name].needs and fakes.classes and not tells_apart(scorer.detector, fakes.classes):
             raise InputError(
                 f"{name} asks the detector for the classes of {fakes.name}, {first_few(fakes.classes)}, which "
-                f"{scorer.detector.name} does not tell apart: leave it out, or name another --detector"
+                f"{scorer.detector.name} does not distinguish: leave it out, or choose another --detector"
             )
     return asked or default_metrics(scorer, fakes)
 
@@ -141,7 +141,8 @@ def _check_needs(name: str, scorer: Scorer, fakes: Images) -> None:
         if lacking.get(need):
             what = f"{METRICS[name].labels[0]} needs the {NEEDS[need]}"
             raise InputError(
-                f"{what}, which {fakes.name} scored by {scorer.detector.name} has not: take {name} out of --metrics"
+                f"{what}, which {fakes.name} scored by {scorer.detector.name} does not have: remove "
+                f"{name} from --metrics"
             )
 
 
@@ -237,9 +238,7 @@ def real_images(config: ScoreConfig, trained: RunRecord | None, run: str = "the 
         run: the run, for messages.
     """
     if is_statistics(config.real):
-        raise InputError(
-            f"{config.real} holds mu and sigma and no images: it can be --real of a score, and of nothing else"
-        )
+        raise InputError(f"{config.real} contains mu and sigma and no images: only score can use it as --real")
     split, own = "", trained is not None
     if trained is not None and config.skip_bad:
         trained = replace(trained, config=trained.config.replace({"skip_bad": True}))
@@ -251,7 +250,7 @@ def real_images(config: ScoreConfig, trained: RunRecord | None, run: str = "the 
     elif trained is not None:
         wanted, parts = source_of(trained, run), images_of(trained, run)
     else:
-        raise InputError("--real is missing: name the real images to compare with, such as mnist or mnist:train")
+        raise InputError("--real is missing: pass the real images to compare with, such as mnist or mnist:train")
     if trained is not None and own:
         parts = _read_again(parts, wanted, config, trained.config)
     split = split or ("test" if "test" in parts else next(iter(parts)))

@@ -62,7 +62,7 @@ def kept(kind: str, key: str | None, names: Sequence[str], what: str, make: Call
         except FileNotFoundError:
             pass
         except DAMAGED as error:
-            say(f"{path} is damaged ({error}); making it again")
+            say(f"{path} is damaged ({error}); creating it again")
         found = {name: np.asarray(array) for name, array in make().items()}
         buffer = io.BytesIO()
         about = np.array(sealed({"key": key, "arrays": _described(found)}))
@@ -70,7 +70,7 @@ def kept(kind: str, key: str | None, names: Sequence[str], what: str, make: Call
         try:
             write_atomic(path, buffer.getbuffer())
         except OSError as error:
-            say(f"{what}: not kept for the next time, since {folder} cannot be written to ({reason(error)})")
+            say(f"{what}: not cached for the next time, since {folder} cannot be written to ({reason(error)})")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Bounds on log p(x) of images under a VAE, in nats an image.
+"""Bounds on log p(x) of images under a VAE, in nats per image.
 
 ELBO = -(rate + distortion), with rate = KL(q(z|x) ‖ p(z)) in closed form and distortion = E_q(z|x) -log p(x|z).
 IWAE_K = E log 1/K Σ_k p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x): Burda et al. 2016 (arXiv:1509.00519), section 3.
@@ -114,7 +114,7 @@ class Likelihood:
 
     def table(self) -> str:
         """What a person reads in a terminal."""
-        lines = [f"{'nats an image':<20}{'mean':>10}{'±':>8}"]
+        lines = [f"{'nats per image':<20}{'mean':>10}{'±':>8}"]
         for name, nats, _ in self._rows():
             error = "" if nats.error is None else f"{nats.error:.2f}"
             lines.append(f"{name:<20}{nats.mean:>10.2f}{error:>8}")
@@ -200,9 +200,9 @@ def likelihood(
 def bounded(model: Family) -> VAE:
     """The model, if its likelihood can be bounded; else InputError."""
     if isinstance(model, AE):
-        raise InputError("an autoencoder has no prior and no posterior, so no likelihood bound: vae and cvae have")
+        raise InputError("an autoencoder has no prior and no posterior, so no likelihood bound: use a vae or cvae")
     if not isinstance(model, VAE):
-        raise InputError("a GAN has no encoder and no likelihood to bound: vae and cvae have")
+        raise InputError("a GAN has no encoder, so no likelihood bound: use a vae or cvae")
     return model
 
 

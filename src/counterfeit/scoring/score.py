@@ -27,17 +27,16 @@ class Scored:
 
     Attributes:
         value: the number.
-        uncertainty: what stands after the ±, in the value's unit, or None where none can be given.
-        uncertainty_kind: what that covers.
-        floor: the same metric of real images in the place of the generated ones, or None where there are none to spare;
-            the mean over `floor_draws`.
+        uncertainty: the number after ±, in the unit of the value, or None if there is no estimate.
+        uncertainty_kind: what this number is, such as a standard error.
+        floor: the same metric for real images in place of the generated ones (the mean over `floor_draws`), or None if
+            there are not enough real images.
         better: "lower", "higher" or "like the test set".
-        extras: further numbers of the same measurement.
-        notes: what a reader has to know: too few images, a flag.
-        floor_std: how much the floor of one draw scatters: the standard deviation (ddof 1) over its draws, or for a
-            single draw its own standard error.
-        floor_draws: sets of real images that the floor is the mean over; 0 if there is none, or if a score of
-            an older version does not say.
+        extras: other numbers of the same measurement.
+        notes: warnings for the reader, such as too few images.
+        floor_std: the standard deviation (ddof 1) of the floor over its draws, or for a single draw its standard error.
+        floor_draws: number of sets of real images that the floor is the mean of; 0 if there is none, or unknown in a
+            score of an older version.
     """
 
     value: float
@@ -52,15 +51,15 @@ class Scored:
 
 
 class NoSuchScore(InputError, KeyError):
-    """A score does not have this name: the user's error, and the KeyError that Mapping's methods wait for."""
+    """A score does not have this name: an InputError, and the KeyError that the methods of Mapping expect."""
 
 
 @dataclass(frozen=True)
 class Score(Mapping[str, Scored]):
-    """Values by printed name, `score["FID[mnist-cnn]"].value`, and the receipt.
+    """The values by name, as in `score["FID[mnist-cnn]"].value`, and a receipt.
 
     Attributes:
-        metrics: name with its detector -> value.
+        metrics: the values, by the name of the metric with its detector.
         receipt: which images, detector, protocol, seeds and versions; JSON types throughout.
     """
 
@@ -72,11 +71,11 @@ class Score(Mapping[str, Scored]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader has to know of the whole measurement, such as that the run is not finished."""
+        """Warnings about the whole measurement, such as that the run is not finished."""
         return tuple(self.receipt.get("notes", ()))
 
     def noted(self, *notes: str) -> Score:
-        """This score with more notes, in its receipt."""
+        """A copy of this score with more notes in its receipt."""
         return replace(self, receipt={**self.receipt, "notes": [*self.notes, *notes]}) if notes else self
 
     def __getitem__(self, name: str) -> Scored:
@@ -93,11 +92,11 @@ class Score(Mapping[str, Scored]):
         return len(self.metrics)
 
     def to_dict(self) -> dict[str, Any]:
-        """{"metrics": {name: {"value": …, …}}, "receipt": {…}}, plain types, as --json prints it."""
+        """{"metrics": {name: {"value": …, …}}, "receipt": {…}}, of plain types, as --json prints it."""
         return {"metrics": msgspec.to_builtins(self.metrics), "receipt": self.receipt}
 
     def table(self) -> str:
-        """What a person reads in a terminal."""
+        """The table that the command line prints."""
         table = Table(box=None, pad_edge=False)
         for column in ("metric", "value", "±", "real against real", "better"):
             table.add_column(column, justify="left" if column in ("metric", "better") else "right")

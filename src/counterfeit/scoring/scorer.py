@@ -101,7 +101,7 @@ class Scorer:
             if (found.features == found.features[0]).all():
                 raise InputError(
                     f"detector {self.detector.name} gives the same features for all {len(found.features):,} images of "
-                    f"{images.name}, so that every distance would be 0: look at the detector, or at the images"
+                    f"{images.name}, so every distance would be 0: check the detector and the images"
                 )
             self._found[images.digest] = found
         return self._found[images.digest]
@@ -170,7 +170,7 @@ def usable(fakes: Images, n: int, repeats: int) -> int:
     if repeats > 1:
         raise InputError(f"--repeats needs a generator, and {fakes.name} is a fixed set of images")
     if fakes.most < 2:
-        raise InputError(f"{fakes.name} has 1 image; a score needs 2 or more, and thousands to mean something")
+        raise InputError(f"{fakes.name} has 1 image; a score needs at least 2, and thousands to be reliable")
     if fakes.most < n:
         say(f"{fakes.name} has {fakes.most:,} images: all of them are scored, not {n:,}")
     return min(n, fakes.most)

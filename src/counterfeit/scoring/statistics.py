@@ -73,8 +73,8 @@ class Statistics:
         named, wanted = self.words.get("detector"), config.detector
         if named is None and len(self.mean) != INCEPTION_FEATURES:
             raise InputError(
-                f"{self.path} holds statistics of {len(self.mean)} features and does not say which detector they are "
-                "of; write such a file by counterfeit stats"
+                f"{self.path} holds statistics of {len(self.mean)} features and does not name their detector; "
+                "create such a file with counterfeit stats"
             )
         if not (isinstance(wanted, str) and wanted == "auto"):
             return wanted, config
@@ -120,10 +120,10 @@ def read(source: str | os.PathLike[str]) -> Statistics:
     with opened(path) as arrays:
         for name in ("mu", "sigma"):
             if arrays.header(name).nbytes > 8 * MOST**2:
-                raise DataError(f"{path}: its {name} is of more than {MOST:,} features, which is refused")
+                raise DataError(f"{path}: its {name} is of more than {MOST:,} features, which is not allowed")
         for name in (*WORDS, "n", "shape"):
             if name in arrays and arrays.header(name).nbytes > MOST_WORDS:
-                raise DataError(f"{path}: its {name} has more than {MOST_WORDS:,} bytes, which is refused")
+                raise DataError(f"{path}: its {name} has more than {MOST_WORDS:,} bytes, which is not allowed")
         mu, sigma = arrays["mu"], arrays["sigma"]
         carried = {name: arrays[name] for name in (*WORDS, "n", "shape") if name in arrays}
     digest = hashlib.sha256(reading.content(path, MOST_BYTES)).hexdigest()
@@ -146,14 +146,14 @@ def checked(mu: np.ndarray, sigma: np.ndarray, where: str) -> tuple[Floats, Floa
         raise DataError(f"{where}: mu is {mu.dtype} and sigma {sigma.dtype}; they must be real numbers")
     mean, covariance = mu.astype(np.float64), sigma.astype(np.float64)
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise DataError(f"{where}: mu or sigma holds NaN or infinity")
+        raise DataError(f"{where}: mu or sigma contains NaN or infinity")
     largest = float(np.abs(covariance).max())
     if np.abs(covariance - covariance.T).max() > ROUNDING * largest:
-        raise DataError(f"{where}: sigma is not symmetric, and so is no covariance")
+        raise DataError(f"{where}: sigma is not symmetric, so it is not a covariance")
     covariance = (covariance + covariance.T) / 2
     lowest = float(np.linalg.eigvalsh(covariance)[0])
     if lowest < -ROUNDING * largest:
-        raise DataError(f"{where}: sigma has the eigenvalue {lowest:.4g}; those of a covariance are not negative")
+        raise DataError(f"{where}: sigma has the eigenvalue {lowest:.4g}; a covariance has no negative ones")
     return mean, covariance
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,7 +27,7 @@ def job_size() -> int:
     """How many processes torchrun started, this one counted; 1 without it. InputError for a WORLD_SIZE that is none."""
     given = os.environ.get("WORLD_SIZE", "") or "1"
     if not (given.isascii() and given.isdecimal() and 1 <= int(given) <= MOST_PROCESSES):
-        raise InputError(f"WORLD_SIZE is {given!r}, which no torchrun sets: unset it, with RANK and LOCAL_RANK")
+        raise InputError(f"WORLD_SIZE is {given!r}, which torchrun never sets: unset it, and RANK and LOCAL_RANK")
     return int(given)
 
 
@@ -134,6 +135,11 @@ def progress(what: str, total: float | None, *, unit: str = "") -> Iterator[Call
             bar.stop()
 
 
+def terminal_width() -> int:
+    """Columns of the terminal; 80 if there is none."""
+    return shutil.get_terminal_size().columns
+
+
 def as_text(table: RenderableType, width: int) -> str:
     """A table as lines of text, the same in a terminal, a file and a notebook, whatever colors are asked for there."""
     page = io.StringIO()
@@ -186,9 +192,7 @@ def result(text: str, keep: str = "\n") -> None:
     except BrokenPipeError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a stream that a caller of `main` has closed
-        raise OutputError(
-            f"cannot write to standard output ({reason(error)}): what was to be printed is lost"
-        ) from None
+        raise OutputError(f"cannot write to standard output ({reason(error)}): the output is lost") from None
 
 
 def close_streams() -> None:
@@ -208,4 +212,4 @@ def close_streams() -> None:
         except ValueError:
             continue  # closed
     if lost is not None:
-        raise OutputError(f"cannot write to standard output ({reason(lost)}): what was to be printed is lost")
+        raise OutputError(f"cannot write to standard output ({reason(lost)}): the output is lost")

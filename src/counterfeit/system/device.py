@@ -17,14 +17,16 @@ def pick_device(name: str) -> torch.device:
     kind, _, number = name.partition(":")
     if kind not in KINDS or (number and not (number.isascii() and number.isdecimal() and len(number) < 4)):
         raise InputError(
-            f"--device {shown(name)[1:-1]} cannot be used here: it must be auto, {', '.join(KINDS)}, or such as cuda:1"
+            f"--device {shown(name)[1:-1]} cannot be used here: it must be auto, {', '.join(KINDS)}, or e.g. cuda:1"
         )
     if kind == "cpu" and number.strip("0"):
-        raise InputError(f"--device {name} cannot be used here: PyTorch knows one cpu of all cores, so take cpu")
+        raise InputError(
+            f"--device {name} cannot be used here: PyTorch has a single cpu device for all cores: pass cpu"
+        )
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise InputError(f"--device {name} cannot be used here ({reason}); take cpu or auto") from None
+        raise InputError(f"--device {name} cannot be used here ({reason}): pass cpu or auto") from None
     return device

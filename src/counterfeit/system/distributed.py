@@ -192,7 +192,7 @@ def join(device: str) -> Group:
     return Joined()
 
 
-MEND = "start it by torchrun, or unset WORLD_SIZE, RANK and the others of torchrun"
+MEND = "start it with torchrun, or unset WORLD_SIZE, RANK and the other variables of torchrun"
 
 
 def check_environment(world: int) -> None:
@@ -208,20 +208,22 @@ def check_environment(world: int) -> None:
             raise InputError(f"{name} is {given!r}, of {world} processes {least} to {most}: {MEND}")
     here, rank, local = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "RANK", "LOCAL_RANK"))
     if world % here or local >= here or local > rank:
-        raise InputError(f"RANK {rank}, LOCAL_RANK {local} of {here} and WORLD_SIZE {world} are of no one job: {MEND}")
+        raise InputError(
+            f"RANK {rank}, LOCAL_RANK {local} of {here} and WORLD_SIZE {world} do not belong to one job: {MEND}"
+        )
 
 
 def check_address() -> None:
     """InputError where no job can be joined: who joins one that has ended would wait for processes that are gone."""
     host, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT", "")
     if not host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 1 << 16):
-        raise InputError(f"MASTER_ADDR and MASTER_PORT are {host!r} and {port!r}, which is no address: {MEND}")
+        raise InputError(f"MASTER_ADDR and MASTER_PORT are {host!r} and {port!r}, which is not an address: {MEND}")
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":  # torchrun listens there while its job lives
         try:
             socket.create_connection((host, int(port)), timeout=60).close()
         except OSError as error:
             raise InputError(
-                f"no torchrun answers at {host}:{port} ({error.strerror or error}), so its job has ended: {MEND}"
+                f"no torchrun responds at {host}:{port} ({error.strerror or error}), so its job has ended: {MEND}"
             ) from None
 
 
@@ -239,7 +241,7 @@ def _device_kind(device: str) -> str:
         torch.cuda.set_device(local)
     kind = str(pick_device(device))
     if kind not in BACKENDS:
-        raise InputError(f"--device {kind} is for one process; several take cpu, or cuda, each a GPU of its own")
+        raise InputError(f"--device {kind} is for one process; several need cpu, or cuda with one GPU each")
     return kind
 
 

@@ -34,7 +34,9 @@ def typed(path: str | os.PathLike[str]) -> str:
     if found.startswith("~"):  # else a folder of that name would be made here
         user = text.split(os.sep)[0][1:]
         fault = f"there is no user {user}" if user else "your home folder is not known, since HOME is not set"
-        raise InputError(f"{text} names no place ({fault}): write the path out, or ./{text} for what is called so here")
+        raise InputError(
+            f"{text} cannot be resolved ({fault}): write the path out, or ./{text} for what is called so here"
+        )
     return found
 
 
@@ -52,16 +54,16 @@ def _checked(text: str) -> str:
     Raises InputError for what no file system has: an empty name, one that is too long, or with the character NUL.
     """
     if not text:
-        raise InputError("a path is empty: name a file or folder, or leave it out")
+        raise InputError("a path is empty: pass a file or folder, or leave it out")
     if "\0" in text:
-        raise InputError(f"{shown(text)} has the character NUL in it, and no path has: check it")
+        raise InputError(f"{shown(text)} contains a NUL character, which no path can: check it")
     try:
         os.fsencode(text)
     except UnicodeEncodeError:  # written down under another locale: its bytes are UTF-8 there
         try:
             text = os.fsdecode(text.encode("utf-8", "surrogateescape"))
         except UnicodeError:
-            raise InputError(f"{text!a} has half a character in it, and no path has: check it") from None
+            raise InputError(f"{text!a} contains half a character, which no path can: check it") from None
     lengths = [len(os.fsencode(part)) for part in Path(text).parts]
     if max(lengths, default=0) > LONGEST_NAME or sum(lengths) + len(lengths) > LONGEST_PATH:
         raise InputError(f"{text[:60]}… is longer than a path can be, {LONGEST_NAME} bytes a name: pass a shorter one")
@@ -79,7 +81,9 @@ def absolute(path: str | os.PathLike[str]) -> Path:
     try:
         return Path(os.path.abspath(typed(path)))
     except FileNotFoundError:
-        raise InputError("the folder that you are in is gone: change to another, or give whole paths") from None
+        raise InputError(
+            "the current folder does not exist any more: change to another, or pass absolute paths"
+        ) from None
 
 
 def same(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:

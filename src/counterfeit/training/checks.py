@@ -60,5 +60,5 @@ def check_batch(model: Family, name: str, config: ModelSettings) -> None:
     """InputError where a batch is too small for the model."""
     if config.batch_size == 1 and any(isinstance(part, _BatchNorm) for part in model.modules()):
         raise InputError(
-            f"--batch-size is 1, and {name} has batch normalization, which compares images: pass 2 or more"
+            f"--batch-size is 1, and {name} has batch normalization, which needs several images: pass 2 or more"
         )

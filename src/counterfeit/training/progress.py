@@ -1,4 +1,4 @@
-"""Training as a person sees it: a live line in a terminal, and a line an epoch."""
+"""The progress of training: a live line in a terminal, and one line per epoch."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ E = TypeVar("E")
 
 
 def show(events: Iterable[E], epochs: int) -> Iterator[E]:
-    """Pass the events on while showing them on stderr: epoch, losses, images/s, time gone and time left.
+    """Pass the events on while showing them on stderr: epoch, losses, images/s, time elapsed and time left.
 
-    Where that fails, a line says so, and the events go on.
+    If that fails, a line says so, and training continues.
     """
     screen: _Screen | None = None
     with decoration("the progress of training"):
@@ -48,20 +48,20 @@ class _Screen:
 
     def __init__(self, epochs: int) -> None:
         console = stderr()
-        self._epochs, self._losses, self._rate = epochs, "", 0.0
+        self._epochs, self._measured = epochs, ""  # losses and speed, once there are any
         self.live = Progress(
             TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[losses]}  {task.fields[rate]:,.0f} images/s"),
+            TextColumn("{task.fields[measured]}", markup=False),
             TimeElapsedColumn(),
-            TextColumn("gone,"),
+            TextColumn("elapsed,"),
             TimeRemainingColumn(),
             TextColumn("left"),
             console=console,
             disable=not console.is_terminal,
             transient=True,
         )
-        self._task = self.live.add_task("", total=None, epoch=1, losses="", rate=0.0)
+        self._task = self.live.add_task("", total=None, epoch=1, measured="")
         self.live.start()
 
     def show(self, event: object) -> None:
@@ -71,15 +71,20 @@ class _Screen:
             case Stepped():
                 self.live.update(self._task, completed=event.step, total=event.total)
             case Logged():
-                self._losses, self._rate = in_words(event.losses), event.images_per_s
-                self.live.update(self._task, epoch=event.epoch, losses=self._losses, rate=self._rate)
+                self._measured = f"{in_words(event.losses)}  {speed(event.images_per_s)}"
+                self.live.update(self._task, epoch=event.epoch, measured=self._measured)
             case EpochEnded():
-                say(f"epoch {event.epoch:>3}/{self._epochs}  {self._losses}  {self._rate:,.0f} images/s")
+                say(f"epoch {event.epoch:>3}/{self._epochs}  {self._measured}")
             case ScoredEpoch():
-                best = "the best so far" if event.best == event.epoch else f"best was epoch {event.best}"
+                best = "the best so far" if event.best == event.epoch else f"the best is epoch {event.best}"
                 say(f"epoch {event.epoch:>3}/{self._epochs}  {event.name} {event.value:.4g}, {best}")
             case Tested():
-                say(f"on the test set, nats an image: {in_words(event.losses)}")
+                say(f"test set, in nats per image: {in_words(event.losses)}")
+
+
+def speed(images_per_s: float) -> str:
+    """`1,799 images/s`; `0.42 images/s` of a slow run."""
+    return f"{images_per_s:,.0f} images/s" if images_per_s >= 10 else f"{images_per_s:.2g} images/s"
 
 
 def in_words(losses: dict[str, float]) -> str:

@@ -67,7 +67,7 @@ class ScoredEpoch:
 
 @dataclass(frozen=True)
 class Tested:
-    """Training is done: the mean loss over the test set and its terms, in nats an image."""
+    """Training is done: the mean loss over the test set and its terms, in nats per image."""
 
     losses: dict[str, float]
 
@@ -96,7 +96,7 @@ class Training:
         self.recipe, self.config, self.folder, self.group = MODELS[model], config, folder, group
         if config.batch_size % group.world:
             raise InputError(
-                f"--batch-size {config.batch_size} cannot be shared out evenly by {group.world} processes: "
+                f"--batch-size {config.batch_size} cannot be divided evenly among {group.world} processes: "
                 f"pass a multiple of {group.world}"
             )
         self.resume = resume
@@ -138,7 +138,7 @@ class Training:
             self.folder.create()
         held.enter_context(self.folder.lock())
         if self._found() != self.earlier:
-            raise RunError(f"another process has trained into {self.folder} meanwhile: give the same command again")
+            raise RunError(f"another process has trained in {self.folder} in the meantime: run the same command again")
         self.folder.clear(whole=self.earlier is None)
 
     def _begin(self, state: State) -> list[Resumed]:
@@ -152,7 +152,7 @@ class Training:
         index = read_index(self.folder.checkpoint)
         if index and index.epoch > self.config.epochs:
             raise RunError(
-                f"{self.folder} has done {index.epoch} epochs already, more than --epochs {self.config.epochs}"
+                f"{self.folder} has already trained for {index.epoch} epochs, more than --epochs {self.config.epochs}"
             )
         if index and index.step:  # else the run was stopped before its first step: the start is where it goes on
             self._take_over(state, self.earlier)
@@ -296,7 +296,7 @@ class Training:
             reason = error.strerror or str(error)
             raise RunError(
                 f"cannot write to {self.folder} ({reason}); {self._last_good()}: "
-                "make room, then give the same command again"
+                "free some space, then run the same command again"
             ) from None
 
     def _last_good(self) -> str:

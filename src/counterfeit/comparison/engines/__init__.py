@@ -34,7 +34,9 @@ def chosen(engine: str = "local", workers: int = 1, address: str | None = None, 
             raise InputError(f"{option} is {value}; it must be 1 or more")
     if engine == "ray":
         if workers != 1:
-            raise InputError("--workers is for processes of this machine, and --engine ray has its own: leave one out")
+            raise InputError(
+                "--workers is for this machine, and --engine ray starts its own workers: leave one of them out"
+            )
         return on_a_cluster(address, cpus_per_run)
     if engine != "local":
         raise InputError(f"--engine is {engine!r}; it must be local or ray")
@@ -42,5 +44,5 @@ def chosen(engine: str = "local", workers: int = 1, address: str | None = None, 
         if given:
             raise InputError(f"{option} is for a Ray cluster: add --engine ray, or leave it out")
     if workers > 1 and os.name == "nt":
-        raise InputError("--workers waits for pipes in a way that Windows has not: leave it out there, or use WSL")
+        raise InputError("--workers does not work on Windows: leave it out, or use WSL")
     return in_turn if workers == 1 else partial(in_processes, workers=workers)

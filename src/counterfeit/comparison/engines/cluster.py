@@ -81,7 +81,7 @@ def _mapped(members: Sequence[Member], order: Order, address: str | None, cpus: 
             for ref in pending:
                 ray.cancel(ref)  # as Ctrl-C does
             ray.wait(list(pending), num_returns=len(pending), timeout=GRACE)
-            raise Interrupted("stopped; the same command goes on")
+            raise Interrupted("stopped; run the same command to continue")
 
 
 def _work(order: bytes, task: bytes, folder: str) -> bytes:
@@ -103,7 +103,7 @@ def _result(ref: Any, member: Member) -> Result:
         return Failure(member.path, f"its node cannot do the work: {str(error).strip().splitlines()[-1]}")
     except ray.exceptions.RayError as error:
         reason = in_one_line(error).partition(". ")[0]
-        return Failure(member.path, f"its task died {RETRIES + 1} times ({reason}); the same command goes on")
+        return Failure(member.path, f"its task died {RETRIES + 1} times ({reason}); run the same command to continue")
     if isinstance(result, Done) and not paths.is_url(member.path) and not RunFolder(member.path).holds_run():
         return Failure(member.path, "it lies on the node that trained it: give the grid an out that all nodes share")
     return result
@@ -122,7 +122,7 @@ def _joined(address: str | None) -> Iterator[None]:
     try:
         ray.init(address or "local", logging_level=logging.ERROR, log_to_driver=False, **own)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise InputError(f"no Ray cluster can be joined at {address} ({in_one_line(error)[:200]})") from None
+        raise InputError(f"cannot connect to a Ray cluster at {address} ({in_one_line(error)[:200]})") from None
     try:
         yield
     finally:
@@ -145,7 +145,9 @@ def _check_room(cpus: int, gpus: int, address: str | None) -> None:
         return
     wants = count(cpus, "core") + (" and a GPU" if gpus else "")
     if address is None:
-        raise InputError(f"a run reserves {wants}, which this machine has not: lower --cpus-per-run or change --device")
+        raise InputError(
+            f"a run needs {wants}, which this machine does not have: lower --cpus-per-run or change --device"
+        )
     say(f"no node of the cluster has {wants}: waiting for one")
 
 

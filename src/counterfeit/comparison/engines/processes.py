@@ -87,7 +87,7 @@ class _Child:
         """How it ended, for its member's failure."""
         code = self.process.wait()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        return f"its process {how}; the same command goes on from its last checkpoint"
+        return f"its process {how}; run the same command to continue from its last checkpoint"
 
     def tell_to_stop(self) -> None:
         assert self.process.stdin

@@ -22,14 +22,15 @@ class AutoencoderSettings(ModelSettings):
     loss: Literal["bernoulli"] = setting("bernoulli")
     """Likelihood of a pixel given z."""
     binarize: Annotated[Literal["none", "static", "dynamic"], arg(aliases=["--binarise"])] = setting("none")
-    """Black and white images, a pixel's grey value being its probability of white: `static` draws them once, `dynamic`
-    again at every step; then nats compare with published ones. `none` keeps the grey."""
+    """Binarize the images, where the gray value of a pixel is its probability of being white: `static` samples each
+    image once, `dynamic` samples it again at every step, `none` keeps the gray values. Likelihoods are comparable with
+    published ones only on binarized images."""
     latent: int = setting(15)
-    """Length of the latent vector z."""
+    """Dimensions of the latent vector z."""
     encoder_width: int = setting(400)
-    """Units in a hidden layer of the encoder."""
+    """Units per hidden layer of the encoder."""
     decoder_width: int = setting(400)
-    """Units in a hidden layer of the decoder."""
+    """Units per hidden layer of the decoder."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,24 +22,26 @@ class GANSettings(ModelSettings):
     """Settings of a generator and a discriminator that are trained against each other."""
 
     betas: tuple[float, float] = setting((0.5, 0.999))
-    """Adam's decay rates of the first and second moment, per step."""
+    """Adam's decay rates for the first and second moments."""
     loss: Literal["bce", "minimax", "least-squares"] = setting("bce")
-    """Which game is played: `bce` is the non-saturating one, `minimax` the printed one, `least-squares` LSGAN's."""
+    """Training loss: `bce` is the non-saturating loss, `minimax` the original game, `least-squares` that of LSGAN."""
     lr_discriminator: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="(default: --lr)")] = setting(
         None
     )
-    """Adam's learning rate of the discriminator, if it should differ: two time scales, arXiv:1706.08500."""
+    """Adam's learning rate for the discriminator, if it should differ from --lr (two time-scale update rule,
+    arXiv:1706.08500)."""
     label_smoothing: float = setting(0.0)
-    """How much less than 1 the discriminator's target for a real image is; 0.1 is usual."""
+    """One-sided label smoothing: the discriminator's target for real images is 1 minus this; 0 turns it off, 0.1 is a
+    usual value."""
     instance_noise: float = setting(0.0)
-    """Standard deviation of Gaussian noise on every image that the discriminator sees, in units of a pixel's range of
-    [-1, 1]."""
+    """Standard deviation of the Gaussian noise added to all images that the discriminator sees, for pixels in [-1, 1];
+    0 turns it off."""
     latent: int = setting(96)
-    """Length of the noise vector z."""
+    """Dimensions of the noise vector z."""
     encoder_width: int = setting(256)
-    """Units in a hidden layer of the discriminator."""
+    """Units per hidden layer of the discriminator."""
     decoder_width: int = setting(1024)
-    """Units in a hidden layer of the generator."""
+    """Units per hidden layer of the generator."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -19,7 +19,7 @@ class VAESettings(AutoencoderSettings):
     """Settings of a variational autoencoder. The defaults are the report's."""
 
     kl_weight: float = setting(1.0)
-    """Weight of the KL term in the training loss; below 1 is less blur and a worse fit to the prior."""
+    """Weight of the KL term in the loss. Below 1, images are sharper, but codes match the prior less well."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
