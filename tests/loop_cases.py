@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 
 from counterfeit.models import MODELS, ModelSettings
-from counterfeit.models.build import build
+from counterfeit.models.base import Autoencoder
+from counterfeit.models.build import build, build_named
 from counterfeit.training.loop import Logged, run_steps
 from counterfeit.training.state import State
 
@@ -21,3 +24,9 @@ def trained(state: State, config: ModelSettings, digits) -> list[dict[str, float
     images, labels = (torch.from_numpy(part[:200]).to(state.rng.generator.device) for part in digits)
     events = run_steps(state, images, labels if state.model.classes else None, config)
     return [event.losses for event in events if isinstance(event, Logged)]
+
+
+@cache
+def encodes(name: str) -> bool:
+    """Whether a named model maps images to codes, and so reconstructs them."""
+    return isinstance(build_named(name, (1, 28, 28), 10), Autoencoder)

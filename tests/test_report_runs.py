@@ -15,6 +15,7 @@ from counterfeit import detectors
 from counterfeit.comparison.pictures import draw, of_comparison, paths
 from counterfeit.comparison.sheets import Sheets
 from counterfeit.models import MODELS
+from loop_cases import encodes
 from report_cases import Page, comparison, read
 
 
@@ -40,7 +41,7 @@ def test_pictures_suit_the_model_and_are_drawn_once(trained: dict[str, cf.Run], 
     run = trained[model]
     found = paths(run, draw(run))
     expected = {"samples", "interpolation", "nearest", "random", "real"}
-    expected |= {"reconstructions"} if MODELS[model].family != "gan" else set()
+    expected |= {"reconstructions"} if encodes(model) else set()
     expected |= {"classes"} if MODELS[model].conditional else set()
     assert found.keys() == expected
     for file in found.values():

@@ -11,7 +11,7 @@ from tyro.conf import OmitArgPrefixes
 from counterfeit.cli.options import Train
 from counterfeit.cli.parsing import parse
 from counterfeit.models import MODELS, ModelSettings
-from counterfeit.settings import option, spelled_today
+from counterfeit.settings import FORMER, option, spelled_today
 
 HELP = {"-h", "--help"}
 
@@ -21,6 +21,7 @@ def parsed(argv: Sequence[str], settings: ModelSettings | None = None) -> Train:
 
     Without a model, --help shows what all models have.
     """
+    argv = [today(word) for word in argv]
     model = named(argv)
     if model is None and HELP & set(argv):
         return parse(options_of(ModelSettings), argv, options_of(ModelSettings)(MISSING, training=ModelSettings()))
@@ -61,9 +62,18 @@ def check_owned(model: str, argv: Sequence[str]) -> None:
     known = {option(f.name) for f in _all_fields()}
     spec = MODELS[model]
     for word in argv:
-        (name,) = spelled_today({word.partition("=")[0].removeprefix("--").replace("-", "_"): None})
+        name = word.partition("=")[0].removeprefix("--").replace("-", "_")
         if word.startswith("--") and option(name) in known and not hasattr(spec.settings, name):
             spec.changed(spec.settings, {name: None})
+
+
+def today(word: str) -> str:
+    """A former spelling of an option as today's; any other word as it is."""
+    name, is_value, value = word.partition("=")
+    if not name.startswith("--"):
+        return word
+    (field,) = spelled_today({name[2:].replace("-", "_"): None})
+    return f"--{field.replace('_', '-')}{is_value}{value}" if field in FORMER.values() else word
 
 
 def _all_fields() -> list[dataclasses.Field[object]]:

@@ -133,7 +133,7 @@ class Circumstances(TypedDict, total=False):
     train: _Named | None
     generated: _Generated
     versions: dict[str, str]
-    machine: dict[str, str | int | float | None]
+    machine: dict[str, str | int | float | bool | None]
     time: str
     command: list[str]
     code_revision: str | None

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from tyro.conf import arg
+from typing import TYPE_CHECKING, Literal
 
 from counterfeit.models.spec import ModelSettings, ModelSpec, register
 from counterfeit.settings import check_count, option, setting
@@ -21,7 +19,7 @@ class AutoencoderSettings(ModelSettings):
 
     loss: Literal["bernoulli"] = setting("bernoulli")
     """Likelihood of a pixel given z."""
-    binarize: Annotated[Literal["none", "static", "dynamic"], arg(aliases=["--binarise"])] = setting("none")
+    binarize: Literal["none", "static", "dynamic"] = setting("none")
     """Binarize the images, where the gray value of a pixel is its probability of being white: `static` samples each
     image once, `dynamic` samples it again at every step, `none` keeps the gray values. Likelihoods are comparable with
     published ones only on binarized images."""
