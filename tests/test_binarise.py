@@ -123,7 +123,7 @@ def test_gans_refuse_the_option(name: str, command, tmp_path: Path) -> None:
 
 def test_another_word_is_refused(command) -> None:
     shown = command("train", "vae", "--binarize", "dynamo")
-    assert shown.code == 2 and "none, static, dynamic" in shown.err
+    assert shown.code == 2 and "'none', 'static', 'dynamic'" in shown.err
 
 
 def test_the_former_spelling_is_taken(command, tmp_path: Path) -> None:
