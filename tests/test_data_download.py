@@ -174,7 +174,7 @@ def test_an_older_file_stays_until_the_new_one_is_complete(server, path):
     path.parent.mkdir()
     path.write_bytes(b"old")
     server.status = 503
-    with pytest.raises(DataError, match="answers 503"):
+    with pytest.raises(DataError, match="responded 503"):
         download(server.url, path)
     assert path.read_bytes() == b"old"
     server.status = 200

@@ -22,6 +22,7 @@ def blocks(page: Path, language: str) -> list[str]:
 def smaller(text: str) -> str:
     """The same on less: MNIST's 5,000 digits for MNIST and CIFAR-10, one epoch, few images to score."""
     text = re.sub(r"(counterfeit cas .*-n )\d+", r"\g<1>200", text)
+    text = re.sub(r"(counterfeit (?:score|compare|report)\b.* -n )\d+", r"\g<1>500", text)
     text = re.sub(r"counterfeit (score|compare|report)\b(?!.* -n )", r"counterfeit \1 -n 500", text)
     text = re.sub(r"(?<!fashion-)\b(mnist|cifar10)\b(?!-cnn|-data)", "mnist5k", text)
     return re.sub(r"(--epochs[ =]|epochs=)\d+", r"\g<1>1", text)

@@ -57,7 +57,7 @@ def _work(lines: SimpleQueue[bytes], results: io.BufferedWriter) -> None:
 
     import msgspec
 
-    from counterfeit.comparison.work import Order, Task, Worker, message
+    from counterfeit.comparison.work import Order, Worker, message, task_of
 
     worker: Worker | None = None
     while line := lines.get():
@@ -65,7 +65,7 @@ def _work(lines: SimpleQueue[bytes], results: io.BufferedWriter) -> None:
             order = msgspec.json.decode(line, type=Order)
             sys.argv, worker = order.command, Worker(order)
             continue
-        task = msgspec.json.decode(line, type=Task)
+        task = task_of(line)
         sys.stderr = Numbered(sys.__stderr__ or io.StringIO(), task.number)
         result: Result = worker.work(replace(task, number=""))
         results.write(message(result) + b"\n")

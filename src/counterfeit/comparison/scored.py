@@ -123,7 +123,7 @@ def _stored(run: Run) -> Iterator[Score]:
         try:
             yield stored(path)
         except (OSError, reading.Malformed) as error:
-            say(f"{path} is passed over, since it is no score that can be read ({reading.reason(error)})")
+            say(f"{path} is ignored, since it cannot be read as a score ({reading.reason(error)})")
 
 
 def _canonical(receipt: Mapping[str, Any]) -> str:

@@ -102,7 +102,8 @@ class Sheets:
         train = _real(self.run, "train")
         detector = judge.small_scorer(train, self.run.device).detector
         if used(train) < len(train):
-            say(f"{train.name}: nearest images are searched in {used(train):,} of its {len(train):,}, a random subset")
+            some = f"{used(train):,} of its {len(train):,} images, a random subset"
+            say(f"{train.name}: nearest images are searched in {some}")
         of_train = features.of_real(detector, train, used(train), 0).features
         of_samples, of_train = as_pair(detector(self.samples).features, of_train)
         distance, index = nearest(of_samples, of_train)

@@ -21,6 +21,7 @@ from counterfeit.comparison.collect import record
 from counterfeit.comparison.grid import Member
 from counterfeit.comparison.scored import kept_score
 from counterfeit.errors import InputError, RunError
+from counterfeit.models import MODELS
 from counterfeit.report.records import Metric, RunRow, metric
 from counterfeit.run import Run
 from counterfeit.runs.data import same_place
@@ -200,6 +201,14 @@ def message(value: Order | Task | Result) -> bytes:
             f"{harmless(error.object[:200])} is not UTF-8 and cannot be passed to other processes: rename it, or leave "
             "out --workers or --engine"
         ) from None
+
+
+def task_of(line: bytes) -> Task:
+    """The task that another process has sent as a `message`; the settings are of the model's own type."""
+    values = msgspec.json.decode(line)
+    member = values.pop("member")
+    config = MODELS[member["model"]].read(member.pop("config"))
+    return Task(Member(member["model"], config, member["path"]), **values)
 
 
 def result_of(line: bytes) -> Result:

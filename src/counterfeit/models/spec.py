@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import msgspec
+
 from counterfeit.errors import InputError
 from counterfeit.registry import Registry
 from counterfeit.settings import RunSettings, option, setting, spelled_today
@@ -90,6 +92,10 @@ class ModelSpec(Generic[S]):
                     f"{self.name} has no {option(str(name))}: leave it out, or train one of {', '.join(takers)}"
                 )
         return settings.replace(changes)
+
+    def read(self, values: Mapping[str, Any]) -> S:
+        """Settings of this model from plain types. Raises msgspec.ValidationError, which may wrap an InputError."""
+        return msgspec.convert(dict(values), type(self.settings))
 
 
 MODELS: Registry[ModelSpec[Any]] = Registry("model")

@@ -30,6 +30,7 @@ from counterfeit.comparison.work import (
     in_one_line,
     message,
     result_of,
+    task_of,
 )
 from counterfeit.errors import InputError
 from counterfeit.runs import RunFolder
@@ -91,7 +92,7 @@ def _work(order: bytes, task: bytes, folder: str) -> bytes:
     sys.argv = what.command
     if os.path.isdir(folder):
         os.chdir(folder)
-    return message(Worker(what).work(msgspec.json.decode(task, type=Task)))
+    return message(Worker(what).work(task_of(task)))
 
 
 def _result(ref: Any, member: Member) -> Result:
