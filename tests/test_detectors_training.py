@@ -27,7 +27,7 @@ def test_it_learns_digits_the_same_way_twice(monkeypatch: pytest.MonkeyPatch, tm
         return dataclasses.replace(digits, images=digits.images[rows], labels=digits.labels[rows])
 
     monkeypatch.setattr(script.data, "load", part)
-    recipe = dataclasses.replace(script.MODELS["mnist"], epochs=2, batch_size=50)
+    recipe = dataclasses.replace(script.RECIPES["mnist"], epochs=2, batch_size=50)
     cards = []
     for _ in range(2):
         network, right = script.train("mnist", recipe)
