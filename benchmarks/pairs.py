@@ -21,7 +21,7 @@ import torch
 from counterfeit.models import MODELS
 from counterfeit.runs import provenance
 from counterfeit.system.files import write_json
-from publish import TUNED
+from tables.scores import TUNED
 
 RESULTS = Path(__file__).parent / "results"
 
