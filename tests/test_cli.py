@@ -71,13 +71,13 @@ def options_of(kind: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("name", list(MODELS))
-def test_the_help_of_a_model_shows_its_own_defaults(name: str, command) -> None:
-    shown = " ".join(command("train", name, "--help").out.replace("│", " ").split())
-    config = MODELS[name].settings
-    assert f"(default: {config.latent})" in shown and f"(default: {config.loss})" in shown
-    for field, value in config.to_dict().items():
-        no = "no-" if value is True else ""  # what is on can be turned off
-        assert f"--{no}{field.replace('_', '-')}" in shown
+def test_the_help_of_a_model_shows_its_own_settings_and_no_others(name: str, command) -> None:
+    page = command("train", name, "--help").out
+    shown, settings = " ".join(page.replace("│", " ").split()), MODELS[name].settings
+    assert f"(default: {settings.latent})" in shown and f"(default: {settings.loss})" in shown
+    # What is on can be turned off.
+    own = {f"--{'no-' if value is True else ''}{key.replace('_', '-')}" for key, value in settings.to_dict().items()}
+    assert texts_of_options(page).keys() == own | {"--help", "--out", "--resume"}
 
 
 def test_lists_name_what_the_registries_hold_and_nothing_else(command) -> None:

@@ -185,6 +185,13 @@ def test_the_losses_that_can_be_chosen_are_those_that_there_are() -> None:
     assert chosen == {"vae": set(LIKELIHOODS), "gan": set(ADVERSARIAL)}
 
 
+def test_what_no_model_has_is_no_models_setting() -> None:
+    """`rate` is a method of the settings, and no setting."""
+    for name in ("rate", "replace", "epoch"):
+        with pytest.raises(InputError, match=f"no setting named '{name}'"):
+            MODELS["vae"].changed(MODELS["vae"].settings, {name: 1})
+
+
 @pytest.mark.parametrize(
     ("name", "setting"),
     [("gan", {"kl_weight": 0.5}), ("ae", {"kl_weight": 0.5}), ("vae", {"label_smoothing": 0.1}),

@@ -11,7 +11,7 @@ from tyro.conf import OmitArgPrefixes
 from counterfeit.cli.options import Train
 from counterfeit.cli.parsing import parse
 from counterfeit.models import MODELS, ModelSettings
-from counterfeit.settings import FORMER, option, spelled_today
+from counterfeit.settings import FORMER, having, option, spelled_today
 
 HELP = {"-h", "--help"}
 
@@ -59,12 +59,11 @@ def named(argv: Sequence[str]) -> str | None:
 
 def check_owned(model: str, argv: Sequence[str]) -> None:
     """InputError where an option is another model's."""
-    known = {option(f.name) for f in _all_fields()}
-    spec = MODELS[model]
+    others = {field.name for field in _all_fields()} - having(MODELS[model].settings)
     for word in argv:
         name = word.partition("=")[0].removeprefix("--").replace("-", "_")
-        if word.startswith("--") and option(name) in known and not hasattr(spec.settings, name):
-            spec.changed(spec.settings, {name: None})
+        if word.startswith("--") and name in others:
+            MODELS[model].changed(MODELS[model].settings, {name: None})
 
 
 def today(word: str) -> str:

@@ -12,7 +12,7 @@ import msgspec
 
 from counterfeit.errors import InputError
 from counterfeit.registry import Registry
-from counterfeit.settings import RunSettings, option, setting, spelled_today
+from counterfeit.settings import RunSettings, having, option, setting, spelled_today
 
 if TYPE_CHECKING:
     from counterfeit.models.base import Family
@@ -84,9 +84,9 @@ class ModelSpec(Generic[S]):
     def changed(self, settings: S, changes: Mapping[str, Any]) -> S:
         """Settings of this model with some changed. Raises InputError: it has no such setting, or a value is wrong."""
         changes = spelled_today(changes)
-        own = {field.name for field in dataclasses.fields(self.settings)}
+        own = having(self.settings)
         for name in changes:
-            takers = [spec.name for spec in MODELS.values() if hasattr(spec.settings, str(name))]
+            takers = [spec.name for spec in MODELS.values() if name in having(spec.settings)]
             if name not in own and takers:
                 raise InputError(
                     f"{self.name} has no {option(str(name))}: leave it out, or train one of {', '.join(takers)}"
