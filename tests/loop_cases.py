@@ -12,6 +12,10 @@ from counterfeit.models.build import build, build_named
 from counterfeit.training.loop import Logged, run_steps
 from counterfeit.training.state import State
 
+# Models whose steps differ, for tests that train each: those that are based on none, and those with a moving average
+# and two rates. What else a search changed, a weight or the size of a batch, is a number to the steps.
+TRAINED = [name for name, spec in MODELS.items() if not spec.based_on or spec.settings.ema]
+
 
 def prepared(name: str, device: str = "cpu", **settings) -> tuple[State, ModelSettings]:
     """An untrained model of 28x28 grey images, and how it is to be trained."""

@@ -71,7 +71,7 @@ def test_two_at_once_one_of_them_killed_and_the_table_is_the_same(done, start) -
     assert whole.made_by["command"][1:] == command, "a run tells the command that was typed, not its child's"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.torture), signal.SIGKILL])
 def test_children_stop_with_a_checkpoint(number: signal.Signals, start) -> None:
     """When they are told by who started them, and when that one is killed."""
     process = start(GRID.replace("epochs = 2", "epochs = 600"), "--workers", "2")

@@ -98,7 +98,7 @@ def test_twenty_kills_at_random_moments(kill: int, uninterrupted, tmp_path: Path
     assert_same(result(tmp_path / "run"), expected)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.torture), signal.SIGTERM])
 def test_ctrl_c_stops_at_a_step_boundary_with_a_checkpoint(
     number: signal.Signals, uninterrupted, tmp_path: Path
 ) -> None:

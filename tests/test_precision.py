@@ -8,15 +8,14 @@ import torch
 from torch import nn
 
 import counterfeit as cf
-from counterfeit.models import MODELS
 from counterfeit.nets import NETS
 from counterfeit.nets.batch_norm import SharedBatchNorm
 from counterfeit.scoring import Scorer
 from counterfeit.system.distributed import ALONE
 from counterfeit.training.precision import computing_in
-from loop_cases import prepared, trained
+from loop_cases import TRAINED, prepared, trained
 
-every_model = pytest.mark.parametrize("name", list(MODELS))
+every_model = pytest.mark.parametrize("name", TRAINED)
 CPU = torch.device("cpu")
 
 

@@ -15,7 +15,7 @@ from counterfeit import detectors
 from counterfeit.comparison.pictures import draw, of_comparison, paths
 from counterfeit.comparison.sheets import Sheets
 from counterfeit.models import MODELS
-from loop_cases import encodes
+from loop_cases import TRAINED, encodes
 from report_cases import Page, comparison, read
 
 
@@ -28,7 +28,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, test_cache: Path) -> dict[
         digits = cf.load_data("mnist5k")
         np.savez(home / "digits.npz", images=digits.images[::8][:600], labels=digits.labels[::8][:600])
         quick = {"data": home / "digits.npz", "epochs": 1, "encoder_width": 16, "decoder_width": 16, "quiet": True}
-        return {model: cf.train(model, out=home / model, **quick) for model in MODELS}
+        return {model: cf.train(model, out=home / model, **quick) for model in TRAINED}
 
 
 def pixels(file: Path) -> np.ndarray:
@@ -36,7 +36,7 @@ def pixels(file: Path) -> np.ndarray:
         return np.asarray(image)
 
 
-@pytest.mark.parametrize("model", list(MODELS))
+@pytest.mark.parametrize("model", TRAINED)
 def test_pictures_suit_the_model_and_are_drawn_once(trained: dict[str, cf.Run], model: str) -> None:
     run = trained[model]
     found = paths(run, draw(run))

@@ -11,11 +11,11 @@ from PIL import Image
 import counterfeit as cf
 from counterfeit import sampling
 from counterfeit.api.sample import sample
-from counterfeit.models import MODELS
 from counterfeit.models.build import build_named
 from counterfeit.system.noise import Noise
+from loop_cases import TRAINED
 
-every_model = pytest.mark.parametrize("name", list(MODELS))
+every_model = pytest.mark.parametrize("name", TRAINED)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def runs(tmp_path_factory, test_cache) -> dict[str, cf.Run]:
         name: cf.train(
             name, data.images[chosen], labels=data.labels[chosen], out=home / name, epochs=1, ema=0.5, quiet=True
         )
-        for name in MODELS
+        for name in TRAINED
     }
 
 
@@ -156,7 +156,7 @@ def test_the_images_that_a_run_was_trained_on_are_not_written_over(digits, tmp_p
     assert source.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "ae"])
+@pytest.mark.parametrize("name", [name for name in TRAINED if name != "ae"])
 def test_samples_of_a_runs_seed_are_not_the_noise_that_it_was_trained_on(name: str) -> None:
     """A generator knows that noise: images of it are better than those of noise that it has never seen."""
     model = build_named(name, (1, 28, 28), 10)

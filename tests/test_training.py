@@ -22,10 +22,10 @@ from counterfeit.runs.log import Steps
 from counterfeit.training.loop import EpochEnded, Logged, Stepped, Stopped, run_steps
 from counterfeit.training.state import State
 from counterfeit.training.trainer import Training
-from loop_cases import encodes, prepared
+from loop_cases import TRAINED, encodes, prepared
 
 GROUPS = ("model", "training", "ema")
-every_model = pytest.mark.parametrize("name", list(MODELS))
+every_model = pytest.mark.parametrize("name", TRAINED)
 
 
 def small(digits, n=300):
