@@ -80,7 +80,7 @@ def fit(
     array: Any = None,
     labels: Any = None,
 ) -> Run:
-    """Train with a complete Config; see `train`."""
+    """Train with complete settings; see `train`."""
     if array is None:
         config = config.replace({"data": paths.typed(config.data)})
     folder = RunFolder(out or default_out(model, config))
