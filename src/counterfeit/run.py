@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -18,8 +19,10 @@ from counterfeit.data import ImageSet, binarize
 from counterfeit.data.class_names import numbers
 from counterfeit.data.form import form_at
 from counterfeit.errors import InputError, RunError
-from counterfeit.models import ModelSettings
-from counterfeit.models.base import Autoencoder, Family
+from counterfeit.models import MODELS, ModelSettings, Sampling
+from counterfeit.models.base import Encodes, HasLatents, Model
+from counterfeit.models.build import able, conditional
+from counterfeit.models.plan import Plan
 from counterfeit.runs import DataRecord, RunFolder, Trained, read_trained
 from counterfeit.runs.data import images_of
 from counterfeit.scoring import Images, Score, Scorer, judge
@@ -42,15 +45,16 @@ Measured = TypeVar("Measured", Score, Likelihood)
 class Run:
     """A trained model, opened from its run folder.
 
-    Images are uint8 (N, C, H, W) numpy arrays; latent vectors float32 (N, Z); labels class numbers or names, one for
-    all images or one per image. The weights are those of the last checkpoint: the moving average if the run has one
-    (`--ema`).
+    Images are uint8 (N, C, H, W) numpy arrays; latents float32 (N, *latent_shape), which is (N, Z) of most models;
+    labels class numbers or names, one for all images or one per image. The weights are those of the last checkpoint:
+    the moving average if the run has one (`--ema`).
 
     Attributes:
         path: the run folder.
         name: its name in receipts and comparisons: the folder, or for a local copy the original location.
         device: the requested device.
         record: the contents of run.json; model_name, config and data are parts of it.
+        options: the model's options of sampling, see `with_sampling`.
     """
 
     @checked
@@ -64,9 +68,21 @@ class Run:
         self.config: ModelSettings = self.record.config
         self.data: DataRecord = self.record.data
         self.device = device
+        self.options: Sampling = MODELS[self.model_name].sampling
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}: {self.model_name} on {self.data.name}, seed {self.config.seed})"
+
+    @checked
+    def with_sampling(self, **options: Any) -> Run:
+        """The same run, whose images are made with other options of sampling than the model's own.
+
+        Which these are, `counterfeit sample RUN --help` shows, such as `steps` of a flow. Scores of such images have
+        them in their receipts. Raises InputError if the model has no such option, or a value is wrong.
+        """
+        other = copy.copy(self)
+        other.options = MODELS[self.model_name].sampling_with(options)
+        return other
 
     @cached_property
     @alone
@@ -81,9 +97,14 @@ class Run:
         return found
 
     @property
-    def model(self) -> Family:
+    def model(self) -> Model:
         """The model with its trained weights, in evaluation mode."""
         return self.trained.model
+
+    @property
+    def plan(self) -> Plan:
+        """Which of its steps are of which epoch."""
+        return Plan.of(self.model.stages(), self.data.n, self.config.batch_size, self.config.epochs)
 
     @property
     def weights_sha256(self) -> str:
@@ -113,7 +134,7 @@ class Run:
         check_count(n, "the number of samples")
         check_count(batch_size, "the batch size")
         check_seed(seed)
-        return sampling.samples(self.model, n, seed, self.labels(n, labels), batch_size)
+        return sampling.samples(self.model, n, seed, self.labels(n, labels), batch_size, self.options)
 
     @checked
     def labels(self, n: int, labels: Labels = None) -> np.ndarray | None:
@@ -129,53 +150,53 @@ class Run:
     @checked
     @alone
     def noise(self, n: int, *, seed: int = 0) -> np.ndarray:
-        """The n latent vectors that `sample` uses, float32 (n, Z)."""
-        check_count(n, "the number of latent vectors")
+        """The n latents that `sample` uses, float32 (n, *latent_shape). InputError if the model has none."""
+        check_count(n, "the number of latents")
         check_seed(seed)
-        self._check_room(n, 2 * 4 * self.model.latent)
-        return sampling.noise(self.model, n, seed)
+        model = self._with_latents()
+        self._check_room(n, 2 * 4 * math.prod(model.latent_shape))
+        return sampling.noise(model, n, seed)
 
     @checked
     @alone
     def decode(self, z: np.ndarray, labels: Labels = None) -> np.ndarray:
-        """The images of latent vectors (N, Z), uint8 (N, C, H, W)."""
-        z = np.asarray(z)
-        if z.ndim != 2 or z.shape[1] != self.model.latent or not len(z) or not _finite(z):
-            raise InputError(
-                f"latent vectors must be finite numbers (N, {self.model.latent}) with N >= 1, not {shown(z)}"
-            )
-        return sampling.decode(self.model, z, self.labels(len(z), labels))
+        """The images of latents (N, *latent_shape), uint8 (N, C, H, W). InputError if the model has none."""
+        z, model = np.asarray(z), self._with_latents()
+        if z.shape[1:] != model.latent_shape or not z.ndim or not len(z) or not _finite(z):
+            sizes = ", ".join(map(str, model.latent_shape))
+            raise InputError(f"latents must be finite numbers (N, {sizes}) with N >= 1, not {shown(z)}")
+        return sampling.decode(model, z, self.labels(len(z), labels), self.options)
 
     @checked
     @alone
     def encode(self, images: np.ndarray, labels: Labels = None) -> np.ndarray:
-        """The latent vectors of images; of a VAE, the posterior means. InputError if the model has no encoder."""
-        return sampling.encode(self._autoencoder(), self._checked(images), self._given(len(images), labels))
+        """The latents of images; of a VAE, the posterior means. InputError if the model has no encoder."""
+        return sampling.encode(self._encoding(), self._checked(images), self._given(len(images), labels))
 
     @checked
     @alone
     def reconstruct(self, images: np.ndarray, labels: Labels = None) -> np.ndarray:
         """The images after encoding and decoding. InputError if the model has no encoder."""
-        return sampling.reconstruct(self._autoencoder(), self._checked(images), self._given(len(images), labels))
+        return sampling.reconstruct(self._encoding(), self._checked(images), self._given(len(images), labels))
 
     @checked
     def interpolate(self, start: np.ndarray, end: np.ndarray, steps: int = 8, labels: Labels = None) -> np.ndarray:
-        """Images along the straight lines from latent vectors start to end, each (N, Z), both ends included.
+        """Images along the straight lines from latents start to end, each (N, *latent_shape), both ends included.
 
-        Returns uint8 (N, steps, C, H, W); labels are one for all, or one per line. All models can do this; to
-        interpolate between images, encode them first.
+        Returns uint8 (N, steps, C, H, W); labels are one for all, or one per line. To interpolate between images,
+        encode them first. InputError if the model has no latents.
         """
         check_count(steps, "the number of steps", least=2)
         start, end = np.asarray(start), np.asarray(end)
-        if start.shape != end.shape or start.ndim != 2 or not len(start) or not (_finite(start) and _finite(end)):
+        if start.shape != end.shape or start.ndim < 2 or not len(start) or not (_finite(start) and _finite(end)):
             raise InputError(
-                f"interpolation needs finite latent vectors (N, Z) of equal shapes, not {shown(start)} and {shown(end)}"
+                f"interpolation needs finite latents (N, …) of equal shapes, not {shown(start)} and {shown(end)}"
             )
         self._check_room(len(start) * steps, 2 * math.prod(self.data.shape))
-        t = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
-        z = (1 - t) * start[:, None] + t * end[:, None]  # (N, steps, Z)
+        t = np.linspace(0, 1, steps, dtype=np.float32).reshape(1, steps, *[1] * (start.ndim - 1))
+        z = (1 - t) * start[:, None] + t * end[:, None]  # (N, steps, *latent_shape)
         of_lines = self.labels(len(z), labels)
-        images = self.decode(z.reshape(-1, z.shape[-1]), None if of_lines is None else of_lines.repeat(steps))
+        images = self.decode(z.reshape(-1, *z.shape[2:]), None if of_lines is None else of_lines.repeat(steps))
         return images.reshape(len(z), steps, *images.shape[1:])
 
     @checked
@@ -198,7 +219,9 @@ class Run:
         """Classification Accuracy Score of this run, also saved in its scores folder; see `counterfeit.cas`."""
         config = ScoreConfig.of({"device": self.device, "real": real, "n": n, **settings})
         if not self.model.classes:
-            raise InputError(f"{self.path} is a run of {self.model_name}, whose images have no labels: train a cvae")
+            raise InputError(
+                f"{self.path} is a run of {self.model_name}, whose images have no labels: use {conditional()}"
+            )
         sets = judge.real_images(config, self.record, self.name)
         test, train, _ = judge.real_sides(sets, config.size, self.data.shape)
         images, of = self.generated().at_size(config.size), self.data
@@ -211,9 +234,10 @@ class Run:
         """The samples of this run in the form that scoring takes."""
 
         def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
-            return sampling.samples(self.model, n, seed, self.labels(n), BATCH, group)
+            return sampling.samples(self.model, n, seed, self.labels(n), BATCH, self.options, group)
 
-        shape, about = self.data.shape, self.trained.facts()
+        shape, options = self.data.shape, self.options.to_dict()
+        about = {**self.trained.facts(), **({"sampling": options} if options else {})}
         classes = self.data.classes if self.model.classes else ()
         return Images(
             self.name, None, draw, self.weights_sha256, self.labels, shape, form_at(shape), "run", about, classes
@@ -267,15 +291,15 @@ class Run:
         """
         begun = time.perf_counter()
         check_seed(seed)
-        model = bounded(self.model)
+        bound = bounded(self.model)
         data = self.real(split) if images is None else datasets.load(images, labels=labels)
         n = len(data) if n is None else n
         if not 1 <= n <= len(data):
             raise InputError(f"-n is {n}; {data.name} has {len(data):,} {data.split} images: choose 1 to {len(data)}")
         rows = np.concatenate(list(subset(len(data), n, seed)))
         pixels = data.images if self.config.binarization == "none" else binarize.fixed(data.images, data.split)
-        y = self._given(n, None if data.labels is None or not model.classes else data.labels[rows])
-        found = likelihood(model, self._checked(pixels[rows]), y, k, seed)
+        y = self._given(n, None if data.labels is None or not self.model.classes else data.labels[rows])
+        found = likelihood(bound, self._checked(pixels[rows]), y, k, seed)
         receipt = {
             "run": self.name,
             "model": self.model_name,
@@ -283,10 +307,10 @@ class Run:
             "real": of_set(data),
             "pixels": "black and white" if found.binarised else "grey",
             "trained_with_binarise": self.config.binarization,
-            "given_labels": bool(model.classes),
+            "given_labels": bool(self.model.classes),
             **{"k": k, "n": n, "seed": seed, "seconds": round(time.perf_counter() - begun, 2)},
             **of_code({**DRAWING, "likelihood": ("scoring/likelihood.py",)}),
-            **made_here(next(model.parameters()).device),
+            **made_here(sampling.device_of(self.model)),
         }
         return self._store(replace(found, receipt=receipt), "likelihood")
 
@@ -304,9 +328,14 @@ class Run:
         """InputError where n things of `size` bytes are more than the memory."""
         check_room(n * size, f"{n:,} of them at once", "take fewer, or sample_batches, which holds one batch at a time")
 
-    def _autoencoder(self) -> Autoencoder:
-        if not isinstance(self.model, Autoencoder):
-            raise InputError(f"{self.model_name} has no encoder: ae, vae and cvae can encode and reconstruct")
+    def _encoding(self) -> Encodes:
+        if not isinstance(self.model, Encodes):
+            raise InputError(f"{self.model_name} has no encoder: {able(Encodes)} can encode and reconstruct")
+        return self.model
+
+    def _with_latents(self) -> HasLatents:
+        if not isinstance(self.model, HasLatents):
+            raise InputError(f"{self.model_name} has no latents that decide its images: use {able(HasLatents)}")
         return self.model
 
     def _checked(self, images: np.ndarray) -> np.ndarray:

@@ -10,18 +10,20 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from counterfeit.data.pixels import to_float, to_uint8
 from counterfeit.errors import InputError
-from counterfeit.models.base import Autoencoder, Family
+from counterfeit.models import Sampling
+from counterfeit.models.base import Encodes, HasLatents, HasTerms, Model
+from counterfeit.models.build import conditional
 from counterfeit.system.distributed import ALONE, Group
 from counterfeit.system.noise import Noise
 
 BLOCK = 128
 
 
-def labels_for(model: Family, n: int, labels: int | Sequence[int] | np.ndarray | None) -> np.ndarray | None:
+def labels_for(model: Model, n: int, labels: int | Sequence[int] | np.ndarray | None) -> np.ndarray | None:
     """Labels of n samples, int64 (n,): the one given, the n given, or 0, 1, … K-1 in turn; None for a model without.
 
     Raises:
@@ -29,7 +31,9 @@ def labels_for(model: Family, n: int, labels: int | Sequence[int] | np.ndarray |
     """
     if model.classes == 0:
         if labels is not None:
-            raise InputError("this model was not trained with labels, so it cannot be asked for one; cvae can")
+            raise InputError(
+                f"this model was not trained with labels, so it cannot be asked for one: use {conditional()}"
+            )
         return None
     if labels is None:
         return np.arange(n) % model.classes
@@ -46,56 +50,81 @@ def labels_for(model: Family, n: int, labels: int | Sequence[int] | np.ndarray |
 
 @torch.inference_mode()
 def samples(
-    model: Family, n: int, seed: int, labels: np.ndarray | None, batch_size: int, group: Group = ALONE
+    model: Model,
+    n: int,
+    seed: int,
+    labels: np.ndarray | None,
+    batch_size: int,
+    options: Sampling,
+    group: Group = ALONE,
 ) -> Iterator[np.ndarray]:
     """Yield n samples as uint8 arrays (≤ batch_size, C, H, W); of several processes, this one's blocks of them."""
-    device = next(model.parameters()).device
-    rng = Noise.seeded(seed, device, "samples")
+    device = device_of(model)
+    draw = _drawing(model, seed, options)
 
     def blocks() -> Iterator[np.ndarray]:
         for i, start in enumerate(range(0, n, BLOCK)):
-            z = model.noise(BLOCK, rng)  # that of the others' blocks too: the next draw goes on from there
-            if i % group.world != group.rank:
-                continue
             y = None if labels is None else torch.from_numpy(_padded(labels[start : start + BLOCK])).to(device)
-            yield to_uint8(model.decode(z, y)).cpu().numpy()
+            images = draw(i, y, i % group.world == group.rank)
+            if images is not None:
+                yield to_uint8(images).cpu().numpy()
 
     yield from _rebatch(blocks(), len(group.shares(n, BLOCK)[group.rank]), batch_size)
 
 
+def _drawing(model: Model, seed: int, options: Sampling) -> Callable[[int, Tensor | None, bool], Tensor | None]:
+    """From a block's number, its labels and whether it is wanted to its images; blocks are asked for in turn.
+
+    The noise of a model with latents is one stream, as `noise` gives it: that of blocks that others make is drawn as
+    well. How much of it another model takes is not known, so each of its blocks has a stream of its own.
+    """
+    rng = Noise.seeded(seed, device_of(model), "samples")
+
+    def decoded(block: int, y: Tensor | None, wanted: bool) -> Tensor | None:
+        assert isinstance(model, HasLatents)
+        z = model.noise(BLOCK, rng)
+        return model.decode(z, y, options) if wanted else None
+
+    def sampled(block: int, y: Tensor | None, wanted: bool) -> Tensor | None:
+        own = Noise.seeded(seed, device_of(model), f"samples, block {block}")
+        return model.sample(BLOCK, y, own, options) if wanted else None
+
+    return decoded if isinstance(model, HasLatents) else sampled
+
+
 @torch.inference_mode()
-def noise(model: Family, n: int, seed: int) -> np.ndarray:
-    """The latent vectors, float32 (n, Z), of which `samples` makes its images."""
-    rng = Noise.seeded(seed, next(model.parameters()).device, "samples")
+def noise(model: HasLatents, n: int, seed: int) -> np.ndarray:
+    """The latents, float32 (n, *latent_shape), of which `samples` makes its images."""
+    rng = Noise.seeded(seed, device_of(model), "samples")
     blocks = [model.noise(BLOCK, rng).cpu().numpy() for _ in range(0, n, BLOCK)]
     return np.concatenate(blocks)[:n]
 
 
 @torch.inference_mode()
-def decode(model: Family, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-    """Latent vectors (N, Z) -> uint8 (N, C, H, W)."""
+def decode(model: HasLatents, z: np.ndarray, labels: np.ndarray | None, options: Sampling) -> np.ndarray:
+    """Latents (N, *latent_shape) -> uint8 (N, C, H, W)."""
     inputs = torch.as_tensor(z, dtype=torch.float32)
-    return _by_blocks(model, lambda z, y: to_uint8(model.decode(z, y)), inputs, labels)
+    return _by_blocks(model, lambda z, y: to_uint8(model.decode(z, y, options)), inputs, labels)
 
 
 @torch.inference_mode()
-def encode(model: Autoencoder, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-    """uint8 (N, C, H, W) -> latent vectors float32 (N, Z)."""
+def encode(model: Encodes, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    """uint8 (N, C, H, W) -> latents float32 (N, *latent_shape)."""
     return _by_blocks(model, lambda x, y: model.encode(to_float(x), y), _as_tensor(images), labels)
 
 
 @torch.inference_mode()
-def reconstruct(model: Autoencoder, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+def reconstruct(model: Encodes, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
     """uint8 (N, C, H, W) -> uint8 of the same shape."""
     return _by_blocks(model, lambda x, y: to_uint8(model.reconstruct(to_float(x), y)), _as_tensor(images), labels)
 
 
 @torch.inference_mode()
 def mean_terms(
-    model: Autoencoder, images: np.ndarray, labels: np.ndarray | None, seed: int, batch_size: int = 1000
+    model: HasTerms, images: np.ndarray, labels: np.ndarray | None, seed: int, batch_size: int = 1000
 ) -> dict[str, float]:
     """Mean loss over images and its terms, in nats per image: `loss` first. Summed in float64."""
-    device = next(model.parameters()).device
+    device = device_of(model)
     rng = Noise.seeded(seed, device, "evaluation")
     sums: dict[str, float] = {}
     for start in range(0, len(images), batch_size):
@@ -107,11 +136,17 @@ def mean_terms(
     return {"loss": sum(means.values())} | (means if len(means) > 1 else {})
 
 
+def device_of(model: object) -> torch.device:
+    """Where a model's weights are."""
+    assert isinstance(model, nn.Module)
+    return next(model.parameters()).device
+
+
 def _by_blocks(
-    model: Family, function: Callable[[Tensor, Tensor | None], Tensor], inputs: Tensor, labels: np.ndarray | None
+    model: object, function: Callable[[Tensor, Tensor | None], Tensor], inputs: Tensor, labels: np.ndarray | None
 ) -> np.ndarray:
     """Apply a function of (inputs, labels) to blocks of exactly BLOCK rows."""
-    device = next(model.parameters()).device
+    device = device_of(model)
     outputs = []
     for start in range(0, len(inputs), BLOCK):
         rows = inputs[start : start + BLOCK]

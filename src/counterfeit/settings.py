@@ -48,10 +48,27 @@ def having(settings: Any, effect: str | None = None) -> set[str]:
 
 
 @dataclass(frozen=True)
-class RunSettings:
-    """What can be set for a run of any model. It is kept in the run's run.json."""
+class Settings:
+    """Fields that users set. A value of a wrong type or out of range raises InputError."""
 
-    # A value of a wrong type or out of range raises InputError.
+    def __post_init__(self) -> None:
+        fit_fields(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain types."""
+        # By json, which takes the name of a file that is not UTF-8, as msgspec's own JSON does not.
+        return cast(dict[str, Any], json.loads(json.dumps(msgspec.to_builtins(self))))
+
+    def replace(self, changes: Mapping[str, Any]) -> Self:
+        """A copy with some fields changed; an unknown field or a value of a wrong type raises InputError."""
+        changes = spelled_today(changes)
+        check_names(type(self), changes)
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class RunSettings(Settings):
+    """What can be set for a run of any model. It is kept in the run's run.json."""
 
     data: str = setting("mnist")
     """Training images: the name of a data set (see `counterfeit list data`), a folder of images, or an .npz file.
@@ -87,7 +104,7 @@ class RunSettings:
     """Device to compute on: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the fastest one available."""
 
     def __post_init__(self) -> None:
-        fit_fields(self)
+        super().__post_init__()
         for name in ("epochs", "batch_size", "log_every"):
             check_count(getattr(self, name), option(name))
         check_count(self.score_every, "--score-every", least=0)
@@ -99,11 +116,6 @@ class RunSettings:
         if not 0 <= self.ema < 1:
             raise InputError(f"--ema is {self.ema}; it must be at least 0 (off) and less than 1, such as 0.999")
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields as plain types, those of the run and of the model side by side."""
-        # By json, which takes the name of a file that is not UTF-8, as msgspec's own JSON does not.
-        return cast(dict[str, Any], json.loads(json.dumps(msgspec.to_builtins(self))))
-
     def by_owner(self) -> dict[str, dict[str, Any]]:
         """As in run.json: what any run has under `run`, what this model has under `model`."""
         run = {field.name for field in dataclasses.fields(RunSettings)}
@@ -112,12 +124,6 @@ class RunSettings:
             "run": {name: value for name, value in values.items() if name in run},
             "model": {name: value for name, value in values.items() if name not in run},
         }
-
-    def replace(self, changes: Mapping[str, Any]) -> Self:
-        """A copy with some fields changed; an unknown field or a value of a wrong type raises InputError."""
-        changes = spelled_today(changes)
-        check_names(type(self), changes)
-        return dataclasses.replace(self, **changes)
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def stats(argv: list[str]) -> int:
 
 @VERBS.register("likelihood")
 def likelihood(argv: list[str]) -> int:
-    """estimate the log-likelihood of real images under a vae or cvae"""
+    """estimate the log-likelihood of real images under a variational autoencoder"""
     asked = parse(Likelihood, argv)
 
     from counterfeit.api.likelihood import likelihood as bound

@@ -125,8 +125,8 @@ class Cas:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Estimate the log-likelihood of real images under a vae or cvae, in nats: ELBO, rate, distortion, IWAE bound,
-    active units."""
+    """Estimate the log-likelihood of real images under a variational autoencoder, in nats: ELBO, rate, distortion,
+    IWAE bound, active units."""
 
     run: Positional[Annotated[str, arg(metavar="RUN")]]
     """Run folder, as `counterfeit train` makes it. Likelihoods are comparable with published ones only if the run was

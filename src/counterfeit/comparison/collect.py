@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from counterfeit.models import MODELS
+from counterfeit.models.plan import Plan
 from counterfeit.report.records import Metric, RunRow, RunScore, ScoreCurve, of_json
 from counterfeit.run import Run
 from counterfeit.runs.log import LogRow, OnTestSet, Steps, curve, score_names, terms
@@ -33,8 +34,9 @@ def record(run: Run, score: dict[str, Any]) -> RunRow:
         parameters=sum(p.numel() for p in run.model.parameters()),
         train_seconds=seconds,
         images_per_s=images / seconds if seconds else None,
-        losses=losses(rows, run.data.n // run.config.batch_size),
+        losses=losses(rows, run.plan),
         test_losses={name: value for row in rows if isinstance(row, OnTestSet) for name, value in row.losses.items()},
+        loss_unit=run.config.unit,
         curve=score_curve(rows),
         score=of_json(score, RunScore),
     )
@@ -42,15 +44,15 @@ def record(run: Run, score: dict[str, Any]) -> RunRow:
 
 def trained(run: Run) -> tuple[float, int]:
     """Seconds spent in training steps, pictures and scores left out, and images seen; a kill loses none."""
-    seconds, images, step = 0.0, 0, 0
+    seconds, images, step, plan = 0.0, 0, 0, run.plan
     for row in run.folder.log_rows():
         if isinstance(row, Steps) and row.images_per_s:  # a rate that was rounded to 0 does not say how long it took
-            seen = (row.step - step) * run.config.batch_size
+            seen = (row.step - step) * run.config.batch_size * plan.at(row.step - 1).stage.batches
             seconds, images, step = seconds + seen / row.images_per_s, images + seen, row.step
     return seconds, images
 
 
-def losses(rows: Sequence[LogRow], steps_per_epoch: int) -> dict[str, list[float | None]]:
+def losses(rows: Sequence[LogRow], plan: Plan) -> dict[str, list[float | None]]:
     """Columns of the training losses over `epoch`, a fraction: {"epoch": […], "d_loss": […], …}; None for a gap.
 
     A loss that only some rows have is thinned by itself, so that none is lost.
@@ -58,7 +60,7 @@ def losses(rows: Sequence[LogRow], steps_per_epoch: int) -> dict[str, list[float
     logged = [row for row in rows if isinstance(row, Steps)]
     names = terms(logged)
     kept = sorted({i for name in names for i in _thinned([i for i, row in enumerate(logged) if name in row.losses])})
-    columns: dict[str, list[float | None]] = {"epoch": [round(logged[i].step / steps_per_epoch, 4) for i in kept]}
+    columns: dict[str, list[float | None]] = {"epoch": [round(plan.epochs_done(logged[i].step), 4) for i in kept]}
     return columns | {name: [logged[i].losses.get(name) for i in kept] for name in names}
 
 

@@ -12,7 +12,7 @@ from counterfeit.data.rows import take
 from counterfeit.metrics.distances import nearest
 from counterfeit.metrics.memorisation import PIXEL_RATIO
 from counterfeit.metrics.value import as_pair
-from counterfeit.models.base import Autoencoder
+from counterfeit.models.base import Encodes, HasLatents
 from counterfeit.run import Run
 from counterfeit.runs.data import images_of
 from counterfeit.sampling import labels_for
@@ -38,11 +38,14 @@ class Sheets:
     def kinds(self) -> dict[str, Callable[[], tuple[Grid, int]]]:
         kinds: dict[str, Callable[[], tuple[Grid, int]]] = {
             "samples": lambda: (self.samples[: COLUMNS * ROWS], COLUMNS),
-            "interpolation": self.between_noise,
         }
-        if isinstance(self.run.model, Autoencoder):
-            kinds |= {"interpolation": self.between_images, "reconstructions": self.reconstructions}
-        if self.run.model.classes:
+        if isinstance(self.run.model, HasLatents):
+            kinds["interpolation"] = self.between_noise
+        if isinstance(self.run.model, HasLatents) and isinstance(self.run.model, Encodes):
+            kinds["interpolation"] = self.between_images
+        if isinstance(self.run.model, Encodes):
+            kinds["reconstructions"] = self.reconstructions
+        if self.run.model.classes and isinstance(self.run.model, HasLatents):
             kinds["classes"] = self.classes
         return kinds | {"nearest": self.nearest, "random": self.random, "real": self.real}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -20,14 +20,14 @@ MOST_ON_DEVICE = 2**31  # bytes of a folder's images that are copied to an accel
 AHEAD = 2  # batches read while a step computes: one for the next step, one for when the disk is slow for a moment
 
 
-def chosen_rows(n: int, batch_size: int, seed: int, steps: range, device: torch.device) -> Iterator[Tensor]:
-    """The images of each of `steps`, which count over all epochs: int64 (batch_size,), a slice of the epoch's order."""
-    per_epoch = n // batch_size
-    order: Tensor | None = None
-    for step in steps:
-        epoch, batch = divmod(step, per_epoch)
-        if order is None or batch == 0:
-            order = torch.from_numpy(epoch_order(n, seed, epoch)).to(device)
+def chosen_rows(
+    n: int, batch_size: int, seed: int, batches: Iterable[tuple[int, int]], device: torch.device
+) -> Iterator[Tensor]:
+    """The images of each of `batches`, which are (epoch, number in it): int64 (batch_size,) of the epoch's order."""
+    order, of = None, -1
+    for epoch, batch in batches:
+        if order is None or epoch != of:
+            order, of = torch.from_numpy(epoch_order(n, seed, epoch)).to(device), epoch
         yield order[batch * batch_size : (batch + 1) * batch_size]
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from counterfeit.errors import InputError
-from counterfeit.models.base import Family
+from counterfeit.models.base import Model
 from counterfeit.models.spec import MODELS, ModelSettings, ModelSpec
 from counterfeit.nets import Shape
 from counterfeit.nets.initial import Seeded, initialise
 
 
-def build(spec: ModelSpec[Any], settings: ModelSettings, shape: Shape, classes: int) -> Family:
+def build(spec: ModelSpec[Any], settings: ModelSettings, shape: Shape, classes: int) -> Model:
     """A model on the CPU, initialised from settings.seed alone: the global random state is neither used nor changed.
 
     Args:
@@ -33,7 +36,24 @@ def build(spec: ModelSpec[Any], settings: ModelSettings, shape: Shape, classes: 
         return model
 
 
-def build_named(name: str, shape: Shape, classes: int = 0) -> Family:
+def build_named(name: str, shape: Shape, classes: int = 0) -> Model:
     """A named model with its own settings: `build_named("dcgan", (1, 28, 28))`."""
     spec = MODELS[name]
     return build(spec, spec.settings, shape, classes)
+
+
+def able(capability: type) -> str:
+    """The models that have a capability, a protocol of `base`, as words for a message."""
+    with torch.device("meta"):
+        built = {name: build_named(name, (1, 32, 32), 10) for name, spec in MODELS.items() if spec.based_on is None}
+    return listed([name for name, model in built.items() if isinstance(model, capability)])
+
+
+def conditional() -> str:
+    """The models that learn from labels, as words for a message."""
+    return listed([name for name, spec in MODELS.items() if spec.conditional and spec.based_on is None])
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b or c."""
+    return " or ".join([*filter(None, [", ".join(names[:-1])]), *names[-1:]])

@@ -6,17 +6,28 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import msgspec
 
 from counterfeit.errors import InputError
 from counterfeit.registry import Registry
-from counterfeit.settings import RunSettings, having, option, setting, spelled_today
+from counterfeit.settings import RunSettings, Settings, check_count, having, option, setting, spelled_today
 
 if TYPE_CHECKING:
-    from counterfeit.models.base import Family
+    from counterfeit.models.base import Model
     from counterfeit.nets import Shape
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How the weights of one network follow its gradients; the fields are those of `ModelSettings`."""
+
+    kind: str
+    lr: float
+    betas: tuple[float, float]
+    weight_decay: float
+    clip_norm: float
 
 
 @dataclass(frozen=True)
@@ -24,12 +35,22 @@ class ModelSettings(RunSettings):
     """Settings that every model has; what a model has of its own, its --help shows."""
 
     lr: float = setting(1e-3)
-    """Adam's learning rate."""
+    """Learning rate."""
     lr_decay: float = setting(1.0)
     """Factor that multiplies the learning rates after every epoch: 1 keeps them constant, 0.8 reduces them to about a
     tenth in ten epochs."""
+    schedule: Literal["constant", "linear", "cosine"] = setting("constant")
+    """How the learning rates fall from the first step to the last: `linear` and `cosine` end at 0."""
+    warm_up: int = setting(0)
+    """Number of first steps over which the learning rates rise from 0 to their values; 0 turns this off."""
+    optimizer: Literal["adam", "rmsprop"] = setting("adam")
+    """Optimizer of all networks. For `rmsprop`, which has no momentum here, pass --betas 0 0.99 as well."""
     betas: tuple[float, float] = setting((0.9, 0.999))
-    """Adam's decay rates for the first and second moments."""
+    """Decay rates of the moving averages of the gradients and of their squares."""
+    weight_decay: float = setting(0.0)
+    """Share of each weight, times the learning rate, that is subtracted at every step (as in AdamW); 0 turns it off."""
+    clip_norm: float = setting(0.0)
+    """Largest norm of a network's gradient at each step, to which a longer one is shortened; 0 turns this off."""
     init: str = setting("own")
     """Weight initialization: `own` (each network's own rule), `xavier`, `he`, or `normal` (standard deviation 0.02)."""
 
@@ -40,15 +61,45 @@ class ModelSettings(RunSettings):
             raise InputError(f"--lr-decay is {self.lr_decay}; it must be above 0 and at most 1 (off), such as 0.8")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"--betas are {self.betas[0]} {self.betas[1]}; each must be at least 0 and less than 1")
+        if self.optimizer == "rmsprop" and self.betas[0]:
+            raise InputError(
+                f"--optimizer rmsprop has no momentum, and --betas are {self.betas[0]} {self.betas[1]}: "
+                "pass --betas 0 0.99"
+            )
+        check_count(self.warm_up, "--warm-up", least=0)
+        check_not_negative(self.weight_decay, "weight_decay", "(off) or more, such as 0.01")
+        check_not_negative(self.clip_norm, "clip_norm", "(off) or more, such as 1")
 
     @property
     def binarization(self) -> str:
         """How pixels are drawn black or white before the model sees them: none, static or dynamic."""
         return "none"
 
-    def rate(self, player: str) -> float:
-        """The learning rate that a player starts with."""
-        return self.lr
+    @property
+    def unit(self) -> str:
+        """The unit of the losses, such as "nats per image"; "" where they have none that means something."""
+        return ""
+
+    def optimizer_of(self, network: str) -> Optimizer:
+        """The optimizer of a network of the model, by its name."""
+        return Optimizer(self.optimizer, self.lr, self.betas, self.weight_decay, self.clip_norm)
+
+    def rate_factor(self, epoch: int, step: int, progress: float) -> float:
+        """What learning rates are multiplied by at a step.
+
+        Args:
+            epoch: epochs of the run that are over.
+            step: steps of the stage that are done.
+            progress: the share of the stage's steps that are done, from 0 to 1.
+        """
+        rise = min(1.0, (step + 1) / self.warm_up) if self.warm_up else 1.0
+        fall = {"constant": 1.0, "linear": 1 - progress, "cosine": 0.5 + 0.5 * math.cos(math.pi * progress)}
+        return self.lr_decay**epoch * rise * fall[self.schedule]
+
+
+@dataclass(frozen=True)
+class Sampling(Settings):
+    """Options of sampling; of a model with some, a class of its own. This one has none."""
 
 
 S = TypeVar("S", bound=ModelSettings)
@@ -67,6 +118,8 @@ class ModelSpec(Generic[S]):
         paper: where it comes from.
         differs: what differs from that paper.
         conditional: whether it learns p(image | label).
+        sampling: its options of sampling, with their defaults: a part of `sample --help` and of every receipt.
+        small: settings with which it trains in seconds on 28x28, for tests.
         based_on: the model whose settings it changes, such as `vae` of `vae-tuned`.
         published: whether README and docs must show its measured figures.
     """
@@ -74,10 +127,12 @@ class ModelSpec(Generic[S]):
     name: str
     title: str
     settings: S
-    build: Callable[[S, Shape, int], Family]
+    build: Callable[[S, Shape, int], Model]
     paper: str
     differs: str
     conditional: bool = False
+    sampling: Sampling = Sampling()
+    small: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     based_on: str | None = None
     published: bool = False
 
@@ -92,6 +147,13 @@ class ModelSpec(Generic[S]):
                     f"{self.name} has no {option(str(name))}: leave it out, or train one of {', '.join(takers)}"
                 )
         return settings.replace(changes)
+
+    def sampling_with(self, options: Mapping[str, Any]) -> Sampling:
+        """Options of sampling, those that are not given at their defaults. Raises InputError: it has no such option."""
+        unknown = next((name for name in options if name not in having(self.sampling)), None)
+        if unknown is not None and not having(self.sampling):
+            raise InputError(f"{self.name} has no options of sampling: leave out {option(str(unknown))}")
+        return self.sampling.replace(options)
 
     def read(self, values: Mapping[str, Any]) -> S:
         """Settings of this model from plain types. Raises msgspec.ValidationError, which may wrap an InputError."""

@@ -146,7 +146,6 @@ def _losses(label: str, of_row: Sequence[RunRow], terms: Sequence[str], name: st
         for term in terms
         if (known := _known(run.losses, term))
     ]
-    in_nats = any(run.config.get("loss") == "bernoulli" for run in of_row)
     ends = ", ".join(
         f"{term} {words.number(known[1][-1])}" for term in terms if (known := _known(of_row[0].losses, term))
     )
@@ -154,7 +153,7 @@ def _losses(label: str, of_row: Sequence[RunRow], terms: Sequence[str], name: st
     tested = any(run.test_losses for run in of_row)
     return Figure(
         label,
-        charts.curves(name, charts.panels_of(lines), "nats per image" if in_nats else "loss", 220),
+        charts.curves(name, charts.panels_of(lines), of_row[0].loss_unit or "loss", 220),
         f"Training losses of {label} over {of_row[0].epochs} epochs, {seeds}; at the end of {of_row[0].path}: {ends}.",
         f"{words.listed(run.path for run in of_row)}." + (" Dots: on the test set." if tested else ""),
         tuple((line_swatch(*looks[term]), term) for term in terms),

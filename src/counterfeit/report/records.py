@@ -123,6 +123,7 @@ class RunRow(Record, frozen=True, kw_only=True):
     images_per_s: Number | None
     losses: dict[str, list[Number | None]] = {}
     test_losses: dict[str, Number] = {}
+    loss_unit: str = ""
     curve: ScoreCurve | None
     score: RunScore
     label: str = ""

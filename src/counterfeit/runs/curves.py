@@ -12,13 +12,13 @@ from counterfeit.system.files import write_atomic
 from counterfeit.system.text import harmless
 
 
-def draw_curves(path: Path, rows: Sequence[LogRow], title: str) -> None:
+def draw_curves(path: Path, rows: Sequence[LogRow], title: str, unit: str) -> None:
     """Write a PNG with one line a logged loss over the steps, dots for the test losses, and a panel a score below."""
     scored = score_names(rows)
     buffer = io.BytesIO()
     with figure("png", figsize=(7, 4 + 2.5 * len(scored)), dpi=120, layout="constrained") as sheet:
         axes = sheet.subplots(1 + len(scored), 1, height_ratios=[4] + [2.5] * len(scored), squeeze=False)[:, 0]
-        _draw_losses(axes[0], rows, title)
+        _draw_losses(axes[0], rows, title, unit)
         for panel, name in zip(axes[1:], scored, strict=True):
             _draw_score(panel, name, curve(rows, name))
         sheet.savefig(buffer, format="png")
@@ -37,7 +37,7 @@ def _draw_score(axes: Axes, name: str, points: list[tuple[int, float]]) -> None:
     axes.legend()
 
 
-def _draw_losses(axes: Axes, rows: Sequence[LogRow], title: str) -> None:
+def _draw_losses(axes: Axes, rows: Sequence[LogRow], title: str, unit: str) -> None:
     logged = [row for row in rows if isinstance(row, Steps)]
     tested = [row for row in rows if isinstance(row, OnTestSet)]
     names = terms(logged)
@@ -48,7 +48,7 @@ def _draw_losses(axes: Axes, rows: Sequence[LogRow], title: str) -> None:
         if dots:
             axes.plot(*zip(*dots, strict=True), "o", color=line.get_color(), label=f"{name} on the test set")
     axes.set_title(harmless(title))
-    axes.set(xlabel="step", ylabel="nats per image" if "reconstruction" in names else "loss")
+    axes.set(xlabel="step", ylabel=unit or "loss")
     axes.grid(alpha=0.3)
     if names:
         axes.legend()

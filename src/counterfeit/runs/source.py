@@ -22,8 +22,8 @@ TRAINING = (
     "nets",
     "sampling.py",
     "system/noise.py",
-    "training/adam.py",
     "training/loop.py",
+    "training/optimizers.py",
     "training/precision.py",
     "training/state.py",
 )

@@ -9,9 +9,10 @@ import torch
 
 from counterfeit.errors import InputError, RunError
 from counterfeit.models import MODELS
-from counterfeit.models.base import Family
+from counterfeit.models.base import Model
 from counterfeit.models.build import build
-from counterfeit.runs.checkpoint import Checkpoint, Forms, forms, read_checkpoint, read_index
+from counterfeit.models.plan import Plan
+from counterfeit.runs.checkpoint import Checkpoint, forms, read_checkpoint, read_index
 from counterfeit.runs.folder import RunFolder, RunRecord
 from counterfeit.settings import having
 
@@ -30,7 +31,7 @@ class Trained:
     folder: RunFolder
     record: RunRecord
     checkpoint: Checkpoint
-    model: Family
+    model: Model
 
     @property
     def sha256(self) -> str:
@@ -79,11 +80,11 @@ def read_trained(folder: RunFolder, opened: RunRecord) -> Trained:
         RunError: there is no checkpoint, it is damaged, does not fit run.json, or another run's by now.
     """
     _reread(folder, opened)
-    expected = _expected(opened, folder)
+    expected = forms(_on_meta(opened, folder).state_dict())
     checkpoint, groups = read_checkpoint(folder.checkpoint, ["model", "ema"], {"model": expected, "ema": expected})
     record = _reread(folder, opened)  # after the weights: a new run writes its run.json before its first checkpoint
-    check_progress(folder, record, checkpoint)
     model = build(MODELS[record.model], record.config, record.data.shape, len(record.data.classes))
+    check_progress(folder, record, checkpoint, model)
     model.load_state_dict(groups.get("ema", groups["model"]))
     return Trained(folder, record, checkpoint, model)
 
@@ -96,29 +97,28 @@ def _reread(folder: RunFolder, opened: RunRecord) -> RunRecord:
     return record
 
 
-def _expected(record: RunRecord, folder: RunFolder) -> Forms:
-    """The tensors that a run's model has; of its settings no memory is taken yet, which may ask for any amount."""
+def _on_meta(record: RunRecord, folder: RunFolder) -> Model:
+    """A run's model without its numbers: no memory is taken yet, of which its settings may ask for any amount."""
     try:
         with torch.device("meta"):
-            model = build(MODELS[record.model], record.config, record.data.shape, len(record.data.classes))
+            return build(MODELS[record.model], record.config, record.data.shape, len(record.data.classes))
     except InputError:
         raise
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:  # of sizes that no tensor can have
         told = " ".join(str(error).split())[:120]
         raise RunError(f"no model can be built from the settings in {folder.record_file} ({told})") from None
-    return forms(model.state_dict())
 
 
-def check_progress(folder: RunFolder, record: RunRecord, checkpoint: Checkpoint) -> None:
-    """RunError where checkpoint.json and run.json cannot be of one run."""
-    per_epoch = record.data.n // record.config.batch_size
+def check_progress(folder: RunFolder, record: RunRecord, checkpoint: Checkpoint, model: Model) -> None:
+    """RunError where checkpoint.json and run.json cannot be of one run, which is one of `model`."""
+    plan = Plan.of(model.stages(), record.data.n, record.config.batch_size, record.config.epochs)
     step, epoch = checkpoint.step, checkpoint.epoch
     averaged = ("ema" in checkpoint.files) == bool(record.config.ema)
-    if epoch != step // per_epoch or epoch > record.config.epochs or not averaged:
+    if step > plan.total or epoch != plan.epoch(step) or not averaged:
         raise RunError(
             f"{folder.checkpoint} does not fit run.json: it is of step {step:,}, epoch {epoch:,}, "
-            f"with {' and '.join(checkpoint.files)}; {record.config.epochs:,} epochs of {per_epoch:,} steps are asked "
-            f"for, {'with' if record.config.ema else 'without'} ema"
+            f"with {' and '.join(checkpoint.files)}; {record.config.epochs:,} epochs, {plan.total:,} steps, are "
+            f"asked for, {'with' if record.config.ema else 'without'} ema"
         )
 
 

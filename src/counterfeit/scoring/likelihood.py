@@ -19,10 +19,10 @@ from torch import Tensor
 
 from counterfeit.data.pixels import to_float
 from counterfeit.errors import InputError
-from counterfeit.models.ae.model import AE
-from counterfeit.models.base import Family
+from counterfeit.models.base import Encodes, HasBound, Model
+from counterfeit.models.build import able
 from counterfeit.models.losses import kl_standard_normal
-from counterfeit.models.vae.model import VAE
+from counterfeit.sampling import device_of
 from counterfeit.scoring import Scored
 from counterfeit.settings import check_count, check_seed
 from counterfeit.system.console import progress
@@ -146,11 +146,17 @@ class Likelihood:
 
 @torch.inference_mode()
 def likelihood(
-    model: Family, images: np.ndarray, labels: np.ndarray | None = None, k: int = 5000, seed: int = 0, batch: int = 1000
+    model: HasBound,
+    images: np.ndarray,
+    labels: np.ndarray | None = None,
+    k: int = 5000,
+    seed: int = 0,
+    batch: int = 1000,
 ) -> Likelihood:
-    """Measure a VAE on images.
+    """Measure a model on images.
 
     Args:
+        model: see `bounded`.
         images: uint8 (N, C, H, W).
         labels: int64 (N,), for a conditional model.
         k: importance samples an image.
@@ -158,13 +164,12 @@ def likelihood(
         batch: samples decoded at once: memory grows with it and not with k or N. Values change by rounding only.
 
     Raises:
-        InputError: the model has no such bound, or k, seed or batch is out of range.
+        InputError: k, seed or batch is out of range.
     """
-    model = bounded(model)
     check_count(k, "the number of samples k")
     check_count(batch, "the batch")
     check_seed(seed)
-    device = next(model.parameters()).device
+    device = device_of(model)
     mus, rates, distortions, bounds, sizes = [], [], [], [], []
     with progress(f"{k:,} samples for each of {len(images):,} images", len(images)) as advance:
         for start in range(0, len(images), ENCODED):
@@ -192,22 +197,28 @@ def likelihood(
         k=k,
         n=len(images),
         active_units=int((means.var(axis=0) > ACTIVE).sum()),
-        latent=model.latent,
+        latent=means.shape[1],
         binarised=all(np.isin(image, (0, 255)).all() for image in images),
     )
 
 
-def bounded(model: Family) -> VAE:
+def bounded(model: Model) -> HasBound:
     """The model, if its likelihood can be bounded; else InputError."""
-    if isinstance(model, AE):
-        raise InputError("an autoencoder has no prior and no posterior, so no likelihood bound: use a vae or cvae")
-    if not isinstance(model, VAE):
-        raise InputError("a GAN has no encoder, so no likelihood bound: use a vae or cvae")
+    if not isinstance(model, HasBound):
+        lacks = "no posterior over its latents" if isinstance(model, Encodes) else "no encoder"
+        raise InputError(f"this model has {lacks}, so no bound on its likelihood: use {able(HasBound)}")
     return model
 
 
 def _sampled(
-    model: VAE, x: Tensor, y: Tensor | None, mu: Tensor, logvar: Tensor, k: int, rng: np.random.Generator, batch: int
+    model: HasBound,
+    x: Tensor,
+    y: Tensor | None,
+    mu: Tensor,
+    logvar: Tensor,
+    k: int,
+    rng: np.random.Generator,
+    batch: int,
 ) -> tuple[float, float, float]:
     """Distortion, IWAE bound and effective sample size of one image.
 
@@ -216,10 +227,9 @@ def _sampled(
     log_sum, log_squares, distortion = -np.inf, -np.inf, 0.0
     for done in range(0, k, batch):
         s = min(batch, k - done)
-        eps = torch.from_numpy(rng.standard_normal((s, model.latent), np.float32)).to(x.device)
+        eps = torch.from_numpy(rng.standard_normal((s, mu.shape[1]), np.float32)).to(x.device)
         z = torch.addcmul(mu, eps, (0.5 * logvar).exp())  # (S, Z)
-        logits = model.decoder(z, None if y is None else y.expand(s))
-        nll = model.likelihood(logits, x.expand_as(logits)).double()  # (S,): -log p(x|z)
+        nll = model.distortion(z, x.expand(s, -1, -1, -1), None if y is None else y.expand(s)).double()  # -log p(x|z)
         # log p(z) - log q(z|x): the constants cancel.
         log_ratio = 0.5 * (eps.double().square() + logvar.double() - z.double().square()).sum(1)
         log_weights = log_ratio - nll

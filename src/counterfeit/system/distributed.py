@@ -53,10 +53,13 @@ class Group(ABC):
     def first(self) -> bool:
         return self.rank == 0
 
-    def part(self, n: int) -> slice:
-        """This process's rows of a batch of n, which `world` divides."""
-        size = n // self.world
-        return slice(self.rank * size, (self.rank + 1) * size)
+    def part(self) -> slice:
+        """This process's rows of a batch whose size `world` divides: every `world`th.
+
+        So that what a step does to parts of its rows is the same in any number of processes: the halves of a process's
+        rows are its rows of the batch's halves.
+        """
+        return slice(self.rank, None, self.world)
 
     def shares(self, n: int, block: int) -> list[np.ndarray]:
         """Row numbers of each process's share of n, by rank: they take blocks of `block` rows in turn."""

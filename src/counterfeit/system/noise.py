@@ -14,8 +14,8 @@ from torch import Tensor
 class Noise:
     """The only source of randomness of a training step, or of samples.
 
-    Every process holds the same generator, draws for the whole batch and keeps its own rows: N processes then compute
-    what one would, and their generators stay equal.
+    Every process holds the same generator, draws for the whole batch and keeps its own rows, every `world`th: N
+    processes then compute what one would, and their generators stay equal. The first axis is always that of the rows.
 
     Attributes:
         generator: draws on its own device.
@@ -55,5 +55,5 @@ class Noise:
     def _mine(self, draw: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
         n, *rest = shape
         whole = draw((n * self.world, *rest), generator=self.generator, device=self.generator.device)
-        mine = whole[self.rank * n : (self.rank + 1) * n]
+        mine = whole[self.rank :: self.world]
         return mine if self.device is None else mine.to(self.device)

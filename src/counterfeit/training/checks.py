@@ -11,19 +11,24 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from counterfeit.data import ImageSet
 from counterfeit.errors import InputError
 from counterfeit.models import ModelSettings, ModelSpec
-from counterfeit.models.base import Family
+from counterfeit.models.base import Model
 from counterfeit.models.build import build
+from counterfeit.models.plan import Plan, steps_per_epoch
 from counterfeit.nets import Shape, linear
+from counterfeit.settings import having, option
 from counterfeit.system.console import say
 from counterfeit.system.device import pick_device
 from counterfeit.system.distributed import ALONE, Group
 from counterfeit.system.memory import check_room, in_training
-from counterfeit.training.loop import check_device, steps_per_epoch
+from counterfeit.training.loop import check_device
+
+# What a model's networks grow with; its own settings have those that it has.
+SIZES = ("latent", "width", "encoder_width", "decoder_width")
 
 
 def built(
     spec: ModelSpec[Any], config: ModelSettings, data: ImageSet, group: Group = ALONE
-) -> tuple[Family, torch.device]:
+) -> tuple[Model, torch.device]:
     """A fresh model for these images, on the CPU still, and the device to train it on.
 
     Raises InputError: settings, images and this machine's devices and memory do not go together.
@@ -34,6 +39,7 @@ def built(
     check_fits(spec, config, data.shape, len(data.classes), device)
     model = build(spec, config, data.shape, len(data.classes))
     check_batch(model, spec.name, config)
+    Plan.of(model.stages(), len(data), config.batch_size, config.epochs)
     if device.type == "cpu" and config.precision == "float32" and not linear.HAS_ONEDNN:
         _say_that_it_is_slow()
     return model, device
@@ -46,7 +52,8 @@ def _say_that_it_is_slow() -> None:
 
 def check_fits(spec: ModelSpec[Any], config: ModelSettings, shape: Shape, classes: int, device: torch.device) -> None:
     """InputError where a model's weights, and what Adam keeps of them, are more than the memory."""
-    what, mend = f"training {spec.name} with these settings", "lower --latent, --encoder-width or --decoder-width"
+    sizes = [option(name) for name in SIZES if name in having(config)]
+    what, mend = f"training {spec.name} with these settings", f"lower {', '.join(sizes)} or --size"
     try:
         with torch.device("meta"):  # sizes without numbers
             model = spec.build(config, shape, classes if spec.conditional else 0)
@@ -56,7 +63,7 @@ def check_fits(spec: ModelSpec[Any], config: ModelSettings, shape: Shape, classe
     check_room(needed, what, mend, device)
 
 
-def check_batch(model: Family, name: str, config: ModelSettings) -> None:
+def check_batch(model: Model, name: str, config: ModelSettings) -> None:
     """InputError where a batch is too small for the model."""
     if config.batch_size == 1 and any(isinstance(part, _BatchNorm) for part in model.modules()):
         raise InputError(

@@ -7,7 +7,7 @@ are copied into them first, and the losses out of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import torch
@@ -16,8 +16,9 @@ from torch import Tensor
 from counterfeit.errors import InputError
 
 T = TypeVar("T")
-# uint8 images (B, C, H, W) and labels (B,) or None -> named losses, scalars; weights and optimisers have moved
-Step = Callable[[Tensor, Tensor | None], dict[str, Tensor]]
+# batches of uint8 images (B, C, H, W) and labels (B,) or None -> named losses, scalars; the weights have moved
+Batches = Sequence[tuple[Tensor, Tensor | None]]
+Step = Callable[[Batches], dict[str, Tensor]]
 
 WARM_UP = 3  # steps before the recording: libraries pick their kernels, and what they keep is allocated
 
@@ -85,15 +86,16 @@ class Captured:
         self.warm = 0
         self.losses: dict[str, Tensor] = {}
 
-    def __call__(self, pixels: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+    def __call__(self, batches: Batches) -> dict[str, Tensor]:
         if self.warm < WARM_UP:
             self.warm += 1
-            return self.graph.warm_up(lambda: self.step(pixels, y))
+            return self.graph.warm_up(lambda: self.step(batches))
         if not self.losses:
-            self.pixels, self.y = pixels.clone(), None if y is None else y.clone()
-            self.losses = self.graph.record(lambda: self.step(self.pixels, self.y))
-        self.pixels.copy_(pixels)
-        if self.y is not None and y is not None:
-            self.y.copy_(y)
+            self.inputs = [(pixels.clone(), None if y is None else y.clone()) for pixels, y in batches]
+            self.losses = self.graph.record(lambda: self.step(self.inputs))
+        for (to_pixels, to_y), (pixels, y) in zip(self.inputs, batches, strict=True):
+            to_pixels.copy_(pixels)
+            if to_y is not None and y is not None:
+                to_y.copy_(y)
         self.graph.replay()
         return {name: loss.detach().clone() for name, loss in self.losses.items()}

@@ -1,4 +1,4 @@
-"""The one training loop: it serves every family, and tells what happens as an iterator of events."""
+"""The one training loop: it serves every model, and tells what happens as an iterator of events."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from counterfeit.data.feed import chosen_rows, feed
 from counterfeit.data.pixels import to_float
 from counterfeit.errors import InputError, NonFiniteError
 from counterfeit.models import ModelSettings
+from counterfeit.models.base import Batch, Stage
+from counterfeit.models.plan import Plan
 from counterfeit.system.distributed import Group
 from counterfeit.training import cuda_graph
 from counterfeit.training.precision import computing_in
@@ -64,16 +66,6 @@ def check_device(config: ModelSettings, device: torch.device) -> None:
         raise InputError(f"--precision tf32 is for NVIDIA cards, and this is {device}: take float32 or bfloat16")
 
 
-def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Full batches in an epoch; InputError when there is none."""
-    if images < batch_size:
-        raise InputError(
-            f"--batch-size {batch_size} is larger than the data set of {images} images; "
-            f"pass --batch-size {images} or less"
-        )
-    return images // batch_size
-
-
 def run_steps(
     state: State,
     images: Tensor | np.ndarray,
@@ -97,42 +89,46 @@ def run_steps(
     """
     device = state.rng.generator.device
     group = state.group
-    per_epoch = steps_per_epoch(len(images), config.batch_size)
-    total = config.epochs * per_epoch
-    meter = _Meter(state.step, per_epoch, config.batch_size, group)
-    # What a family tracks beside its weights are means over its rows, or linear in them.
+    plan = Plan.of(state.model.stages(), len(images), config.batch_size, config.epochs)
+    meter = _Meter(state.step, plan, config.batch_size, group)
+    # What a model tracks beside its weights are means over its rows, or linear in them.
     moments = [buffer for buffer in state.model.buffers() if buffer.is_floating_point()]
-    steps, mine = range(state.step, total), group.part(config.batch_size)
-    rows = (chosen[mine] for chosen in chosen_rows(len(images), config.batch_size, config.seed, steps, device))
-    batches = feed(images, labels, rows, device)
-    step = _stepping(state, config)
-    state.set_rates(config, state.step // per_epoch)
-    while state.step < total:
+    mine = group.part()
+    order = chosen_rows(len(images), config.batch_size, config.seed, plan.batches(state.step), device)
+    batches = feed(images, labels, (chosen[mine] for chosen in order), device)
+    part, step = plan.at(state.step), _stepping(state, config, plan.at(state.step).stage)
+    while state.step < plan.total:
         if state.step % group.stride == 0 and group.any(stop()):
             yield from meter.read()
             yield Stopped(state.step)
             return
-        losses = step(*next(batches))
+        if plan.at(state.step) is not part:
+            part, step = plan.at(state.step), _stepping(state, config, plan.at(state.step).stage)
+        state.set_rates(config, plan)
+        losses = step([next(batches) for _ in range(part.stage.batches)])
         group.average(moments)
         state.move_average(config.ema)
         state.step += 1
         meter.add(losses)
-        yield Stepped(state.step, total)
-        if state.step % config.log_every == 0 or state.step % per_epoch == 0:
+        yield Stepped(state.step, plan.total)
+        ended = plan.ends_epoch(state.step)
+        if state.step % config.log_every == 0 or ended:
             yield from meter.read()
-        if state.step % per_epoch == 0:
-            state.set_rates(config, state.step // per_epoch)
-            yield EpochEnded(state.step // per_epoch, state.step)
+        if ended:
+            yield EpochEnded(plan.epoch(state.step), state.step)
             meter.restart_clock()
 
 
-def _stepping(state: State, config: ModelSettings) -> cuda_graph.Step:
+def _stepping(state: State, config: ModelSettings, stage: Stage) -> cuda_graph.Step:
     """From uint8 images (B, C, H, W) and labels to losses, the weights having moved."""
 
-    def step(pixels: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        with computing_in(config.precision, pixels.device):
-            x = draw(pixels, state.rng) if config.binarization == "dynamic" else to_float(pixels)
-            return state.model.step(x, y, state.update, state.rng)
+    def step(batches: cuda_graph.Batches) -> dict[str, Tensor]:
+        with computing_in(config.precision, state.progress.device):
+            fed = [Batch(seen(pixels), y) for pixels, y in batches]
+            return stage.step(fed, state.update, state.rng, state.progress)
+
+    def seen(pixels: Tensor) -> Tensor:
+        return draw(pixels, state.rng) if config.binarization == "dynamic" else to_float(pixels)
 
     recorded = config.cuda_graph and cuda_graph.can_record(state.rng.generator.device) and state.group.world == 1
     return cuda_graph.Captured(step, cuda_graph.CudaGraph(state.rng.generator)) if recorded else step
@@ -141,8 +137,8 @@ def _stepping(state: State, config: ModelSettings) -> cuda_graph.Step:
 class _Meter:
     """Keeps the losses on the device until a row is due, then reads them at once."""
 
-    def __init__(self, step: int, per_epoch: int, batch_size: int, group: Group) -> None:
-        self.step, self.per_epoch, self.batch_size, self.group = step, per_epoch, batch_size, group
+    def __init__(self, step: int, plan: Plan, batch_size: int, group: Group) -> None:
+        self.step, self.plan, self.batch_size, self.group = step, plan, batch_size, group
         self.kept: list[dict[str, Tensor]] = []
         self.restart_clock()
 
@@ -155,28 +151,27 @@ class _Meter:
     def read(self) -> Iterator[Logged]:
         if not self.kept:
             return
-        names = list(self.kept[0])
-        table = torch.stack([torch.stack([row[name] for name in names]) for row in self.kept])
-        self.group.average([table])
-        values = table.double().cpu().numpy()  # (steps, terms): the one place where the loop waits for the device
-        first = self.step
-        self.step += len(self.kept)
+        places = [(i, name) for i, row in enumerate(self.kept) for name in row]
+        flat = torch.stack([row[name] for row in self.kept for name in row])
+        self.group.average([flat])
+        values = flat.cpu().double().tolist()  # the one place where the loop waits for the device
+        first, steps = self.step, len(self.kept)
+        self.step += steps
         seconds = time.perf_counter() - self.since
-        self._check_finite(values, names, first)
-        rate = len(self.kept) * self.batch_size / seconds
+        losses: dict[str, list[float]] = {}
+        for (i, name), value in zip(places, values, strict=True):
+            self._check_finite(name, value, first + i)
+            losses.setdefault(name, []).append(value)
         self.kept = []
         self.restart_clock()
         yield Logged(
-            epoch=(self.step - 1) // self.per_epoch + 1,
+            epoch=self.plan.epoch(self.step - 1) + 1,
             step=self.step,
-            losses=dict(zip(names, values.mean(axis=0).tolist(), strict=True)),
-            images_per_s=rate,
+            losses={name: float(np.mean(of_steps)) for name, of_steps in losses.items()},  # of the steps that had it
+            images_per_s=steps * self.plan.at(self.step - 1).stage.batches * self.batch_size / seconds,
         )
 
-    def _check_finite(self, values: np.ndarray, names: list[str], first: int) -> None:
-        for i, row in enumerate(values):
-            for name, value in zip(names, row, strict=True):
-                if not math.isfinite(value):
-                    step = first + i + 1
-                    epoch = (step - 1) // self.per_epoch + 1
-                    raise NonFiniteError(f"{name} became {value} at epoch {epoch}, step {step}")
+    def _check_finite(self, name: str, value: float, done: int) -> None:
+        """`done` steps came before this one."""
+        if not math.isfinite(value):
+            raise NonFiniteError(f"{name} became {value} at epoch {self.plan.epoch(done) + 1}, step {done + 1}")

@@ -79,7 +79,8 @@ class _Screen:
                 best = "the best so far" if event.best == event.epoch else f"the best is epoch {event.best}"
                 say(f"epoch {event.epoch:>3}/{self._epochs}  {event.name} {event.value:.4g}, {best}")
             case Tested():
-                say(f"test set, in nats per image: {in_words(event.losses)}")
+                unit = f", in {event.unit}" if event.unit else ""
+                say(f"test set{unit}: {in_words(event.losses)}")
 
 
 def speed(images_per_s: float) -> str:

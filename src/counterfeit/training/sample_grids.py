@@ -8,7 +8,8 @@ import numpy as np
 
 from counterfeit import sampling
 from counterfeit.data import pixels
-from counterfeit.models.base import Autoencoder, Family
+from counterfeit.models import Sampling
+from counterfeit.models.base import Encodes, Model
 
 RECONSTRUCTED = 40  # images, ten a row
 
@@ -16,7 +17,7 @@ RECONSTRUCTED = 40  # images, ten a row
 MOST_COLUMNS = 20  # of a grid: with more, images are no longer seen on a screen
 
 
-def draw_samples(path: Path, model: Family, seed: int) -> None:
+def draw_samples(path: Path, model: Model, seed: int, options: Sampling) -> None:
     """A grid of 64 samples; of a conditional model ten a class, a column each.
 
     Of one with more than MOST_COLUMNS classes it is one sample a class of 200, spread evenly over all, or of as many as
@@ -27,7 +28,7 @@ def draw_samples(path: Path, model: Family, seed: int) -> None:
     if model.classes > MOST_COLUMNS:
         n = min(n, model.classes)
         labels = np.linspace(0, model.classes - 1, n).astype(int)
-    (batch,) = sampling.samples(model, n, seed, sampling.labels_for(model, n, labels), n)
+    (batch,) = sampling.samples(model, n, seed, sampling.labels_for(model, n, labels), n, options)
     pixels.save_png(path, pixels.grid(batch, columns, scale=2))
 
 
@@ -36,7 +37,7 @@ def shown_of(n: int) -> np.ndarray:
     return np.linspace(0, n - 1, RECONSTRUCTED).astype(int)
 
 
-def draw_reconstructions(path: Path, model: Autoencoder, inputs: np.ndarray, labels: np.ndarray | None) -> None:
+def draw_reconstructions(path: Path, model: Encodes, inputs: np.ndarray, labels: np.ndarray | None) -> None:
     """Rows in pairs: images, uint8 (N, C, H, W), over their reconstructions."""
     outputs, columns = sampling.reconstruct(model, inputs, labels), 10
     rows = [part[i : i + columns] for i in range(0, len(inputs), columns) for part in (inputs, outputs)]

@@ -20,7 +20,8 @@ from counterfeit.data.rows import Rows
 from counterfeit.data.stored import is_whole
 from counterfeit.errors import Abandoned, InputError, NonFiniteError, RunError, Told
 from counterfeit.models import MODELS, ModelSettings
-from counterfeit.models.base import Autoencoder, Family
+from counterfeit.models.base import Encodes, HasTerms, Model
+from counterfeit.models.plan import Plan
 from counterfeit.runs import RunFolder, RunRecord, provenance, save_checkpoint
 from counterfeit.runs.checkpoint import START_OVER, forms, read_checkpoint, read_index
 from counterfeit.runs.continuing import check_settings
@@ -38,7 +39,6 @@ from counterfeit.training.loop import (
     Stepped,
     Stopped,
     run_steps,
-    steps_per_epoch,
 )
 from counterfeit.training.sample_grids import draw_reconstructions, draw_samples, shown_of
 from counterfeit.training.state import State
@@ -67,9 +67,10 @@ class ScoredEpoch:
 
 @dataclass(frozen=True)
 class Tested:
-    """Training is done: the mean loss over the test set and its terms, in nats per image."""
+    """Training is done: the mean loss over the test set and its terms, per image, in a unit or none ("")."""
 
     losses: dict[str, float]
+    unit: str
 
 
 class Training:
@@ -106,7 +107,7 @@ class Training:
         self.data, test = to_train_on(config, self.earlier, str(folder), array, labels)
         self.model, self.device = built(self.recipe, config, self.data, group)
         self.scorer: Scorer | None = None
-        tested = isinstance(self.model, Autoencoder) or config.score_every
+        tested = isinstance(self.model, HasTerms | Encodes) or config.score_every
         self.test: ImageSet | None = test() if tested else None
 
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event | Resumed | ScoredEpoch | Tested]:
@@ -170,20 +171,30 @@ class Training:
         """Bring the state to where the checkpoint is. Raises RunError where that is not this run's."""
         expected = {group: forms(tensors) for group, tensors in state.tensors().items()}
         index, groups = read_checkpoint(self.folder.checkpoint, expected, expected)
-        check_progress(self.folder, earlier, index)
+        check_progress(self.folder, earlier, index, state.model)
         if missing := expected.keys() - groups.keys():
             raise RunError(f"{self.folder.checkpoint} has no tensors of {missing.pop()}: {START_OVER}")
-        counted = {int(groups["training"][f"{player}.steps"]) for player in state.optimisers}
-        if counted != {index.step}:
-            raise RunError(
-                f"{self.folder.checkpoint} says that it is of step {index.step:,}, and Adam's state is of "
-                f"{' and '.join(f'{step:,}' for step in sorted(counted))}: {START_OVER}"
-            )
+        self._check_counted(groups["training"], state, index.step)
         try:
             state.load(groups, index.step)
         except RuntimeError as error:  # of a generator's state, which only PyTorch can read
             told = " ".join(str(error).split())[:120]
             raise RunError(f"{self.folder.checkpoint} cannot be continued ({told}): {START_OVER}") from None
+
+    def _check_counted(self, training: dict[str, torch.Tensor], state: State, done: int) -> None:
+        """RunError where an optimizer's number of updates is none in each of `done` steps, however many in each.
+
+        Of a model with several stages nothing is known: each trains networks of its own.
+        """
+        if len(state.model.stages()) > 1:
+            return
+        for network in state.optimizers:
+            counted = int(training[f"{network}.steps"])
+            if counted < done or counted % done:
+                raise RunError(
+                    f"{self.folder.checkpoint} says that it is of step {done:,}, and the optimizer's state is of "
+                    f"{counted:,}: {START_OVER}"
+                )
 
     def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | ScoredEpoch | Tested]:
         static = self.config.binarization == "static"
@@ -220,13 +231,13 @@ class Training:
     def _finish(self, state: State) -> list[Tested]:
         tested = []
         done = any(isinstance(row, OnTestSet) and row.step == state.step for row in self.folder.log_rows()[-1:])
-        if self.test is not None and isinstance(self.model, Autoencoder) and not done:
+        if self.test is not None and isinstance(self.model, HasTerms) and not done:
             with _sampling(state) as model:
-                assert isinstance(model, Autoencoder)
-                labels = self.test.labels if model.classes else None
+                assert isinstance(model, HasTerms)
+                labels = self.test.labels if self.model.classes else None
                 losses = sampling.mean_terms(model, self._evaluated(self.test), labels, self.config.seed)
             self.folder.append_log(OnTestSet(self.config.epochs, state.step, losses))
-            tested.append(Tested(losses))
+            tested.append(Tested(losses, self.config.unit))
         self._draw_curves()
         ended = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self.folder.write_record(dataclasses.replace(self.folder.read_record(), finished=ended))
@@ -242,7 +253,8 @@ class Training:
         with _sampling(state) as model:
 
             def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
-                return sampling.samples(model, n, seed, sampling.labels_for(model, n, None), n, group)
+                labels, options = sampling.labels_for(model, n, None), self.recipe.sampling
+                return sampling.samples(model, n, seed, labels, n, options, group)
 
             images_drawn = Images(str(self.folder), None, draw)
             score = self.scorer.score(images_drawn, ["fid"], SAMPLES_SCORED, self.config.seed)
@@ -252,21 +264,21 @@ class Training:
         return [ScoredEpoch(epoch, name, scored.value, best)]
 
     def _save(self, state: State) -> None:
-        epoch = state.step // steps_per_epoch(len(self.data), self.config.batch_size)
-        save_checkpoint(self.folder.checkpoint, state.tensors(), state.step, epoch)
+        plan = Plan.of(state.model.stages(), len(self.data), self.config.batch_size, self.config.epochs)
+        save_checkpoint(self.folder.checkpoint, state.tensors(), state.step, plan.epoch(state.step))
 
     def _draw(self, state: State, epoch: int) -> None:
-        """Samples, and of an autoencoder reconstructions: of the test set where there is one."""
+        """Samples, and of a model that encodes reconstructions: of the test set where there is one."""
         with _sampling(state) as model:
             path = self.folder.samples / f"epoch-{epoch:04d}.png"
             with decoration(str(self.folder.shown(path))):
-                draw_samples(path, model, self.config.seed)
-            if isinstance(model, Autoencoder):
+                draw_samples(path, model, self.config.seed, self.recipe.sampling)
+            if isinstance(model, Encodes):
                 path = self.folder.samples / f"reconstruction-{epoch:04d}.png"
                 with decoration(str(self.folder.shown(path))):
                     data = self.test or self.data
                     chosen = shown_of(len(data))
-                    labels = data.labels[chosen] if model.classes and data.labels is not None else None
+                    labels = data.labels[chosen] if self.model.classes and data.labels is not None else None
                     draw_reconstructions(path, model, self._evaluated(data)[chosen], labels)
 
     def _evaluated(self, data: ImageSet) -> np.ndarray:
@@ -280,7 +292,8 @@ class Training:
         with decoration(str(self.folder.shown(self.folder.curves))):
             from counterfeit.runs.curves import draw_curves  # here, since importing matplotlib may fail, too
 
-            draw_curves(self.folder.curves, self.folder.log_rows(), f"{self.recipe.name} on {self.data.name}")
+            title = f"{self.recipe.name} on {self.data.name}"
+            draw_curves(self.folder.curves, self.folder.log_rows(), title, self.config.unit)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -305,7 +318,7 @@ class Training:
 
 
 @contextmanager
-def _sampling(state: State) -> Iterator[Family]:
+def _sampling(state: State) -> Iterator[Model]:
     """The model that samples are taken from, in inference mode: the moving average where there is one."""
     model = state.average or state.model
     model.eval()

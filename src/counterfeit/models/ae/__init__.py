@@ -9,7 +9,7 @@ from counterfeit.models.spec import ModelSettings, ModelSpec, register
 from counterfeit.settings import check_count, option, setting
 
 if TYPE_CHECKING:
-    from counterfeit.models.base import Family
+    from counterfeit.models.base import Model
     from counterfeit.nets import Shape
 
 
@@ -39,17 +39,21 @@ class AutoencoderSettings(ModelSettings):
     def binarization(self) -> str:
         return self.binarize
 
+    @property
+    def unit(self) -> str:
+        return "nats per image"
 
-def build(settings: AutoencoderSettings, shape: Shape, classes: int) -> Family:
+
+def build(settings: AutoencoderSettings, shape: Shape, classes: int) -> Model:
     """An AE of the report's networks; `classes` is 0."""
     from counterfeit.models.ae.model import AE
     from counterfeit.models.losses import LIKELIHOODS
     from counterfeit.nets import NETS
 
-    pair = NETS["fc-vae"]
+    pair, likelihood = NETS["fc-vae"], LIKELIHOODS[settings.loss]
     encoder = pair.encoder(shape, settings.latent, settings.encoder_width, 0)
-    decoder = pair.decoder(shape, settings.latent, settings.decoder_width, 0)
-    return AE(encoder, decoder, LIKELIHOODS[settings.loss], settings.latent)
+    decoder = pair.decoder(likelihood.outputs(shape), settings.latent, settings.decoder_width, 0)
+    return AE(encoder, decoder, likelihood, settings.latent)
 
 
 register(

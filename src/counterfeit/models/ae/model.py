@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
 from counterfeit.models.base import Autoencoder
+from counterfeit.models.losses import Likelihood
 from counterfeit.system.noise import Noise
 
 MEMORY = 0.01  # weight of the newest batch in the running moments of the codes: they look back about 100 steps
@@ -27,24 +27,19 @@ class AE(Autoencoder):
     second: Tensor  # (Z, Z): E[z zᵀ]
     batches: Tensor  # (): how many batches the moments have seen
 
-    def __init__(
-        self, encoder: nn.Module, decoder: nn.Module, likelihood: Callable[[Tensor, Tensor], Tensor], latent: int
-    ) -> None:
-        """`encoder` gives (B, Z); `decoder` gives logits."""
-        super().__init__(latent)
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood, latent: int) -> None:
+        """`encoder` gives (B, Z); `decoder` gives the likelihood's parameters."""
+        super().__init__((latent,))
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.register_buffer("mean", torch.zeros(latent))
         self.register_buffer("second", torch.eye(latent))
         self.register_buffer("batches", torch.zeros(()))
 
-    def players(self) -> dict[str, nn.Module]:
-        return {"autoencoder": self}
-
     def terms(self, x: Tensor, y: Tensor | None, rng: Noise) -> dict[str, Tensor]:
         z = self.encoder(x)
         if self.training:
             self._track(z.detach())
-        return {"reconstruction": self.likelihood(self.decoder(z), x)}
+        return {"reconstruction": self.likelihood.nll(self.decoder(z), x)}
 
     @torch.no_grad()
     def _track(self, z: Tensor) -> None:
@@ -62,8 +57,8 @@ class AE(Autoencoder):
         mean, second = self.mean.cpu().double(), self.second.cpu().double()
         # A covariance from running moments can miss positive definiteness by rounding: eigh and a clamp always work.
         variances, axes = torch.linalg.eigh(second - torch.outer(mean, mean))
-        eps = rng.normal(n, self.latent)
+        eps = rng.normal(n, *self.latent_shape)
         return self.mean + eps @ (axes * variances.clamp(min=0).sqrt()).T.float().to(eps.device)
 
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.decoder(z).sigmoid()
+    def decode(self, z: Tensor, y: Tensor | None = None, options: Any = None) -> Tensor:
+        return self.likelihood.mean(self.decoder(z))

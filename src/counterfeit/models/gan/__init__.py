@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import arg
 
 from counterfeit.errors import InputError
-from counterfeit.models.spec import ModelSettings, ModelSpec, check_not_negative, check_rate, register, tuned
+from counterfeit.models.spec import (
+    ModelSettings,
+    ModelSpec,
+    Optimizer,
+    check_not_negative,
+    check_rate,
+    register,
+    tuned,
+)
 from counterfeit.settings import check_count, option, setting
 
 if TYPE_CHECKING:
-    from counterfeit.models.base import Family
+    from counterfeit.models.base import Model
     from counterfeit.nets import Shape
 
 
@@ -22,13 +30,13 @@ class GANSettings(ModelSettings):
     """Settings of a generator and a discriminator that are trained against each other."""
 
     betas: tuple[float, float] = setting((0.5, 0.999))
-    """Adam's decay rates for the first and second moments."""
+    """Decay rates of the moving averages of the gradients and of their squares."""
     loss: Literal["bce", "minimax", "least-squares"] = setting("bce")
     """Training loss: `bce` is the non-saturating loss, `minimax` the original game, `least-squares` that of LSGAN."""
     lr_discriminator: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="(default: --lr)")] = setting(
         None
     )
-    """Adam's learning rate for the discriminator, if it should differ from --lr (two time-scale update rule,
+    """Learning rate of the discriminator, if it should differ from --lr (two time-scale update rule,
     arXiv:1706.08500)."""
     label_smoothing: float = setting(0.0)
     """One-sided label smoothing: the discriminator's target for real images is 1 minus this; 0 turns it off, 0.1 is a
@@ -54,21 +62,24 @@ class GANSettings(ModelSettings):
                 f"--label-smoothing is {self.label_smoothing}; it must be at least 0 (off) and below 0.5, such as 0.1"
             )
 
-    def rate(self, player: str) -> float:
-        return self.lr_discriminator or self.lr if player == "discriminator" else self.lr
+    def optimizer_of(self, network: str) -> Optimizer:
+        usual = super().optimizer_of(network)
+        if network == "discriminator" and self.lr_discriminator:
+            return replace(usual, lr=self.lr_discriminator)
+        return usual
 
 
-def build(settings: GANSettings, shape: Shape, classes: int, *, net: str) -> Family:
-    """A GAN of a pair of networks, see `counterfeit.nets.NETS`; `classes` is 0."""
+def build(settings: GANSettings, shape: Shape, classes: int, *, net: str) -> Model:
+    """A GAN of a pair of networks, see `counterfeit.nets.NETS`; with `classes` above 0 a conditional one."""
     from counterfeit.models.gan.model import GAN
     from counterfeit.models.losses import ADVERSARIAL
     from counterfeit.nets import NETS
 
     pair = NETS[net]
-    discriminator = pair.encoder(shape, 1, settings.encoder_width, 0)
-    generator = pair.decoder(shape, settings.latent, settings.decoder_width, 0)
+    discriminator = pair.encoder(shape, 1, settings.encoder_width, classes)
+    generator = pair.decoder(shape, settings.latent, settings.decoder_width, classes)
     real, noise = 1 - settings.label_smoothing, settings.instance_noise
-    return GAN(discriminator, generator, ADVERSARIAL[settings.loss], settings.latent, real, noise)
+    return GAN(discriminator, generator, ADVERSARIAL[settings.loss], settings.latent, classes, real, noise)
 
 
 GAN_SPEC = register(

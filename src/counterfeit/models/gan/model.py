@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Sequence
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
-from counterfeit.models.base import Family, Update, constant
+from counterfeit.models.base import Batch, LatentModel, Losses, Update, constant
 from counterfeit.models.losses import Adversarial
 from counterfeit.system.noise import Noise
 
 
 @final
-class GAN(Family):
+class GAN(LatentModel):
     """Goodfellow et al. 2014 (arXiv:1406.2661), algorithm 1 with k = 1; the loss decides which game is played.
 
+    With classes > 0, Mirza & Osindero 2014 (arXiv:1411.1784): both networks are given the label.
     The nets see images scaled to [-1, 1]. Unlike algorithm 1, the generator's update reuses the noise and the fake
     images of the discriminator's update (judged anew by the updated discriminator): one generator pass a step, not two.
     """
@@ -26,6 +28,7 @@ class GAN(Family):
         generator: nn.Module,
         loss: Adversarial,
         latent: int,
+        classes: int = 0,
         target: float = 1.0,
         instance_noise: float = 0.0,
     ) -> None:
@@ -34,24 +37,26 @@ class GAN(Family):
         `target` is what the discriminator shall say of a real image, `instance_noise` the standard deviation of noise
         on every image that it sees (Sønderby et al. 2017, arXiv:1610.04490).
         """
-        super().__init__(latent)
+        super().__init__((latent,), classes)
         self.discriminator, self.generator, self.loss = discriminator, generator, loss
         self.target, self.instance_noise = target, instance_noise
 
-    def players(self) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         return {"discriminator": self.discriminator, "generator": self.generator}
 
-    def step(self, x: Tensor, y: Tensor | None, update: Update, rng: Noise) -> dict[str, Tensor]:
+    def step(self, batches: Sequence[Batch], update: Update, rng: Noise, progress: Tensor) -> Losses:
+        ((x, y),) = batches
         real = x * 2 - 1
-        fake = self.generator(self.noise(len(x), rng)).tanh()
+        fake = self.generator(self.noise(len(x), rng), y).tanh()
 
         shown = torch.cat([self.noisy(real, rng), self.noisy(fake.detach(), rng)])
-        both = self.discriminator(shown)  # (2B, 1): one pass is quicker than two
+        of_both = None if y is None else y.repeat(2)
+        both = self.discriminator(shown, of_both)  # (2B, 1): one pass is quicker than two
         d_loss = self.loss.discriminator(both[: len(x)], both[len(x) :], self.target).mean()
         update("discriminator", d_loss)
 
         with constant(self.discriminator):
-            g_loss = self.loss.generator(self.discriminator(self.noisy(fake, rng))).mean()
+            g_loss = self.loss.generator(self.discriminator(self.noisy(fake, rng), y)).mean()
         update("generator", g_loss)
         return {"d_loss": d_loss, "g_loss": g_loss}
 
@@ -60,7 +65,7 @@ class GAN(Family):
         return images + self.instance_noise * rng.normal(*images.shape) if self.instance_noise else images
 
     def noise(self, n: int, rng: Noise) -> Tensor:
-        return rng.uniform(n, self.latent) * 2 - 1  # uniform on [-1, 1]
+        return rng.uniform(n, *self.latent_shape) * 2 - 1  # uniform on [-1, 1]
 
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return (self.generator(z).tanh() + 1) / 2
+    def decode(self, z: Tensor, y: Tensor | None = None, options: Any = None) -> Tensor:
+        return (self.generator(z, y).tanh() + 1) / 2

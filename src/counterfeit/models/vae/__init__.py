@@ -10,7 +10,7 @@ from counterfeit.models.spec import ModelSpec, check_not_negative, register, tun
 from counterfeit.settings import setting
 
 if TYPE_CHECKING:
-    from counterfeit.models.base import Family
+    from counterfeit.models.base import Model
     from counterfeit.nets import Shape
 
 
@@ -26,16 +26,16 @@ class VAESettings(AutoencoderSettings):
         check_not_negative(self.kl_weight, "kl_weight", "or more, and 1 is the VAE's own bound")
 
 
-def build(settings: VAESettings, shape: Shape, classes: int) -> Family:
+def build(settings: VAESettings, shape: Shape, classes: int) -> Model:
     """A VAE of the report's networks; with `classes` above 0 a conditional one."""
     from counterfeit.models.losses import LIKELIHOODS
     from counterfeit.models.vae.model import VAE
     from counterfeit.nets import NETS
 
-    pair = NETS["fc-vae"]
+    pair, likelihood = NETS["fc-vae"], LIKELIHOODS[settings.loss]
     encoder = pair.encoder(shape, 2 * settings.latent, settings.encoder_width, classes)
-    decoder = pair.decoder(shape, settings.latent, settings.decoder_width, classes)
-    return VAE(encoder, decoder, LIKELIHOODS[settings.loss], settings.latent, classes, settings.kl_weight)
+    decoder = pair.decoder(likelihood.outputs(shape), settings.latent, settings.decoder_width, classes)
+    return VAE(encoder, decoder, likelihood, settings.latent, classes, settings.kl_weight)
 
 
 VAE_SPEC = register(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
 from counterfeit.models.base import Autoencoder
-from counterfeit.models.losses import kl_standard_normal
+from counterfeit.models.losses import Likelihood, kl_standard_normal
 from counterfeit.system.noise import Noise
 
 
@@ -25,17 +24,17 @@ class VAE(Autoencoder):
         self,
         encoder: nn.Module,
         decoder: nn.Module,
-        likelihood: Callable[[Tensor, Tensor], Tensor],
+        likelihood: Likelihood,
         latent: int,
         classes: int = 0,
         kl_weight: float = 1.0,
     ) -> None:
-        """`encoder` gives (B, 2Z): the heads mu and logvar side by side in one Linear; `decoder` gives logits."""
-        super().__init__(latent, classes, {"kl": kl_weight})
-        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
+        """`encoder` gives (B, 2Z): the heads mu and logvar side by side in one Linear.
 
-    def players(self) -> dict[str, nn.Module]:
-        return {"autoencoder": self}
+        `decoder` gives the parameters of the likelihood.
+        """
+        super().__init__((latent,), classes, {"kl": kl_weight})
+        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
 
     def posterior(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """mu and logvar of q(z|x), each (B, Z)."""
@@ -47,15 +46,18 @@ class VAE(Autoencoder):
         eps = rng.normal(*mu.shape)
         z = torch.addcmul(mu, eps, (0.5 * logvar).exp())  # the reparameterisation trick, eq. 4
         return {
-            "reconstruction": self.likelihood(self.decoder(z, y), x),
+            "reconstruction": self.distortion(z, x, y),
             "kl": kl_standard_normal(mu, logvar),
         }
+
+    def distortion(self, z: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.likelihood.nll(self.decoder(z, y), x)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.posterior(x, y)[0]
 
     def noise(self, n: int, rng: Noise) -> Tensor:
-        return rng.normal(n, self.latent)
+        return rng.normal(n, *self.latent_shape)
 
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.decoder(z, y).sigmoid()
+    def decode(self, z: Tensor, y: Tensor | None = None, options: Any = None) -> Tensor:
+        return self.likelihood.mean(self.decoder(z, y))
