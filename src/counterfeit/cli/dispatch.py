@@ -11,6 +11,7 @@ from typing import Any
 
 import tyro
 
+from counterfeit.cli import run_options
 from counterfeit.cli.help import columns
 from counterfeit.cli.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Stats
 from counterfeit.cli.parsing import PROG, parse
@@ -51,23 +52,24 @@ def train(argv: list[str]) -> int:
 @VERBS.register("sample")
 def sample(argv: list[str]) -> int:
     """draw images from a trained model"""
-    asked = parse(Sample, argv)
+    asked, options = run_options.parsed(Sample, argv)
 
     from counterfeit.api.sample import sample as draw
 
-    result(str(draw(asked.run, asked.n, label=asked.label, seed=asked.seed, out=asked.out, device=asked.device)))
+    run = drawing(asked.run, asked.device, options)
+    result(str(draw(run, asked.n, label=asked.label, seed=asked.seed, out=asked.out, device=asked.device)))
     return 0
 
 
 @VERBS.register("score")
 def score(argv: list[str]) -> int:
     """score generated images against real ones"""
-    asked = parse(Score, argv)
+    asked, options = run_options.parsed(Score, argv)
 
     from counterfeit.api.score import score as judge
 
     settings = score_settings(asked.scoring)
-    found = judge(asked.source, **settings)
+    found = judge(drawing(asked.source, settings["device"], options), **settings)
     result(json.dumps(found.to_dict(), indent=2) if asked.json else found.table())
     return 0
 
@@ -75,12 +77,12 @@ def score(argv: list[str]) -> int:
 @VERBS.register("cas")
 def cas(argv: list[str]) -> int:
     """test on real images a classifier trained on generated ones"""
-    asked = parse(Cas, argv)
+    asked, options = run_options.parsed(Cas, argv)
 
     from counterfeit.api.cas import cas as learn
 
-    settings = {field.name: getattr(asked, field.name) for field in fields(asked) if field.name != "json"}
-    found = learn(**settings)
+    settings = {field.name: getattr(asked, field.name) for field in fields(Cas) if field.name != "json"}
+    found = learn(drawing(settings.pop("source"), asked.device, options), **settings)
     result(json.dumps(found.to_dict(), indent=2) if asked.json else found.table())
     return 0
 
@@ -175,6 +177,15 @@ def told(failures: list[dict[str, str]]) -> int:
     for failure in failures:
         say(f"{PROG}: {failure['run']}: {failure['error']}")
     return 1 if failures else 0
+
+
+def drawing(source: str, device: str, options: dict[str, Any]) -> Any:
+    """A run that draws its images with options of sampling; what has none is left to the command as it was typed."""
+    if not options:
+        return source
+    from counterfeit.run import Run
+
+    return Run(source, device).with_sampling(**options)
 
 
 def score_settings(config: ScoreConfig) -> dict[str, Any]:

@@ -29,14 +29,15 @@ class Train:
 
 @dataclass(frozen=True)
 class Sample:
-    """Draw samples from a trained model. The same seed gives the same images, however many are drawn."""
+    """Draw samples from a trained model. The same seed gives the same images, however many are drawn. If the model of
+    RUN has options of sampling, `counterfeit sample RUN --help` shows them."""
 
     run: Positional[Annotated[str, arg(metavar="RUN")]]
     """Run folder, made by `counterfeit train`."""
     n: Annotated[int, arg(aliases=["-n"])] = 64
     """Number of images."""
     label: Annotated[str | None, arg(metavar="NAME|INT", help_behavior_hint="(default: all classes in turn)")] = None
-    """Class to draw, by name or number, for a conditional model such as cvae."""
+    """Class to draw, by name or number, if the model is conditional."""
     seed: int = 0
     """Random seed of the noise."""
     out: Annotated[
@@ -53,7 +54,8 @@ class Score:
     """Score generated images against real ones: FID, KID, Inception Score, precision, recall, memorisation and more."""
 
     source: Positional[Annotated[str, arg(metavar="RUN|FOLDER|FILE.npz")]]
-    """Generated images to score: a run, a folder of images, or an .npz file with a uint8 array `images`."""
+    """Generated images to score: a run (--help shows the options of sampling of its model, if it has some), a folder of
+    images, or an .npz file with a uint8 array `images`."""
     json: bool = False
     """Print a JSON object, which includes the receipt, instead of a table."""
     scoring: OmitArgPrefixes[ScoreConfig] = field(default_factory=ScoreConfig)

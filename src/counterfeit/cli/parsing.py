@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
-from typing import TypeVar, cast
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import is_dataclass
+from typing import Any, TypeVar, cast, get_type_hints
 
 import tyro
 from tyro.conf import FlagCreatePairsOff
 
 from counterfeit.cli.help import OPTIONS, wrapped
 from counterfeit.errors import InputError
+from counterfeit.settings import option
 from counterfeit.system.console import Page, result
 
 T = TypeVar("T")
 PROG = "counterfeit"
+HELP = {"-h", "--help"}
 
 
 def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
@@ -36,6 +40,29 @@ def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
     raise InputError(f"{_in_one_line(box.getvalue())} (see {prog} --help)")
 
 
+def positional(argv: Sequence[str], kinds: Iterable[Any], wanted: Callable[[str], bool]) -> str | None:
+    """The first word that is wanted and is no option's value; None where there is none.
+
+    `kinds` are the dataclasses of the options that there may be: a flag takes no value.
+    """
+    flags = {option(name) for kind in kinds for name in _flags(kind)}
+    flags |= {f"--no-{flag.removeprefix('--')}" for flag in flags} | HELP
+    for before, word in zip(["", *argv], argv, strict=False):
+        takes_it = before.startswith("-") and "=" not in before and before not in flags
+        if not word.startswith("-") and not takes_it and wanted(word):
+            return word
+    return None
+
+
+def _flags(kind: Any) -> Iterator[str]:
+    """The fields of a dataclass of options that are on or off, those of options within it too."""
+    for name, hint in get_type_hints(kind).items():
+        if hint is bool:
+            yield name
+        elif is_dataclass(hint):
+            yield from _flags(hint)
+
+
 def check_given(argv: Sequence[str]) -> None:
     """InputError for an empty word, which is what the shell makes of "$OUT" where OUT is not set."""
     for before, word in zip(["", *argv], argv, strict=False):
@@ -52,4 +79,4 @@ def _in_one_line(box: str) -> str:
     lines = [line.strip("│| ") for line in box.splitlines() if line.strip("│|─- ")]
     told = [line for line in lines[1:] if not line.startswith(("╰", "+", "For full help", "Argument helptext"))]
     kept = told[:3] if len(told) > 1 and told[1].endswith(":") else told[:2]
-    return " ".join(kept).removeprefix("Error parsing config: ")
+    return re.sub(r"^Error parsing \w+: ", "", " ".join(kept))

@@ -9,11 +9,9 @@ from tyro import MISSING
 from tyro.conf import OmitArgPrefixes
 
 from counterfeit.cli.options import Train
-from counterfeit.cli.parsing import parse
+from counterfeit.cli.parsing import HELP, parse, positional
 from counterfeit.models import MODELS, ModelSettings
-from counterfeit.settings import FORMER, having, option, spelled_today
-
-HELP = {"-h", "--help"}
+from counterfeit.settings import FORMER, having, spelled_today
 
 
 def parsed(argv: Sequence[str], settings: ModelSettings | None = None) -> Train:
@@ -48,13 +46,7 @@ def options_of(settings: type[ModelSettings]) -> type[Train]:
 
 def named(argv: Sequence[str]) -> str | None:
     """The first word that is a model's name and no option's value; None where there is none."""
-    flags = {option(f.name) for f in (*dataclasses.fields(Train), *_all_fields()) if f.type == "bool"}
-    flags |= {f"--no-{flag.removeprefix('--')}" for flag in flags}
-    for before, word in zip(["", *argv], argv, strict=False):
-        takes_it = before.startswith("-") and "=" not in before and before not in flags | HELP
-        if word in MODELS and not takes_it:
-            return word
-    return None
+    return positional(argv, [Train, *(type(spec.settings) for spec in MODELS.values())], lambda word: word in MODELS)
 
 
 def check_owned(model: str, argv: Sequence[str]) -> None:

@@ -1,0 +1,47 @@
+"""The options of commands that draw images from a run: the command's, and those of sampling that its model has."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from tyro.conf import OmitArgPrefixes
+
+from counterfeit.cli.parsing import HELP, parse, positional
+from counterfeit.models import MODELS, ModelSpec
+from counterfeit.settings import having
+from counterfeit.system import paths
+
+T = TypeVar("T")
+RECORD = "run.json"
+MOST = 1 << 20  # bytes of a record that is looked at for help
+
+
+def parsed(kind: type[T], argv: Sequence[str]) -> tuple[T, dict[str, Any]]:
+    """The options as typed, and those of sampling, which are none unless a run of a model with some is named."""
+    run = positional(argv, [kind], lambda word: model_of(word) is not None)
+    spec = None if run is None else model_of(run)
+    if spec is None or not having(spec.sampling):
+        return parse(kind, argv), {}
+    if HELP & set(argv):
+        argv = [word for word in argv if word != run]  # tyro's help leaves out a positional that has been given
+    own = type(spec.sampling)
+    # mypy takes this for an annotation.
+    field = ("sampling", OmitArgPrefixes[own], dataclasses.field(default=spec.sampling))  # type: ignore[misc,valid-type]
+    made = dataclasses.make_dataclass(kind.__name__, [field], bases=(kind,), frozen=True)
+    made.__doc__ = kind.__doc__
+    asked: Any = parse(made, argv)
+    return asked, asked.sampling.to_dict()
+
+
+def model_of(word: str) -> ModelSpec[Any] | None:
+    """The model of a run folder; None for anything else, which the command itself has words for."""
+    path = Path(paths.typed(word)) / RECORD
+    try:
+        with path.open("rb") as file:
+            return MODELS[msgspec.json.decode(file.read(MOST))["model"]]
+    except Exception:  # whatever is wrong with it: what is read here decides only which options there are
+        return None
