@@ -82,7 +82,8 @@ def _measurements(run: Run, draw: Mapping[str, Any], ranked_by: str | None) -> d
         generated = score.receipt.get("generated", {})
         labels = {label_and_detector(name)[0] for name in score.metrics}
         fits = all(generated.get(name) == value for name, value in draw.items()) and ranked_by in (None, *labels)
-        if fits and _is_current(score.receipt, run):
+        usual = generated.get("sampling", {}) == run.options.to_dict()
+        if fits and usual and _is_current(score.receipt, run):
             key = json.dumps([protocol_identity(protocol(score.receipt)), generated["seed"]])
             best[key] = max(best.get(key, score), score, key=len)
     return best
