@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import msgspec
-from tyro.conf import arg
+from tyro.conf import OmitArgPrefixes, arg
 
 from counterfeit.errors import InputError
 from counterfeit.registry import nearest
@@ -126,22 +126,18 @@ class RunSettings(Settings):
         }
 
 
-@dataclass(frozen=True)
-class ScoreConfig:
-    """Settings of scoring."""
+REAL = Annotated[
+    Any, arg(constructor=str, metavar="NAME[:SPLIT]|PATH", help_behavior_hint="(default: the data of the run)")
+]
 
-    real: Annotated[
-        Any, arg(constructor=str, metavar="NAME[:SPLIT]|PATH", help_behavior_hint="(default: the data of the run)")
-    ] = None
+
+@dataclass(frozen=True)
+class MeasureConfig(Settings):
+    """What every measurement of generated images against real ones has."""
+
+    real: REAL = None
     """Real images to compare with: a data set, a folder, an .npz file of images, or (for FID only) an .npz file with
     their statistics mu and sigma. The test split is used if there is one; NAME:train selects the training split."""
-    detector: Annotated[Any, arg(constructor=str, metavar="NAME|FILE.onnx", help_behavior_hint="(default: auto)")] = (
-        "auto"
-    )
-    """Network that extracts features from images (see `counterfeit list detectors`); `auto` chooses one for the real
-    images and reports which."""
-    metrics: Annotated[Any, arg(constructor=str, metavar="A,B", help_behavior_hint="(default: all that fit)")] = None
-    """Metrics to compute, separated by commas (see `counterfeit list metrics`)."""
     n: Annotated[int, arg(aliases=["-n"])] = 10_000
     """Number of generated images."""
     seed: int = 0
@@ -151,6 +147,43 @@ class ScoreConfig:
     reported."""
     size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: no resizing)")] = None
     """Side length to which generated and real images are both resized, after a center crop, with a Lanczos filter."""
+    skip_bad: bool = False
+    """Skip images of a folder that cannot be read, instead of stopping at the first one."""
+    device: str = "auto"
+    """Device to compute on: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the fastest one available."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.n < 2:
+            raise InputError(f"-n is {self.n}; a score needs 2 or more images, and thousands to mean something")
+        check_count(self.n, "-n")
+        check_count(self.repeats, "--repeats")
+        check_seed(self.seed, self.repeats)
+        if self.size is not None and not 8 <= self.size <= 1024:
+            raise InputError(f"--size is {self.size}; it must be 8 to 1024 pixels")
+
+
+@dataclass(frozen=True)
+class CasConfig(MeasureConfig):
+    """Settings of the Classification Accuracy Score."""
+
+    real: REAL = None
+    """Real images with labels to test on: a data set, a folder or an .npz file. The test split is used if there is one;
+    NAME:train selects the training split."""
+    n: Annotated[int, arg(aliases=["-n"])] = 10_000
+    """Number of generated images to train on, and of real images for the reference classifier. The time grows in
+    proportion."""
+    seed: int = 0
+    """Random seed of the samples and of the classifier."""
+    repeats: int = 1
+    """Number of independent repetitions, each with new samples and a new classifier; for more than one, the mean and
+    standard deviation are reported."""
+
+
+@dataclass(frozen=True)
+class InceptionSettings(Settings):
+    """Settings of the detector `inception`; the other detectors have none of their own."""
+
     weights: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="(default: found or downloaded)")] = None
     """File with the weights of Inception. By default the file that $COUNTERFEIT_INCEPTION names, or a copy in the
     cache, which is downloaded if necessary."""
@@ -158,20 +191,27 @@ class ScoreConfig:
     """Accept Inception weights other than the standard file; the names of the metrics then say so."""
     protocol: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: tf1)")] = None
     """How images are resized for Inception: `tf1`, `pytorch-fid` or `clean`."""
+
+
+@dataclass(frozen=True)
+class ScoreConfig(MeasureConfig):
+    """Settings of scoring."""
+
+    # In Python and in grid files those of the detector stand beside the others: see `of`.
+
+    detector: Annotated[Any, arg(constructor=str, metavar="NAME|FILE.onnx", help_behavior_hint="(default: auto)")] = (
+        "auto"
+    )
+    """Network that extracts features from images (see `counterfeit list detectors`); `auto` chooses one for the real
+    images and reports which."""
+    metrics: Annotated[Any, arg(constructor=str, metavar="A,B", help_behavior_hint="(default: all that fit)")] = None
+    """Metrics to compute, separated by commas (see `counterfeit list metrics`)."""
     compile: bool = False
     """Compile the detector with torch.compile: takes a minute or two at the start, and is faster afterwards."""
-    skip_bad: bool = False
-    """Skip images of a folder that cannot be read, instead of stopping at the first one."""
-    device: str = "auto"
-    """Device to compute on: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the fastest one available."""
+    inception: OmitArgPrefixes[InceptionSettings] = dataclasses.field(default_factory=InceptionSettings)
 
     def __post_init__(self) -> None:
-        fit_fields(self)
-        if self.n < 2:
-            raise InputError(f"-n is {self.n}; a score needs 2 or more images, and thousands to mean something")
-        check_count(self.n, "-n")
-        check_count(self.repeats, "--repeats")
-        check_seed(self.seed, self.repeats)
+        super().__post_init__()
         if not (isinstance(self.detector, str | os.PathLike) or callable(self.detector)):
             raise InputError(
                 f"--detector is {shown(self.detector)}; it must be a name of `counterfeit list detectors`, the path of "
@@ -179,19 +219,23 @@ class ScoreConfig:
             )
         if self.metrics is not None:
             object.__setattr__(self, "metrics", listed(self.metrics, "--metrics"))
-        if self.size is not None and not 8 <= self.size <= 1024:
-            raise InputError(f"--size is {self.size}; it must be 8 to 1024 pixels")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> ScoreConfig:
-        """From keywords; an unknown one raises InputError."""
-        check_names(cls, settings)
+        """From keywords, those of the detector among them; an unknown one raises InputError."""
+        own, detector = having(cls) - {"inception"}, having(InceptionSettings)
+        check_known(settings, own | detector)
         plain = dict(settings)
         for name in ("real", "detector", "weights"):  # each may be a path; `~` is expanded here, once for all
             value = plain.get(name)
             if isinstance(value, os.PathLike) or (isinstance(value, str) and value.startswith("~")):
                 plain[name] = paths.spelled(fitted(value, str | os.PathLike, option(name)))
-        return cls(**plain)
+        of_detector = InceptionSettings(**{name: plain.pop(name) for name in detector & plain.keys()})
+        return cls(**plain, inception=of_detector)
+
+    def keywords(self) -> dict[str, Any]:
+        """What `of` takes."""
+        return {name: value for name, value in vars(self).items() if name != "inception"} | vars(self.inception)
 
 
 def fit_fields(config: Any) -> None:
@@ -202,7 +246,11 @@ def fit_fields(config: Any) -> None:
 
 def check_names(kind: type[Any], settings: Mapping[str, Any]) -> None:
     """InputError where a keyword is no field of a dataclass of settings."""
-    known = [field.name for field in dataclasses.fields(kind)]
+    check_known(settings, [field.name for field in dataclasses.fields(kind)])
+
+
+def check_known(settings: Mapping[str, Any], known: Collection[str]) -> None:
+    """InputError where a keyword is none of those that are known."""
     for name in settings:
         if name not in known:
             raise InputError(f"no setting named {shown(name)}; {nearest(str(name), known)}")

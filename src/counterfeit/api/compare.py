@@ -64,7 +64,7 @@ def compare(
     if Path(home).is_file():
         raise InputError(f"{home} is a file, not a folder: pass another --out")
     check_writable(home)
-    score = ScoreConfig.of({**vars(grid.score), **settings})
+    score = ScoreConfig.of({**grid.score.keywords(), **settings})
     comparison = comparison_of(replace(grid, score=score), works, rank_by, here=engine == "local")
     try:
         write(comparison, home)

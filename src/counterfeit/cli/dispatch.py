@@ -6,18 +6,15 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from typing import Any
-
-import tyro
 
 from counterfeit.cli import run_options
 from counterfeit.cli.help import columns
 from counterfeit.cli.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Stats
-from counterfeit.cli.parsing import PROG, parse
+from counterfeit.cli.parsing import PROG, parse, typed
 from counterfeit.errors import InputError, OutputError, Told
+from counterfeit.models import MODELS
 from counterfeit.registry import Registry
-from counterfeit.settings import ScoreConfig
 from counterfeit.system import paths
 from counterfeit.system.allocator import keep_freed_memory
 from counterfeit.system.console import alone, close_streams, job_size, result, say, settle_streams, speaks, tell
@@ -33,16 +30,17 @@ def train(argv: list[str]) -> int:
     """train a generator on a data set or a folder of images"""
     from counterfeit.cli import training
 
+    argv = [training.today(word) for word in argv]
     asked = training.parsed(argv)
 
     from counterfeit.api.train import fit, starting_config
 
-    if asked.resume:
-        # What the run was trained with takes the place of the model's own settings; options that were typed go on top.
-        given = {"data": asked.training.data, "seed": asked.training.seed}
-        asked = training.parsed(argv, starting_config(asked.model, asked.out, True, given))
+    config = asked.training
+    if asked.resume:  # what was typed goes on top of what the run was trained with
+        settings = typed(vars(config), argv)
+        config = MODELS[asked.model].changed(starting_config(asked.model, asked.out, True, settings), settings)
     keep_freed_memory()
-    folder = fit(asked.model, asked.training, out=asked.out, resume=asked.resume).folder
+    folder = fit(asked.model, config, out=asked.out, resume=asked.resume).folder
     samples = max(folder.samples.glob("epoch-*.png"), default=folder.samples)
     lines = [f"run      {folder}", f"samples  {folder.shown(samples)}", f"curves   {folder.shown(folder.curves)}"]
     result("\n".join([*lines, f"next     {PROG} sample {folder} -n 64 --out grid.png"]))
@@ -68,7 +66,7 @@ def score(argv: list[str]) -> int:
 
     from counterfeit.api.score import score as judge
 
-    settings = score_settings(asked.scoring)
+    settings = asked.scoring.keywords()
     found = judge(drawing(asked.source, settings["device"], options), **settings)
     result(json.dumps(found.to_dict(), indent=2) if asked.json else found.table())
     return 0
@@ -81,8 +79,8 @@ def cas(argv: list[str]) -> int:
 
     from counterfeit.api.cas import cas as learn
 
-    settings = {field.name: getattr(asked, field.name) for field in fields(Cas) if field.name != "json"}
-    found = learn(drawing(settings.pop("source"), asked.device, options), **settings)
+    settings = vars(asked.scoring)
+    found = learn(drawing(asked.source, settings["device"], options), **settings)
     result(json.dumps(found.to_dict(), indent=2) if asked.json else found.table())
     return 0
 
@@ -94,7 +92,8 @@ def stats(argv: list[str]) -> int:
 
     from counterfeit.api.stats import stats as write
 
-    settings = {field.name: getattr(asked, field.name) for field in fields(asked)}
+    settings = {**vars(asked), **vars(asked.inception)}
+    del settings["inception"]
     result(str(write(settings.pop("source"), settings.pop("out"), **settings)))
     return 0
 
@@ -117,14 +116,10 @@ def compare(argv: list[str]) -> int:
     asked = parse(Compare, argv)
 
     from counterfeit.api.compare import compare as contrast
-    from counterfeit.api.compare import described
     from counterfeit.comparison.render import terminal
     from counterfeit.report.records import Comparison, of_json
 
-    # The grid file's own settings are the defaults; what was typed goes on top.
-    grid = described(asked.sources)
-    asked = parse(Compare, argv, Compare(tyro.MISSING, scoring=grid.score))
-    settings = score_settings(asked.scoring)
+    settings = typed(asked.scoring.keywords(), argv)  # on top of what the grid file says
     keep_freed_memory()  # runs are trained here, one after another, unless asked for otherwise
     try:
         found = contrast(
@@ -150,12 +145,7 @@ def report(argv: list[str]) -> int:
 
     from counterfeit.api.report import report as make
 
-    # Only what was typed, default or not: the rest is for the scores that are there to say.
-    other = ScoreConfig(n=2, seed=1)
-    again = parse(Report, argv, Report(tyro.MISSING, scoring=other))
-    pairs = (ScoreConfig(), asked.scoring), (other, again.scoring)
-    typed = {name for default, config in pairs for name in vars(config) if vars(config)[name] != vars(default)[name]}
-    settings = {name: getattr(asked.scoring, name) for name in typed}
+    settings = typed(asked.scoring.keywords(), argv)  # the rest is for the scores that are there to say
     found = make(asked.runs, asked.out, title=asked.title, rank_by=asked.rank_by, **settings)
     result(paths.typed(asked.out))
     return told(found["failures"])
@@ -186,11 +176,6 @@ def drawing(source: str, device: str, options: dict[str, Any]) -> Any:
     from counterfeit.run import Run
 
     return Run(source, device).with_sampling(**options)
-
-
-def score_settings(config: ScoreConfig) -> dict[str, Any]:
-    """As keywords of the API."""
-    return {field.name: getattr(config, field.name) for field in fields(config)}
 
 
 def told_here(error: InputError) -> bool:

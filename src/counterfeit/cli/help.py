@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -79,8 +80,12 @@ def _default(field: Any, given: Any) -> Any:
 
 
 def wrapped(page: str) -> str:
-    """A help page whose lines above the boxes, which tyro does not wrap, are wrapped to the terminal too."""
+    """A help page whose lines above the boxes, which tyro does not wrap, are wrapped to the terminal too.
+
+    Titles of boxes within others lose the outer name: `inception options`.
+    """
     width = terminal_width()
+    page = re.sub(r"╭─ (\w+\.)(\w+ options )", lambda found: f"╭─ {found[2]}{'─' * len(found[1])}", page)
     return "\n".join(textwrap.fill(line, width) if line[:1].isalnum() else line for line in page.splitlines())
 
 

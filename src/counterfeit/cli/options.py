@@ -9,7 +9,7 @@ from tyro import MISSING
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from counterfeit.models import ModelSettings
-from counterfeit.settings import ScoreConfig
+from counterfeit.settings import CasConfig, InceptionSettings, ScoreConfig
 
 
 @dataclass(frozen=True)
@@ -80,19 +80,13 @@ class Stats:
     """Random seed for choosing n of the images."""
     size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: no resizing)")] = None
     """Side length to which the images are resized, after a center crop, with a Lanczos filter."""
-    weights: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="(default: found or downloaded)")] = None
-    """File with the weights of Inception. By default the file that $COUNTERFEIT_INCEPTION names, or a copy in the
-    cache, which is downloaded if necessary."""
-    any_weights: bool = False
-    """Accept Inception weights other than the standard file."""
-    protocol: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: tf1)")] = None
-    """How images are resized for Inception: `tf1`, `pytorch-fid` or `clean`."""
     compile: bool = False
     """Compile the detector with torch.compile: takes a minute or two at the start, and is faster afterwards."""
     skip_bad: bool = False
     """Skip images of a folder that cannot be read, instead of stopping at the first one."""
     device: str = "auto"
     """Device to compute on: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the fastest one available."""
+    inception: OmitArgPrefixes[InceptionSettings] = field(default_factory=InceptionSettings)
 
 
 @dataclass(frozen=True)
@@ -102,27 +96,9 @@ class Cas:
     source: Positional[Annotated[str, arg(metavar="RUN|FOLDER|FILE.npz")]]
     """Generated images to train on: a run of a conditional model, a folder with one subfolder per class, or an .npz
     file with arrays `images` and `labels`."""
-    real: Annotated[
-        str | None, arg(metavar="NAME[:SPLIT]|PATH", help_behavior_hint="(default: the data of the run)")
-    ] = None
-    """Real images with labels to test on: a data set, a folder or an .npz file. The test split is used if there is one;
-    NAME:train selects the training split."""
-    n: Annotated[int, arg(aliases=["-n"])] = 10_000
-    """Number of generated images to train on, and of real images for the reference classifier. The time grows in
-    proportion."""
-    seed: int = 0
-    """Random seed of the samples and of the classifier."""
-    repeats: int = 1
-    """Number of independent repetitions, each with new samples and a new classifier; for more than one, the mean and
-    standard deviation are reported."""
-    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: no resizing)")] = None
-    """Side length to which generated and real images are both resized, after a center crop, with a Lanczos filter."""
     json: bool = False
     """Print a JSON object, which includes the receipt, instead of a table."""
-    skip_bad: bool = False
-    """Skip images of a folder that cannot be read, instead of stopping at the first one."""
-    device: str = "auto"
-    """Device to compute on: `cpu`, `cuda`, `mps`, or `auto` for the fastest one available."""
+    scoring: OmitArgPrefixes[CasConfig] = field(default_factory=CasConfig)
 
 
 @dataclass(frozen=True)

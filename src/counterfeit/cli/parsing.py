@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any, TypeVar, cast, get_type_hints
 
@@ -61,6 +61,14 @@ def _flags(kind: Any) -> Iterator[str]:
             yield name
         elif is_dataclass(hint):
             yield from _flags(hint)
+
+
+def typed(values: Mapping[str, T], argv: Sequence[str]) -> dict[str, T]:
+    """The values whose options were typed, their defaults or not."""
+    words = {word.partition("=")[0].replace("_", "-") for word in argv}
+    return {
+        name: value for name, value in values.items() if words & {option(name), f"--no-{option(name)[2:]}", f"-{name}"}
+    }
 
 
 def check_given(argv: Sequence[str]) -> None:

@@ -131,7 +131,7 @@ class Worker:
     def _scored(self, run: Run) -> Json:
         """The score that the order asks for, from the run's folder where it is there already."""
         config, scorer = self.order.score, self._scorer(run)
-        return kept_score(run, config, scorer) or run.score(scorer=scorer, **vars(config)).to_dict()
+        return kept_score(run, config, scorer) or run.score(scorer=scorer, **config.keywords()).to_dict()
 
     def _scorer(self, run: Run) -> Scorer:
         of = (run.data, run.config.size, run.config.skip_bad, run.config.holdout)

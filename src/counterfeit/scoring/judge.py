@@ -173,7 +173,7 @@ def load_detector(config: ScoreConfig, real: ImageSet) -> Detector:
     """The detector that was asked for; `auto` says which it is, and why."""
     wanted = config.detector
     if isinstance(wanted, str) and wanted == "auto":
-        wanted, reason = detectors.auto(real.dataset, real.shape, weights=config.weights)
+        wanted, reason = detectors.auto(real.dataset, real.shape, weights=config.inception.weights)
         say(f"detector {wanted}: {reason}")
     return named_detector(config, wanted)
 
@@ -182,9 +182,7 @@ def named_detector(config: ScoreConfig, wanted: Any) -> Detector:
     """A detector by name, file or function, with the other settings that it goes by."""
     return detectors.load(
         wanted,
-        weights=config.weights,
-        protocol=config.protocol,
-        any_weights=config.any_weights,
+        **vars(config.inception),
         device=config.device,
         compile=config.compile,
     )

@@ -79,8 +79,8 @@ class Statistics:
         if not (isinstance(wanted, str) and wanted == "auto"):
             return wanted, config
         base = (named or INCEPTION).partition("@")[0].partition(":")[0]
-        if base == INCEPTION and config.protocol is None:
-            config = replace(config, protocol=self.words.get("protocol"))
+        if base == INCEPTION and config.inception.protocol is None:
+            config = replace(config, inception=replace(config.inception, protocol=self.words.get("protocol")))
         return base, config
 
     def check(self, detector: Detector) -> None:
