@@ -136,32 +136,32 @@ def epochs(network: SmallCNN, images: Tensor, labels: Tensor, recipe: Recipe) ->
         raise InputError(f"{len(images)} images are fewer than one batch of {recipe.batch_size}: choose a smaller one")
     rng = torch.Generator().manual_seed(recipe.seed)
     steps = recipe.epochs * (len(images) // recipe.batch_size)
-    optimiser = torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         network.parameters(), recipe.peak_lr, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay
     )
     top = recipe.warm_up * steps
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda i: min((i + 1) / top, (steps - i) / (steps - top)))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: min((i + 1) / top, (steps - i) / (steps - top)))
     torch.set_flush_denormal(True)  # CPUs take longer for denormal numbers
     try:
         for _ in range(recipe.epochs):
             network.train()
             for x, y in batches(images, labels, recipe, rng):
-                loss = _step(network, x, y, recipe, optimiser)
+                loss = _step(network, x, y, recipe, optimizer)
                 schedule.step()
             yield loss.item()
     finally:
         torch.set_flush_denormal(False)  # PyTorch's default: the process may go on to other things
 
 
-def _step(network: SmallCNN, x: Tensor, y: Tensor, recipe: Recipe, optimiser: torch.optim.Optimizer) -> Tensor:
+def _step(network: SmallCNN, x: Tensor, y: Tensor, recipe: Recipe, optimizer: torch.optim.Optimizer) -> Tensor:
     """One step down the mean loss of a batch; returns that loss."""
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         with torch.autocast(x.device.type, torch.bfloat16):
             logits = network(network.fitted(x))[1]
         loss = F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-    optimiser.step()
+    optimizer.step()
     return loss
 
 

@@ -1,7 +1,7 @@
 """Architectures as pairs: an image read into a vector, and a vector painted as an image.
 
-Every family uses the same two shapes: the encoder and the discriminator are image -> vector, the decoder and the
-generator are vector -> image. Nets return raw values (no sigmoid, no tanh): the family knows what they mean.
+Most models use the same two shapes: the encoder and the discriminator are image -> vector, the decoder and the
+generator are vector -> image. Nets return raw values (no sigmoid, no tanh): the model knows what they mean.
 
 Letters: B batch, C channels, H and W height and width, Z latent length, K classes (0: not conditional).
 """
