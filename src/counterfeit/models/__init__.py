@@ -1,6 +1,6 @@
 """The generators: a room each for their settings and their objective. Importing the names imports no torch."""
 
-from counterfeit.models import ae, vae, gan, flow  # noqa: F401, I001 - each registers its models, in the order of the lists
+from counterfeit.models import ae, vae, gan, wgan_gp, flow  # noqa: F401, I001 - each registers its models, in this order
 from counterfeit.models.spec import MODELS, ModelSettings, ModelSpec, Sampling
 
 __all__ = ["MODELS", "ModelSettings", "ModelSpec", "Sampling"]

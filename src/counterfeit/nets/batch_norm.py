@@ -19,7 +19,8 @@ class _Mean(torch.autograd.Function):
     """The mean over processes of a tensor that each has.
 
     Each process's loss is a mean over its rows and the whole loss the mean of those, so what its tensor does to the
-    whole loss is the mean of what the result does to each: backward is the same as forward.
+    whole loss is the mean of what the result does to each: backward is the same as forward. As an operation of its own
+    it is in the graph of gradients too, so that second derivatives average over processes once more.
     """
 
     @staticmethod
@@ -31,9 +32,7 @@ class _Mean(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        mean = grad.clone()
-        ctx.group.average([mean])
-        return mean, None
+        return _Mean.apply(grad, ctx.group), None
 
 
 class SharedBatchNorm(_BatchNorm):

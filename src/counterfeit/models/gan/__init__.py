@@ -26,7 +26,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class GANSettings(ModelSettings):
+class AdversarialSettings(ModelSettings):
+    """Settings of a generator and of the network that it is trained against, its discriminator or critic."""
+
+    latent: int = setting(96)
+    """Dimensions of the noise vector z."""
+    encoder_width: int = setting(256)
+    """Units per hidden layer of the discriminator or critic; of a convolutional one, per fully connected layer."""
+    decoder_width: int = setting(1024)
+    """Units per hidden layer of the generator; of a convolutional one, of its first fully connected layer."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("latent", "encoder_width", "decoder_width"):
+            check_count(getattr(self, name), option(name))
+
+
+@dataclass(frozen=True)
+class GANSettings(AdversarialSettings):
     """Settings of a generator and a discriminator that are trained against each other."""
 
     betas: tuple[float, float] = setting((0.5, 0.999))
@@ -44,17 +61,9 @@ class GANSettings(ModelSettings):
     instance_noise: float = setting(0.0)
     """Standard deviation of the Gaussian noise added to all images that the discriminator sees, for pixels in [-1, 1];
     0 turns it off."""
-    latent: int = setting(96)
-    """Dimensions of the noise vector z."""
-    encoder_width: int = setting(256)
-    """Units per hidden layer of the discriminator."""
-    decoder_width: int = setting(1024)
-    """Units per hidden layer of the generator."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("latent", "encoder_width", "decoder_width"):
-            check_count(getattr(self, name), option(name))
         check_rate(self.lr_discriminator, "--lr-discriminator")
         check_not_negative(self.instance_noise, "instance_noise", "(off) or more, such as 0.1")
         if not 0 <= self.label_smoothing < 0.5:
@@ -113,6 +122,17 @@ DCGAN_SPEC = register(
         paper="Radford, Metz & Chintala 2016, arXiv:1511.06434",
         differs="max-pooling and no batch norm in D, fully connected layers in both, ReLU before batch norm in G",
         published=True,
+    )
+)
+register(
+    ModelSpec(
+        name="cgan",
+        title="conditional GAN: the label joins the noise and the image",
+        settings=GANSettings(),
+        build=partial(build, net="fc-gan"),
+        conditional=True,
+        paper="Mirza & Osindero 2014, arXiv:1411.1784",
+        differs="image and label enter one layer together; LeakyReLU instead of maxout, no dropout, Adam",
     )
 )
 for _spec in (GAN_SPEC, LSGAN_SPEC):

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from counterfeit.models.base import Batch, LatentModel, Losses, Update, constant
+from counterfeit.models.base import Batch, Losses, Update, constant
+from counterfeit.models.gan.base import AdversarialModel
 from counterfeit.models.losses import Adversarial
 from counterfeit.system.noise import Noise
 
 
 @final
-class GAN(LatentModel):
+class GAN(AdversarialModel):
     """Goodfellow et al. 2014 (arXiv:1406.2661), algorithm 1 with k = 1; the loss decides which game is played.
 
     With classes > 0, Mirza & Osindero 2014 (arXiv:1411.1784): both networks are given the label.
-    The nets see images scaled to [-1, 1]. Unlike algorithm 1, the generator's update reuses the noise and the fake
-    images of the discriminator's update (judged anew by the updated discriminator): one generator pass a step, not two.
+    Unlike algorithm 1, the generator's update reuses the noise and the fake images of the discriminator's update (which
+    the updated discriminator judges again): one generator pass per step, not two.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class GAN(LatentModel):
     def step(self, batches: Sequence[Batch], update: Update, rng: Noise, progress: Tensor) -> Losses:
         ((x, y),) = batches
         real = x * 2 - 1
-        fake = self.generator(self.noise(len(x), rng), y).tanh()
+        fake = self.generate(self.noise(len(x), rng), y)
 
         shown = torch.cat([self.noisy(real, rng), self.noisy(fake.detach(), rng)])
         of_both = None if y is None else y.repeat(2)
@@ -66,6 +67,3 @@ class GAN(LatentModel):
 
     def noise(self, n: int, rng: Noise) -> Tensor:
         return rng.uniform(n, *self.latent_shape) * 2 - 1  # uniform on [-1, 1]
-
-    def decode(self, z: Tensor, y: Tensor | None = None, options: Any = None) -> Tensor:
-        return (self.generator(z, y).tanh() + 1) / 2

@@ -1,0 +1,26 @@
+"""What models have in common whose generator plays against another network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from counterfeit.models.base import LatentModel
+
+
+class AdversarialModel(LatentModel):
+    """A generator of images, and a network that judges them. Both know images in [-1, 1].
+
+    Attributes:
+        generator: latents (B, Z), labels (B,) or None -> pixels before the tanh (B, C, H, W).
+    """
+
+    generator: nn.Module
+
+    def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Latents (B, Z), labels (B,) or None -> images (B, C, H, W) in [-1, 1]."""
+        return self.generator(z, y).tanh()
+
+    def decode(self, z: Tensor, y: Tensor | None = None, options: Any = None) -> Tensor:
+        return (self.generate(z, y) + 1) / 2
