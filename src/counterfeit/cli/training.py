@@ -33,6 +33,10 @@ def parsed(argv: Sequence[str], settings: ModelSettings | None = None) -> Train:
         argv = [word for word in argv if word != model]  # tyro's help leaves out a positional that has been given
     options = options_of(type(settings))
     asked = parse(options, argv, options(MISSING, training=settings))
+    if asked.resume and asked.out and asked.model not in MODELS:
+        from counterfeit.runs import RunFolder
+
+        RunFolder(asked.out).read_record()  # which says where its model is
     MODELS[asked.model]  # did you mean …
     return asked
 
@@ -47,12 +51,23 @@ def options_of(settings: type[ModelSettings]) -> type[Train]:
 
 
 def named(argv: Sequence[str]) -> str | None:
-    """The first word that is a model's name and no option's value; None where there is none."""
+    """The first word that is a model's name and no option's value; None where there is none.
+
+    It is looked for among the models of installed packages, and their options, where it is none that is known already.
+    """
+    found = _named(argv)
+    if found is None and not HELP & set(argv):
+        MODELS.complete()
+        found = _named(argv)
+    return found
+
+
+def _named(argv: Sequence[str]) -> str | None:
     flags = {option(f.name) for f in (*dataclasses.fields(Train), *_all_fields()) if f.type == "bool"}
     flags |= {f"--no-{flag.removeprefix('--')}" for flag in flags}
     for before, word in zip(["", *argv], argv, strict=False):
         takes_it = before.startswith("-") and "=" not in before and before not in flags | HELP
-        if word in MODELS and not takes_it:
+        if not (takes_it or word.startswith("-")) and word in MODELS:
             return word
     return None
 
