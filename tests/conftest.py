@@ -18,6 +18,7 @@ import torch
 
 import counterfeit as cf
 from counterfeit.cli.dispatch import main
+from counterfeit.models import MODELS, plugins
 from grid_cases import GRID
 
 BUILD = Path(__file__).parent.parent / "build"
@@ -34,6 +35,14 @@ def use_test_cache(test_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     """No test touches the user's cache or leaves a run in the checkout."""
     monkeypatch.setenv("COUNTERFEIT_CACHE", str(test_cache))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def forget_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models that a test adds end with it."""
+    monkeypatch.setattr(MODELS, "_things", dict(MODELS._things))
+    for name in ("_of_model", "_files"):
+        monkeypatch.setattr(plugins, name, {})
 
 
 @pytest.fixture(autouse=True)

@@ -77,7 +77,7 @@ def test_the_help_of_a_model_shows_its_own_settings_and_no_others(name: str, com
     assert f"(default: {settings.latent})" in shown and f"(default: {settings.loss})" in shown
     # What is on can be turned off.
     own = {f"--{'no-' if value is True else ''}{key.replace('_', '-')}" for key, value in settings.to_dict().items()}
-    assert texts_of_options(page).keys() == own | {"--help", "--out", "--resume"}
+    assert texts_of_options(page).keys() == own | {"--help", "--out", "--resume", "--plugin"}
 
 
 def test_lists_name_what_the_registries_hold_and_nothing_else(command) -> None:

@@ -100,6 +100,11 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
     scored = {"n": 4, "detector": "mnist-cnn", "metrics": ["fid"], "device": "cpu"}
     of_score = [field.name for field in fields(ScoreConfig)]
     detector = detectors.load("mnist-cnn", device="cpu")
+    plugin = run.path.parent / "mine.py"
+    plugin.write_text(
+        "from dataclasses import replace\nfrom counterfeit.models import MODELS, register\n"
+        "register(replace(MODELS['vae'], name='mine'))\n"
+    )
     return {
         "train": (
             cf.train,
@@ -164,13 +169,14 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
         "Score": (used_score, {"metrics": {}, "receipt": {}}, []),
         "Score[]": (lambda name: cf.Score({}, {}).get(name), {"name": "FID"}, []),
         "RunFolder": (RunFolder, {"path": run.path}, []),
+        "load_plugin": (cf.load_plugin, {"path": plugin}, []),
     }
 
 
 NAMES = (
     "train,score,cas,stats,likelihood,compare,report,sample,load,load_data,Run,Run.sample,Run.sample_batches,"
     "Run.labels,Run.noise,Run.decode,Run.encode,Run.reconstruct,Run.interpolate,Run.real,Run.cas,Run.likelihood,"
-    "Detector,detectors.load,ImageSet,Score,Score[],RunFolder"
+    "Detector,detectors.load,ImageSet,Score,Score[],RunFolder,load_plugin"
 ).split(",")
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from counterfeit.data import ImageSet
     from counterfeit.data import load as load_data
     from counterfeit.errors import InputError
+    from counterfeit.models.plugins import load_plugin
     from counterfeit.run import Run, load
     from counterfeit.scoring import Score
 
@@ -42,6 +43,7 @@ __all__ = [
     "likelihood",
     "load",
     "load_data",
+    "load_plugin",
     "report",
     "sample",
     "score",
@@ -58,6 +60,7 @@ _HOMES = {
     "compare": ("counterfeit.api.compare", "compare"),
     "load": ("counterfeit.run", "load"),
     "load_data": ("counterfeit.data", "load"),
+    "load_plugin": ("counterfeit.models.plugins", "load_plugin"),
     "likelihood": ("counterfeit.api.likelihood", "likelihood"),
     "report": ("counterfeit.api.report", "report"),
     "sample": ("counterfeit.api.sample", "sample"),

@@ -43,11 +43,12 @@ class Registry(Generic[T]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._things: dict[str, T] = {}
+        self._more: Callable[[], None] | None = None
 
     def add(self, name: str, thing: T) -> T:
-        """Register a thing under a name; a name that is taken raises ValueError."""
+        """Register a thing under a name. Raises InputError, a ValueError: the name is taken."""
         if name in self._things:
-            raise ValueError(f"{self.kind} {name!r} is registered twice")
+            raise InputError(f"a {self.kind} named {shown(name)} is registered already: choose another name")
         self._things[name] = thing
         return thing
 
@@ -55,10 +56,25 @@ class Registry(Generic[T]):
         """Decorator form of `add`."""
         return lambda thing: self.add(name, thing)
 
+    def remove(self, name: str) -> None:
+        """Forget a thing."""
+        del self._things[name]
+
+    def find_more(self, more: Callable[[], None]) -> None:
+        """Call `more`, which adds things, once: when a name is missed, or all things are wanted."""
+        self._more = more
+
+    def complete(self) -> Registry[T]:
+        """This registry, with all that `find_more` finds; to go through it is to meet what has been found so far."""
+        more, self._more = self._more, None
+        if more is not None:
+            more()
+        return self
+
     def __getitem__(self, name: str) -> T:
         if not isinstance(name, str):
             raise InputError(f"a {self.kind} is called by its name, and {shown(name)} is none; {self.suggest('')}")
-        if name in self._things:
+        if name in self:
             return self._things[name]
         raise InputError(f"no {self.kind} named {shown(name)}; {self.suggest(name)}")
 
@@ -67,14 +83,14 @@ class Registry(Generic[T]):
 
         What is like no name stays as it is.
         """
-        return typed if typed in self._things else alike(typed, self._things) or typed
+        return typed if typed in self else alike(typed, self._things) or typed
 
     def suggest(self, name: str) -> str:
         """The end of an error message: the nearest name, or all of them when none is near."""
-        return nearest(name, self._things)
+        return nearest(name, self.complete())
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name in self._things
+        return isinstance(name, str) and (name in self._things or name in self.complete()._things)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._things)

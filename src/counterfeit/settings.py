@@ -34,6 +34,8 @@ def setting(default: Any, *, computes: bool = True, may_change: bool | None = No
     return dataclasses.field(default=default, metadata={"computes": computes, "may_change": may_change})
 
 
+PLAIN = {"computes": True, "may_change": False}  # effects of a field that says none, as those of a plugin may
+
 FORMER = {"binarise": "binarize"}  # spellings of settings that older runs and scripts have
 
 
@@ -44,7 +46,8 @@ def spelled_today(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def having(settings: Any, effect: str | None = None) -> set[str]:
     """The fields of settings, an instance or a class; those with an effect, `computes` or `may_change`."""
-    return {field.name for field in dataclasses.fields(settings) if effect is None or field.metadata[effect]}
+    fields = dataclasses.fields(settings)
+    return {field.name for field in fields if effect is None or field.metadata.get(effect, PLAIN[effect])}
 
 
 @dataclass(frozen=True)

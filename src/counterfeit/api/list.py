@@ -18,7 +18,7 @@ LISTS: Registry[Callable[[], str]] = Registry("list")
 @LISTS.register("models")
 def models() -> str:
     """All models: name, description, paper, whether they use labels."""
-    rows = [(r.name, r.title, r.paper, "yes" if r.conditional else "") for r in MODELS.values()]
+    rows = [(r.name, r.title, r.paper, "yes" if r.conditional else "") for r in MODELS.complete().values()]
     return _table("models", ("name", "what it is", "paper", "labels"), rows)
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from counterfeit.cli import run_options
 from counterfeit.cli.help import columns
-from counterfeit.cli.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Stats
+from counterfeit.cli.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Stats, plugins
 from counterfeit.cli.parsing import PROG, parse, typed
 from counterfeit.errors import InputError, OutputError, Told
 from counterfeit.models import MODELS
+from counterfeit.models.plugins import load_plugin
 from counterfeit.registry import Registry
 from counterfeit.system import paths
 from counterfeit.system.allocator import keep_freed_memory
@@ -43,7 +44,8 @@ def train(argv: list[str]) -> int:
     folder = fit(asked.model, config, out=asked.out, resume=asked.resume).folder
     samples = max(folder.samples.glob("epoch-*.png"), default=folder.samples)
     lines = [f"run      {folder}", f"samples  {folder.shown(samples)}", f"curves   {folder.shown(folder.curves)}"]
-    result("\n".join([*lines, f"next     {PROG} sample {folder} -n 64 --out grid.png"]))
+    more = "".join(f" --plugin {path}" for path in asked.plugin)
+    result("\n".join([*lines, f"next     {PROG} sample {folder} -n 64 --out grid.png{more}"]))
     return 0
 
 
@@ -233,7 +235,10 @@ def _run(words: list[str]) -> int:
             sys.stdout = open(os.devnull, "w", encoding="utf-8")
         if job_size() != 1 and words[0] in VERBS and words[0] not in SHARED:
             raise InputError(f"{words[0]} runs in one process: start it without torchrun")
-        return VERBS[words[0]](words[1:])
+        verb = VERBS[words[0]]
+        for path in plugins(words[0], words[1:]):
+            load_plugin(path)
+        return verb(words[1:])
     except SystemExit as exit:  # --help of a verb
         return int(exit.code or 0)
     except InputError as error:

@@ -30,7 +30,7 @@ def options(info: StructTypeInfo) -> StructConstructorSpec | None:
     hints = get_type_hints(kind, include_extras=True)
     made = tuple(
         StructFieldSpec(name, _shown(hints[name]), _default(field, info.default), partial(text, kind, name))
-        for field in fields(kind)
+        for field in sorted(fields(kind), key=lambda field: field.kw_only is True)  # as its constructor has them
         for name in [field.name]
     )
     return StructConstructorSpec(kind, made)

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from tyro import MISSING
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
 from counterfeit.models import ModelSettings
 from counterfeit.settings import CasConfig, InceptionSettings, ScoreConfig
 
 
 @dataclass(frozen=True)
-class Train:
+class Pluggable:
+    """The option of every command that trains or opens runs. The files are loaded before the options are read."""
+
+    plugin: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FILE.py", help_behavior_hint="(repeatable)")] = (
+        field(default=(), kw_only=True)
+    )
+    """Python file with models of your own, which is run before anything else."""
+
+
+def plugins(verb: str, argv: Sequence[str]) -> list[str]:
+    """The files that --plugin names, wherever it stands; a word that is no file is left to the parser."""
+    if verb not in {kind.__name__.lower() for kind in Pluggable.__subclasses__()}:
+        return []
+    after = zip(argv, [*argv[1:], ""], strict=True)
+    pairs = [word.partition("=")[::2] if "=" in word else (word, value) for word, value in after]
+    return [value for word, value in pairs if word == "--plugin" and value.strip() and not value.startswith("-")]
+
+
+@dataclass(frozen=True)
+class Train(Pluggable):
     """Train a generator and save it in a run folder."""
 
     model: Positional[Annotated[str, arg(metavar="MODEL")]]
@@ -28,7 +48,7 @@ class Train:
 
 
 @dataclass(frozen=True)
-class Sample:
+class Sample(Pluggable):
     """Draw samples from a trained model. The same seed gives the same images, however many are drawn. If the model of
     RUN has options of sampling, `counterfeit sample RUN --help` shows them."""
 
@@ -50,7 +70,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(Pluggable):
     """Score generated images against real ones: FID, KID, Inception Score, precision, recall, memorisation and more."""
 
     source: Positional[Annotated[str, arg(metavar="RUN|FOLDER|FILE.npz")]]
@@ -90,7 +110,7 @@ class Stats:
 
 
 @dataclass(frozen=True)
-class Cas:
+class Cas(Pluggable):
     """Train a classifier on labelled generated images only, and test it on real ones: Classification Accuracy Score."""
 
     source: Positional[Annotated[str, arg(metavar="RUN|FOLDER|FILE.npz")]]
@@ -102,7 +122,7 @@ class Cas:
 
 
 @dataclass(frozen=True)
-class Likelihood:
+class Likelihood(Pluggable):
     """Estimate the log-likelihood of real images under a variational autoencoder, in nats: ELBO, rate, distortion,
     IWAE bound, active units."""
 
@@ -124,7 +144,7 @@ class Likelihood:
 
 
 @dataclass(frozen=True)
-class Compare:
+class Compare(Pluggable):
     """Compare models over seeds: a table with uncertainties and ranks, and a report. Runs of a grid file that do not
     exist yet are trained first."""
 
@@ -148,7 +168,7 @@ class Compare:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Pluggable):
     """Write an HTML report of finished runs: tables, charts, samples side by side, receipts. Nothing is trained."""
 
     runs: Positional[Annotated[tuple[str, ...], arg(metavar="RUN…", help_behavior_hint="")]]
@@ -163,7 +183,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class List:
+class List(Pluggable):
     """List the models, data sets, detectors and metrics that are available."""
 
     what: Positional[Annotated[str, arg(metavar="models|data|detectors|metrics")]] = "all"

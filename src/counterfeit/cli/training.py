@@ -27,6 +27,10 @@ def parsed(argv: Sequence[str]) -> Train:
     settings = MODELS[model].settings
     options = options_of(type(settings))
     asked = parse(options, argv, options(MISSING, training=settings))
+    if asked.resume and asked.out and asked.model not in MODELS:
+        from counterfeit.runs import RunFolder
+
+        RunFolder(asked.out).read_record()  # which says where its model is
     MODELS[asked.model]  # did you mean …
     return asked
 
@@ -41,7 +45,18 @@ def options_of(settings: type[ModelSettings]) -> type[Train]:
 
 
 def named(argv: Sequence[str]) -> str | None:
-    """The first word that is a model's name and no option's value; None where there is none."""
+    """The first word that is a model's name and no option's value; None where there is none.
+
+    It is looked for among the models of installed packages, and their options, where it is none that is known already.
+    """
+    found = _named(argv)
+    if found is None and not HELP & set(argv):
+        MODELS.complete()
+        found = _named(argv)
+    return found
+
+
+def _named(argv: Sequence[str]) -> str | None:
     return positional(argv, [Train, *(type(spec.settings) for spec in MODELS.values())], lambda word: word in MODELS)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from counterfeit.models import MODELS
 from counterfeit.models.plan import Plan
+from counterfeit.models.plugins import code_of
 from counterfeit.report.records import Metric, RunRow, RunScore, ScoreCurve, of_json
 from counterfeit.run import Run
 from counterfeit.runs.log import LogRow, OnTestSet, Steps, curve, score_names, terms
@@ -30,6 +31,7 @@ def record(run: Run, score: dict[str, Any]) -> RunRow:
         epochs=run.config.epochs,
         command=run.record.made_by.get("command", []),
         training_code=run.record.made_by.get("training_code"),
+        plugin=code_of(run.record.plugin),
         config=run.config.to_dict(),
         parameters=sum(p.numel() for p in run.model.parameters()),
         train_seconds=seconds,

@@ -33,12 +33,17 @@ def main() -> None:
     lines: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_receive, args=(lines,), daemon=True).start()
     from counterfeit.comparison import work  # noqa: F401  # takes seconds, in which a signal ends the process at once
+    from counterfeit.errors import InputError
+    from counterfeit.system.console import tell
 
     try:
         with signals.working():
             _work(lines, results)
     except (KeyboardInterrupt, BrokenPipeError):  # nobody waits for the result: it will be found in the run's folder
         sys.exit(signals.STOPPED)
+    except InputError as error:  # of a plugin, which has changed since the grid was started
+        tell(str(error))
+        sys.exit(2)
 
 
 def _receive(lines: SimpleQueue[bytes]) -> None:
@@ -58,11 +63,13 @@ def _work(lines: SimpleQueue[bytes], results: io.BufferedWriter) -> None:
     import msgspec
 
     from counterfeit.comparison.work import Order, Worker, message, task_of
+    from counterfeit.models.plugins import load_sent
 
     worker: Worker | None = None
     while line := lines.get():
         if worker is None:
             order = msgspec.json.decode(line, type=Order)
+            load_sent(order.plugins)
             sys.argv, worker = order.command, Worker(order)
             continue
         task = task_of(line)

@@ -98,6 +98,7 @@ def _is_current(receipt: Json, run: Run) -> bool:
         "detector" in receipt  # else it is a CAS
         and not unidentified(receipt)
         and generated.get("digest") == run.weights_sha256
+        and generated.get("plugin") == run.trained.facts().get("plugin")
         and {"code": receipt.get("code"), "versions": versions} == here
     )
 

@@ -122,8 +122,11 @@ def _grouped(data: str, rows: list[Changed]) -> tuple[list[tuple[list[RunRow], J
     settings: dict[str, Json] = {}
     notes = []
     several = len({r.data_digest for r, _ in rows}) > 1
+    codes = {model: {r.plugin for r, _ in rows if r.model == model} for model in {r.model for r, _ in rows}}
     for r, changed in rows:
         changed = {**changed, "images": r.data_digest[:8]} if several else changed
+        if len(codes[r.model]) > 1:
+            changed = {**changed, "plugin": _short(r.plugin)}
         key = json.dumps([r.model, changed], sort_keys=True)
         group = groups.setdefault(key, [])
         twin = next((other for other in group if other.seed == r.seed), None)
@@ -132,9 +135,19 @@ def _grouped(data: str, rows: list[Changed]) -> tuple[list[tuple[list[RunRow], J
             continue
         group.append(r)
         settings[key] = changed
+    notes += [
+        f"{data}: the runs of {model} were trained with different plugins, and are in separate rows"
+        for model, found in sorted(codes.items())
+        if len(found) > 1
+    ]
     if several:
         notes.append(f"{data}: the runs were trained on different images of that name, and are in separate rows")
     return [(group, settings[key]) for key, group in groups.items()], notes
+
+
+def _short(code: str | None) -> str | None:
+    """The SHA-256 of a file as a label has it; a package's name and version as they are."""
+    return code[:8] if code and " " not in code else code
 
 
 def _row(group: list[RunRow], settings: Json, shared: Json, columns: Sequence[Metric]) -> Row:

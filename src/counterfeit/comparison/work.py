@@ -22,6 +22,7 @@ from counterfeit.comparison.grid import Member
 from counterfeit.comparison.scored import kept_score
 from counterfeit.errors import InputError, RunError
 from counterfeit.models import MODELS
+from counterfeit.models.plugins import files
 from counterfeit.report.records import Metric, RunRow, metric
 from counterfeit.run import Run
 from counterfeit.runs.data import same_place
@@ -60,12 +61,14 @@ class Order:
         trains: whether what is missing is trained; else only finished runs are taken.
         command: as a run's provenance shall tell it, whichever process does the work.
         scores: by the path of a run, what it is not scored again for: see `scored.shared_scores`.
+        plugins: files that another process must load too: see `models.plugins.files`.
     """
 
     score: ScoreConfig
     trains: bool
     command: list[str] = field(default_factory=list)
     scores: dict[str, Json] = field(default_factory=dict)
+    plugins: dict[str, str] = field(default_factory=files)
 
 
 @dataclass(frozen=True)

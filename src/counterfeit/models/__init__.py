@@ -1,6 +1,10 @@
 """The generators: a room each for their settings and their objective. Importing the names imports no torch."""
 
 from counterfeit.models import ae, vae, gan, wgan_gp, flow  # noqa: F401, I001 - each registers its models, in this order
-from counterfeit.models.spec import MODELS, ModelSettings, ModelSpec, Sampling
+from counterfeit.models.plugins import load_installed
+from counterfeit.models.spec import MODELS, ModelSettings, ModelSpec, Sampling, register
+from counterfeit.settings import setting
 
-__all__ = ["MODELS", "ModelSettings", "ModelSpec", "Sampling"]
+__all__ = ["MODELS", "ModelSettings", "ModelSpec", "Sampling", "register", "setting"]
+
+MODELS.find_more(load_installed)

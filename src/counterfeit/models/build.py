@@ -9,6 +9,7 @@ import torch
 
 from counterfeit.errors import InputError
 from counterfeit.models.base import Model
+from counterfeit.models.plugins import OURS
 from counterfeit.models.spec import MODELS, ModelSettings, ModelSpec
 from counterfeit.nets import Shape
 from counterfeit.nets.initial import Seeded, initialise
@@ -43,9 +44,10 @@ def build_named(name: str, shape: Shape, classes: int = 0) -> Model:
 
 
 def able(capability: type) -> str:
-    """The models that have a capability, a protocol of `base`, as words for a message."""
+    """The models of ours that have a capability, a protocol of `base`, as words for a message."""
+    ours = [name for name, spec in MODELS.items() if name in OURS and spec.based_on is None]
     with torch.device("meta"):
-        built = {name: build_named(name, (1, 32, 32), 10) for name, spec in MODELS.items() if spec.based_on is None}
+        built = {name: build_named(name, (1, 32, 32), 10) for name in ours}
     return listed([name for name, model in built.items() if isinstance(model, capability)])
 
 

@@ -103,6 +103,7 @@ class RunRow(Record, frozen=True, kw_only=True):
 
     Attributes:
         label: of its row in the table.
+        plugin: the code of its model, where that is not ours: see `models.plugins.Plugin.identity`.
         losses: columns over "epoch"; None where a row of the log does not have the loss.
         images_per_s: None if the log does not say.
     """
@@ -117,6 +118,7 @@ class RunRow(Record, frozen=True, kw_only=True):
     epochs: int
     command: list[str] = []
     training_code: str | None = None
+    plugin: str | None = None
     config: dict[str, Any]
     parameters: int
     train_seconds: Number

@@ -10,6 +10,7 @@ import torch
 from counterfeit.data import DATASETS
 from counterfeit.errors import RunError
 from counterfeit.models import ModelSettings
+from counterfeit.models.plugins import code_of, plugin_of
 from counterfeit.runs import source
 from counterfeit.runs.folder import RunFolder, RunRecord
 from counterfeit.runs.provenance import provenance
@@ -33,6 +34,13 @@ def check_settings(folder: RunFolder, earlier: RunRecord, model: str, config: Mo
         raise RunError(
             f"{folder} was trained by different code of counterfeit {__version__} (see training_code in run.json), so "
             "it cannot be continued exactly: check out that code, or train again into another --out"
+        )
+    before, plugin = earlier.plugin, plugin_of(model)
+    if code_of(before) != code_of(plugin):
+        raise RunError(
+            f"{folder} was trained with {before or 'no plugin'}, and {model} is now of {plugin or 'no plugin'}, so it "
+            f"cannot be continued exactly: {before.mend if before else 'leave out --plugin'}, or train again into "
+            "another --out"
         )
     was, now = earlier.config.to_dict(), config.to_dict()
     # Images may have moved; those of another data set need not be read to be found others.

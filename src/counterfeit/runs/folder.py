@@ -25,6 +25,7 @@ from msgspec import Meta
 from counterfeit.data import DATASETS
 from counterfeit.errors import InputError, RunError
 from counterfeit.models import MODELS, ModelSettings
+from counterfeit.models.plugins import Plugin, code_of, plugin_of
 from counterfeit.runs import log
 from counterfeit.runs.checkpoint import INDEX
 from counterfeit.runs.log import LogRow
@@ -75,6 +76,11 @@ class RunRecord:
     finished: str | None = None
     """When training came to the end of config.epochs, UTC; None while it has not."""
 
+    @property
+    def plugin(self) -> Plugin | None:
+        """Where its model came from when it was trained; None for a model of ours."""
+        return _plugin(self.made_by)
+
 
 class MadeBy(TypedDict, total=False):
     """What is read of a provenance, none of which older versions need to have written."""
@@ -83,6 +89,7 @@ class MadeBy(TypedDict, total=False):
     command: list[str]
     versions: dict[str, str]
     training_code: str | None
+    plugin: Plugin
     code_revision: str | None
     machine: dict[str, str | int | float | bool | None]
     from_step: Annotated[int, Meta(ge=0, le=reading.COUNT)]
@@ -187,6 +194,8 @@ class RunFolder:
         """run.json with every type checked; RunError names the fault."""
         try:
             return parsed(reading.content(self.record_file))
+        except RunError as error:
+            raise RunError(f"{self} {error}") from None
         except (FileNotFoundError, NotADirectoryError):
             raise RunError(f"{self} is not a run, since {self.record_file} is missing: check the path") from None
         except (OSError, Malformed) as error:
@@ -263,8 +272,15 @@ def stored(record: RunRecord) -> dict[str, Any]:
     return {"model": values.pop("model"), "settings": record.config.by_owner(), **values}
 
 
+def _plugin(made_by: dict[str, Any]) -> Plugin | None:
+    return msgspec.convert(made_by["plugin"], Plugin) if "plugin" in made_by else None
+
+
 def _settings(found: _Stored) -> ModelSettings:
-    """The run's settings, of its model's type. Raises reading.Malformed."""
+    """The run's settings, of its model's type. Raises reading.Malformed; RunError where that is in another plugin."""
+    plugin = _plugin(found.made_by)
+    if plugin and found.model not in MODELS:
+        raise RunError(f"is a run of {found.model}, a model of {plugin}, which is not loaded: {plugin.mend}")
     try:
         kind = type(MODELS[found.model].settings)
     except InputError as error:
@@ -274,17 +290,26 @@ def _settings(found: _Stored) -> ModelSettings:
     known = having(kind)
     values = {name: value for part in found.settings.values() for name, value in part.items()}
     former = {name: value for name, value in spelled_today(found.config).items() if name in known}
-    settings: ModelSettings = reading.converted(values or former, kind)
+    try:
+        settings: ModelSettings = reading.converted(values or former, kind)
+    except Malformed as error:
+        here = plugin_of(found.model)
+        if code_of(plugin) == code_of(here):
+            raise
+        raise RunError(
+            f"is a run of {found.model} from {plugin or 'no plugin'}, and its settings are not those of {here} "
+            f"({error}): {plugin.mend if plugin else 'leave out --plugin'}"
+        ) from None
     return settings
 
 
 def parsed(text: bytes) -> RunRecord:
-    """The content of a run.json, every type checked. Raises reading.Malformed."""
+    """The content of a run.json, every type checked. Raises reading.Malformed, and RunError as `_settings`."""
     found = reading.converted(reading.parsed(text), _Stored)
+    for made in (found.made_by, *found.resumed_by):
+        reading.converted(made, MadeBy)
     by = found.made_by, found.resumed_by, found.finished
     record = _with_kind(RunRecord(found.model, _settings(found), found.data, *by))
-    for made in (record.made_by, *record.resumed_by):
-        reading.converted(made, MadeBy)
     if record.data.kind not in KINDS:
         raise Malformed(f"its data.kind is {shown(record.data.kind)}, and none of {', '.join(KINDS)}")
     if record.data.n < record.config.batch_size:

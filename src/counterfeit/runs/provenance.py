@@ -10,10 +10,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy
 import PIL
 import torch
 
+from counterfeit.models.plugins import plugin_of
 from counterfeit.nets import linear
 from counterfeit.runs import source
 from counterfeit.system import distributed
@@ -31,9 +33,11 @@ def versions() -> dict[str, str]:
     }
 
 
-def provenance(device: torch.device) -> dict[str, Any]:
-    """Everything about this process that a reader of a result may ask for."""
+def provenance(device: torch.device, model: str | None = None) -> dict[str, Any]:
+    """Everything about this process that a reader of a result may ask for; `plugin`, if it gave the model."""
+    plugin = model and plugin_of(model)
     return {
+        **({"plugin": msgspec.to_builtins(plugin)} if plugin else {}),
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": versions(),

@@ -12,9 +12,11 @@ from counterfeit.models import MODELS
 from counterfeit.models.base import Model
 from counterfeit.models.build import build
 from counterfeit.models.plan import Plan
+from counterfeit.models.plugins import code_of, plugin_of
 from counterfeit.runs.checkpoint import Checkpoint, forms, read_checkpoint, read_index
 from counterfeit.runs.folder import RunFolder, RunRecord
 from counterfeit.settings import having
+from counterfeit.system.console import say
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class Trained:
         """How far the run was trained, and by which code: a part of a receipt."""
         epochs = self.record.config.epochs
         done = {"finished": self.finished, "epochs_done": self.checkpoint.epoch, "epochs": epochs}
-        return {**done, "step": self.checkpoint.step, "training_code": self.record.made_by.get("training_code")}
+        code = {"step": self.checkpoint.step, "training_code": self.record.made_by.get("training_code")}
+        plugins = {"trained_by": code_of(self.record.plugin), "drawn_by": code_of(plugin_of(self.record.model))}
+        return {**done, **code, **({"plugin": plugins} if any(plugins.values()) else {})}
 
     @property
     def finished(self) -> bool:
@@ -80,6 +84,7 @@ def read_trained(folder: RunFolder, opened: RunRecord) -> Trained:
         RunError: there is no checkpoint, it is damaged, does not fit run.json, or another run's by now.
     """
     _reread(folder, opened)
+    _compare_plugins(opened, folder)
     expected = forms(_on_meta(opened, folder).state_dict())
     checkpoint, groups = read_checkpoint(folder.checkpoint, ["model", "ema"], {"model": expected, "ema": expected})
     record = _reread(folder, opened)  # after the weights: a new run writes its run.json before its first checkpoint
@@ -95,6 +100,13 @@ def _reread(folder: RunFolder, opened: RunRecord) -> RunRecord:
     if _identity(record) != _identity(opened):
         raise RunError(f"{folder} was replaced by another run since it was opened: open it again")
     return record
+
+
+def _compare_plugins(record: RunRecord, folder: RunFolder) -> None:
+    """Say so where the model is now of other code than the run was trained with."""
+    was, now = record.plugin, plugin_of(record.model)
+    if code_of(was) != code_of(now):
+        say(f"{folder} was trained with {was or 'no plugin'}, and {record.model} is now of {now or 'no plugin'}")
 
 
 def _on_meta(record: RunRecord, folder: RunFolder) -> Model:

@@ -146,7 +146,7 @@ class Training:
         """Write or renew run.json, and take over the checkpoint."""
         if self.earlier is None:
             if self.group.first:
-                here, data = provenance(self.device), record_of(self.data, self.config, None)
+                here, data = provenance(self.device, self.recipe.name), record_of(self.data, self.config, None)
                 self.folder.write_record(RunRecord(self.recipe.name, self.config, data, here, []))
                 self.folder.samples.mkdir(exist_ok=True)
             return []
@@ -159,7 +159,8 @@ class Training:
             self._take_over(state, self.earlier)
         if self.group.first:
             self.folder.cut_log(state.step)
-            resumed_by = [*self.earlier.resumed_by, {"from_step": state.step, **provenance(self.device)}]
+            here = {"from_step": state.step, **provenance(self.device, self.recipe.name)}
+            resumed_by = [*self.earlier.resumed_by, here]
             data = record_of(self.data, self.config, self.earlier)  # which may have moved
             self.folder.write_record(
                 dataclasses.replace(self.earlier, config=self.config, data=data, resumed_by=resumed_by, finished=None)

@@ -33,6 +33,7 @@ from counterfeit.comparison.work import (
     task_of,
 )
 from counterfeit.errors import InputError
+from counterfeit.models.plugins import load_sent
 from counterfeit.runs import RunFolder
 from counterfeit.system import paths
 from counterfeit.system.allocator import keep_freed_memory
@@ -92,6 +93,7 @@ def _work(order: bytes, task: bytes, folder: str) -> bytes:
     sys.argv = what.command
     if os.path.isdir(folder):
         os.chdir(folder)
+    load_sent(what.plugins)
     return message(Worker(what).work(task_of(task)))
 
 
