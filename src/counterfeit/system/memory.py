@@ -15,11 +15,8 @@ if TYPE_CHECKING:  # data is read and listed without torch
     import torch
     from torch import nn
 
-LIMITS = (
-    "/sys/fs/cgroup/memory.max",
-    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    # Limits of a container: cgroup versions 2 and 1.
-)
+# Limits of a container: cgroup versions 2 and 1.
+LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 ADAM = 4  # float32 numbers per weight: the weight, its gradient and two moments
 
 
