@@ -60,7 +60,7 @@ def comparison_of(
 
 
 def check(grid: Grid, ranked_by: str | None, here: bool = True) -> None:
-    """Raise InputError for faults that do not depend on the runs: before hours of training, not after."""
+    """Raise InputError for faults that do not depend on the runs, so that they are found before hours of training."""
     names = judge.asked_metrics(grid.score)
     labels = {label: METRICS[name].better for name in names or METRICS for label in METRICS[name].labels}
     if ranked_by is not None and labels.get(ranked_by) not in ("lower", "higher"):

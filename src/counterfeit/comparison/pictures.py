@@ -1,4 +1,4 @@
-"""The images of a run for the report, with the same noise seed, real images and layout for every run, for comparison.
+"""The images of a run for the report; noise seed, real images and layout are the same for all runs, to compare them.
 
 They are in RUN/samples/report, where one pixel of an image is one pixel of the PNG; pictures.json records the weights
 from which they were made, so that they are drawn only once.
@@ -105,7 +105,7 @@ def of_comparison(
 
     Yields:
         Files by run path and kind, and a sentence for each kind that could not be drawn. Files of runs at a URL exist
-            only while the block runs.
+        only while the block runs.
     """
     found: dict[str, dict[str, Path]] = {}
     notes: list[str] = []

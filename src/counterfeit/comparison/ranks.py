@@ -63,7 +63,8 @@ def p_values(groups: Sequence[Floats]) -> dict[tuple[int, int], float]:
     if len(groups) < 2:
         return {}
     means = np.array([group.mean() for group in groups])
-    variances = np.array([group.var(ddof=1) if np.ptp(group) else 0.0 for group in groups])  # exactly 0 for equals
+    # Equal values have a variance of exactly 0, without rounding errors.
+    variances = np.array([group.var(ddof=1) if np.ptp(group) else 0.0 for group in groups])
     if not variances.any():
         return {(i, j): float(means[i] == means[j]) for i, j in itertools.combinations(range(len(groups)), 2)}
     seeds = np.array([len(group) for group in groups])
@@ -110,8 +111,8 @@ def without_differences(seeds: tuple[int, ...]) -> tuple[dict[int, float], Float
 
     Returns:
         For each number of seeds, the scale of the pairs whose smaller row has this number: the 1 - LEVEL quantile of
-            their largest statistic in the worst pattern. And the largest statistic of all pairs divided by its scale,
-            (patterns of spreads, tables), ascending in each pattern.
+        their largest statistic in the worst pattern. And the largest statistic of all pairs divided by its scale,
+        (patterns of spreads, tables), ascending in each pattern.
     """
     n = np.array(seeds)
     draws = np.random.RandomState(0)  # the same numbers in every version of numpy

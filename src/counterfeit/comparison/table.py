@@ -183,9 +183,8 @@ def _curve(curves: Sequence[ScoreCurve | None]) -> RowCurve | None:
 
 def spread(values: Sequence[float]) -> Spread:
     """Mean, standard deviation (ddof 1; None for a single value) and the values, of one or more values."""
-    std = (
-        (float(np.std(values, ddof=1)) if np.ptp(values) else 0.0) if len(values) > 1 else None
-    )  # exactly 0 for equals
+    # Equal values have a std of exactly 0, without rounding errors.
+    std = (float(np.std(values, ddof=1)) if np.ptp(values) else 0.0) if len(values) > 1 else None
     return Spread(mean=float(np.mean(values)), std=std, values=list(values))
 
 

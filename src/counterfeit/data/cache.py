@@ -71,7 +71,7 @@ def locked(path: Path, what: str) -> Iterator[Path]:
 
     Yields:
         The lock's folder, in which to create it. If the cache is read-only, this is the corresponding folder in
-            `stand_in`: nothing is cached, and everything else works. A message says so once.
+        `stand_in`: nothing is cached, and everything else works. A message says so once.
     """
     lock, folder = _lock(path), path.parent
     if lock is None:

@@ -155,7 +155,7 @@ def write(path: str, content: bytes) -> None:
 
 
 def check(folder: str) -> None:
-    """Raise RunError if a URL is not writable, or keeps nothing: found before hours of training.
+    """Raise RunError if a URL is not writable or stores nothing, so that this is found before hours of training.
 
     A local folder is created when it is written to.
     """
