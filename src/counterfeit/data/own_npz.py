@@ -93,7 +93,10 @@ def _usual(split: str) -> Iterator[tuple[str, str]]:
 
 
 def _only(arrays: Npz, pictures: list[str]) -> Names:
-    """The only array that can be images, and the only one that can be labels. Raises DataError unless there is one."""
+    """The only array that can be images, with labels if exactly one array can be those.
+
+    Raises DataError unless exactly one array can be images.
+    """
     if len(pictures) != 1:
         if len(arrays.names) == 1:
             arrays.header(arrays.names[0])  # raises if it is invalid
