@@ -1,1 +1,1 @@
-"""Runs beside each other: a grid of models, data sets and seeds, trained, scored and put into tables."""
+"""Comparisons of runs: a grid of models, data sets and seeds is trained, scored and summarized in tables."""

@@ -1,4 +1,4 @@
-"""A finished run as a record: all that tables and reports need to know of it."""
+"""Collect everything that tables and reports need to know of a finished run in a record."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from counterfeit.run import Run
 from counterfeit.runs.log import LogRow, OnTestSet, Steps, curve, score_names, terms
 from counterfeit.training.trainer import SAMPLES_SCORED
 
-MOST_POINTS = 200  # of a loss curve: more than a picture can show
+MOST_POINTS = 200  # of a loss curve: more than a chart can show
 
 
 def record(run: Run, score: dict[str, Any]) -> RunRow:
-    """What is known of a run; `score` as `Score.to_dict` gives it."""
+    """The record of a run; `score` is in the format of `Score.to_dict`."""
     rows = run.folder.log_rows()
     seconds, images = trained(run)
     return RunRow(
@@ -45,19 +45,19 @@ def record(run: Run, score: dict[str, Any]) -> RunRow:
 
 
 def trained(run: Run) -> tuple[float, int]:
-    """Seconds spent in training steps, pictures and scores left out, and images seen; a kill loses none."""
+    """Seconds spent in training steps, without sample grids and scores, and images seen; restarts are included."""
     seconds, images, step, plan = 0.0, 0, 0, run.plan
     for row in run.folder.log_rows():
-        if isinstance(row, Steps) and row.images_per_s:  # a rate that was rounded to 0 does not say how long it took
+        if isinstance(row, Steps) and row.images_per_s:  # a rate rounded to 0 does not tell the time
             seen = (row.step - step) * run.config.batch_size * plan.at(row.step - 1).stage.batches
             seconds, images, step = seconds + seen / row.images_per_s, images + seen, row.step
     return seconds, images
 
 
 def losses(rows: Sequence[LogRow], plan: Plan) -> dict[str, list[float | None]]:
-    """Columns of the training losses over `epoch`, a fraction: {"epoch": […], "d_loss": […], …}; None for a gap.
+    """The training losses as columns: {"epoch": […], "d_loss": […], …}; None for gaps. Epochs may be fractions.
 
-    A loss that only some rows have is thinned by itself, so that none is lost.
+    If only some rows have a loss, it is thinned separately, so that it is not lost.
     """
     logged = [row for row in rows if isinstance(row, Steps)]
     names = terms(logged)
@@ -67,12 +67,12 @@ def losses(rows: Sequence[LogRow], plan: Plan) -> dict[str, list[float | None]]:
 
 
 def _thinned(rows: list[int]) -> list[int]:
-    """MOST_POINTS of them at most; the last one always."""
+    """At most MOST_POINTS of the rows; always includes the last one."""
     return rows[:: -(-len(rows) // MOST_POINTS)][:-1] + rows[-1:]
 
 
 def score_curve(rows: Sequence[LogRow]) -> ScoreCurve | None:
-    """The scores of --score-every; None where there are none."""
+    """The scores of --score-every; None if there are none."""
     names = score_names(rows)
     if not names:
         return None

@@ -1,4 +1,4 @@
-"""From a grid to the comparison, which tables and the report are made of."""
+"""Run a grid and make the comparison, from which tables and the report are made."""
 
 from __future__ import annotations
 
@@ -34,16 +34,18 @@ from counterfeit.training.checks import built
 def comparison_of(
     grid: Grid, engine: Engine, ranked_by: str | None = None, here: bool = True, scores: dict[str, Any] | None = None
 ) -> Comparison:
-    """Bring the grid's members to the end (see `work`) and put them into tables over seeds.
+    """Train and score what is missing from the grid (see `work`), and make tables over seeds.
 
     Args:
-        ranked_by: label of the score that ranks.
-        here: whether the engine's devices are this machine's, which are then asked before anything is trained.
-        scores: by the path of a run, what it is not scored again for: see `scored.shared_scores`.
+        grid: what to compare.
+        engine: does the work of the members.
+        ranked_by: label of the score that determines the ranks.
+        here: whether the engine uses this machine's devices, which are then checked before training.
+        scores: by the path of a run, a score to use instead of scoring it again: see `scored.shared_scores`.
     """
     check(grid, ranked_by, here)
     results: dict[int, Result] = dict(engine(grid.members, Order(grid.score, grid.trains, sys.argv, scores or {})))
-    found = [results[i] for i in range(len(grid.members))]  # in the grid's order, in whatever order they came
+    found = [results[i] for i in range(len(grid.members))]  # in the grid's order
     runs = [one.record for one in found if isinstance(one, Done)]
     made, notes = tables(runs, ranked_by)
     labels = {path: row.label for table in made for row in table.rows for path in row.runs}
@@ -58,7 +60,7 @@ def comparison_of(
 
 
 def check(grid: Grid, ranked_by: str | None, here: bool = True) -> None:
-    """InputError for what is wrong whatever the runs: found before hours of training, not after."""
+    """Raise InputError for faults that do not depend on the runs, so that they are found before hours of training."""
     names = judge.asked_metrics(grid.score)
     labels = {label: METRICS[name].better for name in names or METRICS for label in METRICS[name].labels}
     if ranked_by is not None and labels.get(ranked_by) not in ("lower", "higher"):
@@ -76,7 +78,7 @@ def check(grid: Grid, ranked_by: str | None, here: bool = True) -> None:
 
 
 def _check_members(members: Sequence[Member], score: ScoreConfig, here: bool) -> None:
-    """InputError where members cannot be trained, or their samples not be scored as it is asked."""
+    """Raise InputError if members cannot be trained, or their samples cannot be scored as requested."""
     configs = [member.config if here else member.config.replace({"device": "cpu"}) for member in members]
     once = {(member.model, config.replace({"seed": 0})): None for member, config in zip(members, configs, strict=True)}
     data: dict[tuple[Any, ...], tuple[ImageSet, Scorer]] = {}
@@ -94,7 +96,7 @@ def _check_members(members: Sequence[Member], score: ScoreConfig, here: bool) ->
 
 
 def write(comparison: Comparison, folder: str) -> None:
-    """comparison.json, table.md and table.csv in a folder or at a URL. Raises RunError where they cannot be written."""
+    """Write comparison.json, table.md and table.csv to a folder or URL. Raises RunError if that fails."""
     files = {"comparison.json": as_json(to_json(comparison))}
     files |= {"table.md": utf8(render.markdown(comparison)), "table.csv": utf8(render.to_csv(comparison.runs))}
     for name, content in files.items():

@@ -1,4 +1,4 @@
-"""What is to be compared: a grid file, or runs that are there."""
+"""Define what to compare: a grid file, or existing runs."""
 
 from __future__ import annotations
 
@@ -25,12 +25,17 @@ MOST_BYTES = 1 << 20  # of a grid file
 
 @dataclass(frozen=True)
 class Member:
-    """One run of a comparison, trained or not yet."""
+    """One run of a comparison, trained or not.
+
+    Attributes:
+        model: name of the model.
+        config: settings of the run.
+        path: path or URL of its run folder: see `runs.shared`.
+    """
 
     model: str
     config: ModelSettings
     path: str
-    """Of its run folder, or a URL of one: see `runs.shared`."""
 
     def __str__(self) -> str:
         return f"{self.model} on {self.config.data}, seed {self.config.seed}"
@@ -41,10 +46,10 @@ class Grid:
     """What is compared.
 
     Attributes:
-        title: for the report.
-        members: in the order in which they are trained: seed by seed, so that a stopped grid is whole for some seeds.
-        home: folder, or a URL, for what comes out of it.
-        trains: whether what is missing is trained; else all members must be finished.
+        title: title of the report.
+        members: in the order of training: seed by seed, so that a stopped grid is complete for some seeds.
+        home: folder or URL for the results.
+        trains: whether missing runs are trained; otherwise all members must be finished.
         score: how they are scored.
     """
 
@@ -56,7 +61,7 @@ class Grid:
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
-    """A grid file, as it is written."""
+    """The content of a grid file."""
 
     models: list[str] | str
     data: list[str] | str
@@ -67,12 +72,12 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_grid(path: str | Path) -> Grid:
-    """A grid from a TOML file.
+    """Read a grid from a TOML file.
 
         models = ["vae", "gan"]  # or "vae, gan"
         data = ["mnist"]
         seeds = [0, 1, 2]        # or one number
-        out = "runs/mine"        # by default runs/NAME of the file; from the folder you are in; or s3://bucket/mine
+        out = "runs/mine"        # by default runs/NAME of the file; relative to the current folder; or s3://bucket/mine
         [train]                  # options of `counterfeit train`, for every run
         epochs = 10
         [train.gan]              # and for one model
@@ -80,7 +85,8 @@ def read_grid(path: str | Path) -> Grid:
         [score]                  # options of `counterfeit score`
         n = 10000
 
-    Raises InputError: the file cannot be read, or anything in it is wrong; nothing has been trained then.
+    Raises:
+        InputError: the file cannot be read, or anything in it is wrong; nothing has been trained then.
     """
     path = Path(paths.typed(path))
     file = _read(path)
@@ -92,7 +98,7 @@ def read_grid(path: str | Path) -> Grid:
 
 
 def _read(path: Path) -> _File:
-    """The file with every type checked. Raises InputError; a pipe or device, which may never end, is not opened."""
+    """Read the file and check every type. Raises InputError; never opens a pipe or device, which may not end."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
@@ -112,7 +118,7 @@ def _read(path: Path) -> _File:
 
 
 def _several(values: Sequence[T], what: str) -> Sequence[T]:
-    """The values; InputError where there is none, or one of them twice."""
+    """The values. Raises InputError if there are none, or one occurs twice."""
     if not values or len(set(values)) < len(values):
         raise InputError(f"{what} is {shown(values)}; it must be a list of one or more values, each once")
     return values
@@ -134,7 +140,7 @@ def _members(file: _File, home: str) -> list[Member]:
     if stray:
         raise InputError(f"[train.{stray[0]}] belongs to no model of this grid; its models are {', '.join(models)}")
     for data in sources:
-        datasets.splits(data)  # raises for what is no data set and no path
+        datasets.splits(data)  # raises for an unknown data set or path
     if len({datasets.label(data) for data in sources}) < len(sources):
         raise InputError(f"two of the data sets {', '.join(sources)} would share a run folder: rename one")
     members = []
@@ -146,9 +152,9 @@ def _members(file: _File, home: str) -> list[Member]:
 
 
 def of_runs(places: Sequence[str | Path]) -> Grid:
-    """A grid of runs that are there; a folder of runs stands for all of them.
+    """A grid of existing runs; a folder of runs stands for all of them.
 
-    Raises InputError: a path holds no run.
+    Raises InputError if a path contains no run.
     """
     if not places:
         raise InputError("nothing to compare: pass run folders, a folder of runs, or a grid file .toml")
@@ -158,7 +164,7 @@ def of_runs(places: Sequence[str | Path]) -> Grid:
         if not RunFolder(path).holds_run() and not inside:
             raise InputError(f"{path} is not a run and contains none: pass run folders, or a grid file .toml")
         folders += [RunFolder(path)] if RunFolder(path).holds_run() else map(RunFolder, inside)
-    once = {folder.path.resolve(): folder for folder in folders}  # a run that is named twice is one run
+    once = {folder.path.resolve(): folder for folder in folders}  # a run named twice counts once
     records = [(folder, folder.read_record()) for folder in once.values()]
     members = tuple(Member(record.model, record.config, str(folder)) for folder, record in records)
     title = ", ".join(str(path) for path in places) if len(places) < 4 else f"{len(members)} runs"

@@ -1,8 +1,8 @@
-"""`main`: members' work, done in a process of its own for another one that tells which.
+"""Run members of a grid in a separate process, controlled by another one: see `main`.
 
-Down stdin come lines of JSON: a `work.Order`, then a `work.Task` each time that the last one's result has gone up
-stdout, a line too. The end of stdin, which comes also when that process is killed, stops the work: training at a step
-boundary, with a checkpoint, all else at once.
+Lines of JSON arrive on stdin: first a `work.Order`, then one `work.Task` each time the result of the previous one was
+written to stdout, also as a line. The end of stdin, which also comes if the controlling process is killed, stops the
+work: training at a step boundary, with a checkpoint, everything else at once.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from counterfeit.system.allocator import keep_freed_memory
 if TYPE_CHECKING:
     from counterfeit.comparison.work import Result
 
-PATIENCE = 60.0  # seconds in which a step and a checkpoint must be done, after the end of stdin
+PATIENCE = 60.0  # seconds to finish a step and a checkpoint after the end of stdin
 
 
 def main() -> None:
-    """Work until stdin ends. Nothing heavy is imported before that end is watched for."""
+    """Work until stdin ends. Heavy imports come only after a thread watches for that end."""
     signals.obey(quiet=True)
     keep_freed_memory()
     results = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever prints
+    os.dup2(2, 1)  # for anything that prints
     lines: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_receive, args=(lines,), daemon=True).start()
     from counterfeit.comparison import work  # noqa: F401  # takes seconds, in which a signal ends the process at once
@@ -39,7 +39,7 @@ def main() -> None:
     try:
         with signals.working():
             _work(lines, results)
-    except (KeyboardInterrupt, BrokenPipeError):  # nobody waits for the result: it will be found in the run's folder
+    except (KeyboardInterrupt, BrokenPipeError):  # nobody waits for the result; it will be found in the run's folder
         sys.exit(signals.STOPPED)
     except InputError as error:  # of a plugin, which has changed since the grid was started
         tell(str(error))
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _receive(lines: SimpleQueue[bytes]) -> None:
-    """In a thread: pass on the lines of stdin. Their end ends the process, whatever it is doing."""
+    """In a thread: pass on the lines of stdin. When they end, end the process, whatever it is doing."""
     with open(0, "rb", closefd=False) as stdin:
         for line in stdin:
             lines.put(line)
@@ -80,7 +80,7 @@ def _work(lines: SimpleQueue[bytes], results: io.BufferedWriter) -> None:
 
 
 class Numbered(io.TextIOBase):
-    """Whole lines only, each after the member's number: several processes write to one stderr."""
+    """Write whole lines only, each after the member's number: several processes share one stderr."""
 
     def __init__(self, out: TextIO, number: str) -> None:
         self._out, self._number, self._begun = out, number, ""
@@ -88,10 +88,10 @@ class Numbered(io.TextIOBase):
     def write(self, text: str) -> int:
         *lines, self._begun = (self._begun + text).split("\n")
         for line in lines:
-            self._out.write(f"{self._number}{line}\n")  # one write: it is not torn
+            self._out.write(f"{self._number}{line}\n")  # a single write, so that the line is not split
             self._out.flush()
         return len(text)
 
     def isatty(self) -> bool:
-        """No live line: there is more than one."""
+        """Return False: there is no live progress line, since several processes write."""
         return False

@@ -1,7 +1,7 @@
-"""Pictures of a run for the report: the same noise seed, images and layout for every run, so that they compare.
+"""The images of a run for the report; noise seed, real images and layout are the same for all runs, to compare them.
 
-They lie in RUN/samples/report, one pixel of an image being one pixel of the PNG; pictures.json says of which weights
-they are, so that they are drawn once.
+They are in RUN/samples/report, where one pixel of an image is one pixel of the PNG; pictures.json records the weights
+from which they were made, so that they are drawn only once.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from counterfeit.system.console import say
 from counterfeit.system.files import write_json
 from counterfeit.system.text import reason
 
-LAYOUT = 1  # goes up when the pictures change, so that old ones are drawn again
-GREY = 128  # between images: seen beside black and beside white ones, on a light page and on a dark one
+LAYOUT = 1  # increase it when the drawings change, so that old ones are drawn again
+GREY = 128  # between images: visible beside black and white images, on light and dark pages
 
 
 class Drawn(msgspec.Struct, frozen=True):
-    """What was drawn of a run; as pictures.json keeps it.
+    """What was drawn of a run: the content of pictures.json.
 
     Attributes:
-        weights_sha256: of the weights that the pictures are of.
+        weights_sha256: SHA-256 (hex) of the weights from which the images were made.
         layout: LAYOUT of the version that drew them.
-        files: kind of picture -> file name in RUN/samples/report.
-        left_out: a sentence a kind of picture that could not be drawn.
+        files: kind of drawing -> file name in RUN/samples/report.
+        left_out: a sentence for each kind that could not be drawn.
     """
 
     weights_sha256: str
@@ -50,22 +50,24 @@ def folder(run: Run) -> Path:
 
 
 def draw(run: Run, place: Path | None = None) -> Drawn:
-    """Draw what suits the run, or find it drawn already.
+    """Draw the kinds of images that the run supports, unless they have been drawn before.
 
-    `samples`: of seed 0. `interpolation`: along lines between latent vectors. `classes`: a row the same noise, a column
-    the same class. `reconstructions`: rows in pairs, images over what comes back. `nearest`: rows in pairs, the samples
-    that come nearest to training images over those; `random`: the same for the first samples, which nobody chose.
-    `real`: real images in the layout of the samples, to look at beside them.
+    `samples`: with seed 0. `interpolation`: along lines between latent vectors. `classes`: each row has the same noise,
+    each column the same class. `reconstructions`: pairs of rows, with images above their reconstructions. `nearest`:
+    pairs of rows, with the samples nearest to training images above those; `random`: the same for the first samples,
+    which were not selected. `real`: real images in the layout of the samples, for comparison.
 
-    What cannot be drawn, such as real images that cannot be read again, is left out and said on stderr.
+    Kinds that cannot be drawn, for example because real images cannot be read, are left out, with a message on stderr.
 
     Args:
-        place: the folder to draw into, in place of the run's own.
+        run: the run.
+        place: the folder to draw into, instead of the run's own.
 
-    Raises RunError: the run is damaged, or the folder cannot be written to.
+    Raises:
+        RunError: the run is damaged, or the folder cannot be written to.
     """
     place = place or folder(run)
-    if place == folder(run) and not reading.within(run.path, place):  # files of others may lie there
+    if place == folder(run) and not reading.within(run.path, place):  # it may contain files of others
         raise RunError(f"{place} is a link to a place outside the run: replace it by a folder")
     index = place / "pictures.json"
     known = _drawn_already(run, place)
@@ -80,7 +82,7 @@ def draw(run: Run, place: Path | None = None) -> Drawn:
             try:
                 batch, columns = make()
                 sheet = pixels.grid(batch, columns, gap=1, paper=GREY)
-            except Exception as error:  # one picture, for whatever reason, must not cost the others
+            except Exception as error:  # a failure of one kind must not cost the others
                 left_out.append(f"{run.name}: no picture of {kind}: {reason(error)}")
                 say(left_out[-1])
                 continue
@@ -99,9 +101,11 @@ def draw(run: Run, place: Path | None = None) -> Drawn:
 def of_comparison(
     comparison: Comparison, device: str = "auto"
 ) -> Iterator[tuple[dict[str, dict[str, Path]], list[str]]]:
-    """Pictures of the first seed of every row, by the run's path, and a sentence on each that could not be drawn.
+    """Draw the images of the first seed of every row.
 
-    The files of runs at a URL are there while the block runs.
+    Yields:
+        Files by run path and kind, and a sentence for each kind that could not be drawn. Files of runs at a URL exist
+        only while the block runs.
     """
     found: dict[str, dict[str, Path]] = {}
     notes: list[str] = []
@@ -120,13 +124,13 @@ def of_comparison(
                     notes.append(
                         f"{path}: its images are of later weights than its scores, since it was trained further"
                     )
-            except Exception as error:  # one run without pictures must not cost the report
+            except Exception as error:  # one run without images must not cost the report
                 notes.append(f"{path}: no images: {reason(error)}")
         yield found, notes
 
 
 def _place(run: Run, places: ExitStack) -> Path:
-    """Where the run's pictures are drawn: its own folder; of a run that can only be read, one until `places` ends."""
+    """The folder for the run's images: in the run, or if that is read-only, a temporary one until `places` ends."""
     own = folder(run)
     try:
         own.mkdir(parents=True, exist_ok=True)
@@ -140,7 +144,7 @@ def _place(run: Run, places: ExitStack) -> Path:
 
 
 def _publish(place: Local | Copy, path: str) -> None:
-    """The pictures beside a run at a URL, where that can be written to; the report has them either way."""
+    """Upload the images of a run at a URL, if that is writable; the report contains them in any case."""
     try:
         place.publish()
     except RunError as error:
@@ -152,12 +156,12 @@ def paths(run: Run, drawn: Drawn, place: Path | None = None) -> dict[str, Path]:
 
 
 def _firsts(comparison: Comparison) -> Iterable[str]:
-    """Paths of the first run of every row, each once."""
+    """Paths of the first run of every row, without duplicates."""
     return dict.fromkeys(row.runs[0] for table in comparison.tables for row in table.rows if row.runs)
 
 
 def _drawn_already(run: Run, place: Path) -> Drawn | None:
-    """What a folder has, if it is all of the run's pictures, of its present weights."""
+    """The drawings in a folder, if they are complete and were made from the run's present weights; else None."""
     known = _known(run, place)
     if known is None or (known.weights_sha256, known.layout) != (run.weights_sha256, LAYOUT) or known.left_out:
         return None
@@ -165,7 +169,10 @@ def _drawn_already(run: Run, place: Path) -> Drawn | None:
 
 
 def _known(run: Run, place: Path) -> Drawn | None:
-    """What pictures.json says, if it is of files that `draw` writes, and they lie there: a page will show them."""
+    """The content of pictures.json if it names only files that `draw` writes, inside the folder; else None.
+
+    This is checked because a page will show these files.
+    """
     index = place / "pictures.json"
     try:
         drawn, kinds = reading.record(reading.content(index), Drawn), Sheets(run).kinds()

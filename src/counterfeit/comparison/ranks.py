@@ -1,10 +1,10 @@
-"""Ranks over seeds that say no more than the seeds do.
+"""Rank rows by their scores over seeds, without claiming more than the seeds show.
 
-Two or three seeds tell little about a row's spread, and the spreads of rows differ. One relative spread for all rows
-(as in Tukey's test) claims too much of a row that scatters; each row's own (as in Welch's) parts almost nothing. Here
-a row's variance is moderated by that of the whole table (Smyth 2004, doi:10.2202/1544-6115.1027), and a difference
-counts if it is larger than the largest ones of simulated tables without any difference (single-step max-T: Westfall &
-Young 1993, "Resampling-based multiple testing"). `benchmarks/ranks.py` holds this test against others.
+Two or three seeds tell little about a row's spread, and rows differ in spread. A single relative spread for all rows
+(as in Tukey's test) claims too much for a row that scatters; each row's own spread (as in Welch's test) separates
+almost nothing. Here, a row's variance is moderated by that of the whole table (Smyth 2004, doi:10.2202/1544-6115.1027),
+and a difference counts if it exceeds the largest ones in simulated tables without any difference (single-step max-T:
+Westfall & Young 1993, "Resampling-based multiple testing"). `benchmarks/ranks.py` compares this test with others.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 LEVEL = 0.05
-PRIOR = 1  # degrees of freedom with which the table's variance counts in a row's
-WIDEST = 10  # a simulated row that scatters has so many times the spread of the others
-SIMULATED = 10_000  # tables for each pattern of spreads: 0.05 is known to 0.002
+PRIOR = 1  # degrees of freedom by which the table's variance is weighted in a row's
+WIDEST = 10  # factor by which a simulated row that scatters has a wider spread than the others
+SIMULATED = 10_000  # tables per pattern of spreads: a p value of 0.05 has an error of 0.002
 TEST = (
     f"a row ranks below another if their difference over the seeds has p < {LEVEL} for all pairs of the table together "
     "(moderated t, Smyth 2004, of logarithms if all scores are positive; against the largest of all pairs, Westfall & "
@@ -31,10 +31,11 @@ Floats = npt.NDArray[np.float64]
 
 
 def ranks(values: Sequence[Sequence[float]], lower_is_better: bool) -> list[int | None]:
-    """One more than the number of rows that are significantly better; None for a row of fewer than two seeds.
+    """Rank each row: one more than the number of significantly better rows; None for fewer than two seeds.
 
     Args:
         values: a score's values over the seeds, row by row.
+        lower_is_better: whether lower scores are better.
     """
     tested = [row for row, seeds in enumerate(values) if len(seeds) > 1]
     found: list[int | None] = [1 if row in tested else None for row in range(len(values))]
@@ -53,16 +54,17 @@ def _scaled(groups: Sequence[Sequence[float]]) -> list[Floats]:
 
 
 def p_values(groups: Sequence[Floats]) -> dict[tuple[int, int], float]:
-    """p values of all pairs of groups, each of two or more values; they hold together.
+    """Jointly valid p values for all pairs of groups, each of two or more values.
 
-    That of a pair is the share of simulated tables without differences (and of the table itself: Phipson & Smyth 2010)
-    whose largest statistic is as large as the pair's, in that pattern of spreads in which it is largest. Where no group
-    scatters, differences are exact.
+    The p value of a pair is the fraction of simulated tables without differences (and of the table itself: Phipson &
+    Smyth 2010) whose largest statistic is at least the pair's, for the pattern of spreads in which this fraction is
+    largest. If no group scatters, differences are exact.
     """
     if len(groups) < 2:
         return {}
     means = np.array([group.mean() for group in groups])
-    variances = np.array([group.var(ddof=1) if np.ptp(group) else 0.0 for group in groups])  # equal: no rounding
+    # Equal values have a variance of exactly 0, without rounding errors.
+    variances = np.array([group.var(ddof=1) if np.ptp(group) else 0.0 for group in groups])
     if not variances.any():
         return {(i, j): float(means[i] == means[j]) for i, j in itertools.combinations(range(len(groups)), 2)}
     seeds = np.array([len(group) for group in groups])
@@ -76,11 +78,11 @@ def p_values(groups: Sequence[Floats]) -> dict[tuple[int, int], float]:
 
 
 def moderated(variances: Floats, seeds: npt.NDArray[np.int64]) -> Floats:
-    """Variances (rows, ...), each drawn towards the pooled one: (d0 s0² + d s²) / (d0 + d), the s̃² of Smyth 2004.
+    """Shrink variances (rows, ...) towards the pooled one: (d0 s0² + d s²) / (d0 + d), the s̃² of Smyth 2004.
 
-    Smyth estimates d0 and s0 from thousands of rows. A handful can't tell d0: it is 1, so that of three seeds the own
-    variance counts for two thirds. s0² is the pooled variance: a row that scatters raises it, which protects against
-    the draws in which that row happens to look quiet.
+    Smyth estimates d0 and s0 from thousands of rows. A handful of rows cannot determine d0, so it is 1: with three
+    seeds, a row's own variance counts for two thirds. s0² is the pooled variance: it is raised by a row that scatters,
+    which protects against draws in which this row happens to look quiet.
     """
     d = seeds.reshape(-1, *[1] * (variances.ndim - 1)) - 1
     pooled = (d * variances).sum(axis=0) / d.sum()
@@ -90,7 +92,7 @@ def moderated(variances: Floats, seeds: npt.NDArray[np.int64]) -> Floats:
 def statistics(
     means: Floats, variances: Floats, seeds: npt.NDArray[np.int64]
 ) -> Iterator[tuple[tuple[int, int], Floats]]:
-    """Moderated t of every pair of rows, without its sign; of means and variances (rows, ...) each is (...)."""
+    """Absolute moderated t of every pair of rows; for means and variances (rows, ...), each t is (...)."""
     errors = moderated(variances, seeds) / seeds.reshape(-1, *[1] * (means.ndim - 1))
     for i, j in itertools.combinations(range(len(means)), 2):
         yield (i, j), np.abs(means[i] - means[j]) / np.sqrt(errors[i] + errors[j])
@@ -98,29 +100,29 @@ def statistics(
 
 @functools.lru_cache(maxsize=16)
 def without_differences(seeds: tuple[int, ...]) -> tuple[dict[int, float], Floats]:
-    """What the statistics of a table of equal means come to by chance, from simulated ones.
+    """The distribution of the statistics by chance, from simulated tables with equal means.
 
-    A set of pairs has no larger statistics than all pairs have, so that the family-wise error holds too where some rows
-    differ. Pairs with a row of two seeds have far larger ones than others; each number of seeds therefore has a scale
-    of its own (balanced as in Beran 1988), so that one such row does not hide what the others show.
+    No set of pairs has larger statistics than all pairs together, so that the family-wise error also holds if some rows
+    differ. Pairs that include a row with two seeds have much larger statistics than others. Therefore each number of
+    seeds has its own scale (balanced as in Beran 1988), so that one such row does not hide what the others show.
 
     Args:
-        seeds: number of seeds of each row, rising.
+        seeds: number of seeds of each row, ascending.
 
     Returns:
-        For each number of seeds, the scale of the pairs whose poorer row has so many: the 1 - LEVEL quantile of their
-        largest statistic in the worst pattern. And the largest statistic of all pairs over its scale,
-        (patterns of spreads, tables), rising in each pattern.
+        For each number of seeds, the scale of the pairs whose smaller row has this number: the 1 - LEVEL quantile of
+        their largest statistic in the worst pattern. And the largest statistic of all pairs divided by its scale,
+        (patterns of spreads, tables), ascending in each pattern.
     """
     n = np.array(seeds)
-    draws = np.random.RandomState(0)  # its numbers are the same in every version of numpy
+    draws = np.random.RandomState(0)  # the same numbers in every version of numpy
     normal = draws.standard_normal((len(n), SIMULATED))
     squares = draws.chisquare(n[:, None] - 1, (len(n), SIMULATED))
     found: dict[int, list[Floats]] = {}
     for spread in patterns(seeds):
         largest: dict[int, Floats] = {}
         means, variances = spread * normal / np.sqrt(n)[:, None], spread**2 * squares / (n[:, None] - 1)
-        for (i, _), t in statistics(means, variances, n):  # i has no more seeds than the other
+        for (i, _), t in statistics(means, variances, n):  # i has at most as many seeds as the other
             largest[seeds[i]] = np.maximum(largest.get(seeds[i], 0.0), t)
         for poorer, values in largest.items():
             found.setdefault(poorer, []).append(values)
@@ -130,7 +132,10 @@ def without_differences(seeds: tuple[int, ...]) -> tuple[dict[int, float], Float
 
 
 def patterns(seeds: tuple[int, ...]) -> list[Floats]:
-    """Spreads of the rows, (rows, 1): all alike, or one, two or half of those with each number of seeds are wide."""
+    """Spreads of the rows, (rows, 1): all equal, or one, two or half of the rows are wide.
+
+    The wide rows start at the first row with each number of seeds.
+    """
     rows = len(seeds)
     first = [seeds.index(number) for number in sorted(set(seeds))]
     wide = {(min(start, rows - count), count) for start in first for count in (1, 2, rows // 2) if count < rows}

@@ -1,4 +1,4 @@
-"""A comparison's tables for people and for programs: terminal, Markdown, CSV."""
+"""Render a comparison's tables for the terminal, as Markdown and as CSV."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def header(table: Table) -> list[str]:
 
 
 def rows(table: Table) -> list[list[str]]:
-    """The cells of every row, and the floors as a last row."""
+    """The cells of every row, and of a last row with the floors."""
     with_curve = any(row.curve for row in table.rows)
     cells = []
     for row in table.rows:
@@ -46,7 +46,7 @@ def rows(table: Table) -> list[list[str]]:
 
 
 def under(table: Table) -> str:
-    """What a reader of a table has to know."""
+    """The text below a table: what a reader has to know."""
     p = table.protocol
     shared = ", ".join(f"{key} {value}" for key, value in table.shared_settings.items())
     more = f" All with {shared}." if shared else ""
@@ -58,7 +58,7 @@ def under(table: Table) -> str:
 
 
 def markdown(comparison: Comparison) -> str:
-    """All tables, the notes and the failures as Markdown."""
+    """Render all tables, the notes and the failures as Markdown."""
     parts = [f"# {escape.markdown(comparison.title)}"]
     for table in comparison.tables:
         titles, *lines = ([escape.markdown(text) for text in line] for line in (header(table), *rows(table)))
@@ -69,7 +69,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def terminal(comparison: Comparison) -> str:
-    """All tables as text, a metric a line and a model a column, which fits where there are many metrics."""
+    """Render all tables as text: one metric per line and one model per column, which leaves room for many metrics."""
     told = "\n".join(map(harmless, _told(comparison)))
     return "\n\n".join([*(_sheet(table) for table in comparison.tables), *[told] * bool(told)])
 
@@ -88,13 +88,13 @@ def _sheet(table: Table) -> str:
 
 
 def _told(comparison: Comparison) -> list[str]:
-    """The notes, and a line on every failure."""
+    """The notes, and one line per failure."""
     failed = [f"failed: {failure.run}: {failure.error}" for failure in comparison.failures]
     return [*comparison.notes, *failed]
 
 
 def to_csv(runs: Sequence[RunRow]) -> str:
-    """A line a run: model, data, seed, every score, seconds; numbers in full."""
+    """Render one line per run: model, data, seed, every score, seconds; numbers in full precision."""
     names = list(dict.fromkeys(name for run in runs for name in run.score.metrics))
     first, last = ("label", "model", "data", "seed", "epochs", "path"), ("train_seconds", "images_per_s", "parameters")
     lines: list[list[Any]] = [[*first, *map(str, names), *last]]

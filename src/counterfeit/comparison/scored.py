@@ -1,4 +1,4 @@
-"""Scores that runs have already: found in their scores folders by their receipts, whatever the files are called."""
+"""Find existing scores of runs in their scores folders, by receipt rather than by file name."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from counterfeit.system.words import label_and_detector
 
 Json = dict[str, Any]
 
-DRAW = ("n", "seed", "repeats")  # settings of a score that a receipt holds as they were given
+DRAW = ("n", "seed", "repeats")  # settings that a receipt stores as given
 
 
 def kept_score(run: Run, config: ScoreConfig, scorer: Scorer) -> Json | None:
     """The same measurement of the run's present weights, from its scores folder, or None.
 
-    It is known by its receipt, whatever its file is called, and may hold more metrics than are asked for.
+    It is recognized by its receipt, whatever its file name, and may contain more metrics than requested.
     """
     fakes = run.generated().at_size(config.size)
     names = judge.metric_names(config, scorer, fakes)
@@ -47,14 +47,17 @@ def kept_score(run: Run, config: ScoreConfig, scorer: Scorer) -> Json | None:
 def shared_scores(
     members: Sequence[Member], draw: Mapping[str, Any], ranked_by: str | None, device: str = "auto"
 ) -> dict[str, Json]:
-    """Scores by the path of the run, where all finished runs of a data set have been scored in the same way.
+    """Scores by run path, for data sets whose finished runs have all been scored in the same way.
 
-    They are of each run's present weights, by the present code. Of several such measurements the one of the most
-    samples is taken, then that of the most metrics; a line says which. Data sets without any are left out.
+    They are of each run's present weights, by the present code. If there are several such measurements, the one with
+    the most samples is taken, then the one with the most metrics; a message says which. Data sets without one are left
+    out.
 
     Args:
-        draw: those settings of DRAW that the scores must have; the others are taken as they are.
-        ranked_by: label of a score that must be among them.
+        members: the runs.
+        draw: settings of DRAW that the scores must have; others may have any value.
+        ranked_by: label of a score that must be included.
+        device: where runs are loaded.
     """
     of_data: dict[str, list[tuple[str, dict[str, Score]]]] = {}
     for member in members:
@@ -76,7 +79,7 @@ def shared_scores(
 
 
 def _measurements(run: Run, draw: Mapping[str, Any], ranked_by: str | None) -> dict[str, Score]:
-    """By what two runs must share to be compared, seed included: the run's score with the most metrics."""
+    """The run's score with the most metrics, by what two runs must share to be compared, seed included."""
     best: dict[str, Score] = {}
     for score in _stored(run):
         generated = score.receipt.get("generated", {})
@@ -95,7 +98,7 @@ def _is_current(receipt: Json, run: Run) -> bool:
     here = identity(of_code({**SCORING, **DRAWING}))
     versions = {name: version for name, version in receipt.get("versions", {}).items() if name in here["versions"]}
     return (
-        "detector" in receipt  # else it is a CAS
+        "detector" in receipt  # otherwise it is a CAS
         and not unidentified(receipt)
         and generated.get("digest") == run.weights_sha256
         and generated.get("plugin") == run.trained.facts().get("plugin")
@@ -120,7 +123,7 @@ def _in_words(scores: Mapping[str, Score]) -> str:
 
 
 def _stored(run: Run) -> Iterator[Score]:
-    """The scores in the run's folder; a line names each file that cannot be read."""
+    """Yield the scores in the run's folder; print a line for each file that cannot be read."""
     for path in sorted((run.path / "scores").glob("*.json")):
         try:
             yield stored(path)
@@ -129,5 +132,5 @@ def _stored(run: Run) -> Iterator[Score]:
 
 
 def _canonical(receipt: Mapping[str, Any]) -> str:
-    """A receipt's identity, in which 1, 1.0 and true are three things."""
+    """A receipt's identity as text, in which 1, 1.0 and true are different."""
     return json.dumps(identity(receipt), sort_keys=True)

@@ -1,4 +1,4 @@
-"""The images of a run that are worth looking at: of one seed, the same real images and the same layout for all runs."""
+"""The images of a run that are worth looking at, with one seed and the same real images and layout for all runs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from counterfeit.system.console import say
 
 SEED = 0
 COLUMNS, ROWS = 10, 5
-LOOKED_AT = 1000  # samples, of which those nearest to training images are shown
+LOOKED_AT = 1000  # samples, from which those nearest to training images are shown
 MOST_CLASSES = 20
 
-Grid = np.ndarray  # uint8 (N, C, H, W), laid out in rows
+Grid = np.ndarray  # uint8 (N, C, H, W), row by row
 
 
 class Sheets:
-    """The images of each kind of picture and how many stand in a row; DataError where real images cannot be had."""
+    """The images of each kind, and the number per row. Raises DataError if real images cannot be read."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -57,7 +57,7 @@ class Sheets:
     def shown(self) -> tuple[Grid, np.ndarray | None]:
         """Real images to encode: two rows spread over the test set, and their labels for a conditional model.
 
-        Neighbours in the list are of one class where the model is conditional, and mostly of two where it is not.
+        Adjacent images have the same class if the model is conditional, and mostly different classes otherwise.
         """
         data = _real(self.run, "test", "train")
         rows = np.linspace(0, len(data) - 1, 2 * COLUMNS).astype(int)
@@ -76,7 +76,7 @@ class Sheets:
         return lines.reshape(-1, *lines.shape[2:]), COLUMNS
 
     def between_images(self) -> tuple[Grid, int]:
-        """A real image, the way from its encoding to that of another, and that other image."""
+        """A real image, the interpolation from its encoding to that of another image, and that image."""
         pixels, labels = self.shown
         z = self.run.encode(pixels, labels)
         of_lines = None if labels is None else labels[::2]
@@ -96,11 +96,11 @@ class Sheets:
 
     @cached_property
     def neighbours(self) -> tuple[np.ndarray, np.ndarray, Grid]:
-        """Of every sample how near its nearest training image is, that one's row, and that image.
+        """The distance ratio of every sample, the index of its nearest training image, and that image.
 
-        Nearness as `metrics.memorisation.near_copies` has it: the distance over that from the training image to the
-        nearest other one, since simple images are near to each other, and a copy is nearer than that. If the pixels
-        show a copy, mirrored or moved as it may be, its source is the nearest.
+        As in `metrics.memorisation.near_copies`, the ratio is the distance to the nearest training image divided by the
+        distance from that image to its nearest other one: simple images are close to each other, and a copy is closer
+        than that. If the pixels show a copy, possibly mirrored or shifted, its source counts as the nearest image.
         """
         train = _real(self.run, "train")
         detector = judge.small_scorer(train, self.run.device).detector
@@ -112,7 +112,7 @@ class Sheets:
         distance, index = nearest(of_samples, of_train)
         rows, place = np.unique(index, return_inverse=True)
         local, _ = nearest(of_train[rows], of_train, but=rows)
-        ratio = distance / np.maximum(local[place], np.finfo(np.float64).tiny)  # beside a duplicate: far, or a copy
+        ratio = distance / np.maximum(local[place], np.finfo(np.float64).tiny)  # near duplicates: huge, or 0 for a copy
         chosen = np.concatenate(list(subset(len(train), used(train), 0)))
         found = Gallery(train).search(shrunk(self.samples))
         copied = found.ratio <= PIXEL_RATIO
@@ -122,13 +122,13 @@ class Sheets:
     def nearest(self) -> tuple[Grid, int]:
         ratio, index, train = self.neighbours
         order = np.argsort(ratio, kind="stable")
-        _, first = np.unique(index[order], return_index=True)  # of a training image its nearest sample
-        others = np.setdiff1d(np.arange(len(order)), first)  # a collapsed model comes near to few training images
+        _, first = np.unique(index[order], return_index=True)  # the nearest sample of each training image
+        others = np.setdiff1d(np.arange(len(order)), first)  # a collapsed model is near to few training images
         chosen = order[np.concatenate([np.sort(first), others])][:COLUMNS]
         return _in_pairs(self.samples[chosen], train[chosen])
 
     def real(self) -> tuple[Grid, int]:
-        """Real images, spread over the test set where there is one."""
+        """Real images, spread over the test set if there is one."""
         data = _real(self.run, "test", "train")
         rows = np.linspace(0, len(data) - 1, COLUMNS * ROWS).astype(int)
         return np.asarray(data.images[rows]), COLUMNS
@@ -139,13 +139,13 @@ class Sheets:
 
 
 def _in_pairs(upper: Grid, lower: Grid) -> tuple[Grid, int]:
-    """Rows of `upper` with the same rows of `lower` under them, and their length; of what is left over, nothing."""
+    """Rows of `upper` with the same rows of `lower` below them, and their length; incomplete rows are dropped."""
     columns = min(COLUMNS, len(upper))
     starts = range(0, len(upper) - columns + 1, columns)
     return np.concatenate([part[i : i + columns] for i in starts for part in (upper, lower)]), columns
 
 
 def _real(run: Run, *wanted: str) -> ImageSet:
-    """The first of these splits that there is, of what the run was trained on; DataError where it is not there."""
+    """The first available of these splits of the run's data. Raises DataError if the data is missing."""
     found = images_of(run.record, run.name)
     return next(found[split] for split in wanted if split in found)

@@ -1,8 +1,8 @@
-"""From the records of runs to tables over seeds.
+"""Make tables over seeds from the records of runs.
 
-A table is for one data set and one protocol: scores whose receipts differ in how they were measured never meet in a
-column. Ranks are given where there is evidence for them: a row's rank is one more than the number of rows that are
-significantly better, so that rows between which the seeds cannot decide share a rank.
+A table is for one data set and one protocol: scores whose receipts differ in how they were measured are never in the
+same column. Ranks need evidence: a row's rank is one more than the number of rows that are significantly better, so
+that rows between which the seeds cannot decide share a rank.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ from counterfeit.report.records import Metric, Protocol, Row, RowCurve, RunRow, 
 from counterfeit.settings import having, spelled_today
 
 Json = dict[str, Any]
-Changed = tuple[RunRow, Json]  # a run, and the settings in which it differs from its model's recipe
+Changed = tuple[RunRow, Json]  # a run, and the settings that differ from its model's recipe
 
 
 def tables(records: Sequence[RunRow], ranked_by: str | None = None) -> tuple[list[Table], list[str]]:
-    """Tables by data set and protocol, and a sentence on every split that is not by data set.
+    """Tables by data set and protocol, and a sentence for every split that is not by data set.
 
     Args:
-        records: as `collect.record` gives them.
-        ranked_by: label of the score that ranks, without its detector; None for FID, or the first where there is none.
+        records: results of `collect.record`.
+        ranked_by: label of the score that determines the ranks, without its detector; None for FID, or the first score
+            if there is no FID.
     """
     settings_of = _settings(records)
     found, notes = [], []
-    names: dict[str, str] = {}  # a folder is one data set, whichever way its path is spelled
+    names: dict[str, str] = {}  # a folder is one data set, however its path is spelled
     data_of = [names.setdefault(r.data_path or r.data, r.data) for r in records]
     for data in dict.fromkeys(data_of):
         of_data = [(r, s) for r, s, of in zip(records, settings_of, data_of, strict=True) if of == data]
@@ -53,7 +54,7 @@ def tables(records: Sequence[RunRow], ranked_by: str | None = None) -> tuple[lis
 
 
 def protocol(receipt: Mapping[str, Any]) -> Protocol:
-    """What two scores must have in common to stand in one column."""
+    """What two scores must have in common to be in one column."""
     generated, real = receipt["generated"], receipt["real"]
     return Protocol(
         real={key: real[key] for key in ("name", "split", "n", "digest")},
@@ -67,7 +68,7 @@ def protocol(receipt: Mapping[str, Any]) -> Protocol:
 
 
 def protocol_identity(how: Protocol) -> str:
-    """A protocol without the name of the real images, whose digest says what they are."""
+    """A protocol without the name of the real images, which are identified by their digest."""
     real = {key: value for key, value in how.real.items() if key != "name"}
     return json.dumps({**to_json(how), "real": real}, sort_keys=True)
 
@@ -78,12 +79,12 @@ def _differing(protocols: Sequence[Protocol]) -> list[str]:
 
 
 def _settings(records: Sequence[RunRow]) -> list[Json]:
-    """Of every record, the settings in which it differs from its model's recipe."""
+    """For every record, the settings that differ from its model's recipe."""
     differing = []
     for r in records:
         settings = MODELS[r.model].settings
         of_a_row, own = having(settings, "computes") - {"data", "seed"}, settings.to_dict()
-        config = spelled_today(r.config)  # of older versions, which kept settings that the model has not
+        config = spelled_today(r.config)  # older versions stored settings that the model does not have
         differing.append({key: value for key, value in config.items() if key in of_a_row and value != own[key]})
     return differing
 
@@ -117,7 +118,7 @@ def _table(data: str, how: Protocol, rows: list[Changed], ranked_by: str | None)
 
 
 def _grouped(data: str, rows: list[Changed]) -> tuple[list[tuple[list[RunRow], Json]], list[str]]:
-    """The runs of each row with its settings, and a sentence on what is left out or kept apart."""
+    """The runs of each row with its settings, and a sentence about runs that are left out or kept separate."""
     groups: dict[str, list[RunRow]] = {}
     settings: dict[str, Json] = {}
     notes = []
@@ -130,7 +131,7 @@ def _grouped(data: str, rows: list[Changed]) -> tuple[list[tuple[list[RunRow], J
         key = json.dumps([r.model, changed], sort_keys=True)
         group = groups.setdefault(key, [])
         twin = next((other for other in group if other.seed == r.seed), None)
-        if twin:  # of one seed: no new evidence
+        if twin:  # the same seed: no new evidence
             notes.append(f"{r.path} is left out: it has the same seed and settings as {twin.path}")
             continue
         group.append(r)
@@ -194,12 +195,13 @@ def _curve(curves: Sequence[ScoreCurve | None]) -> RowCurve | None:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Mean, standard deviation (ddof 1; None for a single value) and the values, of one or more."""
-    std = (float(np.std(values, ddof=1)) if np.ptp(values) else 0.0) if len(values) > 1 else None  # equal: no rounding
+    """Mean, standard deviation (ddof 1; None for a single value) and the values, of one or more values."""
+    # Equal values have a std of exactly 0, without rounding errors.
+    std = (float(np.std(values, ddof=1)) if np.ptp(values) else 0.0) if len(values) > 1 else None
     return Spread(mean=float(np.mean(values)), std=std, values=list(values))
 
 
 def spread_of_known(values: Sequence[float | None]) -> Spread | None:
-    """The same of those that are known; None where none is."""
+    """`spread` of the values that are not None; None if there are none."""
     known = [value for value in values if value is not None]
     return spread(known) if known else None

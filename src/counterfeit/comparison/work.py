@@ -1,9 +1,9 @@
-"""The work of one member of a grid: trains what is missing, continues what was cut off, scores what is trained.
+"""Do the work of one member of a grid: train it if missing, resume it if interrupted, score it if trained.
 
-Everything is found in the run folders, so that a grid that was killed goes on where it was: what is trained or scored
-is taken as it is, and a kill costs at most the epoch, or the score, that was in work.
+The state is in the run folders only, so that a grid that was killed resumes where it was: members that are trained or
+scored are used as they are, and a kill costs at most the epoch, or the score, in progress.
 
-What goes in and what comes out are plain types, so that the work may be done by another process or machine: as JSON.
+Inputs and outputs are plain types that can be sent as JSON, so that another process or machine can do the work.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ Json = dict[str, Any]
 
 
 class Failure(msgspec.Struct, frozen=True, tag="failure"):
-    """A member that could not be brought to the end, and why, in one line."""
+    """A member that could not be finished, and the reason on one line."""
 
     run: str
     error: str
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
-    """A member, trained and scored."""
+    """A member that was trained and scored."""
 
     record: RunRow
 
@@ -58,9 +58,10 @@ class Order:
     """What is the same for all members.
 
     Attributes:
-        trains: whether what is missing is trained; else only finished runs are taken.
-        command: as a run's provenance shall tell it, whichever process does the work.
-        scores: by the path of a run, what it is not scored again for: see `scored.shared_scores`.
+        score: how they are scored.
+        trains: whether missing runs are trained; otherwise only finished runs are used.
+        command: the command to record in a run's provenance, whichever process does the work.
+        scores: by the path of a run, a score to use instead of scoring it again: see `scored.shared_scores`.
         plugins: files that another process must load too: see `models.plugins.files`.
     """
 
@@ -73,33 +74,33 @@ class Order:
 
 @dataclass(frozen=True)
 class Task:
-    """One member's work; `number` and `left` are for the line that tells of its beginning."""
+    """The work of one member; `number` and `left` are parts of the line printed when it starts."""
 
     member: Member
     number: str = ""
     left: str = ""
 
 
-# Takes the members, yields the place of each in the grid with its result, in the order in which they end.
+# Takes the members; yields the index in the grid and the result of each, in the order in which they end.
 Engine = Callable[[Sequence[Member], Order], Iterator[tuple[int, Result]]]
 
 
 class Worker:
-    """Does one member's work after another; real images and detectors are read once."""
+    """Do the work of members one after another; real images and detectors are loaded once."""
 
     def __init__(self, order: Order) -> None:
         self.order = order
         self._scorers: dict[tuple[Any, ...], Scorer] = {}
 
     def work(self, task: Task) -> Result:
-        """Train and score a member; what goes wrong with it is the result, and is no error of this process."""
+        """Train and score a member; an error is returned as its result rather than raised."""
         path = task.member.path
         try:
             with opened(path) as place:
                 return Done(self._brought(task, place))
         except InputError as error:
             return Failure(path, in_one_line(error))
-        except Exception as error:  # a fault in one member, ours too, must not cost the others
+        except Exception as error:  # an error in one member, even a bug of ours, must not cost the others
             for line in traceback.format_exc().splitlines():
                 say(line)
             return Failure(path, f"{type(error).__name__}: {in_one_line(error)}")
@@ -112,12 +113,12 @@ class Worker:
         score = self.order.scores.get(member.path) or self._scored(run)
         try:
             place.publish()
-        except RunError as error:  # the run itself is there, and the score is good
+        except RunError as error:  # the run itself exists, and the score is good
             say(f"{member.path}: this score is not saved: {in_one_line(error)}")
         return record(run, score)
 
     def _train(self, member: Member, place: Local | Copy) -> None:
-        """Make sure that the member's run is there, is its own, and is finished."""
+        """Make sure that the member's run exists, has the right settings, and is finished."""
         folder = place.folder
         holds = folder.holds_run()
         if holds and folder.finished():
@@ -125,14 +126,14 @@ class Worker:
         elif self.order.trains:
             with closing(fitting(member.model, member.config, folder, resume=folder.holds_checkpoint())) as events:
                 for event in events:
-                    if isinstance(event, EpochEnded | Stopped):  # there is a new checkpoint
+                    if isinstance(event, EpochEnded | Stopped):  # a new checkpoint exists
                         place.publish()
             place.publish()
         else:
             raise RunError(f"{folder} is not finished: counterfeit train {member.model} --out {folder} --resume")
 
     def _scored(self, run: Run) -> Json:
-        """The score that the order asks for, from the run's folder where it is there already."""
+        """The requested score, from the run's folder if it is already there."""
         config, scorer = self.order.score, self._scorer(run)
         return kept_score(run, config, scorer) or run.score(scorer=scorer, **config.keywords()).to_dict()
 
@@ -150,11 +151,11 @@ def _state(place: Local | Copy) -> str:
 
 
 def check_settings(member: Member, place: Local | Copy) -> None:
-    """RunError where the folder's run is not the one that the grid describes."""
+    """Raise RunError if the folder's run is not the one that the grid describes."""
     found = place.folder.read_record()
     free = {field.name for field in fields(member.config)} - having(member.config, "computes")
     if same_place(found, member.config.data):
-        free.add("data")  # whichever way it is spelled
+        free.add("data")  # however it is spelled
     was = {"model": found.model, **found.config.to_dict()}
     now = {"model": member.model, **member.config.to_dict()}
     for name in now:
@@ -170,7 +171,7 @@ def in_one_line(error: object) -> str:
 
 
 class Pace:
-    """How long members take, from those that are done: by epochs, of the same model and data where there is one."""
+    """Estimate how long members take per epoch, from finished ones, with the same model and data if possible."""
 
     def __init__(self, members: Sequence[Member], at_once: int = 1) -> None:
         self._left = [member for member in members if not finished(member.path)]
@@ -178,14 +179,14 @@ class Pace:
         self._seconds: dict[tuple[str, str], list[float]] = {}
 
     def add(self, member: Member, result: Result) -> None:
-        """A member is through."""
+        """Record that a member has ended."""
         self._left = [other for other in self._left if other != member]
         if isinstance(result, Done):
             known = self._seconds.setdefault((member.model, member.config.data), [])
             known.append(result.record.train_seconds / member.config.epochs)
 
     def left(self) -> str:
-        """`, about 12 min left`, or nothing where no member has been timed."""
+        """`, about 12 min left`, or "" if no member has been timed."""
         if not self._seconds or not self._left:
             return ""
         everything = [s for known in self._seconds.values() for s in known]
@@ -196,7 +197,7 @@ class Pace:
 
 
 def message(value: Order | Task | Result) -> bytes:
-    """A line of JSON for another process. Raises InputError for what is no plain type: code or arrays of the user's."""
+    """A line of JSON for another process. Raises InputError for values without a plain form, such as code or arrays."""
     try:
         return msgspec.json.encode(value, enc_hook=_plain)
     except UnicodeEncodeError as error:
@@ -207,7 +208,7 @@ def message(value: Order | Task | Result) -> bytes:
 
 
 def task_of(line: bytes) -> Task:
-    """The task that another process has sent as a `message`; the settings are of the model's own type."""
+    """Parse a task that another process has sent as a `message`; the settings have the model's own type."""
     values = msgspec.json.decode(line)
     member = values.pop("member")
     config = MODELS[member["model"]].read(member.pop("config"))
@@ -215,7 +216,7 @@ def task_of(line: bytes) -> Task:
 
 
 def result_of(line: bytes) -> Result:
-    """The result that another process has sent as a `message`."""
+    """Parse a result that another process has sent as a `message`."""
     return msgspec.json.decode(line, type=Result, dec_hook=metric)
 
 

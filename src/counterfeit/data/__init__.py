@@ -1,4 +1,4 @@
-"""Data sets: named ones fetched once and verified, folders of images, .npz files and arrays; uint8 all the way.
+"""Data sets: named ones, downloaded once and verified, folders of images, .npz files and arrays; always uint8.
 
 >>> from counterfeit import data
 >>> images = data.load("mnist", "test").images  # doctest: +SKIP
@@ -52,20 +52,21 @@ def load(
     """Load a split of a data set, a folder, a file or an array.
 
     Args:
-        source: a name in DATASETS; the path of a folder of images, or of an .npz file with `images` and perhaps
-            `labels`; or uint8 images (N, H, W), (N, H, W, C) or (N, C, H, W), numpy or torch. A name goes before a
-            folder of that name; "./mnist" is the folder. A folder with the folders train/ and test/, and an .npz file
-            with x_train and x_test (or train_images and test_images), has these two splits. An ImageSet is itself.
+        source: a name in DATASETS; the path of a folder of images, or of an .npz file with `images` and optional
+            `labels`; or uint8 images (N, H, W), (N, H, W, C) or (N, C, H, W), numpy or torch. A name takes precedence
+            over a folder with that name; "./mnist" is the folder. A folder with the subfolders train/ and test/, and an
+            .npz file with x_train and x_test (or train_images and test_images), have these two splits. An ImageSet is
+            returned as it is.
         split: one of `splits(source)`.
         labels: integers (N,), only for an array.
-        size: height and width, 8 to 1024 pixels, to which a folder's images are scaled, 64 by default; nothing else
-            takes it. "native" takes images as they are: a folder's where all its files are of one size.
+        size: height and width, 8 to 1024 pixels, to which a folder's images are scaled, 64 by default; only for a
+            folder. "native" does not scale: all files of a folder must then have the same size.
         skip_bad: skip unusable files of a folder instead of raising; only for a folder.
-        holdout: fraction of the images, 0 to 1, to hold out as a test split if there is none, by a fixed seed.
+        holdout: fraction of the images, 0 to 1, to hold out as a test split if there is none, with a fixed seed.
 
     Raises:
-        DataError: the data cannot be used, or cannot be downloaded.
-        InputError: `size` or COUNTERFEIT_SOURCES is wrong.
+        DataError: the data cannot be used or downloaded.
+        InputError: `size` or COUNTERFEIT_SOURCES is invalid.
     """
     found = load_splits(source, [split], labels=labels, size=size, skip_bad=skip_bad, holdout=holdout)
     return found[split]
@@ -81,7 +82,7 @@ def load_splits(
     skip_bad: bool = False,
     holdout: float = 0.0,
 ) -> dict[str, ImageSet]:
-    """Several splits, by default all; see `load`."""
+    """Load several splits, by default all, by name; for the arguments, see `load`."""
     place = locate(source)
     if labels is not None and (place.kind != "array" or isinstance(source, ImageSet)):
         raise DataError(f"labels= is only for an array, and {place.name} is not one")
@@ -102,7 +103,7 @@ def load_splits(
 
 @checked
 def splits(source: Any, holdout: float = 0.0) -> tuple[str, ...]:
-    """The names of the splits of what `load` takes. Raises DataError for a name or path that is none."""
+    """The names of the splits of a source that `load` accepts. Raises DataError for an unknown name or path."""
     place = locate(source)
     return _with_held_out(_own_splits(source, place), place, holdout)
 

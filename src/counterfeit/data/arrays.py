@@ -1,4 +1,4 @@
-"""Arrays as data sets: checked, never converted silently."""
+"""Arrays as data sets: checked, and never converted silently."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from counterfeit.data.image_set import SMALLEST_SIDE, ImageSet, content_digest
 from counterfeit.errors import DataError
 
 MOST_CLASSES = 1 << 16
-MANY_CLASSES = 1000  # of more than these, one in SPARSE or more must have an image
+MANY_CLASSES = 1000  # with more classes than this, at least one in SPARSE must have an image
 SPARSE = 10
 
 
@@ -24,18 +24,18 @@ def from_array(
     name: str = "array",
     where: str = "the array",
 ) -> ImageSet:
-    """Images, numpy array or torch tensor (on any device), as a data set with one split, "train".
+    """A data set with one split, "train", from a numpy array or a torch tensor on any device.
 
     Args:
-        images: uint8 (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3, H and W at least 8. Not copied where it is
-            (N, C, H, W) and contiguous already.
-        labels: integers (N,) from 0 up, or None.
-        classes: the classes' names, in label order; by default "0" to the largest label.
-        name: for ImageSet.name.
-        where: for messages.
+        images: uint8 (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3, H and W at least 8. Contiguous (N, C, H, W)
+            is not copied.
+        labels: integers (N,) >= 0, or None.
+        classes: class names in label order; by default "0" to the largest label.
+        name: value of ImageSet.name.
+        where: what to call the array in messages.
 
     Raises:
-        DataError: anything else.
+        DataError: the images, labels or classes are anything else.
     """
     pixels = as_nchw(_uint8(images, where), where)
     if labels is None:
@@ -51,9 +51,10 @@ def from_array(
 
 
 def numbered(labels: np.ndarray, where: str) -> list[str]:
-    """The names "0" to the largest label. Raises DataError where that is thousands of classes of which few occur.
+    """The class names "0" to the largest label.
 
-    Labels such as 0 and 65535 are marks, not numbers of classes: a network for 65,536 classes is never meant.
+    Labels such as 0 and 65535 are marks rather than class numbers: nobody means a network for 65,536 classes. Raises
+    DataError for more than MANY_CLASSES classes of which fewer than one in SPARSE occur.
     """
     most, occur = int(labels.max()) + 1, len(np.unique(labels))
     if most > MANY_CLASSES and occur * SPARSE < most:
@@ -65,7 +66,7 @@ def numbered(labels: np.ndarray, where: str) -> list[str]:
 
 
 def as_nchw(array: np.ndarray, where: str) -> np.ndarray:
-    """Images (N, H, W), (N, H, W, C) or (N, C, H, W) as contiguous (N, C, H, W); DataError for any other shape."""
+    """Images (N, H, W), (N, H, W, C) or (N, C, H, W) as contiguous (N, C, H, W). Raises DataError for other shapes."""
     shape = tuple(array.shape)
     if array.ndim not in (3, 4):
         raise DataError(f"{where} has shape {shape}; images are (N, H, W), (N, H, W, C) or (N, C, H, W)")
@@ -75,7 +76,7 @@ def as_nchw(array: np.ndarray, where: str) -> np.ndarray:
         array = array[:, None]  # (N, H, W) → (N, 1, H, W)
     else:
         first, last = shape[1] in (1, 3), shape[3] in (1, 3)
-        if first and last:  # whichever way it is read, a height or width of 1 or 3 is too small
+        if first and last:  # in both readings, a height or width of 1 or 3 is too small
             raise DataError(
                 f"{where} has shape {shape}: axis 1 and axis 3 could both be channels; height and width "
                 f"must be at least {SMALLEST_SIDE}"
@@ -93,13 +94,13 @@ def _contiguous(array: np.ndarray) -> np.ndarray:
     if array.flags.c_contiguous:
         return array
     packed = np.empty(array.shape, array.dtype)
-    for c in range(array.shape[1]):  # a channel at a time: 8 times as fast as np.ascontiguousarray from (N, H, W, C)
+    for c in range(array.shape[1]):  # channel by channel: 8 times as fast as np.ascontiguousarray from (N, H, W, C)
         packed[:, c] = array[:, c]
     return packed
 
 
 def _uint8(images: Any, where: str) -> np.ndarray:
-    """The images as a numpy array; DataError for another type than uint8, which says what was found."""
+    """The images as a numpy array. Raises DataError, which names the type found, unless they are uint8."""
     dtype = str(getattr(images, "dtype", None)).removeprefix("torch.")
     if dtype == "None":
         raise DataError(f"{where} is a {type(images).__name__}; give a numpy array or torch tensor of type uint8")
@@ -107,7 +108,7 @@ def _uint8(images: Any, where: str) -> np.ndarray:
         return _numpy(images, where)
     found = dtype
     if dtype.startswith(("float", "bfloat", "int", "uint")) and 0 not in images.shape:
-        with suppress(RuntimeError):  # a tensor without numbers: on the device "meta", or sparse
+        with suppress(RuntimeError):  # a tensor without values: on the device "meta", or sparse
             found += f" with values from {images.min().item():g} to {images.max().item():g}"
     raise DataError(f"{where} is {found}; images are uint8: scale them to 0..255, round, and convert to uint8")
 
@@ -126,8 +127,11 @@ def _labels(labels: Any, n: int, where: str) -> np.ndarray:
 
 
 def _numpy(array: Any, where: str) -> np.ndarray:
-    """A torch tensor, known by its `detach` (torch is not imported here), or anything numpy takes; else DataError."""
+    """A torch tensor, recognized by its `detach` (torch is not imported here), or an array-like as a numpy array.
+
+    Raises DataError if it cannot be converted.
+    """
     try:
         return array.detach().cpu().numpy() if hasattr(array, "detach") else np.asarray(array)
-    except Exception as error:  # rows of several lengths, a tensor of a type or on a device that numpy knows not
+    except Exception as error:  # rows of different lengths, a tensor of a dtype or device unknown to numpy
         raise DataError(f"{where} cannot be a numpy array ({type(error).__name__}): give whole numbers") from None

@@ -1,4 +1,4 @@
-"""Where fetched and converted data is kept, the lock around its making, and the seal of what is written about it."""
+"""The cache of downloaded and converted data: where it is, the lock for writing to it, the seal of its JSON files."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from counterfeit.system.text import reason
 
 
 def cache_dir() -> Path:
-    """The cache's folder: COUNTERFEIT_CACHE where it is set, else the user's cache folder. It may not exist yet.
+    """The cache folder: COUNTERFEIT_CACHE if it is set, else the user's cache folder. It may not exist yet.
 
-    Of a user without a home it is a folder of this process.
+    For a user without a home folder, it is a temporary folder of this process.
     """
     chosen = os.environ.get("COUNTERFEIT_CACHE")
     if chosen:
         return paths.absolute(chosen)
     try:
         home = platformdirs.user_cache_path("counterfeit", appauthor=False)
-    except (RuntimeError, KeyError):  # no HOME, and a user whom the system does not know
+    except (RuntimeError, KeyError):  # no HOME, and the system does not know the user
         return stand_in()
     return home if home.is_absolute() else stand_in()
 
 
 @cache
 def _made_in(process: int) -> Path:
-    """A folder that is removed when the process ends; a process that was forked has one of its own."""
+    """A temporary folder, removed when the process ends; a forked process has its own."""
     made = Path(tempfile.mkdtemp(prefix="counterfeit-cache-"))
     atexit.register(_remove, made, process)
     return made
@@ -53,7 +53,7 @@ def _remove(folder: Path, process: int) -> None:
 
 
 def stand_in() -> Path:
-    """An empty folder of this process, for what a cache that can only be read has not. Raises DataError."""
+    """A temporary folder of this process, for data that is missing from a read-only cache. Raises DataError."""
     try:
         return _made_in(os.getpid())
     except OSError as error:
@@ -65,13 +65,13 @@ def stand_in() -> Path:
 
 @contextmanager
 def locked(path: Path, what: str) -> Iterator[Path]:
-    """Hold the lock file `path` (its folder is made) while the block makes `what` in the cache.
+    """Hold the lock file `path` (its folder is created) while the block creates `what` in the cache.
 
-    A second process waits here, and says so. Raises DataError for an OSError, of the block too.
+    A second process waits here, and prints a message. Raises DataError for an OSError, also from the block.
 
     Yields:
-        The lock's folder, to make it in. Where the cache can only be read it is the same folder of `stand_in`, which
-        costs the caching and nothing else; this is said once.
+        The lock's folder, in which to create it. If the cache is read-only, this is the corresponding folder in
+        `stand_in`: nothing is cached, and everything else works. A message says so once.
     """
     lock, folder = _lock(path), path.parent
     if lock is None:
@@ -93,7 +93,7 @@ def locked(path: Path, what: str) -> Iterator[Path]:
 
 
 def _lock(path: Path) -> FileLock | None:
-    """The lock, tried; None where its place can only be read. Raises DataError for what the user has to mend."""
+    """The lock, after a trial; None if its folder is read-only. Raises DataError for what the user has to fix."""
     lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def _lock(path: Path) -> FileLock | None:
         lock.release()
     except Timeout:
         pass
-    except (OSError, NotImplementedError) as error:  # the second: a file system without locks
+    except (OSError, NotImplementedError) as error:  # NotImplementedError: a file system without locks
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST):
             if os.environ.get("COUNTERFEIT_CACHE") or error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise _unusable(path.name, path.parent, error) from error
@@ -126,12 +126,12 @@ def _say_once(message: str) -> None:
 
 
 def sealed(facts: Mapping[str, Any]) -> str:
-    """The facts as readable JSON that carries its own SHA-256, for `unsealed`."""
+    """Facts as indented JSON that contains its own SHA-256, to be checked by `unsealed`."""
     return json.dumps({"seal": _seal(facts), **facts}, indent=1)
 
 
 def unsealed(text: bytes) -> dict[str, Any]:
-    """The facts of a sealed text. Raises ValueError if it is not exactly what was written."""
+    """The facts in a sealed text. Raises ValueError if the text is not exactly what was written."""
     facts = reading.parsed(text)
     if not isinstance(facts, dict) or facts.pop("seal", None) != _seal(facts):
         raise ValueError("its content is not what was written")

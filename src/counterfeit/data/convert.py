@@ -1,4 +1,4 @@
-"""The files of a folder read and turned into one array: once to see what they are, once more to decode them."""
+"""Read the files of a folder and convert them to one array: the first pass examines them, the second decodes them."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from counterfeit.system.console import progress
 
 DEFAULT_SIZE = 64  # pixels
 SIZES = range(SMALLEST_SIDE, 1025)  # pixels
-NATIVE: Literal["native"] = "native"  # the size that all files have
+NATIVE: Literal["native"] = "native"  # keep the files' own size, which must be the same for all
 Size = int | Literal["native"] | None
-THREADS = 4  # Pillow decodes and scales outside the interpreter's lock; what they hold together `picture` bounds
-CHUNK = 64  # images decoded before they are written
-NAMED = 3  # files that a message names
+THREADS = 4  # Pillow releases the GIL while it decodes and scales; `picture` bounds the memory of all threads together
+CHUNK = 64  # images decoded at a time
+NAMED = 3  # files named in a message
 
 T = TypeVar("T")
 
 
 class Found(NamedTuple, Generic[T]):
-    """A file that was read: SHA-256 (hex) of its content, "" if that could not be had; and what came of it."""
+    """A file that was read: the SHA-256 (hex) of its content, "" if unreadable; and what was parsed from it."""
 
     entry: Entry
     sha256: str
@@ -58,16 +58,16 @@ class Names:
 
 @dataclass
 class Survey:
-    """What the files of a folder are.
+    """What is known of a folder's files after the first pass.
 
     Attributes:
-        content: names and contents of all of them.
-        usable: of those that can be used.
-        n: how many can be used. The next three are of these.
-        sizes: the (height, width) in pixels that all have, or those of the smallest and of the largest one.
-        grey: how many are stored as grey.
-        several: how many hold several frames.
-        unread: how many could not be read at all.
+        content: names and contents of all files.
+        usable: names and contents of the usable files.
+        n: number of usable files. The next three are about these.
+        sizes: (height, width) in pixels: one if all are the same, else those of the smallest and the largest.
+        grey: number of files stored as grayscale.
+        several: number of files with several frames.
+        unread: number of files that could not be read at all.
     """
 
     content: Names = field(default_factory=Names)
@@ -80,11 +80,11 @@ class Survey:
 
     @property
     def shorter(self) -> tuple[int, int]:
-        """The shorter sides of the smallest and of the largest one, in pixels."""
+        """The shorter sides of the smallest and the largest image, in pixels."""
         return min(self.sizes[0]), min(self.sizes[-1])
 
     def add_size(self, size: tuple[int, int]) -> None:
-        """Of one more: the smallest is that of the shortest side."""
+        """Add the size of one more image; the smallest image is the one with the shortest side."""
         sizes = [*self.sizes, size]
         least, most = (pick(sizes, key=lambda size: (*sorted(size), size)) for pick in (min, max))
         self.sizes = [least] if least == most else [least, most]
@@ -92,15 +92,15 @@ class Survey:
 
 @dataclass
 class Converted:
-    """What came of the files.
+    """The result of a conversion.
 
     Attributes:
-        sha256: of the array's file.
+        sha256: SHA-256 (hex) of the array's file.
         shape: (N, C, H, W).
-        folders: the subfolder that each image lies in, "" for none.
-        strays: the first few images that lie in none.
-        deep: how many are stored with 16 bits.
-        values: the lowest and the highest value of those, 0 to 65,535.
+        folders: each image's subfolder, "" for none.
+        strays: names of the first few images that are in no subfolder.
+        deep: number of images stored with 16 bits.
+        values: lowest and highest value of those, 0 to 65,535.
     """
 
     sha256: str
@@ -112,9 +112,9 @@ class Converted:
 
 
 def survey(root: Path, files: int, bad: dict[str, str] | None) -> Survey:
-    """Read all files but those in `bad`, into which it puts those that cannot be used; they raise where it is None.
+    """Examine all files except those in `bad`, and add unusable ones to `bad`, or raise if it is None.
 
-    Raises DataError for a bad file, and where none is left.
+    Raises DataError for a bad file, or if no usable file is left.
     """
     seen = Survey()
 
@@ -137,10 +137,10 @@ def survey(root: Path, files: int, bad: dict[str, str] | None) -> Survey:
 def convert(
     path: Path, root: Path, seen: Survey, files: int, size: Size, bad: dict[str, str] | None
 ) -> tuple[Survey, Converted]:
-    """Write the images as .npy; returns also the survey of those that could be used.
+    """Write the images as an .npy file; also return the survey of the files that were used.
 
-    Raises DataError for a bad file where `bad` is None, where a file is not what it was in the survey, and for several
-    sizes where NATIVE is asked for.
+    Raises DataError for a bad file if `bad` is None, for a file that has changed since the survey, and for several
+    sizes if NATIVE is requested.
     """
     while True:
         known, usable = len(bad or ()), Names()
@@ -156,12 +156,13 @@ def convert(
             if usable.hex() != seen.usable.hex():
                 raise DataError(changed(root))
             return seen, made
-        # Some were bad beyond their header. They must not decide the size or the channels, so it is done again.
+        # Some files turned out to be bad only when decoded. They must not determine the size or the channels, so start
+        # again.
         seen = survey(root, files, bad)
 
 
 def one_size(sizes: Sequence[tuple[int, int]], root: Path) -> tuple[int, int]:
-    """The (height, width) that all have. Raises DataError for several, or for one that is too large to keep."""
+    """The common (height, width) of all images. Raises DataError if sizes differ or are out of range."""
     if len(sizes) > 1:
         (h, w), (height, width) = sizes
         fault = f"its images are of several sizes, {h}x{w} to {height}x{width}"
@@ -177,27 +178,27 @@ def one_size(sizes: Sequence[tuple[int, int]], root: Path) -> tuple[int, int]:
 def _of_one_size(
     images: Iterator[tuple[Entry, Decoded]], size: tuple[int, int], root: Path
 ) -> Iterator[tuple[Entry, Decoded]]:
-    """The images, which are of one size by their headers, but may lie on their sides."""
+    """Check the images, whose headers have one size, again after decoding: some may have been rotated."""
     for entry, image in images:
         _, height, width = image.pixels.shape
-        if (height, width) != size:  # turned by EXIF
+        if (height, width) != size:  # rotated according to EXIF
             one_size([size, (height, width)], root)
         yield entry, image
 
 
 def changed(root: Path) -> str:
-    """The message for a folder that does not hold still."""
+    """The message for a folder that changes during conversion."""
     return f"{root} was changed while it was converted; run the command again"
 
 
 def some(bad: Mapping[str, str]) -> str:
-    """The first few bad files, by name, and their faults."""
+    """The names of the first few bad files, with their faults."""
     names = sorted(bad)
     return ", ".join(f"{name} ({bad[name]})" for name in names[:NAMED]) + (", …" if len(names) > NAMED else "")
 
 
 def _write(path: Path, shape: tuple[int, ...], images: Iterator[tuple[Entry, Decoded]]) -> Converted:
-    """Write the images as the .npy file `path`, hashed on the way."""
+    """Write the images to the .npy file `path`, and hash it while writing."""
     made, digest, header = Converted("", shape), hashlib.sha256(), io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
     with path.open("wb") as file:
@@ -211,7 +212,7 @@ def _write(path: Path, shape: tuple[int, ...], images: Iterator[tuple[Entry, Dec
 
 
 def _bytes(images: Iterator[tuple[Entry, Decoded]], made: Converted) -> Iterator[bytes]:
-    """The pixels of each, noted in `made`."""
+    """The pixels of each image; updates `made`."""
     for entry, (pixels, values) in images:
         folder = entry.name.rpartition("/")[0].partition("/")[0]
         made.folders.append(sys.intern(folder))
@@ -226,10 +227,10 @@ def _bytes(images: Iterator[tuple[Entry, Decoded]], made: Converted) -> Iterator
 def _each(
     parse: Callable[[bytes], T], root: Path, files: int, what: str, bad: dict[str, str] | None
 ) -> Generator[Found[T], None, None]:
-    """Each of so many files, in order, read and parsed by a few threads, but those in `bad`.
+    """Read and parse the files, except those in `bad`, in order, with a few threads.
 
-    To be closed by who asks for it: left to the garbage collector, it waits for its threads within any other thread,
-    for ever if that is one that is just being started.
+    The caller must close this generator. The garbage collector would close it within any thread and wait there for the
+    pool, forever if that thread is just being started.
     """
 
     def attempt(entry: Entry) -> Found[T]:
@@ -239,12 +240,12 @@ def _each(
                 sha256 = hashlib.sha256(content).hexdigest()
                 return Found(entry, sha256, parse(content))
         except BadPicture as fault:
-            # Another, without a traceback: the frames of that hold the content of the file and its pixels.
+            # A new exception, without a traceback: its frames would keep the file's content and pixels in memory.
             return Found(entry, sha256, BadPicture(str(fault)))
 
     entries = (entry for entry in walk(root) if not bad or entry.name not in bad)
     with ThreadPoolExecutor(THREADS) as pool, progress(what, files) as advance:
-        while chunk := list(islice(entries, CHUNK)):  # a chunk at a time, so that results do not pile up
+        while chunk := list(islice(entries, CHUNK)):  # chunk by chunk, so that results do not pile up
             yield from pool.map(attempt, chunk)
             advance(len(chunk))
 
@@ -252,7 +253,7 @@ def _each(
 def _usable(
     found: Iterator[Found[T]], root: Path, bad: dict[str, str] | None, names: Names
 ) -> Iterator[tuple[Entry, T]]:
-    """Those that are good, added to `names`; the others go into `bad`, or the first raises where that is None."""
+    """Yield the usable files and add them to `names`; the others go into `bad`, or the first raises if it is None."""
     for each in found:
         if not isinstance(each.result, BadPicture):
             names.add(each)

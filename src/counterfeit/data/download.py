@@ -1,4 +1,4 @@
-"""One file over HTTPS: streamed, resumed where it was cut, verified, and only then moved to its place."""
+"""Download one file over HTTPS: streamed, resumed after a lost connection, verified, and only then moved into place."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ from counterfeit.system.console import progress
 
 TIMEOUT = (10, 60)  # seconds: to connect, and between two reads
 CHUNK = 1 << 18  # bytes
-ATTEMPTS = 5  # how often a connection that is cut is taken up again within one call
+ATTEMPTS = 5  # connections per call, each resuming where the last was cut
 
 
 def download(url: str, path: Path, *, size: int | None = None, sha256: str | None = None) -> None:
-    """Fetch `url` to the file `path`, which appears (or is replaced) only when complete and verified.
+    """Download `url` to the file `path`, which appears (or is replaced) only when complete and verified.
 
-    What has arrived is kept in `path` + ".part", also after a failure: the next call goes on from there where the
-    server can. Two processes must not fetch to one path at once; the caller holds a lock.
+    What has arrived is kept in `path` + ".part", even after a failure: the next call resumes there if the server
+    supports it. Two processes must not download to the same path at once; the caller holds a lock.
 
     Args:
+        url: an HTTPS URL.
+        path: the file to write.
         size: expected length in bytes.
         sha256: expected SHA-256, hex.
 
     Raises:
-        DataError: no connection, an error status, a cut connection, or a wrong size or digest.
+        DataError: no connection, an error status, a lost connection, or a wrong size or digest.
     """
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,21 +47,21 @@ def download(url: str, path: Path, *, size: int | None = None, sha256: str | Non
                 return
             part.unlink()
             problem = f"{url} {fault}"
-            if not before:  # it came in one piece: the file there is another one
+            if not before:  # it came in one piece, so the file there is a different one
                 break
         else:
             host, arrived = urlsplit(url).netloc, _size(part)
             problem = f"{host} cut the connection after {arrived:,} bytes; run it again to go on from there"
-            if arrived <= before:  # no nearer to the end than the last attempt
+            if arrived <= before:  # no progress since the last attempt
                 break
     raise DataError(problem)
 
 
 def _stream(url: str, part: Path) -> bool:
-    """Append what the server sends to `part`; False when the connection is cut before the end."""
+    """Append what the server sends to `part`; return False if the connection is cut before the end."""
     start = _size(part)
     with _request(url, start) as response:
-        if response.status_code == 416:  # nothing behind `start`: complete already, or not this file's beginning
+        if response.status_code == 416:  # nothing after `start`: complete, or not the beginning of this file
             if response.headers.get("Content-Range") == f"bytes */{start}":
                 return True
             part.unlink()
@@ -74,7 +76,7 @@ def _stream(url: str, part: Path) -> bool:
         ):
             advance(start)
             try:
-                # raw, not iter_content: some servers label a .gz "Content-Encoding: gzip", and it must stay packed
+                # raw, not iter_content: some servers label a .gz "Content-Encoding: gzip", and it must stay compressed
                 for chunk in response.raw.stream(CHUNK, decode_content=False):
                     file.write(chunk)
                     advance(len(chunk))
@@ -87,7 +89,7 @@ def _stream(url: str, part: Path) -> bool:
 
 @contextmanager
 def _request(url: str, start: int) -> Iterator[requests.Response]:
-    """The open response: of status 200, or where only the rest is asked for also 206 or 416."""
+    """The open response: status 200, or when resuming also 206 or 416."""
     host = urlsplit(url).netloc
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
@@ -111,7 +113,7 @@ def _size(part: Path) -> int:
 
 
 def _fault(part: Path, size: int | None, sha256: str | None) -> str | None:
-    """What is wrong with the complete file, or None."""
+    """The fault of the complete file, or None."""
     found = _size(part)
     if size is not None and found != size:
         return f"has {found:,} bytes, expected {size:,}"

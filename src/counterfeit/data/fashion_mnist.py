@@ -1,4 +1,4 @@
-"""Fashion-MNIST: photographs of clothes in MNIST's format (Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747)."""
+"""Fashion-MNIST: photos of clothes in MNIST's format (Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from counterfeit.data.sources import Source
 from counterfeit.data.unpack import gunzip
 
 PACKAGE = "dataset-fashion-mnist"
-INSTALLED = Path("usr/share/datasets/fashion-mnist")  # under the root of the file system, or of the unpacked package
+# Path below the root of the file system, or of the unpacked package.
+INSTALLED = Path("usr/share/datasets/fashion-mnist")
 
 
 def _from_debian(folder: Path) -> None:
@@ -42,8 +43,9 @@ DATASETS.add(
             "bag",
             "ankle boot",
         ),
-        # Of what the Debian package's .gz files hold. With their names and times (31 August 2017) put back into their
-        # headers, those have the MD5s that the data set's home page gives: 8d4fb7e6…, 25c81989…, bef4ecab…, bb300cfd….
+        # Digests of the unpacked files in the Debian package. If their names and times (31 August 2017) are restored in
+        # the gzip headers, the .gz files have the MD5s on the data set's home page: 8d4fb7e6…, 25c81989…, bef4ecab…,
+        # bb300cfd….
         files=idx_files(
             (
                 "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -52,7 +54,7 @@ DATASETS.add(
                 "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
             )
         ),
-        # The data set's own home offers only plain HTTP; these two hold the same files.
+        # The data set's home page offers only plain HTTP; these two hold the same files.
         sources=(
             idx_mirror("https://storage.googleapis.com/tensorflow/tf-keras-datasets/"),
             idx_mirror("https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/"),

@@ -16,14 +16,22 @@ from counterfeit.data.batches import epoch_order
 from counterfeit.data.image_set import BLOCK
 from counterfeit.data.rows import is_stored, take
 
-MOST_ON_DEVICE = 2**31  # bytes of a folder's images that are copied to an accelerator, where steps find them quickest
-AHEAD = 2  # batches read while a step computes: one for the next step, one for when the disk is slow for a moment
+MOST_ON_DEVICE = 2**31  # bytes up to which a folder's images are copied to an accelerator, for faster steps
+AHEAD = 2  # batches read ahead: one for the next step, one in case the disk is slow for a moment
 
 
 def chosen_rows(
     n: int, batch_size: int, seed: int, batches: Iterable[tuple[int, int]], device: torch.device
 ) -> Iterator[Tensor]:
-    """The images of each of `batches`, which are (epoch, number in it): int64 (batch_size,) of the epoch's order."""
+    """Yield the image indices of each batch, int64 (batch_size,), in the epoch's order, on the device.
+
+    Args:
+        n: number of images.
+        batch_size: images per batch.
+        seed: seed of the order.
+        batches: pairs (epoch, index of the batch in the epoch).
+        device: where the indices are returned.
+    """
     order, of = None, -1
     for epoch, batch in batches:
         if order is None or epoch != of:
@@ -34,12 +42,13 @@ def chosen_rows(
 def feed(
     images: Tensor | np.ndarray, labels: Tensor | None, rows: Iterator[Tensor], device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """uint8 (B, C, H, W) and int64 (B,) of each of `rows`, on the device; the same bits wherever the images are.
+    """Yield the batches, uint8 (B, C, H, W) and int64 (B,), on the device; the bits do not depend on the storage.
 
     Args:
         images: uint8 (N, C, H, W): a tensor on the device, or a memory map, which a thread reads ahead.
         labels: int64 (N,) on the device, or None.
-        rows: int64 (B,) on the device.
+        rows: image indices of each batch, int64 (B,) on the device.
+        device: where the batches are returned.
 
     Raises:
         DataError: a memory map's file cannot be read.
@@ -55,7 +64,10 @@ def _gathered(images: Tensor, rows: Iterator[Tensor]) -> Iterator[tuple[Tensor, 
 
 
 def _read_ahead(images: np.ndarray, rows: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """(rows, their images in memory). One thread, so that there is one order and one place in the file at a time."""
+    """Yield (rows, their images in memory).
+
+    A single thread reads, so that reads are in order and at one place in the file.
+    """
 
     def read(chosen: Tensor) -> Tensor:
         return torch.from_numpy(take(images, chosen.cpu().numpy()))
@@ -65,16 +77,19 @@ def _read_ahead(images: np.ndarray, rows: Iterator[Tensor]) -> Iterator[tuple[Te
         waiting = deque((chosen, pool.submit(read, chosen)) for chosen in islice(rows, AHEAD))
         while waiting:
             chosen, pixels = waiting.popleft()
-            ready = pixels.result()  # raises here what was raised there
+            ready = pixels.result()  # raises what the thread raised
             waiting.extend((following, pool.submit(read, following)) for following in islice(rows, 1))
             yield chosen, ready
-    finally:  # without waiting: the garbage collector may be who ends this, within any thread
+    finally:  # do not wait: the garbage collector may close this generator, in any thread
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def as_fed(images: np.ndarray, device: torch.device) -> Tensor | np.ndarray:
-    """The images as `feed` takes them: on the device; but a folder's memory map stays on the disk where the
-    device is the CPU, whose memory is then free for other things, or where it is large."""
+    """The images in the form that `feed` takes: on the device, or a memory map.
+
+    A folder's memory map stays on the disk if the device is the CPU, to leave memory for other things, or if it is
+    large.
+    """
     if not is_stored(images):
         return resident(images, device)
     if device.type == "cpu" or images.nbytes > MOST_ON_DEVICE:

@@ -1,8 +1,8 @@
-"""A folder of images as a data set: converted once into one uint8 array in the cache, memory-mapped ever after.
+"""A folder of images as a data set: converted once to a uint8 array in the cache, and memory-mapped from then on.
 
-Content is identity. A conversion is kept under the names and the SHA-256 of all files, the settings, and the versions
-of what decodes. A second file beside it says which content a folder of this fingerprint (see `walk`) was found to
-have, so that a folder whose files nobody touched is opened without reading them.
+The content is the identity. A conversion is stored under a digest of the names and contents of all files, the settings,
+and the decoder's versions. A second file beside it records which content a folder with this fingerprint (see `walk`)
+was found to have, so that an unchanged folder is opened without reading its files.
 """
 
 from __future__ import annotations
@@ -32,31 +32,32 @@ from counterfeit.system.console import say
 from counterfeit.system.files import write_atomic
 from counterfeit.system.words import first_few
 
-VERSION = 4  # of the conversion: a change of what comes out of the same files needs a new number
+VERSION = 4  # version of the conversion: increase it when the same files give another result
 
-MOST_ABOUT = 256 << 20  # bytes of about.json: it names the sizes of all images
-UNSCALED = ("crop", "filter", "jpeg")  # the rules that are none for images taken as they are
-DAMAGED = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError)  # what reading from the cache raises
+MOST_ABOUT = 256 << 20  # bytes of about.json, which lists the sizes of all images
+UNSCALED = ("crop", "filter", "jpeg")  # rules that do not apply to images that are not resized
+DAMAGED = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError)  # raised by reading from the cache
 
 
 def load_folder(root: Path, *, size: Size = None, skip_bad: bool = False) -> ImageSet:
-    """Every image below `root`, each the centred square scaled to `size`, in the order of their paths.
+    """Load every image below `root`, in the order of paths; the centered square of each is scaled to `size`.
 
-    The files may be nested as they please, of mixed sizes and modes. Hidden files are ignored; those without an
-    image's extension are left out, and counted in a line. The images are grey when all files are, else RGB. Where every
-    image lies in one of at least two subfolders of `root`, those are the classes. The result is cached by the names and
-    contents of the files, which are read again if the file system does not vouch that they are what they were.
+    Files may be nested, and of mixed sizes and modes. Hidden files are ignored; files without an image extension are
+    left out, and a message counts them. The images are grayscale if all files are, else RGB. If every image is in one
+    of at least two subfolders of `root`, these are the classes. The result is cached by the names and contents of the
+    files, which are read again unless the file system guarantees that they are unchanged.
 
     Args:
-        size: height and width in pixels, 8 to 1024; by default 64, or the smallest image's shorter
-            side if that is less. NATIVE takes the images as they are, square or not, where all are of one size.
-        skip_bad: leave out, and name, the files that cannot be used, instead of refusing the folder.
+        root: the folder.
+        size: height and width in pixels, 8 to 1024; by default 64, or the smallest image's shorter side if that is
+            less. NATIVE keeps the images as they are, square or not; all must have the same size.
+        skip_bad: leave out unusable files, and report them, instead of refusing the folder.
 
     Raises:
-        InputError: `size` out of range.
-        DataError: no images, or of several sizes where NATIVE is asked for, or a bad one: damaged, empty, a shorter
-            side under 8 pixels, a longer side over 8 times the shorter, more than 89 million pixels, or pixels of
-            unknown range.
+        InputError: `size` is out of range.
+        DataError: there are no images, or several sizes with NATIVE, or a bad file: damaged, empty, a shorter side
+            under 8 pixels, a longer side over 8 times the shorter, more than 89 million pixels, or pixels of unknown
+            range.
     """
     if size not in (None, NATIVE) and (not isinstance(size, int) or size not in SIZES):
         raise InputError(f"size is {size}; it is a whole number of pixels, {SIZES[0]} to {SIZES[-1]}")
@@ -69,7 +70,7 @@ def load_folder(root: Path, *, size: Size = None, skip_bad: bool = False) -> Ima
     try:
         return _open(home / _key(known), root)
     except DAMAGED:
-        pass  # looked at again under the lock: another process may be making it
+        pass  # checked again under the lock: another process may be creating it
     with locked(known.with_suffix(".lock"), str(root)) as folder:
         known = folder / known.name
         try:
@@ -79,11 +80,11 @@ def load_folder(root: Path, *, size: Size = None, skip_bad: bool = False) -> Ima
 
 
 def _read(root: Path, seen: Glance, known: Path, settings: str, size: Size, skip_bad: bool) -> ImageSet:
-    """The data set by the content of its files; what was made of the same content before is used again."""
+    """Read the folder's files; use an earlier conversion of the same content, or convert them."""
     bad: dict[str, str] | None = {} if skip_bad else None
     begun = time.time_ns()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's: on metadata, and on sizes that `examine` refuses by itself
+        warnings.simplefilter("ignore")  # Pillow's, about metadata, and about sizes that `examine` refuses itself
         found = survey(root, seen.files, bad)
         key = hashlib.sha256(f"{settings}{found.content.hex()}".encode()).hexdigest()[:32]
         with locked(known.parent.parent / f"{key}.lock", str(root)) as home:
@@ -97,7 +98,7 @@ def _read(root: Path, seen: Glance, known: Path, settings: str, size: Size, skip
 
 
 def _made(key: str, home: Path, root: Path) -> ImageSet | None:
-    """What was made of this content before, in `home`, or in the cache where `home` stands in for it; None if not."""
+    """An earlier conversion of this content, in the cache or in `home`, its stand-in; None if there is none."""
     for place in dict.fromkeys((cache_dir() / "folders", home)):
         try:
             return _open(place / key, root)
@@ -109,7 +110,7 @@ def _made(key: str, home: Path, root: Path) -> ImageSet | None:
 
 
 def _key(known: Path) -> str:
-    """The content that a folder was found to have. Raises one of DAMAGED."""
+    """The key of the content that a folder was found to have. Raises one of DAMAGED."""
     key = known.read_text(encoding="ascii")
     if len(key) != 32 or not key.isalnum():
         raise ValueError("it holds no key")
@@ -117,7 +118,7 @@ def _key(known: Path) -> str:
 
 
 def _open(made: Path, root: Path) -> ImageSet:
-    """The data set in the cache, checked, and what has to be said of it each time. Raises one of DAMAGED."""
+    """Open a conversion in the cache, checked; print its notes. Raises one of DAMAGED."""
     about = unsealed(reading.content(made / "about.json", MOST_ABOUT))
     if about["key"] != made.name:
         raise ValueError(f"it is the conversion {about['key']}")
@@ -139,9 +140,9 @@ def _make(
     size: Size,
     bad: dict[str, str] | None,
 ) -> None:
-    """Convert the files and put the result, complete, at `made`."""
+    """Convert the files, and move the complete result to `made`."""
     work = made.with_suffix(".making")
-    shutil.rmtree(work, ignore_errors=True)  # left by a process that was killed
+    shutil.rmtree(work, ignore_errors=True)  # left by a killed process
     work.mkdir()
     try:
         used, converted = convert(work / "images.npy", root, found, seen.files, size, bad)
@@ -179,7 +180,7 @@ def _say_what(root: Path, made: Converted, classes: list[str], several: int) -> 
 
 
 def _notes(made: Converted, bad: Mapping[str, str]) -> list[str]:
-    """What may make another thing of the folder than is meant, a line each."""
+    """Notes about what may differ from what the user intended, one line each."""
     notes = []
     if bad:
         notes.append(f"bad files skipped: {len(bad):,}: {some(bad)}")
@@ -198,7 +199,7 @@ def _notes(made: Converted, bad: Mapping[str, str]) -> list[str]:
 
 
 def _conversion(used: Survey, made: Converted, size: Size) -> dict[str, str | int]:
-    """How the files were brought to one form."""
+    """How the files were converted to a common form."""
     least, most = used.shorter
     stored = {0: "RGB", used.n: "grey"}.get(used.grey, "grey and RGB")
     sides = f"{least} to {most}"
@@ -213,7 +214,7 @@ def _conversion(used: Survey, made: Converted, size: Size) -> dict[str, str | in
 
 
 def _labels(folders: list[str]) -> tuple[np.ndarray | None, list[str]]:
-    """int64 (N,) labels and the classes, the subfolders' names; (None, []) where the folder has no such form."""
+    """int64 (N,) labels and the class names, which are the subfolders; (None, []) without such subfolders."""
     classes = in_order(set(folders))
     if "" in classes or len(classes) < 2:
         return None, []

@@ -1,4 +1,4 @@
-"""The form in which images are compared, their size and channels, and what brings images of another form to it."""
+"""The form in which images are compared (size and channels), and the conversion of other images to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from counterfeit.data.image_set import BLOCK, ImageSet
 from counterfeit.data.picture import RULES, squared
 from counterfeit.data.rows import Lazy, take
 
-FILTER = f"{RULES['crop']}, {RULES['filter']}"  # of `squared`, by which a folder's files are brought to a size as well
+FILTER = f"{RULES['crop']}, {RULES['filter']}"  # name of the filter in `squared`, which also resizes a folder's files
 
 
 @dataclass(frozen=True)
@@ -20,20 +20,20 @@ class Form:
     """What is done to images before they are compared.
 
     Attributes:
-        size: height and width in pixels to which the centred square of every image is scaled; None leaves the size.
-        grey: whether one channel is taken of RGB images whose three channels are equal.
+        size: height and width in pixels to which the centered square of every image is scaled; None keeps the size.
+        grey: whether RGB images whose three channels are equal are reduced to one channel.
     """
 
     size: int | None = None
     grey: bool = False
 
     def shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-        """(C, H, W) of an image that had `shape`."""
+        """(C, H, W) in this form of an image with shape `shape`."""
         c, h, w = shape
         return (1 if self.grey else c, self.size or h, self.size or w)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Images uint8 (B, C, H, W) in this form; the same array where they have it already."""
+        """Convert uint8 (B, C, H, W) images to this form; the same array if nothing changes."""
         images = images[:, :1] if self.grey else images
         n, c, h, w = images.shape
         if self.size is None or (h, w) == (self.size, self.size):
@@ -46,7 +46,7 @@ class Form:
 
 
 class Formed(Lazy):
-    """Images (N, C, H, W) that are brought to a form when rows of them are taken, so that nothing is held twice."""
+    """Images (N, C, H, W) that are converted to a form when rows are taken, to avoid a second copy of all."""
 
     def __init__(self, stored: np.ndarray, form: Form) -> None:
         n, *shape = stored.shape
@@ -58,15 +58,15 @@ class Formed(Lazy):
 
 
 def formed(images: ImageSet, form: Form) -> ImageSet:
-    """The set as it is compared; name, digest and labels stay those of what is stored."""
+    """The set in the form in which it is compared; name, digest and labels remain those of the stored set."""
     if form.shape(images.shape) == images.shape:
         return images
-    # What takes rows of an array takes them of this one; it cannot be an ndarray, which would have to be held whole.
+    # Code that takes rows of an array accepts it; it cannot be an ndarray, which would hold everything in memory.
     return replace(images, images=cast(np.ndarray, Formed(images.images, form)))
 
 
 def is_grey(images: ImageSet) -> bool:
-    """Whether every pixel of every image is grey, stored as RGB or not; looks at a block at a time."""
+    """Whether every pixel of every image is gray, even if stored as RGB; checked block by block."""
     if images.shape[0] == 1:
         return True
     for start in range(0, len(images), BLOCK):
@@ -86,7 +86,13 @@ def form_of(images: ImageSet) -> dict[str, Any]:
 
 
 def described(sizes: tuple[tuple[int, int], ...], channels: int, shape: tuple[int, int, int]) -> dict[str, Any]:
-    """The same of images of these (height, width), one or the smallest and the largest, compared as (C, H, W)."""
+    """The JSON of `form_of`.
+
+    Args:
+        sizes: (height, width) of the stored images: one, or the smallest and the largest.
+        channels: channels of the stored images.
+        shape: (C, H, W) in which they are compared.
+    """
     c, h, w = shape
     return {
         "stored": {"sizes": [list(size) for size in sizes], "channels": channels},
@@ -96,6 +102,6 @@ def described(sizes: tuple[tuple[int, int], ...], channels: int, shape: tuple[in
 
 
 def form_at(shape: tuple[int, int, int], size: int | None = None) -> dict[str, Any]:
-    """The same of images that are stored as (C, H, W) and brought to a size."""
+    """The JSON of `form_of` for images stored as (C, H, W) and scaled to `size`."""
     c, h, w = shape
     return described(((h, w),), c, Form(size).shape(shape))

@@ -1,4 +1,4 @@
-"""The IDX files in which MNIST and its likes are published: http://yann.lecun.com/exdb/mnist/."""
+"""Read the IDX files in which MNIST and similar data sets are published: http://yann.lecun.com/exdb/mnist/."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 
 def parse_idx(content: np.ndarray, path: Path, *, ndim: int) -> np.ndarray:
-    """The uint8 array of `ndim` axes that an IDX file's bytes (uint8 (n,)) hold: a view.
+    """Parse the bytes of an IDX file, uint8 (n,), into a uint8 array with `ndim` axes: a view.
 
-    The header is big-endian: the magic number 0x000008nn (08 = uint8, nn = ndim), then each axis' length, 4 bytes each.
-    Raises DataError, naming `path`, for another magic number or a length that is not the header's.
+    The header is big-endian, 4 bytes each: the magic number 0x000008nn (08 = uint8, nn = ndim), then the length of each
+    axis. Raises DataError that names `path` for another magic number, or a length that contradicts the header.
     """
     mend = "it must be downloaded again"
     header = 4 * (1 + ndim)
@@ -51,7 +51,7 @@ def idx_files(digests: tuple[str, str, str, str]) -> dict[str, tuple[RawFile, Ra
 
 
 def idx_mirror(base: str) -> Source:
-    """A web folder (its URL ends in a slash) that has the four files, each as NAME.gz."""
+    """A source for a web folder (its URL ends in a slash) with the four files, each as NAME.gz."""
     return Source("https", urlsplit(base).netloc, partial(_fetch, base))
 
 

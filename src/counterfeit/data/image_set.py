@@ -1,4 +1,4 @@
-"""The one form in which images reach the rest: uint8, in memory or memory-mapped."""
+"""The type that holds images everywhere else: uint8, in memory or memory-mapped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from counterfeit.errors import DataError
 from counterfeit.settings import fit_fields
 from counterfeit.system.arguments import shown
 
-BLOCK = 1000  # images of a memory map looked at together
+BLOCK = 1000  # images of a memory map read at a time
 SMALLEST_SIDE = 8  # pixels: the least height and width of an image
 
 
@@ -23,16 +23,16 @@ class ImageSet:
     """A split of a data set.
 
     Attributes:
-        name: data set name, the folder's or file's path as it was typed, or "array"; what it names, `kind` says.
+        name: name of a data set, path of a folder or file as typed, or "array", according to `kind`.
         split: "train" or "test".
-        images: uint8 (N, C, H, W), C = 1 (grey) or 3 (RGB); may be a read-only memory map, or `rows.Rows` of one.
+        images: uint8 (N, C, H, W), C = 1 (grayscale) or 3 (RGB); may be a read-only memory map, or `rows.Rows` of one.
         labels: int64 (N,) with values in [0, len(classes)), or None.
-        classes: the classes' names, in label order; empty without labels.
-        digest: SHA-256 (hex) over shape, pixels and labels: the identity of the content, whatever its source.
-        conversion: how a folder's files were brought to one form: size, crop, filter, the decoder's version, ….
+        classes: class names in label order; empty without labels.
+        digest: SHA-256 (hex) of shape, pixels and labels: identifies the content, whatever its source.
         kind: "dataset", "folder", "npz" or "array".
-        sizes: (height, width) of a folder's files as stored: one where all are alike, else the smallest's and the
-            largest's; () for what was read as it is.
+        conversion: how a folder's files were converted to a common form: size, crop, filter, the decoder's version, ….
+        sizes: (height, width) of a folder's files as stored: one if all are the same, else the smallest and the
+            largest; () for other kinds.
     """
 
     name: str
@@ -46,7 +46,7 @@ class ImageSet:
     sizes: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
-        """DataError for what is no set of images: `load` makes one of anything that is."""
+        """Check the fields; raise DataError if they are not a valid set of images. Use `load` to make one."""
         fit_fields(self)
         shape, numbers = self.images.shape, self.labels
         if self.images.dtype != np.uint8 or len(shape) != 4 or shape[1] not in (1, 3):
@@ -59,7 +59,7 @@ class ImageSet:
 
     @property
     def dataset(self) -> str:
-        """Name of the data set that these images are of; "" for images of one's own, whatever they are called."""
+        """Name of the named data set; "" for the user's own images, whatever they are called."""
         return self.name if self.kind == "dataset" else ""
 
     @property
@@ -70,7 +70,7 @@ class ImageSet:
 
 
 def content_digest(images: np.ndarray, labels: np.ndarray | None) -> str:
-    """SHA-256 (hex) of contiguous uint8 (N, C, H, W) images, their shape, and int64 (N,) labels where there are any."""
+    """SHA-256 (hex) of contiguous uint8 (N, C, H, W) images, their shape, and int64 (N,) labels or None."""
     digest = hashlib.sha256(json.dumps({"shape": images.shape, "labels": labels is not None}).encode())
     if is_stored(images):
         for start in range(0, len(images), BLOCK):

@@ -28,7 +28,7 @@ DATASETS.add(
         **vars(catalog.DATA["mnist"]),
         name="mnist",
         classes=tuple("0123456789"),
-        # Of the files whose MD5s are 6bbc9ace…, a25bea73…, 2646ac64… and 27ae3e4e…, the published ones.
+        # Digests of the published files, whose MD5s are 6bbc9ace…, a25bea73…, 2646ac64… and 27ae3e4e….
         files=idx_files(
             (
                 "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",

@@ -1,4 +1,4 @@
-"""mnist5k: the first 500 of each digit of MNIST's training set; 1.4 MB to fetch, for trials and tests."""
+"""mnist5k: the first 500 images of each digit in MNIST's training set; a 1.4 MB download, for trials and tests."""
 
 from __future__ import annotations
 

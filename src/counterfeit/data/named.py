@@ -1,4 +1,4 @@
-"""The named data sets: what one is made of, and how it comes verified from the cache."""
+"""Named data sets: their definition, and how they are loaded from the cache and verified."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class RawFile:
     """A file in the cache.
 
     Attributes:
-        name: its name there.
-        sha256: of the whole file, hex; checked before every use.
-        parse: bytes (uint8 (n,)) and the path for messages → array (a view); raises DataError where they do not fit.
+        name: file name.
+        sha256: SHA-256 (hex) of the whole file; checked before every use.
+        parse: (bytes as uint8 (n,), path for messages) -> array (a view); raises DataError if the bytes are invalid.
     """
 
     name: str
@@ -37,7 +37,7 @@ class RawFile:
     parse: Callable[[np.ndarray, Path], np.ndarray]
 
     def read(self, folder: Path) -> np.ndarray:
-        """The file's array. Raises FileNotFoundError, or DataError naming the file and its fault."""
+        """The file's array. Raises FileNotFoundError, or DataError that names the file and its fault."""
         path = folder / self.name
         content = np.fromfile(path, np.uint8)
         array = self.parse(content, path)
@@ -48,7 +48,7 @@ class RawFile:
 
 
 def parse_raw(content: np.ndarray, path: Path, *, shape: tuple[int, ...]) -> np.ndarray:
-    """`content` (uint8 (n,)), of a file without a header, in this shape. Raises DataError for another length."""
+    """Reshape the content of a file without a header, uint8 (n,). Raises DataError if the length differs."""
     if len(content) != math.prod(shape):
         raise DataError(
             f"{path} has {len(content):,} bytes, expected {math.prod(shape):,}; it must be downloaded again"
@@ -61,9 +61,9 @@ class DataSet(DataFacts):
     """A data set with pinned content.
 
     Attributes:
-        name: as the user writes it; what `counterfeit list data` says of it stands in `catalog.py`.
-        classes: names in label order.
-        files: the raw file of the images ((N, H, W) or (N, H, W, C)) and that of the labels ((N,)), by split.
+        name: the name that the user types; its description for `counterfeit list data` is in `catalog.py`.
+        classes: class names in label order.
+        files: by split, the raw files of images ((N, H, W) or (N, H, W, C)) and labels ((N,)).
         sources: in the order in which they are tried.
     """
 
@@ -74,7 +74,7 @@ class DataSet(DataFacts):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The splits' names."""
+        """The names of the splits."""
         return tuple(self.files)
 
 
@@ -82,7 +82,7 @@ DATASETS: Registry[DataSet] = Registry("data set")
 
 
 def load_named(data: DataSet, split: str) -> ImageSet:
-    """A split of a named data set, from the cache or fetched into it. Raises DataError when it cannot be had."""
+    """Load a split of a named data set, downloaded if necessary. Raises DataError if it is not available."""
     if split not in data.files:
         raise DataError(f"{data.name} has no split {split!r}, only {' and '.join(data.splits)}")
     raw_images, raw_labels = _read(data, split)
@@ -91,13 +91,13 @@ def load_named(data: DataSet, split: str) -> ImageSet:
 
 
 def _read(data: DataSet, split: str) -> list[np.ndarray]:
-    """The split's arrays, verified; fetched when the cache has them not, or damaged."""
+    """The split's arrays, verified; downloaded if they are missing from the cache, or damaged there."""
     folder = cache_dir() / data.name
-    allowed_kinds()  # a wrong COUNTERFEIT_SOURCES is said now, not only on the day the cache is empty
+    allowed_kinds()  # report an invalid COUNTERFEIT_SOURCES now, not only when the cache is empty
     try:
         return [file.read(folder) for file in data.files[split]]
     except (OSError, DataError):
-        pass  # looked at again under the lock: another process may be mending it
+        pass  # checked again under the lock: another process may be repairing it
     with locked(folder / ".lock", data.name) as folder:
         damage = ""
         try:
@@ -115,8 +115,8 @@ def _read(data: DataSet, split: str) -> list[np.ndarray]:
 
 
 def _fetch(data: DataSet, folder: Path) -> None:
-    """Put all raw files of the data set into its folder of the cache, each only when verified."""
-    # One fixed name, not a random one: under the lock nobody else is here, and a cut download is taken up again.
+    """Download all raw files of the data set, and move each to its folder in the cache once all are verified."""
+    # A fixed name rather than a random one: the lock keeps other processes out, and an interrupted download is resumed.
     work = folder / ".fetching"
     work.mkdir(exist_ok=True)
     files = [file for pair in data.files.values() for file in pair]

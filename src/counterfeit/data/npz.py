@@ -1,6 +1,6 @@
-"""Reads .npz files of strangers: each array is checked by its header before room is made for it.
+"""Read .npz files from strangers: the header of each array is checked before memory is allocated for it.
 
-np.load would take what a header declares: 10^12 images, or 3 GB of zeros in a file of 3 MB. Nothing is unpickled.
+np.load would trust the header: 10^12 images, or 3 GB of zeros in a file of 3 MB. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from counterfeit.errors import DataError
 from counterfeit.system import memory
 from counterfeit.system.words import shortened
 
-AT_EASE = 1 << 28  # bytes: what unpacks to less than 256 MiB does no harm, however small it was packed
-MOST_TIMES = 100  # times its packed size; the pixels of digits on black shrink 5 to 10 times, and zeros 1,000 times
+AT_EASE = 1 << 28  # bytes: up to 256 MiB, unpacking does no harm, whatever the compression ratio
+MOST_TIMES = 100  # largest compression ratio; digits on black have 5 to 10, and zeros 1,000
 MOST_ARRAYS = 1000  # in a file
-PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # how np.savez and np.savez_compressed write
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # methods of np.savez and np.savez_compressed
 SAVE = "save it again by np.savez"
 
 
 class Header(NamedTuple):
-    """The shape and type of an array as its header declares them, checked against the length of its content."""
+    """The shape and dtype of an array as declared in its header, checked against the length of its content."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -39,7 +39,7 @@ class Header(NamedTuple):
 
 
 class Npz:
-    """The arrays of an open .npz file, each read when it is asked for; see `opened`."""
+    """The arrays of an open .npz file, each read only when requested; see `opened`."""
 
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self.path, self._archive = path, archive
@@ -49,14 +49,14 @@ class Npz:
 
     @property
     def names(self) -> list[str]:
-        """The arrays' names, in the order of the file."""
+        """Names of the arrays, in the order of the file."""
         return list(self._members)
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
 
     def header(self, name: str) -> Header:
-        """An array's shape and type. Raises DataError if it cannot be read, or is more than its content or memory."""
+        """The shape and dtype of an array. Raises DataError if unreadable, or larger than its content or the memory."""
         with self._reads(name), self._open(name) as file:
             found = _header(file)
             held = self._members[name].file_size - file.tell()
@@ -70,13 +70,13 @@ class Npz:
         return found
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """An array, whole. Raises DataError as `header`, and for damaged content."""
+        """Read a whole array. Raises DataError as `header` does, and for damaged content."""
         self.header(name)
         with self._reads(name), self._open(name) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
 
     def _open(self, name: str) -> IO[bytes]:
-        """The unpacked content; refused where it is encrypted, or packed as numpy packs nothing or images never are."""
+        """Open the unpacked content; refuse encryption, methods other than numpy's, and ratios beyond MOST_TIMES."""
         info = self._members[name]
         if info.flag_bits & 1:
             raise self._fault(name, "is encrypted")
@@ -90,16 +90,16 @@ class Npz:
 
     @contextmanager
     def _reads(self, name: str) -> Iterator[None]:
-        """DataError for whatever reading an array raises."""
+        """Raise DataError for any exception from reading an array."""
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # numpy's, on headers that Python 2 wrote
+                warnings.simplefilter("ignore")  # numpy's, about headers written by Python 2
                 yield
         except DataError:
             raise
         except MemoryError as error:
             raise self._fault(name, "is more than the memory that is free") from error
-        except Exception as error:  # zipfile and numpy's parser of headers raise anything at all on malformed content
+        except Exception as error:  # zipfile and numpy's header parser may raise anything on malformed content
             raise self._fault(name, f"cannot be read: {_in_words(error)}") from error
 
     def _fault(self, name: str, fault: str) -> DataError:
@@ -108,7 +108,7 @@ class Npz:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Npz]:
-    """The arrays of an .npz file. Raises DataError for what is no such file; a pipe or device is not waited for."""
+    """Open an .npz file. Raises DataError for any other file; does not wait for a pipe or device."""
     with _archive(path) as archive:
         arrays = Npz(path, archive)
         if len(arrays.names) > MOST_ARRAYS:
@@ -127,14 +127,14 @@ def _archive(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
     except DataError:
         raise
-    except Exception as error:  # as above
+    except Exception as error:  # see above
         raise DataError(f"{path} cannot be read as .npz ({_in_words(error)}); {SAVE}") from error
 
 
 def _header(file: IO[bytes]) -> Header:
-    """Parse the header of an .npy file, after which the content begins. Raises anything for a malformed one."""
+    """Parse the header of an .npy file, up to where the content begins. Raises any exception if malformed."""
     version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):  # 3.0 is for names of fields, which images have none of
+    if version not in ((1, 0), (2, 0)):  # 3.0 is for field names, which images do not have
         raise ValueError(f"it has version {version[0]}.{version[1]} of numpy's format")
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)

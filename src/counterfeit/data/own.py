@@ -1,4 +1,4 @@
-"""Own images in two splits: the folders train/ and test/, or a part that is held out by a fixed seed."""
+"""The user's own images in two splits: the subfolders train/ and test/, or a part held out with a fixed seed."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from counterfeit.data.rows import Rows, is_stored, take
 from counterfeit.errors import DataError
 from counterfeit.system.console import say
 
-SEED = 20140610  # of the part that is held out: the same for all runs, so that training seeds compare on one split
+SEED = 20140610  # seed of the held-out part, the same for all runs: training seeds are compared on one split
 SPLITS = {"train", "test"}
 OTHER_SPLITS = {"val", "valid", "validation", "dev"}
 
 
 def split_folders(root: Path) -> dict[str, Path] | None:
-    """The folders of the splits "train" and "test" where `root` holds these two, else None: all is one split.
+    """The subfolders of the splits "train" and "test", or None if `root` is a single split.
 
-    Letters' case does not count; hidden files and files that are no images may lie beside them.
-    Raises DataError for what looks like splits and is not these two: they would be taken for classes.
+    Case is ignored; hidden files and files that are not images may be beside them. Raises DataError for subfolders that
+    look like splits but are not exactly these two, since they would be mistaken for classes.
     """
     try:
         there = os.listdir(root)
     except OSError:
-        return None  # whoever reads the images says what is wrong
+        return None  # the code that reads the images reports the fault
     if not any(name.lower() == "train" for name in there):
-        return None  # at once, for there may be a million names
+        return None  # early: there may be a million names
     there = [name for name in there if name[0] != "."]
     folders = {name: root / name for name in there if (root / name).is_dir()}
     images = any(os.path.splitext(name)[1].lower() in EXTENSIONS and name not in folders for name in there)
@@ -51,7 +51,7 @@ def split_folders(root: Path) -> dict[str, Path] | None:
 
 
 def folder_split(root: Path, split: str, *, size: Size, skip_bad: bool) -> ImageSet:
-    """A split of a folder. Raises DataError where train/ and test/ are not of one form or have not the same classes."""
+    """Load a split of a folder. Raises DataError if train/ and test/ differ in form or classes."""
     homes = split_folders(root)
     if homes is None:
         return load_folder(root, size=size, skip_bad=skip_bad)
@@ -90,10 +90,10 @@ def folder_split(root: Path, split: str, *, size: Size, skip_bad: bool) -> Image
 
 
 def held_out(images: ImageSet, holdout: float) -> dict[str, ImageSet]:
-    """The splits "train" and "test" of images that have none: a share `holdout` of them, by a fixed seed, is the test.
+    """Split images that have no test split into "train" and "test"; `holdout` is the fraction of test images.
 
-    Which rows are held out depends on how many there are and on the share, and on nothing else. Rows of a memory map
-    stay on the disk. Raises DataError where a split would be empty.
+    The rows depend only on the number of images and the fraction, with a fixed seed. Rows of a memory map stay on the
+    disk. Raises DataError if a split would be empty.
     """
     rows = held_out_rows(len(images), holdout)
     if not all(len(chosen) for chosen in rows.values()):
@@ -102,14 +102,14 @@ def held_out(images: ImageSet, holdout: float) -> dict[str, ImageSet]:
 
 
 def held_out_rows(n: int, holdout: float) -> dict[str, np.ndarray]:
-    """Rows of "train" and "test", ascending, int64; together 0 to n - 1."""
+    """Row indices of "train" and "test", int64, ascending; together 0 to n - 1."""
     order = np.random.default_rng(SEED).permutation(n)
     tested = round(n * holdout)
     return {"train": np.sort(order[tested:]), "test": np.sort(order[:tested])}
 
 
 def _part(images: ImageSet, split: str, rows: np.ndarray) -> ImageSet:
-    # A memory map's rows are as much of an array as anything here asks of a memory map.
+    # `Rows` of a memory map has everything that the code here needs of an array.
     stored: Any = Rows(images.images, rows) if is_stored(images.images) else take(images.images, rows)
     pixels = cast(np.ndarray, stored)
     labels = None if images.labels is None else images.labels[rows]

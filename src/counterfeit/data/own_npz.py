@@ -1,4 +1,4 @@
-"""An .npz file as a data set of one split or two: which of its arrays are the images and which the labels."""
+"""An .npz file as a data set with one or two splits: determine which arrays are images and which are labels."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from counterfeit.errors import DataError
 from counterfeit.system.console import say
 from counterfeit.system.words import first_few, listed
 
-STEMS = (("images", "labels"), ("x", "y"))  # how the two are called, with the split before or after it
-LONGEST_NAME = 255  # characters of a class's name
+STEMS = (("images", "labels"), ("x", "y"))  # names of images and labels, with the split before or after
+LONGEST_NAME = 255  # characters of a class name
 MEND = "np.savez(path, images=images, labels=labels)"
 
 
 class Names(NamedTuple):
-    """The names of a split's arrays; None where it has no labels."""
+    """The names of a split's arrays; `labels` is None without labels."""
 
     images: str
     labels: str | None
 
 
 def from_npz(path: Path, split: str = "train") -> ImageSet:
-    """A split of an .npz file: its images and, if there are any, its labels and the names `classes`.
+    """Load a split of an .npz file: its images and, if present, its labels and the array `classes` of class names.
 
-    Labels may be (N, 1) too. Classes without names are "0" to the largest label of all splits.
-    Raises DataError, naming the file, for a file that is no .npz or lacks the images, and as `opened` and `from_array`.
+    Labels may also be (N, 1). Without names, classes are "0" to the largest label of all splits. Raises DataError that
+    names the file if it is not an .npz file or has no images, and as `opened` and `from_array` do.
     """
     with opened(path) as arrays:
         found = _layout(arrays)
@@ -47,21 +47,21 @@ def from_npz(path: Path, split: str = "train") -> ImageSet:
     labels, where = by_split[split], str(path) if len(found) == 1 else f"{path}, {split} split"
     if classes is None and all(of.dtype.kind in "iu" and of.size for of in by_split.values()):
         ends = np.concatenate([np.unique(of) for of in by_split.values()])
-        if 0 <= int(ends.min()) and int(ends.max()) < MOST_CLASSES:  # `from_array` says what is wrong with others
+        if 0 <= int(ends.min()) and int(ends.max()) < MOST_CLASSES:  # `from_array` reports what is wrong with others
             classes = numbered(ends, str(path))
     return replace(from_array(images, labels, classes=classes, name=str(path), where=where), split=split)
 
 
 def npz_splits(path: Path) -> tuple[str, ...]:
-    """The splits of an .npz file, from its arrays' names. Raises DataError as `from_npz`."""
+    """The splits of an .npz file, from the names of its arrays. Raises DataError as `from_npz` does."""
     with opened(path) as arrays:
         return tuple(_layout(arrays))
 
 
 def _layout(arrays: Npz) -> dict[str, Names]:
-    """The arrays of each split: by their usual names in any case, else the only one that can be images.
+    """The arrays of each split: those with the usual names in any case, else the only one that can be images.
 
-    A line says what was taken by its form, and which arrays that look like images are not used.
+    Prints a line about an array chosen by its shape and dtype, and about image-like arrays that are not used.
     """
     known = {name.lower(): name for name in reversed(arrays.names)}
     by_name = {split: _named(known, split) for split in ("train", "test")}
@@ -77,7 +77,7 @@ def _layout(arrays: Npz) -> dict[str, Names]:
 
 
 def _named(known: dict[str, str], split: str) -> Names | None:
-    """The arrays of a split by name, of `known` by the names in small letters."""
+    """The arrays of a split by name; `known` maps lower-case names to names."""
     for images, labels in _usual(split):
         if images in known:
             return Names(known[images], known.get(labels))
@@ -93,10 +93,13 @@ def _usual(split: str) -> Iterator[tuple[str, str]]:
 
 
 def _only(arrays: Npz, pictures: list[str]) -> Names:
-    """The only array that can be images, and the only one that can be their labels. Raises DataError for several."""
+    """The only array that can be images, with labels if exactly one array can be those.
+
+    Raises DataError unless exactly one array can be images.
+    """
     if len(pictures) != 1:
         if len(arrays.names) == 1:
-            arrays.header(arrays.names[0])  # raises what is wrong with it, if something is
+            arrays.header(arrays.names[0])  # raises if it is invalid
         there = [f"{name} {_form(arrays, name)}" for name in arrays.names]
         raise DataError(
             f"{arrays.path} has no array 'images', only {first_few(there, 5) or 'nothing'}; save it by {MEND}"
@@ -122,7 +125,7 @@ def _looks_like_labels(arrays: Npz, name: str, n: int) -> bool:
 
 
 def _seen(arrays: Npz, name: str) -> Header | None:
-    """The header of an array that perhaps nobody asks for; None where it cannot be read."""
+    """The header of an array that may not be needed; None if it cannot be read."""
     try:
         return arrays.header(name)
     except DataError:
@@ -139,7 +142,7 @@ def _column(labels: np.ndarray) -> np.ndarray:
 
 
 def _classes(arrays: Npz) -> list[str] | None:
-    """The names `classes`, if there are any. Their number and length are checked before room is made for them."""
+    """The class names in the array `classes`, or None; its shape and dtype are checked before it is read."""
     if "classes" not in arrays:
         return None
     shape, kind = arrays.header("classes")
@@ -160,5 +163,5 @@ def _classes(arrays: Npz) -> list[str] | None:
 
 @lru_cache(maxsize=100)
 def _say_once(line: str) -> None:
-    """A file is opened many times in a command; the person is told once."""
+    """Print a line once, since a file is opened many times in one command."""
     say(line)

@@ -1,4 +1,4 @@
-"""One image file: read, examined by its header, and decoded to uint8 of one size."""
+"""One image file: read, examined by its header, and decoded to uint8."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from PIL import Image, UnidentifiedImageError, features
 
 from counterfeit.data.image_set import SMALLEST_SIDE
 
-# A file is opened as one of these whatever its name says; Pillow knows more, and runs Ghostscript for one of them.
-# Two formats are there only if Pillow was built with their libraries: AVIF since 11.3.
+# A file is opened as one of these formats, whatever its extension. Pillow knows more, and runs Ghostscript for one of
+# them. Two formats exist only if Pillow was built with their libraries: JPEG 2000, and AVIF (since Pillow 11.3).
 ENDINGS = {
     "PNG": ".png .apng",
     "JPEG": ".jpg .jpeg .jpe .jfif",
@@ -34,23 +34,25 @@ ENDINGS = {
 }
 FORMATS = tuple(ENDINGS)
 EXTENSIONS = frozenset(ending for endings in ENDINGS.values() for ending in endings.split())
-LONGEST = 8  # times the shorter side
-MOST_BYTES = 1 << 30  # of a file, which is held in memory: 4 bytes for each of MOST_PIXELS fit in three times
-MOST_PIXELS = 89_478_485  # where Pillow too begins to speak of a decompression bomb: 256 MiB of RGB
-# Bytes that decoding takes for a pixel: Pillow holds 4, what is made of them another 4, and libraries' own buffers (the
-# coefficients of a progressive JPEG, the canvas of a WebP) as much again.
+LONGEST = 8  # largest ratio of the longer to the shorter side
+MOST_BYTES = 1 << 30  # bytes of a file, held in memory: three times 4 bytes for each of MOST_PIXELS
+MOST_PIXELS = 89_478_485  # where Pillow also begins to warn of a decompression bomb: 256 MiB of RGB
+# Memory for decoding, in bytes per pixel: Pillow needs 4, the converted copy another 4, and the libraries' own buffers
+# (the coefficients of a progressive JPEG, the canvas of a WebP) as much again.
 PIXEL = 12
-# Bytes of memory that Pillow asks for at once for a large image. Its 16 MiB glibc may keep when they are freed, in each
-# thread, and four images of 88 million pixels leave 1.4 GiB; more than 32 MiB it returns at once.
+# Size of the memory blocks, in bytes, in which Pillow allocates a large image. glibc may keep freed blocks of the
+# default 16 MiB, per thread, so that four images of 88 million pixels leave 1.4 GiB; blocks over 32 MiB are returned at
+# once.
 BLOCK = 1 << 26
-STRIP = 1 << 20  # pixels that are converted at a time
-# A JPEG is decoded at 1/2, 1/4 or 1/8, which its format allows, if that leaves this many times the wanted size: the
-# scaled images then differ from those of the whole by 0.2 of 255 levels on average and by 5 at most, and 12 megapixels
-# are at 64x64 in a tenth of the time. At twice the size it would be 0.5 and 9. (benchmarks/bombs.py)
+STRIP = 1 << 20  # pixels converted at a time
+# The JPEG format allows decoding at 1/2, 1/4 or 1/8 of the size. This is used if the result is still at least this many
+# times the requested size: the scaled images then differ from those of full decoding by 0.2 of 255 levels on average
+# and by at most 5, and 12 megapixels are scaled to 64x64 in a tenth of the time. With a factor of 2, it would be 0.5
+# and 9 levels. (benchmarks/bombs.py)
 ENOUGH = 4
 
-# How to turn the stored pixels upright, by EXIF orientation; 1 is upright. (ImageOps.exif_transpose does the same but
-# writes the EXIF block anew, which fails on the malformed blocks that many cameras write.)
+# Transpositions that turn the stored pixels upright, by EXIF orientation; 1 is upright. (ImageOps.exif_transpose does
+# the same but rewrites the EXIF block, which fails on the malformed blocks written by many cameras.)
 ORIENTATION = 0x0112
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -61,7 +63,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# What decodes and scales: another version may round otherwise, so that its pixels are others.
+# Versions of the libraries that decode and scale: another version may round differently and give other pixels.
 DECODER = {
     "pillow": PIL.__version__,
     "libjpeg": features.version("jpg") or "none",
@@ -69,7 +71,7 @@ DECODER = {
     "libavif": (features.version("avif") if "AVIF" in ENDINGS else None) or "none",
     "openjpeg": features.version("jpg_2000") or "none",
 }
-# How every image is brought to one form, in the words of receipts.
+# How every image is converted to a common form, in the words of receipts.
 RULES = {
     "crop": "centered square",
     "filter": "lanczos",
@@ -77,11 +79,11 @@ RULES = {
     "16_bits": "divided by 257",
     "jpeg": f"decoded at 1/2 to 1/8 where {ENOUGH} times the size is left",
 }
-EIGHT_BITS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)  # of 16, rounded: 65535 becomes 255
+EIGHT_BITS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)  # 16-bit values rounded to 8 bits: 65535 becomes 255
 
 
 class Room:
-    """Bytes that several threads may hold together; one that wants more than there are has them all to itself."""
+    """A memory budget in bytes shared by several threads; a request for more than the budget gets all of it."""
 
     def __init__(self, most: int) -> None:
         self._most = self._free = most
@@ -89,7 +91,7 @@ class Room:
 
     @contextmanager
     def taken(self, wanted: int) -> Iterator[None]:
-        """Wait until there is room, and hold it while the block runs."""
+        """Wait for free memory, and hold it while the block runs."""
         wanted = min(wanted, self._most)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= wanted)
@@ -102,8 +104,8 @@ class Room:
                 self._changed.notify_all()
 
 
-# Of all threads together: the files' contents, and the pixels of four photos of 20 megapixels. In this order only, so
-# that nobody waits for who waits for them.
+# Budgets for all threads together: the contents of files, and the pixels of four photos of 20 megapixels. They are
+# taken in this order only, so that threads never wait for each other in a circle.
 CONTENTS, PIXELS = Room(1 << 28), Room(1 << 30)
 
 
@@ -113,7 +115,7 @@ class BadPicture(Exception):
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself: height and width in pixels, whether it is grey, whether it holds several frames."""
+    """What a header says: (height, width) in pixels, whether it is grayscale, whether it has several frames."""
 
     size: tuple[int, int]
     grey: bool
@@ -121,7 +123,7 @@ class Header:
 
 
 class Decoded(NamedTuple):
-    """An image: uint8 (C, H, W); and if it is stored with 16 bits, its lowest and highest value there, 0 to 65,535."""
+    """An image, uint8 (C, H, W), and the lowest and highest value, 0 to 65,535, if it is stored with 16 bits."""
 
     pixels: np.ndarray
     deep: tuple[int, int] | None
@@ -129,10 +131,10 @@ class Decoded(NamedTuple):
 
 @contextmanager
 def content_of(path: str | Path) -> Iterator[bytes]:
-    """All of a file, for as long as the block runs. Raises BadPicture if it cannot be read, or cannot be an image."""
+    """Read a file; its memory is reserved while the block runs. Raises BadPicture if it is unreadable or too large."""
     try:
         found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+        if not stat.S_ISREG(found.st_mode):  # reading from a pipe would wait
             raise BadPicture("it is not a file")
         if found.st_size > MOST_BYTES:
             raise BadPicture(f"the file has more than {MOST_BYTES >> 20:,} MiB")
@@ -143,7 +145,7 @@ def content_of(path: str | Path) -> Iterator[bytes]:
 
 
 def read(path: str | Path) -> bytes:
-    """All of a file. Raises BadPicture if it cannot be read."""
+    """The content of a file. Raises BadPicture if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -152,7 +154,7 @@ def read(path: str | Path) -> bytes:
 
 
 def examine(content: bytes) -> Header:
-    """Parse the header only. Raises BadPicture for a file that is not an image, or one of a size or kind refused."""
+    """Parse the header only. Raises BadPicture unless it is an image of an accepted format, size and mode."""
     try:
         if not content:
             raise BadPicture("the file is empty")
@@ -167,35 +169,40 @@ def examine(content: bytes) -> Header:
             if image.mode == "F":
                 raise BadPicture("its pixels are floats, whose range is not known")
             return Header((image.height, image.width), _is_grey(image), getattr(image, "is_animated", False))
-    except (BadPicture, MemoryError):  # the second is no fault of the file
+    except (BadPicture, MemoryError):  # MemoryError is not the file's fault
         raise
-    except Exception as error:  # Pillow's parsers raise anything at all on a malformed file
+    except Exception as error:  # Pillow's parsers may raise anything on a malformed file
         raise BadPicture(_fault(error)) from error
 
 
 def decode(content: bytes, size: int | None, channels: int) -> Decoded:
-    """The centred square of the upright image scaled to uint8 (channels, size, size), 1 channel grey or 3 RGB.
+    """Decode an image: the centered square of the upright image, scaled to uint8 (channels, size, size).
 
-    Without a size it is the whole image as it is, upright. Transparent images lie on white; of several frames it is the
-    first; 16 bits of grey become 8; a JPEG that is much larger is decoded at a part of its size, see ENOUGH. Waits for
-    room in memory. Raises BadPicture.
+    If `size` is None, it is the whole upright image without scaling. Transparent images are put on white; of several
+    frames, the first is used; 16-bit grayscale is reduced to 8 bits; a much larger JPEG is decoded at reduced size, see
+    ENOUGH. Waits until there is enough memory. Raises BadPicture.
+
+    Args:
+        content: the bytes of the file.
+        size: height and width in pixels, or None.
+        channels: 1 for grayscale, 3 for RGB.
     """
     try:
         with io.BytesIO(content) as file, Image.open(file, formats=FORMATS) as image:
-            whole = None  # Pillow turns a TIFF as it loads it
+            whole = None  # Pillow rotates a TIFF when it loads it
             if size is not None and image.format in ("JPEG", "MPO"):
                 whole = image.size
                 image.draft(None, (ENOUGH * size, ENOUGH * size))
-            # Of a progressive JPEG the coefficients are held, all of them at whatever part of its size it is decoded.
+            # A progressive JPEG needs memory for all of its coefficients, even when it is decoded at reduced size.
             width, height = whole if whole and image.info.get("progressive") else image.size
             with PIXELS.taken(PIXEL * width * height):
                 try:
                     return _decoded(image, size, channels, whole)
                 finally:
-                    image.close()  # frees its pixels before others get the room
-    except (BadPicture, MemoryError):  # the second is no fault of the file
+                    image.close()  # frees its pixels before other threads get the memory
+    except (BadPicture, MemoryError):  # MemoryError is not the file's fault
         raise
-    except Exception as error:  # as above
+    except Exception as error:  # see above
         raise BadPicture(_fault(error)) from error
 
 
@@ -213,10 +220,10 @@ def _decoded(image: Image.Image, size: int | None, channels: int, whole: tuple[i
 
 
 def squared(image: Image.Image, size: int, whole: tuple[int, int] | None = None) -> Image.Image:
-    """The centred square scaled to (size, size) by Pillow's LANCZOS, which filters when it shrinks.
+    """The centered square scaled to (size, size) with Pillow's LANCZOS, which filters when it shrinks.
 
-    `whole` is the width and height of what `image` is an exact half, quarter or eighth of, the last pixels of which may
-    stand for fewer: the square is that of the whole.
+    `whole` is the original width and height if `image` is a JPEG decoded at 1/2, 1/4 or 1/8. The last pixels may then
+    stand for fewer original ones, so the square is that of the original.
     """
     width, height = whole or image.size
     scale = -(-width // image.width)
@@ -227,7 +234,7 @@ def squared(image: Image.Image, size: int, whole: tuple[int, int] | None = None)
 
 
 def _is_grey(image: Image.Image) -> bool:
-    """As stored: an RGB image whose pixels happen to be grey is not."""
+    """Whether an image is stored as grayscale; an RGB image that happens to be gray is not."""
     if image.mode in ("P", "PA"):
         palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
         return bool((palette == palette[:, :1]).all())
@@ -235,19 +242,18 @@ def _is_grey(image: Image.Image) -> bool:
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """Whether it is stored with 16 bits a channel, which Pillow can tell only before it loads the pixels."""
-    codecs = [
-        (tile[0], tile[3]) for tile in getattr(image, "tile", ())
-    ]  # such as ("zip", "RGB;16B") or ("ppm", ("RGB", 65535))
+    """Whether an image is stored with 16 bits per channel, which Pillow knows only before it loads the pixels."""
+    # Codecs with arguments, such as ("zip", "RGB;16B") or ("ppm", ("RGB", 65535)).
+    codecs = [(tile[0], tile[3]) for tile in getattr(image, "tile", ())]
     return image.mode.startswith("I") or any(
         ";16" in str(how) or (codec == "ppm" and how[-1] > 255) for codec, how in codecs
     )
 
 
 def _flat(image: Image.Image, mode: str, deep: bool) -> tuple[Image.Image, tuple[int, int] | None]:
-    """The image in this mode, on white, and if it is deep its lowest and highest value: a strip at a time.
+    """Convert to `mode` on white, in strips; also return the lowest and highest value if the image is deep.
 
-    So it is held twice at most, where every step of a conversion would make another whole one.
+    In strips, at most two copies are in memory at once; otherwise every step of the conversion would make another.
     """
     if image.mode == mode and not deep and not image.has_transparency_data:
         return image, None
@@ -263,7 +269,7 @@ def _flat(image: Image.Image, mode: str, deep: bool) -> tuple[Image.Image, tuple
 
 
 def _values(image: Image.Image) -> tuple[int, int]:
-    """Lowest and highest value of an image stored with 16 bits. Of color Pillow keeps the higher 8, alpha apart."""
+    """Lowest and highest value of a 16-bit image, without alpha. Of color images, Pillow keeps the higher 8 bits."""
     pixels = np.asarray(image)
     if image.mode.startswith("I"):
         return int(pixels.min()), int(pixels.max())
@@ -272,7 +278,7 @@ def _values(image: Image.Image) -> tuple[int, int]:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey (modes I;16 and I) scaled to 8 bits; Pillow's own conversion would clip at 255."""
+    """Scale 16-bit grayscale (modes I;16 and I) to 8 bits; Pillow's own conversion would clip at 255."""
     if not image.mode.startswith("I"):
         return image
     pixels = np.asarray(image)

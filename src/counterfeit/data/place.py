@@ -1,4 +1,4 @@
-"""What a user means by the data that they name: a data set, a folder, an .npz file or an array."""
+"""Find out what kind of data the user has named: a data set, a folder, an .npz file or an array."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from counterfeit.errors import DataError, InputError
 from counterfeit.system import paths
 from counterfeit.system.console import say
 
-RUN = "run.json"  # the file that makes a folder a run
-BESIDE = ("log.jsonl", "checkpoint", "samples")  # one of which lies beside it
+RUN = "run.json"  # the file that identifies a run folder
+BESIDE = ("log.jsonl", "checkpoint", "samples")  # at least one of these is beside it
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Place:
 
     Attributes:
         kind: "dataset", "folder", "npz" or "array".
-        name: of the data set, or the path as it was typed; "array".
-        path: absolute, of a folder or file; None for the others.
+        name: name of the data set, or the path as typed, or "array".
+        path: absolute path of a folder or file; else None.
     """
 
     kind: str
@@ -35,9 +35,9 @@ class Place:
 
 
 def label(data: str) -> str:
-    """A short name for files that are named after the data: a data set's, or the last part of a path.
+    """A short name of the data for file names: the data set's name, or the last part of the path.
 
-    A folder or file that is called as a data set gets its kind beside its name; nothing needs to be there.
+    If a folder or file has the name of a data set, its kind is appended. The path need not exist.
     """
     if data in DATASETS or data == "array":
         return data
@@ -48,12 +48,12 @@ def label(data: str) -> str:
 
 
 def locate(source: Any) -> Place:
-    """The place that a name, path or array is. A data set's name goes before a folder of that name.
+    """The place that a name, path or array refers to. A data set takes precedence over a folder with the same name.
 
-    Where a folder and a data set share a name, a line on stderr says which was taken.
+    If a folder and a data set have the same name, a line on stderr says which was taken.
 
     Raises:
-        DataError: a name or path that is none, or one of a run in place of images.
+        DataError: the name or path does not exist, or is that of a run rather than of images.
     """
     if isinstance(source, ImageSet):
         return Place("array", source.name)
@@ -68,9 +68,9 @@ def locate(source: Any) -> Place:
             _say_once(f"{source}: the data set is taken; the folder of that name here is ./{source}", os.getcwd())
         return Place("dataset", source)
     path = paths.absolute(source)
-    if not (name and os.path.exists(path)):  # Path("") would be the folder one happens to be in
+    if not (name and os.path.exists(path)):  # Path("") would be the current folder
         raise DataError(_nowhere(name, path))
-    # The folder ./mnist5k is shown as it was typed, so that nobody takes its name for the data set's.
+    # The folder ./mnist5k is shown with "./", so that it is not mistaken for the data set.
     shown = str(Path(name)) if str(Path(name)) not in DATASETS else f"./{Path(name)}"
     if path.is_dir():
         refuse_run(path, shown)
@@ -83,7 +83,7 @@ def locate(source: Any) -> Place:
 
 
 def refuse_run(path: Path, shown: str) -> None:
-    """DataError where a folder is a run, or the pictures that a run draws of itself: none is a set of images."""
+    """Raise DataError if a folder is a run, or the sample grids of a run: neither is a set of images."""
     if _is_run(path):
         raise DataError(_no_images(shown, shown))
     if path.name == "report" and path.parent.name == "samples":
@@ -96,7 +96,7 @@ def refuse_run(path: Path, shown: str) -> None:
 
 
 def refuse_run_below(folder: str, names: Collection[str], root: Path) -> None:
-    """DataError where `names`, of the files and folders in a folder below `root`, are those of a run.
+    """Raise DataError if `names`, of the files and folders in a folder below `root`, are those of a run.
 
     Names of folders may end with "/".
     """
@@ -127,5 +127,5 @@ def _nowhere(name: str, path: Path) -> str:
 
 @lru_cache(maxsize=100)
 def _say_once(line: str, where: str) -> None:
-    """Data are located many times in a command; the person is told once, for each folder that they are in."""
+    """Print a line once per current folder, since data is located many times in one command."""
     say(line)

@@ -1,8 +1,8 @@
 """Rows of an array of images; those of a stored array are read from its file.
 
-A page of a map counts as the process's memory from when it is looked at, a row brings fifteen pages of neighbours with
-it, and a file that was cut short kills the process. Reading does none of this, and is quicker than looking through the
-map and letting go of its pages after each batch (`docs/scaling.md`).
+A page of a memory map counts as the process's memory once it is touched, a row brings in fifteen neighboring pages, and
+a truncated file kills the process. Reading has none of these problems, and is faster than touching the map and
+releasing its pages after each batch (`docs/scaling.md`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from counterfeit.errors import DataError
 
 
 class Lazy(ABC):
-    """Images that are made when rows of them are asked for: as much of an array as is asked of images here.
+    """Images that are computed when rows are requested; supports the array operations that are used on images here.
 
     Attributes:
-        shape: (N, …) of the whole; `dtype`, `ndim` and `nbytes` as of an array.
+        shape: (N, …) of the whole; `dtype`, `ndim` and `nbytes` are as in an array.
     """
 
     dtype = np.dtype(np.uint8)
@@ -34,13 +34,13 @@ class Lazy(ABC):
 
     @abstractmethod
     def taken(self, rows: np.ndarray) -> np.ndarray:
-        """The rows (B,), numbers from 0 up, in memory: (B, …)."""
+        """Compute the rows with indices `rows` (B,), >= 0, in memory: (B, …)."""
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, chosen: Any) -> np.ndarray:
-        """As of an array, for one number, a slice, or an array of numbers or of booleans over the first axis."""
+        """Index the first axis as in an array: by an integer, a slice, or an array of integers or booleans."""
         rows = np.arange(len(self))[chosen]
         return self.taken(rows) if rows.ndim else self.taken(rows[None])[0]
 
@@ -48,7 +48,7 @@ class Lazy(ABC):
         return (self[i] for i in range(len(self)))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """All of them in memory."""
+        """All images in memory."""
         return np.asarray(self[:], dtype)
 
 
@@ -57,7 +57,7 @@ class Rows(Lazy):
 
     Attributes:
         whole: (N, …), a memory map for which `is_stored` holds.
-        rows: (B,) of its rows, from 0 up.
+        rows: row indices (B,), >= 0.
     """
 
     def __init__(self, whole: np.ndarray, rows: np.ndarray) -> None:
@@ -69,14 +69,14 @@ class Rows(Lazy):
 
 
 def is_stored(images: np.ndarray | Lazy) -> bool:
-    """Whether they are all of a stored file, as a folder's images are, or rows of one."""
+    """Whether images are a whole stored file, as a folder's images are, or rows of one."""
     return isinstance(images, Rows) or (not isinstance(images, Lazy) and is_whole(images))
 
 
 def take(images: np.ndarray | Lazy, rows: np.ndarray) -> np.ndarray:
-    """images[rows] (B, …) in memory, for rows (B,) from 0 up.
+    """images[rows] (B, …) in memory, for row indices (B,) >= 0.
 
-    Raises DataError if a stored array's file cannot be read, or holds anything else than when it was opened.
+    Raises DataError if the file of a stored array cannot be read, or has changed since it was opened.
     """
     if isinstance(images, Lazy):
         return images.taken(rows)
@@ -87,7 +87,7 @@ def take(images: np.ndarray | Lazy, rows: np.ndarray) -> np.ndarray:
     try:
         with FileIO(path) as file:
             check(file, path, images.sha256)
-            for place in np.argsort(rows):  # as they lie on the disk
+            for place in np.argsort(rows):  # in the order on the disk
                 file.seek(images.offset + int(rows[place]) * found[0].nbytes)
                 if file.readinto(found[place]) != found[place].nbytes:
                     raise EOFError("it was cut short")

@@ -1,4 +1,4 @@
-"""Where the files of a data set can be had, and the rule by which the places are tried."""
+"""Sources from which the files of a data set can be downloaded, and the order in which they are tried."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from counterfeit.errors import DataError, InputError
 from counterfeit.system.console import say
 
 KINDS = ("https", "registry")
-# What a place that cannot be reached, or content that is not what was promised, raises; the rest is a fault of ours.
+# Raised by a source that cannot be reached, or whose content is wrong; anything else is a bug of ours.
 FAILURES = (OSError, EOFError, ValueError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
 class Source:
-    """One place that has a data set.
+    """A place that provides a data set.
 
     Attributes:
         kind: "https" or "registry"; COUNTERFEIT_SOURCES orders and limits the kinds.
-        where: the place in a few words (of an HTTPS source, the host), for messages.
-        fetch: writes all raw files of the data set into the folder it is given; raises one of FAILURES.
-            What it leaves there after a failure is there again when it is next called.
+        where: the place in a few words (the host for HTTPS), for messages.
+        fetch: writes all raw files of the data set into the given folder; raises one of FAILURES. Files that it leaves
+            there after a failure are still there at the next call.
     """
 
     kind: str
@@ -35,7 +35,7 @@ class Source:
 
 
 def allowed_kinds() -> tuple[str, ...]:
-    """The kinds of source to try, in order, from COUNTERFEIT_SOURCES; InputError for a word that is no kind."""
+    """The kinds of source to try, in order, from COUNTERFEIT_SOURCES. Raises InputError for an unknown kind."""
     words = [word.strip() for word in os.environ.get("COUNTERFEIT_SOURCES", "").split(",") if word.strip()]
     for word in words:
         if word not in KINDS:
@@ -44,10 +44,16 @@ def allowed_kinds() -> tuple[str, ...]:
 
 
 def fetch_first(name: str, sources: Sequence[Source], folder: Path, verify: Callable[[], None]) -> None:
-    """Let the first source that can write the raw files of data set `name` into `folder`.
+    """Download the raw files of data set `name` into `folder` from the first source that works.
 
-    `verify` raises DataError where they are not the right ones. Raises DataError, in one line with every reason, when
-    no source has them.
+    Args:
+        name: name of the data set, for messages.
+        sources: tried in this order, after sorting by kind.
+        folder: where the files are written.
+        verify: raises DataError if the files are wrong.
+
+    Raises:
+        DataError: no source has them; one line with all reasons.
     """
     kinds = allowed_kinds()
     tried = []
@@ -57,7 +63,7 @@ def fetch_first(name: str, sources: Sequence[Source], folder: Path, verify: Call
             verify()
             return
         except FAILURES as error:
-            fault = _short(error)  # a download's message names the host itself
+            fault = _short(error)  # a message from `download` names the host itself
             tried.append(fault if fault.startswith(source.where) else f"{source.where}: {fault}")
             say(f"{name}: {tried[-1]}")
     left_out = sorted({s.kind for s in sources} - set(kinds))
@@ -70,6 +76,6 @@ def fetch_first(name: str, sources: Sequence[Source], folder: Path, verify: Call
 
 
 def _short(error: Exception) -> str:
-    """One line of at most 160 characters."""
+    """The error on one line of at most 160 characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 160 else text[:159] + "…"

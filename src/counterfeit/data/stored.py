@@ -1,7 +1,7 @@
-"""Arrays in the cache: files that are mapped, not read, and bound to the SHA-256 of all their bytes.
+"""Arrays in the cache: files that are memory-mapped rather than read, and identified by the SHA-256 of all their bytes.
 
-The header of an .npy file holds shape and dtype, so that the one digest binds these too. A file is hashed when a
-process first uses it, and again if the file system says that it is another file, or was changed, since.
+Since the header of an .npy file contains shape and dtype, the digest covers these too. A file is hashed when a process
+first uses it, and again if its stamp says that it was replaced or changed.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ import numpy as np
 
 from counterfeit.system.files import Stamp, stamp
 
-PIECE = 1 << 20  # bytes hashed together
+PIECE = 1 << 20  # bytes hashed at a time
 
-_checked: dict[Path, tuple[Stamp, str]] = {}  # by this process: the file that was hashed, and its SHA-256
+_checked: dict[Path, tuple[Stamp, str]] = {}  # files hashed by this process: stamp and SHA-256
 
 
 class Stored(np.memmap):
     """The whole array of an .npy file, mapped read-only.
 
     Attributes:
-        sha256: of the file (hex), as it was checked.
+        sha256: SHA-256 (hex) of the file, as checked.
     """
 
     sha256: str
 
 
 def open_stored(path: Path, sha256: str) -> Stored:
-    """The array of an .npy file of this SHA-256 (hex). Raises OSError, or ValueError if the file is another."""
-    with FileIO(str(path)) as file:  # a string becomes the array's `filename`
+    """Map the array of an .npy file with this SHA-256 (hex). Raises OSError, or ValueError if the content differs."""
+    with FileIO(str(path)) as file:  # a string is stored as the array's `filename`
         check(file, path, sha256)
         file.seek(0)
         np.lib.format.read_magic(file)
@@ -44,14 +44,14 @@ def open_stored(path: Path, sha256: str) -> Stored:
 
 
 def is_whole(array: np.ndarray) -> bool:
-    """Whether it is all of a stored file, and no part or copy of that."""
+    """Whether an array is the whole of a stored file, rather than a part or a copy."""
     return isinstance(array, Stored) and isinstance(array.base, mmap)
 
 
 def check(file: FileIO, path: Path, sha256: str) -> None:
-    """Compare the open file's content with a SHA-256 (hex). Raises ValueError if it differs.
+    """Compare the content of an open file with a SHA-256 (hex). Raises ValueError if it differs.
 
-    Once for as long as the stamp stays: an unchanged file costs a look at its inode, a changed one a pass over it.
+    Done once per stamp: for an unchanged file only its inode is read, a changed one is hashed again.
     """
     now = stamp(os.fstat(file.fileno()))
     if _checked.get(path) == (now, sha256):

@@ -1,4 +1,4 @@
-"""Reading archives without trusting them: named members only, by stream, and never more than a bound."""
+"""Read archives without trusting them: only named members, as a stream, and never more than a limit."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import IO
 
 from counterfeit.errors import DataError
 
-LIMIT = 1 << 28  # bytes: no raw file of a data set comes near 256 MiB; a gzip bomb does
+LIMIT = 1 << 28  # bytes: the raw files of data sets are far below 256 MiB; a gzip bomb is not
 
 
 def gunzip(source: Path | IO[bytes]) -> bytes:
-    """The content of a gzip file; more than LIMIT bytes raise DataError."""
+    """The content of a gzip file. Raises DataError if it has more than LIMIT bytes."""
     with gzip.open(source) as packed:
         content = packed.read(LIMIT + 1)
     if len(content) > LIMIT:
@@ -23,9 +23,9 @@ def gunzip(source: Path | IO[bytes]) -> bytes:
 
 
 def tar_members(path: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """(name, content) of the regular files so named in a .tar.gz, in the archive's order.
+    """Yield (name, content) of the named regular files in a .tar.gz, in the order of the archive.
 
-    Raises DataError when one is missing or larger than LIMIT bytes, and tarfile's errors for a damaged archive.
+    Raises DataError if one is missing or larger than LIMIT bytes, and the exceptions of tarfile for a damaged archive.
     """
     missing = set(names)
     with tarfile.open(path, "r|gz") as archive:

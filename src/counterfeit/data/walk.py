@@ -1,7 +1,7 @@
-"""The image files below a folder, in order, and the fingerprint by which an unchanged folder is known again.
+"""Walk the image files below a folder in order, and compute a fingerprint by which an unchanged folder is recognized.
 
-No list of the files is made, so that a folder of a million images is possible in a laptop's memory: every pass walks
-the tree again, which takes seconds where reading the files takes minutes.
+No list of files is made, so that a folder of a million images fits into a laptop's memory. Each pass walks the tree
+again, which takes seconds, while reading the files takes minutes.
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ from counterfeit.errors import DataError
 from counterfeit.system.files import Stamp, stamp
 from counterfeit.system.words import first_few
 
-# Nanoseconds within which a file can be changed twice and keep its change time: a tick of the kernel's clock, mostly
-# 4 ms, and up to 2 s where a file system rounds its times.
+# Nanoseconds within which a file can change twice and keep its change time: a tick of the kernel's clock, usually 4 ms,
+# and up to 2 s on file systems that round times.
 TICK = 2_000_000_000
-ENDING = re.compile(
-    r"\.(?=.*[a-z])[a-z0-9]{1,5}"
-)  # one that says a format; "a.000017" and "b.backup-of-mine" have none
-LONGEST_SHOWN = 200  # characters of a path
+# An extension that names a format, unlike those of "a.000017" and "b.backup-of-mine".
+ENDING = re.compile(r"\.(?=.*[a-z])[a-z0-9]{1,5}")
+LONGEST_SHOWN = 200  # characters of a path shown in a message
 
 
 class Entry(NamedTuple):
-    """An image file: its path below the folder, with "/", and its stamp."""
+    """An image file: its path below the folder, with "/" as separator, and its stamp."""
 
     name: str
     stamp: Stamp
@@ -39,14 +38,14 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Glance:
-    """What a folder is seen to be without reading a file.
+    """What is known of a folder without reading its files.
 
     Attributes:
         fingerprint: SHA-256 (hex) of the settings and of every file's name and stamp.
-        files: how many image files there are.
-        changed_ns: when the last of them was changed, by the file system's clock.
-        left_out: how many other files there are, by their endings; neither in the fingerprint nor
-            compared, for nobody reads them.
+        files: number of image files.
+        changed_ns: when the last of them changed, in nanoseconds by the file system's clock.
+        left_out: number of other files by extension; not part of the fingerprint or of comparisons, since they are
+            never read.
     """
 
     fingerprint: str
@@ -55,16 +54,16 @@ class Glance:
     left_out: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def vouches_since(self, time_ns: int) -> bool:
-        """Whether a file that is changed after this time is sure to change the fingerprint.
+        """Whether any file that changes after this time is certain to change the fingerprint.
 
-        It is not if a file was changed a moment before: a second change within the same tick of the file system's
-        clock leaves the stamp as it is. (git calls such an entry racy, and reads the file again.)
+        This is not so if a file changed just before: a second change within the same tick of the file system's clock
+        leaves the stamp as it is. (git calls such an entry racy, and reads the file again.)
         """
         return self.changed_ns + TICK < time_ns
 
 
 def glance(root: Path, settings: str) -> Glance:
-    """One look at each file below `root`. Raises DataError if there is none, or a folder that cannot be read."""
+    """Look at each file below `root` once. Raises DataError if there are none, or a folder cannot be read."""
     digest = hashlib.sha256(settings.encode())
     files, changed, left_out = 0, 0, Counter[str]()
     for name, found in walk(root, left_out):
@@ -77,16 +76,16 @@ def glance(root: Path, settings: str) -> Glance:
 
 
 def endings(left_out: Mapping[str, int]) -> str:
-    """`12 .heic, 1 .txt`: how many files have which ending, the most frequent first."""
+    """`12 .heic, 1 .txt`: the number of files with each extension, the most frequent first."""
     counts = sorted(left_out.items(), key=lambda each: (-each[1], each[0]))
     return first_few([f"{count:,} {ending}" for ending, count in counts], 5)
 
 
 def walk(root: Path, left_out: Counter[str] | None = None) -> Iterator[Entry]:
-    """All image files below `root` in the order of their names. Follows links to folders, each folder once.
+    """Yield all image files below `root` in the order of their names. Follows links to folders, each folder once.
 
-    One folder's names are held at a time, and those of the folders that it lies in, of which there may be thousands.
-    Files that are no images by their ending are counted in `left_out`, by the ending.
+    Only the names in one folder and its parent folders are in memory at a time; the nesting may be thousands deep.
+    Files that are not images by their extension are counted in `left_out`, by extension.
     """
     seen: set[tuple[int, int]] = set()
     path, prefix = str(root), ""
@@ -103,16 +102,16 @@ def walk(root: Path, left_out: Counter[str] | None = None) -> Iterator[Entry]:
         elif (ending := os.path.splitext(name)[1].lower()) in EXTENSIONS:
             try:
                 yield Entry(prefix + name, stamp(os.stat(path)))
-            except OSError:  # a link to nothing or to itself: a bad file like others, named when it is read
+            except OSError:  # a link to nothing or to itself: a bad file, reported when it is read
                 yield Entry(prefix + name, (0, 0, 0, 0, 0))
         elif left_out is not None:
             left_out[ending if ENDING.fullmatch(ending) else "without a known ending"] += 1
 
 
 def _names(folder: str, root: Path, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """The names in a folder, sorted, those of folders with "/" at the end, as that of a file in it goes on.
+    """The sorted names in a folder; folder names end with "/", to sort as the paths of the files in them do.
 
-    None of hidden files, nor of a folder that was `seen`: a link back up, or to a folder that was walked already.
+    Hidden files are left out. Empty for a folder in `seen`: a link to a parent folder, or to one already walked.
     """
     try:
         here = os.stat(folder)

@@ -1,7 +1,7 @@
-"""Architectures as pairs: an image read into a vector, and a vector painted as an image.
+"""Architectures as pairs: an encoder maps an image to a vector, a decoder maps a vector to an image.
 
-Most models use the same two shapes: the encoder and the discriminator are image -> vector, the decoder and the
-generator are vector -> image. Nets return raw values (no sigmoid, no tanh): the model knows what they mean.
+Most models use these two maps: an encoder or a discriminator is image -> vector, a decoder or a generator is vector ->
+image. Networks return raw values (no sigmoid, no tanh), since only the model knows their meaning.
 
 Letters: B batch, C channels, H and W height and width, Z latent length, K classes (0: not conditional).
 """

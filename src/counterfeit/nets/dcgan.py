@@ -1,7 +1,8 @@
 """The convolutional pair of the report's DCGAN, for images whose sides are multiples of 4 and at least 16.
 
-It follows the course assignment that the report follows, not Radford et al. 2016 (arXiv:1511.06434) to the letter:
-5x5 convolutions with max-pooling and no batch norm in the discriminator, two fully connected layers in the generator.
+It follows the course assignment on which the report is based, which differs from Radford et al. 2016
+(arXiv:1511.06434): 5x5 convolutions with max-pooling and no batch norm in the discriminator, two fully connected layers
+in the generator.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ def _check(shape: Shape) -> None:
 
 
 def _initialise(net: nn.Module) -> None:
-    """Xavier-uniform weights for Linear and ConvTranspose2d, as the assignment does; Conv2d keeps PyTorch's default."""
+    """Xavier-uniform weights for Linear and ConvTranspose2d, as in the assignment; Conv2d keeps PyTorch's default."""
     for module in net.modules():
         if isinstance(module, nn.Linear | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(module.weight)
 
 
 class Encoder(nn.Module):
-    """Two 5x5 convolutions with max-pooling, then two Linear: (B, C, H, W) -> (B, out).
+    """Two 5x5 convolutions with max-pooling, then two Linear layers: (B, C, H, W) -> (B, out).
 
-    LeakyReLU commutes with the maximum: it stands behind the pooling, where it has a quarter of the work.
+    LeakyReLU commutes with the maximum, so it comes after the pooling, where it has a quarter of the work.
     """
 
     def __init__(self, shape: Shape, out: int, width: int, classes: int = 0) -> None:
@@ -54,7 +55,10 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Two Linear with batch norm, then two stride-2 transposed convolutions: (B, Z) -> raw pixels (B, C, H, W)."""
+    """Two Linear layers with batch norm, then two stride-2 transposed convolutions.
+
+    (B, Z) -> raw pixels (B, C, H, W).
+    """
 
     def __init__(self, shape: Shape, latent: int, width: int, classes: int = 0) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Initial weights, by the names that papers give them."""
+"""Weight initialization, by the names used in papers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from counterfeit.registry import Registry
 
-# name -> function that fills the weights of a layer in place, or None to leave each net's own
+# name -> function that fills the weights of a layer in place; None keeps the initialization of each network
 INITIAL: Registry[Callable[[Tensor], object] | None] = Registry("initialisation")
 INITIAL.add("own", None)
 INITIAL.add("xavier", nn.init.xavier_uniform_)  # Glorot & Bengio 2010
@@ -21,7 +21,7 @@ INITIAL.add("normal", partial(nn.init.normal_, std=0.02))  # Radford et al. 2016
 
 
 def initialise(net: nn.Module, name: str) -> None:
-    """Fill the weights of all linear and convolutional layers of a net; biases become 0."""
+    """Initialize the weights of all linear and convolutional layers of a network; biases are set to 0."""
     fill = INITIAL[name]
     for module in net.modules():
         if fill is not None and isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
@@ -30,15 +30,15 @@ def initialise(net: nn.Module, name: str) -> None:
                 nn.init.zeros_(module.bias)
 
 
-# What fills tensors at random when a layer is made: all of them take a generator, and PyTorch's layers pass none.
+# Random functions used when a layer is constructed. All of them accept a generator, but PyTorch's layers pass none.
 RANDOM = {"uniform_", "normal_", "kaiming_uniform_", "kaiming_normal_", "trunc_normal_", "rand", "randn", "randperm"}
 
 
 class Seeded(TorchFunctionMode):
-    """Within it, this thread's layers take their initial weights from a generator of their own.
+    """Initialize layers that this thread constructs within the context from a separate generator.
 
     The values are those that `torch.manual_seed(seed)` would give, but PyTorch's global generator is neither used nor
-    changed: it belongs to the user, and to all threads at once.
+    changed: it belongs to the user, and is shared by all threads.
     """
 
     def __init__(self, seed: int) -> None:

@@ -1,8 +1,8 @@
-"""A Linear layer, with the activation that follows it, that multiplies with oneDNN on CPUs.
+"""A Linear layer with an optional activation, computed with oneDNN on CPUs.
 
-PyTorch multiplies float32 matrices on x86 CPUs with MKL, which does not use AVX-512 on every processor that has it:
-on the AMD EPYC where `make bench` was run, oneDNN, which ships inside PyTorch, is about twice as fast at the shapes of
-our nets, in the same float32 arithmetic. Convolutions go to oneDNN anyway.
+On x86 CPUs, PyTorch multiplies float32 matrices with MKL, which does not use AVX-512 on every processor that has it. On
+the AMD EPYC on which `make bench` was run, oneDNN, which is part of PyTorch, is about twice as fast for the shapes in
+our networks, in the same float32 arithmetic. Convolutions use oneDNN anyway.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# The operator that torch.compile emits for a Linear on CPUs; builds of PyTorch without oneDNN do not have it.
+# The operator that torch.compile emits for a Linear layer on CPUs; builds of PyTorch without oneDNN lack it.
 HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-NARROW = 16  # below this many outputs, preparing the product takes oneDNN longer than the product
+NARROW = 16  # with fewer outputs, oneDNN's preparation takes longer than the product
 
 
 def _product(x: Tensor, w: Tensor, b: Tensor | None = None, slope: float | None = None) -> Tensor:
-    """x (B, I), w (O, I), b (O,) -> x wᵀ + b, and the activation in the same pass."""
+    """x (B, I), w (O, I), b (O,) -> x wᵀ + b, with the activation in the same pass."""
     name, scalars = ("none", []) if slope is None else ("leaky_relu", [slope]) if slope else ("relu", [])
     return torch.ops.mkldnn._linear_pointwise.default(x, w, b, name, scalars, "")
 
 
 def in_float32_on_cpu(x: Tensor) -> bool:
-    """Whether a layer is to compute in the numbers that it is given, on a CPU: autocast is for PyTorch's own layers."""
+    """Whether a layer should compute in float32 on a CPU; with autocast, PyTorch's own layers are used."""
     return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
 
 
@@ -42,9 +42,10 @@ class _OneDnn(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         x, w, out = ctx.saved_tensors
-        if ctx.slope is not None:  # a leaky output has the sign of its input
+        if ctx.slope is not None:  # the output of a leaky ReLU has the sign of its input
             grad = torch.ops.aten.leaky_relu_backward.default(grad, out, ctx.slope, True)
-        # Within a graph of gradients the products must be differentiable themselves; else the bare operator is quicker.
+        # For second derivatives, the products themselves must be differentiable; otherwise the plain operator is
+        # faster.
         product = (lambda x, w: _OneDnn.apply(x, w, None, None)) if torch.is_grad_enabled() else _product
         need_x, need_w, need_b, _ = ctx.needs_input_grad
         return (
@@ -56,7 +57,7 @@ class _OneDnn(torch.autograd.Function):
 
 
 class Linear(nn.Linear):
-    """nn.Linear, and an activation after it: ReLU (slope 0), LeakyReLU, or none (None); equal to float32 rounding."""
+    """nn.Linear with an activation: ReLU (slope 0), LeakyReLU, or none (None); equal up to float32 rounding."""
 
     def __init__(self, inputs: int, outputs: int, slope: float | None = None) -> None:
         super().__init__(inputs, outputs)

@@ -1,4 +1,4 @@
-"""Fully connected nets, for images of any size: the report's FC-VAE (3 hidden layers) and FC-GAN (2)."""
+"""Fully connected networks for images of any size: the report's FC-VAE (3 hidden layers) and FC-GAN (2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from counterfeit.nets.pair import NETS, Pair, Shape, join_label, widened
 
 
 def _hidden(inputs: int, width: int, depth: int, slope: float) -> list[nn.Module]:
-    """`depth` times Linear and ReLU (slope 0) or LeakyReLU."""
+    """`depth` Linear layers, each with ReLU (slope 0) or LeakyReLU."""
     return [Linear(width if i else inputs, width, slope) for i in range(depth)]
 
 

@@ -1,4 +1,4 @@
-"""What a net is to the rest: two constructors, found by name."""
+"""The interface of a network: a pair of constructors, found by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Shape = tuple[int, int, int]  # (C, H, W) of one image
 
 @dataclass(frozen=True)
 class Pair:
-    """Constructors of the two halves.
+    """Constructors of an encoder and a decoder.
 
     Attributes:
         encoder: (shape, out, width, classes) -> module: images (B, C, H, W), labels (B,) or None -> (B, out).
@@ -30,15 +30,15 @@ NETS: Registry[Pair] = Registry("net")
 
 
 def join_label(v: Tensor, y: Tensor | None, classes: int) -> Tensor:
-    """Append the one-hot label: (B, V), (B,) -> (B, V + K); with K = 0 the vector as it is."""
+    """Append the one-hot label: (B, V), (B,) -> (B, V + K); with K = 0, the vector is unchanged."""
     if classes == 0:
         return v
     assert y is not None, "a conditional net needs labels"
-    # F.one_hot reads the labels back to check them, and a GPU would be waited for.
+    # F.one_hot reads the labels to check them, which would make the CPU wait for the GPU.
     one_hot = y[:, None] == torch.arange(classes, device=y.device)
     return torch.cat([v, one_hot.to(v.dtype)], dim=1)
 
 
 def widened(x: Tensor) -> Tensor:
-    """bfloat16 -> float32, what leaves a net whatever autocast computed in; wider numbers as they are."""
+    """Convert the output of a network under autocast: bfloat16 -> float32; wider types are unchanged."""
     return x.float() if x.dtype == torch.bfloat16 else x

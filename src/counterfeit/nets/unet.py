@@ -1,7 +1,7 @@
-"""A small time-conditioned U-Net, for images of any size: the net of flow and diffusion models.
+"""A small time-conditioned U-Net for images of any size: the network of flow and diffusion models.
 
-The plan of Ho, Jain & Abbeel 2020 (arXiv:2006.11239, appendix B) at a size for a laptop: residual blocks with group
-norm and SiLU, skip connections at every resolution, time added within each block, no attention.
+The architecture of Ho, Jain & Abbeel 2020 (arXiv:2006.11239, appendix B), at a size for a laptop: residual blocks with
+group norm and SiLU, skip connections at every resolution, time added within each block, no attention.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from torch import Tensor, nn
 
 from counterfeit.nets.pair import Shape, widened
 
-GROUPS = 8  # of group norm, or as many as divide the channels
-FREQUENCIES = 32  # half of the numbers that a time is given to the net as
+GROUPS = 8  # groups of group norm; fewer if they do not divide the channels
+FREQUENCIES = 32  # half of the length of a time's embedding
 
 
 def embedded(t: Tensor) -> Tensor:
-    """Times (B,) in [0, 1] -> (B, 64): sines and cosines of 32 frequencies, as Vaswani et al. 2017, section 3.5."""
+    """Embed times (B,) in [0, 1] -> (B, 64): sines and cosines of 32 frequencies (Vaswani et al. 2017, section 3.5)."""
     rates = torch.exp(torch.arange(FREQUENCIES, device=t.device) * (-math.log(10_000) / FREQUENCIES))
     angles = 1000 * t[:, None] * rates
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 class Block(nn.Module):
-    """(B, C, H, W) and time (B, T) -> (B, C', H, W): two 3x3 convolutions, and the input added to them."""
+    """(B, C, H, W) and time (B, T) -> (B, C', H, W): two 3x3 convolutions with a skip connection."""
 
     def __init__(self, inputs: int, outputs: int, time: int) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Block(nn.Module):
         self.time = nn.Linear(time, outputs)
         last = nn.Conv2d(outputs, outputs, 3, padding=1)
         for weights in last.parameters():
-            nn.init.zeros_(weights)  # each block begins as its skip: deep nets train from the first step
+            nn.init.zeros_(weights)  # each block starts as its skip: deep networks train from the first step
         self.second = nn.Sequential(_norm(outputs), nn.SiLU(), last)
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
@@ -45,7 +45,7 @@ class Block(nn.Module):
 class UNet(nn.Module):
     """Images (B, C, H, W) and times (B,) in [0, 1] -> (B, C, H, W).
 
-    Three resolutions, each half of the one before, rounded up, with `width` channels and then twice as many.
+    Three resolutions, each half of the previous one, rounded up; `width` channels, then twice as many.
     """
 
     def __init__(self, shape: Shape, width: int) -> None:

@@ -1,8 +1,8 @@
-"""Checkpoints that a kill at any moment cannot hurt.
+"""Checkpoints that survive a kill at any moment.
 
-A checkpoint is a few safetensors files, one a group of tensors, and `checkpoint.json`, which names them with their
-SHA-256. The tensors are written first, under names that carry the step; the rename of `checkpoint.json` is the moment
-at which the new checkpoint replaces the old one; only then are the old files removed.
+A checkpoint consists of a few safetensors files, one per group of tensors, and `checkpoint.json`, which names them with
+their SHA-256. The tensors are written first, under names that contain the step. The rename of `checkpoint.json` is the
+moment when the new checkpoint replaces the old one; the old files are removed only after that.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from counterfeit.system.files import part_of, write_atomic, write_json
 from counterfeit.system.reading import Malformed
 
 INDEX = "checkpoint.json"
-TENSORS = re.compile(r"[a-z]+-[0-9]{7,}\.safetensors")  # the names that `save_checkpoint` gives
+TENSORS = re.compile(r"[a-z]+-[0-9]{7,}\.safetensors")  # names given by `save_checkpoint`
 GROUPS = ("model", "training", "ema")
 MOST_INDEX = 1 << 20  # bytes of checkpoint.json
-MOST_TENSORS = 8 << 30  # bytes of a file of tensors, of which nothing else is known
-HEADER = 1 << 20  # bytes of such a file besides its tensors: their names, and random states, of which a CPU's has 5,056
+MOST_TENSORS = 8 << 30  # bytes of a file of tensors if its content is not known
+HEADER = 1 << 20  # bytes of such a file besides its tensors: their names, and random states, such as a CPU's with 5,056
 START_OVER = "restore the folder from a backup, or train again with another --out"
 
 
 Count = Annotated[int, Meta(ge=0, le=reading.COUNT)]
-# By name the dtype and shape of the tensors of a group; the shape of bytes, which only their writer can read, is None.
+# By name, the dtype and shape of a group's tensors. The shape is None for bytes, which only their writer can interpret.
 Form = tuple[torch.dtype, tuple[int, ...] | None]
 Forms = Mapping[str, Form]
 
 
 class Entry(TypedDict):
-    """What checkpoint.json says of a group's file."""
+    """The entry of a group's file in checkpoint.json."""
 
     file: str
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -54,11 +54,11 @@ class Entry(TypedDict):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What checkpoint.json says.
+    """The content of checkpoint.json.
 
     Attributes:
-        step: steps done.
-        epoch: full epochs done.
+        step: number of steps done.
+        epoch: number of full epochs done.
         files: group -> {"file": name in this folder, "sha256": hex}.
     """
 
@@ -68,10 +68,16 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, groups: dict[str, dict[str, Tensor]], step: int, epoch: int) -> None:
-    """Replace the checkpoint in `folder` by this one.
+    """Replace the checkpoint in `folder` with this one.
+
+    Args:
+        folder: the folder of the checkpoint; created if missing.
+        groups: group -> tensors by name.
+        step: number of steps done.
+        epoch: number of full epochs done.
 
     Raises:
-        NonFiniteError: a tensor holds NaN or infinity; the last good checkpoint stays.
+        NonFiniteError: a tensor contains NaN or infinity; the last good checkpoint stays.
         OSError: the files cannot be written; the last good checkpoint stays.
     """
     for tensors in groups.values():
@@ -90,7 +96,7 @@ def save_checkpoint(folder: Path, groups: dict[str, dict[str, Tensor]], step: in
 
 
 def read_index(folder: Path) -> Checkpoint | None:
-    """checkpoint.json, or None where no checkpoint has been completed; RunError when it is damaged."""
+    """The content of checkpoint.json, or None if no checkpoint was completed. Raises RunError if it is damaged."""
     path = folder / INDEX
     try:
         index = reading.record(reading.content(path, MOST_INDEX), Checkpoint)
@@ -103,12 +109,12 @@ def read_index(folder: Path) -> Checkpoint | None:
 
 
 def file_name(group: str, step: int) -> str:
-    """Of the file of a group of tensors. It names the step, and nothing outside of the folder."""
+    """The name of a group's file. It contains the step, and refers to nothing outside the folder."""
     return f"{group}-{step:07d}.safetensors"
 
 
 def _check_files(index: Checkpoint) -> None:
-    """Malformed where checkpoint.json names other files than `save_checkpoint` writes at its step."""
+    """Raise Malformed if checkpoint.json names files other than those that `save_checkpoint` writes at its step."""
     if "model" not in index.files:
         raise Malformed("it names no file for the group 'model'")
     for group, entry in index.files.items():
@@ -123,12 +129,12 @@ def _check_files(index: Checkpoint) -> None:
 
 
 def load_checkpoint(folder: Path, groups: Iterable[str]) -> dict[str, dict[str, Tensor]]:
-    """The named groups of tensors, those that the checkpoint has, on the CPU. Raises RunError as `read_checkpoint`."""
+    """The named groups of tensors, if the checkpoint has them, on the CPU. Raises RunError as `read_checkpoint`."""
     return read_checkpoint(folder, groups)[1]
 
 
 def forms(tensors: Mapping[str, Tensor]) -> Forms:
-    """The form that tensors must have to take the place of these."""
+    """The dtypes and shapes that tensors must have to replace these."""
     return {
         name: (tensor.dtype, None if tensor.dtype == torch.uint8 else tuple(tensor.shape))
         for name, tensor in tensors.items()
@@ -138,15 +144,17 @@ def forms(tensors: Mapping[str, Tensor]) -> Forms:
 def read_checkpoint(
     folder: Path, groups: Iterable[str], expected: Mapping[str, Forms] | None = None
 ) -> tuple[Checkpoint, dict[str, dict[str, Tensor]]]:
-    """What checkpoint.json says, and the named groups of tensors that it has, on the CPU: of one and the same moment.
+    """The content of checkpoint.json and the named groups of tensors that it has, on the CPU, from the same moment.
 
-    A process that trains into the folder may replace the checkpoint between the two; then the new one is read.
+    A process that trains in the folder may replace the checkpoint between the two reads; then the new one is read.
 
     Args:
-        expected: by group the tensors that it must hold, no others, all finite; a file that is larger is not read.
+        folder: the folder of the checkpoint.
+        groups: names of groups; those that the checkpoint lacks are left out.
+        expected: by group, the tensors that it must contain, no others, all finite; a larger file is not read.
 
     Raises:
-        RunError: no checkpoint yet, or a file of it is missing, cut, changed, or holds other tensors than expected.
+        RunError: no checkpoint yet, or a file is missing, truncated, changed, or contains unexpected tensors.
     """
     wanted = tuple(groups)
     index = _present(folder)
@@ -161,7 +169,7 @@ def read_checkpoint(
 
 
 def _present(folder: Path) -> Checkpoint:
-    """checkpoint.json. Raises RunError where there is none."""
+    """The content of checkpoint.json. Raises RunError if there is none."""
     index = read_index(folder)
     if index is None:
         raise RunError(
@@ -173,7 +181,7 @@ def _present(folder: Path) -> Checkpoint:
 def _tensors(
     folder: Path, index: Checkpoint, groups: Iterable[str], expected: Mapping[str, Forms]
 ) -> dict[str, dict[str, Tensor]]:
-    """The groups of tensors that an index names. Raises RunError where a file is missing or is not as it says."""
+    """The groups of tensors named by an index. Raises RunError if a file is missing or does not match the index."""
     found = {group: index.files[group] for group in groups if group in index.files}
     return {
         group: _read_group(folder / entry["file"], entry["sha256"], expected.get(group))
@@ -182,7 +190,7 @@ def _tensors(
 
 
 def _read_group(path: Path, sha256: str, expected: Forms | None) -> dict[str, Tensor]:
-    """The tensors in a file. Raises RunError where it is missing, or not as it must be."""
+    """The tensors in a file. Raises RunError if it is missing, damaged, or not as expected."""
     most = MOST_TENSORS if expected is None else HEADER + sum(_bytes(form) for form in expected.values())
     try:
         content = reading.content(path, most)
@@ -204,7 +212,7 @@ def _read_group(path: Path, sha256: str, expected: Forms | None) -> dict[str, Te
 
 
 def misfit(tensors: Mapping[str, Tensor], expected: Forms) -> str | None:
-    """The first difference of tensors from what is expected, in a few words; None where there is none."""
+    """The first difference between tensors and what is expected, in a few words; None if there is none."""
     for name in (*expected.keys() - tensors.keys(), *tensors.keys() - expected.keys()):
         return f"{shown(name)} is {'missing' if name in expected else 'one too many'}"
     for name, (dtype, shape) in expected.items():
@@ -224,9 +232,9 @@ def _bytes(form: Form) -> int:
 
 
 def _remove_others(folder: Path, keep: set[str]) -> None:
-    """Remove older tensors, and what killed processes have left of such files: nothing that we have not written.
+    """Remove older tensor files, and temporary files that killed processes have left; nothing that we did not write.
 
-    Not in a folder that is a link to another place: that may be somebody else's.
+    Does nothing in a folder that is a link: its target may belong to someone else.
     """
     if folder.is_symlink():
         return
@@ -234,5 +242,5 @@ def _remove_others(folder: Path, keep: set[str]) -> None:
         name = part_of(entry.name) or entry.name
         ours = TENSORS.fullmatch(name) or (name == INDEX and entry.name != INDEX)
         if ours and entry.name not in keep and entry.is_file(follow_symlinks=False):
-            with suppress(OSError):  # Windows: somebody reads it; it goes with the next checkpoint
+            with suppress(OSError):  # Windows: someone is reading it; removed with the next checkpoint
                 os.unlink(entry)

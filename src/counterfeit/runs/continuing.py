@@ -1,6 +1,6 @@
-"""Whether a run can be continued exactly: by the same settings and versions that it was begun with.
+"""Check whether a run can be resumed exactly: with the settings and versions with which it was started.
 
-That it goes on with the same images is seen to in `data.py`.
+`data.py` checks that the images are the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from counterfeit.version import __version__
 
 
 def check_settings(folder: RunFolder, earlier: RunRecord, model: str, config: ModelSettings) -> None:
-    """RunError where the run is another model's, was made by other versions, or with other settings."""
+    """Raise RunError if the run is of another model, or was made by other versions or with other settings."""
     if earlier.model != model:
         raise RunError(f"{folder} holds a run of {earlier.model}, not {model}: pass another --out")
     made_by, here = earlier.made_by.get("versions", {}), provenance(torch.device("cpu"))["versions"]
@@ -43,7 +43,8 @@ def check_settings(folder: RunFolder, earlier: RunRecord, model: str, config: Mo
             "another --out"
         )
     was, now = earlier.config.to_dict(), config.to_dict()
-    # Images may have moved; those of another data set need not be read to be found others.
+    # A changed path is allowed here, since images may have moved. If either is a named data set, another name means
+    # other images, and nothing has to be read to know that.
     moved = earlier.data.kind != "dataset" and config.data not in DATASETS
     free = having(config, "may_change") | ({"data"} if moved else set())
     for name in was:

@@ -1,4 +1,4 @@
-"""The loss curves of a run, drawn from its log."""
+"""Plot the loss curves of a run from its log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from counterfeit.system.text import harmless
 
 
 def draw_curves(path: Path, rows: Sequence[LogRow], title: str, unit: str) -> None:
-    """Write a PNG with one line a logged loss over the steps, dots for the test losses, and a panel a score below."""
+    """Write a PNG with a line per loss over the steps, dots for the test losses, and a panel below per score."""
     scored = score_names(rows)
     buffer = io.BytesIO()
     with figure("png", figsize=(7, 4 + 2.5 * len(scored)), dpi=120, layout="constrained") as sheet:
@@ -26,7 +26,7 @@ def draw_curves(path: Path, rows: Sequence[LogRow], title: str, unit: str) -> No
 
 
 def _draw_score(axes: Axes, name: str, points: list[tuple[int, float]]) -> None:
-    """A score over the epochs, its best and its final value marked."""
+    """Plot a score over the epochs, with its best and its final value marked."""
     epochs, values = zip(*points, strict=True)
     best = values.index(min(values))
     axes.plot(epochs, values, "o-", markersize=3, linewidth=1.2)

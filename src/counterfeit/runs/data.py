@@ -1,7 +1,7 @@
-"""The images that a run was trained on, read again: one rule, which everything that needs them goes by.
+"""Read the images that a run was trained on again. All code that needs them uses the rule in this module.
 
-They are found by kind and absolute path, and they are those images only where the digest of the training split is the
-one in run.json. What is gone or has changed is an error, and never replaced by what happens to have the same name.
+They are found by kind and absolute path, and accepted only if the digest of the training split is the one in run.json.
+If they are missing or have changed, this is an error; they are never replaced by other data with the same name.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ MEND = "restore it, or pass --real"
 
 
 def images_of(run: RunRecord, where: str, place: Any = None, mend: str = MEND) -> dict[str, ImageSet]:
-    """The splits of the images that a run was trained on, by name; "train" is among them.
+    """The splits of the images that a run was trained on, by name; "train" is always among them.
 
     Args:
+        run: run.json of the run.
         where: the run, for messages.
-        place: where the images are now, or an array of them; by default where they were.
-        mend: the end of the message, where they are not.
+        place: where the images are now, or an array; by default where they were during training.
+        mend: end of the error message, which says how to fix it.
 
-    Raises DataError: they are gone, or others by now.
+    Raises:
+        DataError: the images are missing, or have changed.
     """
     source = source_of(run, where, mend) if place is None else place
     try:
@@ -39,13 +41,13 @@ def images_of(run: RunRecord, where: str, place: Any = None, mend: str = MEND) -
     except DataError as error:
         raise DataError(f"the images that {where} was trained on cannot be read: {error}") from error
     check(run, where, found["train"], mend)
-    if place is None:  # shown as it was typed then
+    if place is None:  # show the name as typed at that time
         return {split: replace(images, name=run.data.name) for split, images in found.items()}
     return found
 
 
 def check(run: RunRecord, where: str, train: ImageSet, mend: str = MEND) -> None:
-    """DataError where these are not the images that the run was trained on."""
+    """Raise DataError if these are not the images that the run was trained on."""
     if train.digest != run.data.digest:
         raise DataError(
             f"{where} was trained on other images: {train.name} has changed since then, or is another ({len(train):,} "
@@ -55,7 +57,7 @@ def check(run: RunRecord, where: str, train: ImageSet, mend: str = MEND) -> None
 
 
 def matching(run: RunRecord, place: Any) -> dict[str, ImageSet] | None:
-    """The splits of what a user names, if it is what the run was trained on, wherever it lies; None if it is not."""
+    """The splits of the data that a user names if the run was trained on it, wherever it is now; else None."""
     config, source = run.config, datasets.locate(place)
     if source.kind == "dataset" and (run.data.kind, run.data.name) != ("dataset", source.name):
         return None
@@ -72,7 +74,7 @@ def matching(run: RunRecord, place: Any) -> dict[str, ImageSet] | None:
 
 
 def source_of(run: RunRecord, where: str, mend: str = MEND) -> str:
-    """Where the run's images are: a data set's name or a path. DataError where there is nothing, or for an array."""
+    """Where the run's images are: a data set's name or a path. Raises DataError if missing, or if it was an array."""
     of = run.data
     if of.kind == "array":
         raise DataError(
@@ -83,7 +85,7 @@ def source_of(run: RunRecord, where: str, mend: str = MEND) -> str:
         if of.name not in DATASETS:
             raise DataError(f"{where} was trained on {shown(of.name)}, which is not a data set here; {mend}")
         return of.name
-    # A project that was moved as a whole has its images where they were typed, seen from where one is.
+    # If a whole project was moved, the path as typed is still right, relative to the current folder.
     for path in (of.path, paths.absolute(run.config.data)):
         if path is not None and os.path.exists(paths.typed(path)):
             return paths.typed(path)
@@ -93,7 +95,7 @@ def source_of(run: RunRecord, where: str, mend: str = MEND) -> str:
 
 
 def same_place(record: RunRecord, data: str) -> bool:
-    """Whether `data`, a name or path, is where the run's images were; nothing is read."""
+    """Whether `data`, a name or path, is where the run's images were; reads nothing."""
     of = record.data
     if of.kind in ("dataset", "array") or data in DATASETS:
         return of.kind != "folder" and of.kind != "npz" and data == record.config.data
@@ -103,22 +105,24 @@ def same_place(record: RunRecord, data: str) -> bool:
 def to_train_on(
     config: ModelSettings, earlier: RunRecord | None, where: str, array: Any, labels: Any
 ) -> tuple[ImageSet, Callable[[], ImageSet | None]]:
-    """The images to train on, and what gives those to test on where there are any.
+    """The training images, and a function that returns the test images, or None if there are none.
 
     Args:
-        earlier: run.json of the run that is continued; the images must be the same, and may have moved.
+        config: settings of the run.
+        earlier: run.json of the run to resume; the images must be the same, but may have moved.
         where: the run's folder, for messages.
-        array, labels: images that take the place of config.data.
+        array, labels: images that replace config.data.
 
-    Raises DataError: they cannot be used, or are not those of the earlier run.
+    Raises:
+        DataError: the images cannot be used, or are not those of the earlier run.
     """
-    if isinstance(array, ImageSet) and array.kind in ("folder", "npz"):  # given as it is in memory, and from nowhere
+    if isinstance(array, ImageSet) and array.kind in ("folder", "npz"):  # in memory: its source does not matter
         array = replace(array, kind="array")
     if earlier is None:
         source = config.data if array is None else array
         options = {"labels": labels, "size": config.size, "skip_bad": config.skip_bad, "holdout": config.holdout}
         wanted = [split for split in ("train", "test") if split in datasets.splits(source, config.holdout)]
-        if config.holdout:  # read once for both
+        if config.holdout:  # read only once for both
             both = datasets.load_splits(source, wanted, **options)
             return both["train"], lambda: both["test"]
         train = datasets.load(source, **options)
@@ -128,7 +132,7 @@ def to_train_on(
         place = config.data
     if earlier.data.kind == "array" and place is None:
         raise RunError(f"{where} was trained on an array: pass the same array as data= to continue it")
-    run = replace(earlier, config=config)  # bad files may be skipped from now on
+    run = replace(earlier, config=config)  # skip_bad may have changed
     found = images_of(
         run, where, place, "restore it, name by --data where it is now, or train again into another --out"
     )
@@ -136,9 +140,9 @@ def to_train_on(
 
 
 def record_of(train: ImageSet, config: ModelSettings, earlier: RunRecord | None) -> DataRecord:
-    """What run.json keeps of the images, and of where they are now.
+    """The entry in run.json that describes the images and where they are now.
 
-    `earlier` is run.json of the run that is continued, if it is one.
+    `earlier` is run.json of the run to resume, if any.
     """
     path = None
     if train.kind in ("folder", "npz"):
@@ -148,6 +152,6 @@ def record_of(train: ImageSet, config: ModelSettings, earlier: RunRecord | None)
 
 
 def _options(config: ModelSettings, source: Any) -> dict[str, Any]:
-    """How a run reads its images, of which size and bad files are a folder's only."""
+    """The options with which a run reads its images; size and skip_bad are for a folder only."""
     of_folder = {"size": config.size, "skip_bad": config.skip_bad} if datasets.locate(source).kind == "folder" else {}
     return {**of_folder, "holdout": config.holdout}

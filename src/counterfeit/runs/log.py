@@ -1,4 +1,4 @@
-"""The rows of log.jsonl, a type for each kind. In the file a kind is known by its keys, as in every version."""
+"""The rows of log.jsonl, with a type for each kind. In the file, a kind is recognized by its keys, in all versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEST = "test_"
 
 @dataclass(frozen=True)
 class Steps:
-    """The mean of every loss over the steps since the row before. A loss may be missing in some rows."""
+    """The mean of every loss over the steps since the previous row. Some rows may lack a loss."""
 
     epoch: int
     step: int
@@ -30,7 +30,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class EpochScore:
-    """A score of samples at the end of an epoch; `name` with its detector."""
+    """A score of samples at the end of an epoch; `name` includes the detector."""
 
     epoch: int
     step: int
@@ -43,7 +43,7 @@ class EpochScore:
 
 @dataclass(frozen=True)
 class OnTestSet:
-    """The mean losses over the test set, when training is done."""
+    """The mean losses over the test set, at the end of training."""
 
     epoch: int
     step: int
@@ -57,7 +57,7 @@ LogRow = Steps | EpochScore | OnTestSet
 
 
 def parsed(line: bytes) -> LogRow:
-    """A line of log.jsonl, every type checked. Raises Malformed."""
+    """Parse a line of log.jsonl and check every type. Raises Malformed."""
     values: Json = reading.record(line, Json)
     counts = {name: values.pop(name, None) for name in ("epoch", "step")}
     for name, count in counts.items():
@@ -66,7 +66,7 @@ def parsed(line: bytes) -> LogRow:
     epoch, step = (int(count or 0) for count in counts.values())
     if RATE in values:
         rate = values.pop(RATE)
-        if rate and not 0.01 <= rate < 1e12:  # it is rounded to a tenth
+        if rate and not 0.01 <= rate < 1e12:  # rounded to a tenth
             raise Malformed(f"{RATE!r} is {rate:.3g}")
         if values:
             return Steps(epoch, step, values, rate)
@@ -80,15 +80,15 @@ def parsed(line: bytes) -> LogRow:
 
 
 def terms(rows: Iterable[Steps]) -> list[str]:
-    """The losses that at least one row has, in the order in which they come up."""
+    """The names of the losses that occur in the rows, in the order of their first occurrence."""
     return list(dict.fromkeys(name for row in rows for name in row.losses))
 
 
 def curve(rows: Sequence[LogRow], name: str) -> list[tuple[int, float]]:
-    """The epochs of a score, and its values."""
+    """The values of a score: a list of (epoch, value)."""
     return [(row.epoch, row.value) for row in rows if isinstance(row, EpochScore) and row.name == name]
 
 
 def score_names(rows: Sequence[LogRow]) -> list[str]:
-    """The scores of the log, sorted."""
+    """The names of the scores in the log, sorted."""
     return sorted({row.name for row in rows if isinstance(row, EpochScore)})

@@ -1,10 +1,12 @@
-"""Run folders that lie at a URL of fsspec, such as `s3://bucket/runs/mine`: worked on in a local copy.
+"""Run folders at an fsspec URL, such as `s3://bucket/runs/mine`; work is done in a local copy.
 
-An object store knows no rename and no appending: an object is whole or absent, and several do not change at once. So a
-copy is published in an order that leaves a whole, resumable run after every object: first what nothing names yet
-(tensors carry the step in their names; a log may be ahead of its checkpoint), then `checkpoint.json`, which names the
-tensors, then `run.json`, which says whether the run is finished; tensors that it names no more are removed last.
-Nothing holds a URL against a process of another machine: it is on the user to start one grid at a time into it.
+An object store cannot rename or append: an object is complete or absent, and several objects cannot change together.
+Therefore a copy is published in an order that leaves a complete, resumable run after every object: first the files that
+nothing refers to yet (names of tensor files contain the step; a log may be ahead of its checkpoint), then
+`checkpoint.json`, which names the tensor files, then `run.json`, which says whether the run is finished. Tensor files
+that are no longer named are removed last.
+
+A URL is not locked against processes on other machines: the user must not run two grids into it at once.
 """
 
 from __future__ import annotations
@@ -27,26 +29,26 @@ from counterfeit.system.console import say
 from counterfeit.system.files import Stamp, stamp, write_atomic
 from counterfeit.system.text import reason
 
-FLEETING = ("memory", "data")  # protocols of fsspec that store nothing
-PROBE = ".counterfeit-can-write"  # a file's name
-PATIENCE = 20  # seconds for a process that was stopped or killed to let go of its run
+FLEETING = ("memory", "data")  # fsspec protocols that store nothing
+PROBE = ".counterfeit-can-write"  # a file name
+PATIENCE = 20  # seconds for a stopped or killed process to release its run
 
 
 class Local:
-    """A run that lies where it is worked on."""
+    """A run in a local folder."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
 
     def publish(self) -> None:
-        """Nothing: it is there."""
+        """Do nothing: the run is already in place."""
 
 
 class Copy:
     """A local copy of the run at a URL.
 
     Attributes:
-        folder: the copy; what is at the URL when this is made is fetched into it.
+        folder: the copy; the files at the URL are downloaded into it on construction.
     """
 
     def __init__(self, url: str, scratch: Path) -> None:
@@ -56,14 +58,14 @@ class Copy:
             self._files, self._root = _open(url)
             paths = [path.removeprefix(self._root).lstrip("/") for path in self._files.find(self._root)]
             names = [name for name in paths if name and ".." not in Path(name).parts]
-            if self.folder.record_file.name in names:  # else a first publishing was cut off: there is no run yet
+            if self.folder.record_file.name in names:  # otherwise the first upload was interrupted: no run yet
                 for name in names:
                     (scratch / name).parent.mkdir(parents=True, exist_ok=True)
                 self._files.get([f"{self._root}/{name}" for name in names], [str(scratch / name) for name in names])
         self._there = {name: _stamp(scratch / name) for name in names}
 
     def publish(self) -> None:
-        """Bring the URL up to the copy. Raises RunError: it cannot be written; the run there is still whole."""
+        """Update the URL from the copy. Raises RunError if it cannot be written; the run there remains complete."""
         here = {
             str(path.relative_to(self.folder.path)): _stamp(path)
             for path in sorted(self.folder.path.rglob("*"))
@@ -80,16 +82,16 @@ class Copy:
 
 
 def joined(folder: str, name: str) -> str:
-    """`folder/name`, of a path or a URL."""
+    """Join a folder, which may be a URL, and a name."""
     return f"{folder.rstrip('/')}/{name}" if paths.is_url(folder) else str(Path(paths.typed(folder)) / name)
 
 
 @contextmanager
 def opened(path: str) -> Iterator[Local | Copy]:
-    """The run at a path or URL as a folder to work in; of a URL, a copy that is removed in the end.
+    """Open the run at a path or URL as a folder to work in; for a URL, this is a copy that is removed at the end.
 
-    A process of this machine that holds it is waited for a little: it may have been killed, and about to end.
-    Raises RunError: the URL cannot be reached, or is held. In errors from the block the copy goes by the URL.
+    If another process on this machine holds the run, wait a little: it may have been killed and be about to end. Raises
+    RunError if the URL cannot be reached, or is held. In errors from the block, the copy's path is replaced by the URL.
     """
     if not paths.is_url(path):
         place = Local(RunFolder(path))
@@ -105,7 +107,7 @@ def opened(path: str) -> Iterator[Local | Copy]:
 
 @contextmanager
 def _held(url: str) -> Iterator[None]:
-    """Hold a URL against other processes of this machine; nothing holds it against those of another."""
+    """Lock a URL against other processes on this machine; it is not locked against other machines."""
     name = f"{hashlib.sha256(url.encode(errors='surrogateescape')).hexdigest()[:32]}.lock"
     lock = filelock.FileLock(cache_dir() / "urls" / name, timeout=PATIENCE)
     try:
@@ -127,7 +129,7 @@ def _held(url: str) -> Iterator[None]:
 
 
 def finished(path: str) -> bool:
-    """Whether a finished run lies at a path or URL; for estimates only: a damaged one is told when its turn comes."""
+    """Whether there is a finished run at a path or URL. For estimates only: a damaged run counts as not finished."""
     try:
         if not paths.is_url(path):
             return RunFolder(path).finished()
@@ -139,7 +141,7 @@ def finished(path: str) -> bool:
 
 
 def write(path: str, content: bytes) -> None:
-    """A file at a path, whose folder is made, or at a URL: whole or not at all. Raises RunError."""
+    """Write a file at a path, whose folder is created, or at a URL: completely or not at all. Raises RunError."""
     if paths.is_url(path):
         with _reaching(path):
             files, place = _open(path)
@@ -153,9 +155,9 @@ def write(path: str, content: bytes) -> None:
 
 
 def check(folder: str) -> None:
-    """RunError where nothing can be written to a URL, or nothing stays there: found before hours of training.
+    """Raise RunError if a URL is not writable or stores nothing, so that this is found before hours of training.
 
-    A local folder is made when it is written to.
+    A local folder is created when it is written to.
     """
     if not paths.is_url(folder):
         return
@@ -173,7 +175,7 @@ def check(folder: str) -> None:
 
 def _open(url: str) -> tuple[Any, str]:
     """The file system of a URL, and the path in it."""
-    import fsspec  # comes with torch; it is of use here only
+    import fsspec  # installed with torch; used only here
 
     files, root = fsspec.url_to_fs(url, use_listings_cache=False)
     return files, root.rstrip("/")
@@ -181,7 +183,7 @@ def _open(url: str) -> tuple[Any, str]:
 
 @contextmanager
 def _reaching(url: str) -> Iterator[None]:
-    """Every store has errors of its own: they are told as RunError."""
+    """Raise RunError for the errors of any store, which have different types."""
     protocol = url.partition("://")[0]
     try:
         yield
@@ -194,10 +196,10 @@ def _reaching(url: str) -> Iterator[None]:
 
 
 def _turn(name: str) -> int:
-    """When a file is published: see above."""
+    """The position of a file in the order of publication; see the module docstring."""
     return {f"checkpoint/{INDEX}": 1, "run.json": 2}.get(name, 0)
 
 
 def _stamp(path: Path) -> Stamp | None:
-    """Changes when a file does; None where there is none."""
+    """A value that changes when the file does; None if there is no file."""
     return stamp(path.stat()) if path.exists() else None

@@ -1,4 +1,7 @@
-"""Digests of our own source: which code computed a number. Comments, docstrings and blank lines do not count."""
+"""Digests of our own source, to record which code computed a number.
+
+Comments, docstrings and blank lines do not count.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 
-# The code that decides what a run's weights and samples are, settings and images given. A change of any of it, even
-# one that keeps the numbers, makes other code of it: whether published rows are still its own is for a run to show.
+# The code that determines a run's weights and samples, given settings and images. Any change to it, even one that keeps
+# the numbers, makes it different code: only a new run can show that published results still hold.
 TRAINING = (
     "data/batches.py",
     "data/binarize.py",
@@ -29,9 +32,9 @@ TRAINING = (
 )
 
 
-@cache  # taken once: what is edited later is not what this process computes with
+@cache  # computed once: this process does not run code that is edited later
 def digest(*parts: str) -> str:
-    """SHA-256 (hex) of modules and packages of ours, by their paths below `counterfeit`."""
+    """SHA-256 (hex) of our modules and packages, given by their paths below `counterfeit`."""
     found = []
     for part in parts:
         path = PACKAGE / part
@@ -43,7 +46,7 @@ def digest(*parts: str) -> str:
 
 
 def bare(text: str) -> list[str]:
-    """The lines of a Python source that say what is done: without comments, docstrings and empty lines."""
+    """The lines of Python source without comments, docstrings and blank lines."""
     lines: list[str | None] = list(text.split("\n"))
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:

@@ -1,4 +1,4 @@
-"""What a run has learned so far: its model with the weights of a checkpoint, and which weights these are."""
+"""The model of a run with the weights of a checkpoint, and the identity of these weights."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Trained:
     """A run's model, read from a checkpoint; record, checkpoint and weights belong together.
 
     Attributes:
-        folder: where it was read from.
-        record: run.json as it was then.
-        checkpoint: which checkpoint was read.
-        model: with its weights, on the CPU; the moving average where the run has one.
+        folder: the run folder.
+        record: run.json at that time.
+        checkpoint: the checkpoint that was read.
+        model: with the weights, on the CPU; the moving average if the run has one.
     """
 
     folder: RunFolder
@@ -37,11 +37,11 @@ class Trained:
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the file that the model's weights were read from."""
+        """SHA-256 of the file from which the model's weights were read."""
         return _sha256(self.checkpoint)
 
     def facts(self) -> dict[str, Any]:
-        """How far the run was trained, and by which code: a part of a receipt."""
+        """How far the run was trained, and by which code: part of a receipt."""
         epochs = self.record.config.epochs
         done = {"finished": self.finished, "epochs_done": self.checkpoint.epoch, "epochs": epochs}
         code = {"step": self.checkpoint.step, "training_code": self.record.made_by.get("training_code")}
@@ -50,18 +50,18 @@ class Trained:
 
     @property
     def finished(self) -> bool:
-        """Whether these are the weights of the end of training."""
+        """Whether these are the weights at the end of training."""
         return self.checkpoint.epoch >= self.record.config.epochs
 
     def unfinished(self) -> list[str]:
-        """A sentence on a run that is not finished; of a finished one, none."""
+        """A sentence if the run is not finished; empty if it is."""
         if self.finished:
             return []
         done, epochs = self.checkpoint.epoch, self.record.config.epochs
         return [f"the run is not finished: its weights are those after {done} of {epochs} epochs"]
 
     def replaced(self) -> list[str]:
-        """A sentence where the folder holds other weights by now; none where it holds these."""
+        """A sentence if the folder now has other weights; empty if it still has these."""
         try:
             now = read_index(self.folder.checkpoint)
         except RunError:
@@ -78,16 +78,17 @@ def read_trained(folder: RunFolder, opened: RunRecord) -> Trained:
     """Read a run's model.
 
     Args:
-        opened: run.json when the run was opened. The run may have been continued since; another run it must not be.
+        folder: the run folder.
+        opened: run.json when the run was opened. The run may have been resumed since, but must not be another run.
 
     Raises:
-        RunError: there is no checkpoint, it is damaged, does not fit run.json, or another run's by now.
+        RunError: there is no checkpoint, or it is damaged, does not fit run.json, or now belongs to another run.
     """
     _reread(folder, opened)
     _compare_plugins(opened, folder)
     expected = forms(_on_meta(opened, folder).state_dict())
     checkpoint, groups = read_checkpoint(folder.checkpoint, ["model", "ema"], {"model": expected, "ema": expected})
-    record = _reread(folder, opened)  # after the weights: a new run writes its run.json before its first checkpoint
+    record = _reread(folder, opened)  # after the weights, because a new run writes run.json before its first checkpoint
     model = build(MODELS[record.model], record.config, record.data.shape, len(record.data.classes))
     check_progress(folder, record, checkpoint, model)
     model.load_state_dict(groups.get("ema", groups["model"]))
@@ -95,7 +96,7 @@ def read_trained(folder: RunFolder, opened: RunRecord) -> Trained:
 
 
 def _reread(folder: RunFolder, opened: RunRecord) -> RunRecord:
-    """run.json as it is now. Raises RunError where it is another run's by now."""
+    """The present run.json. Raises RunError if it is now that of another run."""
     record = folder.read_record()
     if _identity(record) != _identity(opened):
         raise RunError(f"{folder} was replaced by another run since it was opened: open it again")
@@ -110,19 +111,19 @@ def _compare_plugins(record: RunRecord, folder: RunFolder) -> None:
 
 
 def _on_meta(record: RunRecord, folder: RunFolder) -> Model:
-    """A run's model without its numbers: no memory is taken yet, of which its settings may ask for any amount."""
+    """A run's model without weights, so that no memory is used yet: its settings may require any amount."""
     try:
         with torch.device("meta"):
             return build(MODELS[record.model], record.config, record.data.shape, len(record.data.classes))
     except InputError:
         raise
-    except (RuntimeError, TypeError, ValueError, OverflowError) as error:  # of sizes that no tensor can have
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:  # sizes that no tensor can have
         told = " ".join(str(error).split())[:120]
         raise RunError(f"no model can be built from the settings in {folder.record_file} ({told})") from None
 
 
 def check_progress(folder: RunFolder, record: RunRecord, checkpoint: Checkpoint, model: Model) -> None:
-    """RunError where checkpoint.json and run.json cannot be of one run, which is one of `model`."""
+    """Raise RunError if checkpoint.json and run.json cannot belong to the same run, which is one of `model`."""
     plan = Plan.of(model.stages(), record.data.n, record.config.batch_size, record.config.epochs)
     step, epoch = checkpoint.step, checkpoint.epoch
     averaged = ("ema" in checkpoint.files) == bool(record.config.ema)
@@ -135,12 +136,12 @@ def check_progress(folder: RunFolder, record: RunRecord, checkpoint: Checkpoint,
 
 
 def _sha256(checkpoint: Checkpoint) -> str:
-    """Of the group of weights that images are drawn with."""
+    """SHA-256 of the group of weights with which images are sampled."""
     return checkpoint.files["ema" if "ema" in checkpoint.files else "model"]["sha256"]
 
 
 def _identity(record: RunRecord) -> Any:
-    """What stays when a run is continued."""
+    """The part of run.json that stays the same when a run is resumed."""
     changing = {*having(record.config, "may_change"), "data"}  # the images may have moved
     settings = {name: value for name, value in record.config.to_dict().items() if name not in changing}
     return record.model, settings, record.data.digest, record.made_by

@@ -1,1 +1,1 @@
-"""What the machine and its operating system are like: files, processes, signals, memory, terminals."""
+"""The operating system and the machine: files, processes, signals, memory, terminals."""

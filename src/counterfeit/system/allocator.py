@@ -1,10 +1,11 @@
-"""The C library's allocator, set to keep what training frees.
+"""Configure the C library's allocator to keep the memory that training frees.
 
-A training step frees and asks again for the same tens of megabytes. glibc gives such memory back to the system each
-time, and every page of it costs a fault, zeroed, at the next step: thousands a step for convolutions.
+A training step frees tens of megabytes and allocates them again in the next step. By default, glibc returns such memory
+to the system every time. Each of its pages then costs a page fault, and has to be zeroed, in the next step: thousands
+of faults per step for convolutions.
 
-The setting is the whole process's, and cannot be taken back: the command line makes it, and the processes that we start
-for members of a comparison. A script or notebook that calls us decides for itself.
+The setting affects the whole process and cannot be undone. It is made by the command line, and in the processes that we
+start for members of a comparison. A script or notebook that imports us decides for itself.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import ctypes
 import functools
 import platform
 
-# malloc.h: above which freed memory at the end of the heap is returned, and from which size on it is never of the heap
+# Parameters of mallopt (malloc.h): free memory at the end of the heap above which it is returned to the system, and the
+# size of an allocation from which on it never comes from the heap.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT = 1 << 30  # bytes
-LARGEST_MMAP = 1 << 25  # glibc takes no larger threshold
+LARGEST_MMAP = 1 << 25  # the largest threshold that glibc accepts
 
 
 @functools.cache
 def keep_freed_memory() -> bool:
-    """From now on this process keeps up to 1 GiB that it freed, for its next use; False where libc is not glibc."""
+    """Let this process keep up to 1 GiB of freed memory for reuse; return False if libc is not glibc."""
     if platform.libc_ver()[0] != "glibc":
         return False
     libc = ctypes.CDLL(None)

@@ -1,6 +1,6 @@
-"""What a caller passes, held against the annotations: a wrong type is said at the boundary, in one line.
+"""Check what a caller passes against the annotations, so that a wrong type is reported at the boundary, in one line.
 
-Public functions are `@checked`, and settings go through `fitted` field by field. What means the same is taken: numpy's
+Public functions are `@checked`, and settings go through `fitted` field by field. Equivalent types are accepted: numpy
 scalars for Python's, a tensor for an array, a `torch.device` for its name, a tuple for a list.
 """
 
@@ -21,7 +21,7 @@ from counterfeit.errors import InputError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MOST = 2**63 - 1  # of whole numbers: what torch and numpy compute with
+MOST = 2**63 - 1  # the largest integer that torch and numpy compute with
 WORDS: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
@@ -38,9 +38,9 @@ UNIONS = (typing.Union, types.UnionType)
 
 
 def checked(function: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a public function: its arguments are fitted to its annotations, or InputError says which is not.
+    """Decorate a public function: convert its arguments to the annotated types, or raise InputError for the wrong one.
 
-    What is annotated `Any` is for the function to look at.
+    Arguments annotated `Any` are not checked.
     """
     signature = inspect.signature(function)
 
@@ -49,7 +49,7 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError:
-            return function(*args, **kwargs)  # which raises TypeError, as Python words it
+            return function(*args, **kwargs)  # raises TypeError in Python's own words
         kinds = _kinds(function)
         for name, value in bound.arguments.items():
             kind = kinds.get(name, Any)
@@ -61,13 +61,16 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def fitted(value: Any, kind: Any, what: str) -> Any:
-    """The value as the type that an annotation names.
+    """Convert a value to an annotated type.
 
     Args:
-        kind: a class, a union, `Literal`, `tuple[...]`, `Sequence[...]`; of an unknown class it must be an instance.
-        what: its name, for the message.
+        value: what the caller passed.
+        kind: a class, a union, `Literal`, `tuple[...]` or `Sequence[...]`. The value must be an instance of any other
+            class.
+        what: name of the value, for the message.
 
-    Raises InputError: it is of another type.
+    Raises:
+        InputError: the value is of another type.
     """
     try:
         return _fit(value, kind)
@@ -76,7 +79,10 @@ def fitted(value: Any, kind: Any, what: str) -> Any:
 
 
 def listed(value: Any, what: str) -> list[str]:
-    """Names as a list: of a list of them, or of one text with commas. Raises InputError for anything else, or none."""
+    """Names as a list, from a list of names or one string with commas.
+
+    Raises InputError for anything else, or if there is no name.
+    """
     items = [value] if isinstance(value, str) else fitted(value, Sequence[str], what)
     names = [name.strip() for item in items for name in item.split(",")]
     if not all(names) or not names:
@@ -85,14 +91,14 @@ def listed(value: Any, what: str) -> list[str]:
 
 
 def shown(value: Any) -> str:
-    """A value in a message: short, on one line, whatever it is."""
+    """A value as it appears in a message: short and on one line, whatever it is."""
     text = reprlib.Repr()
     text.maxother = text.maxstring = text.maxlong = 60
-    if hasattr(value, "shape") and hasattr(value, "dtype"):  # its repr may be long, or wait for a device
+    if hasattr(value, "shape") and hasattr(value, "dtype"):  # its repr may be long, or have to wait for a device
         return f"{type(value).__name__} {str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
     try:
         found = " ".join(text.repr(value).split())
-    except Exception:  # a class of the user's may have a repr that fails, and Python refuses one of 5,000 digits
+    except Exception:  # a user's class may have a repr that fails; Python refuses to print an integer of 5,000 digits
         found = ""
     kind = (
         ""
@@ -103,7 +109,7 @@ def shown(value: Any) -> str:
 
 
 def words(kind: Any) -> str:
-    """A type as a person reads it: `a whole number or None`."""
+    """A type in words for a person: `a whole number or None`."""
     origin, inside = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Annotated:
         return words(inside[0])
@@ -122,7 +128,7 @@ def words(kind: Any) -> str:
 
 
 class _Misfit(Exception):
-    """A value is not of a type; the text says what it should be where that is more than the type."""
+    """The value is not of the type; the text says what it should be if that is more than the type."""
 
 
 def _fit(value: Any, kind: Any) -> Any:
@@ -160,7 +166,7 @@ def _one_of(value: Any, kinds: Iterable[Any]) -> Any:
 
 
 def _items(value: Any, origin: Any, inside: tuple[Any, ...]) -> Any:
-    """A list or tuple, or an array's rows, each fitted; a text or a mapping is none."""
+    """Fit each item of a list, tuple or one-dimensional array; a string or a mapping is refused."""
     if getattr(value, "ndim", None) == 1:
         value = _plain(value.tolist)
     if not isinstance(value, (list, tuple, range)):
@@ -174,7 +180,7 @@ def _items(value: Any, origin: Any, inside: tuple[Any, ...]) -> Any:
 
 
 def _pairs(value: Any, inside: tuple[Any, ...]) -> Any:
-    """A dict whose keys and values are of these types."""
+    """Check the types of a dict's keys and values."""
     if not isinstance(value, dict):
         _refuse()
     for pair in value.items():
@@ -184,14 +190,14 @@ def _pairs(value: Any, inside: tuple[Any, ...]) -> Any:
 
 
 def _scalar(value: Any) -> Any:
-    """Python's number for numpy's and for a tensor of one; anything else as it is."""
+    """A numpy scalar or a 0-dimensional tensor as a Python number; anything else unchanged."""
     if type(value).__module__.partition(".")[0] in ("numpy", "torch") and getattr(value, "shape", None) == ():
         return _plain(value.item)
     return value
 
 
 def _plain(read: Callable[[], Any]) -> Any:
-    """What an array holds, as Python's own; a tensor may hold nothing, on the device "meta"."""
+    """Read an array's content as Python objects. This fails for a tensor on the device "meta", which has no content."""
     try:
         return read()
     except Exception:
@@ -234,7 +240,7 @@ def _path(value: Any) -> Any:
 
 
 def _text(text: str) -> str:
-    """Refuses what no file, name or option can hold."""
+    """Refuse text that no file name, name or option can contain."""
     try:
         text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -243,7 +249,7 @@ def _text(text: str) -> str:
 
 
 def _array(value: Any) -> Any:
-    """numpy's array of numbers or texts: of that, a tensor, or a list. Memory maps stay what they are."""
+    """A numpy array of numbers or strings, from an array, a tensor or a list. Memory maps stay memory maps."""
     import numpy as np
 
     if isinstance(value, (str, bytes)) or value is None:
@@ -251,7 +257,7 @@ def _array(value: Any) -> Any:
     try:
         value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
         found = value if isinstance(value, np.ndarray) or hasattr(value, "__array__") else np.asarray(value)
-    except Exception:  # rows of different lengths, a tensor of a type that numpy has not, a user's class
+    except Exception:  # rows of different lengths, a tensor of a type that numpy lacks, a user's class
         _refuse("an array of numbers, with rows of one length")
     return found if getattr(found, "dtype", np.dtype(object)).kind in "biufUS" else _refuse()
 
@@ -270,12 +276,12 @@ SPECIAL: dict[Any, Callable[[Any], Any]] = {
 
 @functools.cache
 def _kinds(function: Callable[..., Any]) -> dict[str, Any]:
-    """The annotations, which `from __future__ import annotations` has left as text."""
+    """The resolved annotations, which `from __future__ import annotations` stores as text."""
     return typing.get_type_hints(function, include_extras=True)
 
 
 def fields_of(kind: type[Any]) -> dict[str, Any]:
-    """The annotations of a dataclass by field."""
+    """The annotations of a dataclass, by field name."""
     return _kinds(cast(Any, kind))
 
 

@@ -1,7 +1,7 @@
-"""What a person sees while we work: messages and progress, always on stderr, so that stdout stays for results.
+"""Messages and progress bars for the user, always on stderr, so that stdout is free for results.
 
-Of the processes that torchrun started, the first speaks for all. None of it can end the work: where stderr is closed,
-full or without the letters, what was said is lost or spelled otherwise.
+In a job started by torchrun, only the first process prints. Printing never ends the work: if stderr is closed, full or
+lacks a character, the message is lost or spelled differently.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ MOST_PROCESSES = 1_000_000
 
 
 def job_size() -> int:
-    """How many processes torchrun started, this one counted; 1 without it. InputError for a WORLD_SIZE that is none."""
+    """The number of processes that torchrun started, this one included; 1 without torchrun.
+
+    Raises InputError if WORLD_SIZE is not a valid number.
+    """
     given = os.environ.get("WORLD_SIZE", "") or "1"
     if not (given.isascii() and given.isdecimal() and 1 <= int(given) <= MOST_PROCESSES):
         raise InputError(f"WORLD_SIZE is {given!r}, which torchrun never sets: unset it, and RANK and LOCAL_RANK")
@@ -32,7 +35,10 @@ def job_size() -> int:
 
 
 def alone() -> bool:
-    """Whether this process belongs to no job of several; a RANK without such a WORLD_SIZE is left over from one."""
+    """Whether this process is not part of a job of several.
+
+    A RANK without a valid WORLD_SIZE is left over from another job.
+    """
     try:
         return job_size() == 1
     except InputError:
@@ -40,22 +46,22 @@ def alone() -> bool:
 
 
 def speaks() -> bool:
-    """Whether this process is the one of its job that the user hears."""
+    """Whether this process is the one in its job that prints messages."""
     return os.environ.get("RANK", "0") == "0" or alone()
 
 
 class Steady(io.TextIOBase):
-    """The stderr of this moment (tests and notebooks replace it), to which writing never fails."""
+    """The current stderr (tests and notebooks replace it); writing to it never fails."""
 
     def __init__(self) -> None:
-        self._out: Any = sys.stderr  # None where the process was started without one
+        self._out: Any = sys.stderr  # None if the process was started without one
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]  # TextIOBase has an attribute
+    def encoding(self) -> str:  # type: ignore[override]  # an attribute in TextIOBase
         return getattr(self._out, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
-        with suppress(OSError, ValueError, AttributeError):  # full or gone; closed; there is none
+        with suppress(OSError, ValueError, AttributeError):  # in this order: full or gone; closed; None
             try:
                 self._out.write(text)
             except UnicodeEncodeError:
@@ -77,7 +83,7 @@ class Steady(io.TextIOBase):
 
 
 def stderr() -> Console:
-    """A console for what is drawn on stderr."""
+    """A rich console that draws on stderr."""
     return Console(
         file=cast(TextIO, Steady()),
         quiet=not speaks(),
@@ -89,13 +95,16 @@ def stderr() -> Console:
 
 
 def say(message: str) -> None:
-    """One line for the person: what is being done, or what they should know."""
+    """Print one line on stderr: what is being done, or what the user should know.
+
+    Only the first process of a job prints.
+    """
     if speaks():
         tell(message)
 
 
 def tell(message: str) -> None:
-    """The same from a process that else is silent."""
+    """Print one line on stderr even from a process that is otherwise silent."""
     out = Steady()
     out.write(harmless(message) + "\n")
     out.flush()
@@ -103,7 +112,7 @@ def tell(message: str) -> None:
 
 @contextmanager
 def decoration(what: str) -> Iterator[None]:
-    """A block without which the work is whole: a picture, a curve. What goes wrong in it is one line, and no error."""
+    """Run a block whose result the work can do without, such as a chart: an error in it only prints one line."""
     try:
         yield
     except Exception as error:
@@ -112,10 +121,14 @@ def decoration(what: str) -> Iterator[None]:
 
 @contextmanager
 def progress(what: str, total: float | None, *, unit: str = "") -> Iterator[Callable[[float], None]]:
-    """Show `what` with a bar while the block runs; yields a function that advances it.
+    """Show a progress bar labeled `what` while the block runs; yields a function that advances it.
 
-    `total` in the things that are counted (None when unknown); `unit="B"` counts bytes. Where stderr is no
-    terminal there is one line at the start and no bar, so that logs stay readable.
+    If stderr is not a terminal, one line is printed at the start and there is no bar, so that logs stay readable.
+
+    Args:
+        what: what is being done.
+        total: the value at which the bar is full, in the unit that is counted; None if unknown.
+        unit: "B" counts bytes; "" counts items.
     """
     console = stderr()
     if not console.is_terminal:
@@ -136,32 +149,36 @@ def progress(what: str, total: float | None, *, unit: str = "") -> Iterator[Call
 
 
 def terminal_width() -> int:
-    """Columns of the terminal; 80 if there is none."""
+    """Width of the terminal in columns; 80 if there is no terminal."""
     return shutil.get_terminal_size().columns
 
 
 def as_text(table: RenderableType, width: int) -> str:
-    """A table as lines of text, the same in a terminal, a file and a notebook, whatever colors are asked for there."""
+    """Render a table as lines of text, the same in a terminal, a file and a notebook.
+
+    Colors are left out, even where they are requested.
+    """
     page = io.StringIO()
     plain: dict[str, Any] = {"force_terminal": False, "force_jupyter": False, "color_system": None}
     Console(file=page, width=width, emoji=False, highlight=False, **plain).print(table)
     return "\n".join(harmless(line.rstrip()) for line in page.getvalue().rstrip().split("\n"))
 
 
-_closed = False  # whether this process was started without a stdout
+_closed = False  # whether this process was started without stdout
 
 
 def settle_streams() -> None:
-    """Make stdout and stderr take any text, for a command of ours: what their encoding lacks is written in ASCII.
+    """Make stdout and stderr accept any text, for our commands: characters that their encoding lacks become ASCII.
 
-    Where one is closed, its number is taken, so that no file that is opened later gets what is printed.
+    If one of the file descriptors 0, 1 and 2 is closed, it is opened on the null device, so that no file opened later
+    gets this number and then receives what is printed.
     """
     global _closed
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number, which is this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number, so this one
     _closed = sys.stdout is None
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -173,32 +190,37 @@ def settle_streams() -> None:
 
 
 class Page(io.StringIO):
-    """What is written for stdout, of which it has the looks, and printed later by `result`."""
+    """Collect the text for stdout, to be printed later by `result`; looks like stdout to the code that writes to it."""
 
     def isatty(self) -> bool:
         return sys.__stdout__ is not None and not sys.__stdout__.closed and sys.__stdout__.isatty()
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]  # of the text that goes out in the end
+    def encoding(self) -> str:  # type: ignore[override]  # the encoding of the final output
         return getattr(sys.__stdout__, "encoding", None) or "utf-8"
 
 
 def result(text: str, keep: str = "\n") -> None:
-    """Print on stdout what a command was asked for. Raises OutputError: that is closed or full; or BrokenPipeError."""
+    """Print a command's result on stdout.
+
+    Raises:
+        OutputError: stdout is closed or full.
+        BrokenPipeError: the reader of the pipe has ended.
+    """
     try:
         if _closed:
             raise OSError("it is closed")
         print(harmless(text, keep), flush=True)
     except BrokenPipeError:
         raise
-    except (OSError, ValueError) as error:  # ValueError: a stream that a caller of `main` has closed
+    except (OSError, ValueError) as error:  # ValueError: the caller of `main` has closed the stream
         raise OutputError(f"cannot write to standard output ({reason(error)}): the output is lost") from None
 
 
 def close_streams() -> None:
-    """Flush stdout and stderr; what cannot be written any more is dropped, lest Python complains of it at the end.
+    """Flush stdout and stderr; drop what can no longer be written, so that Python does not complain about it at exit.
 
-    Raises OutputError as `result`, after both are through.
+    Raises OutputError in the cases of `result`, after both streams were flushed.
     """
     lost: OSError | None = None
     for stream in (sys.stdout, sys.stderr):

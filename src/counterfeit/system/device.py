@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""The device to compute on."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import torch
 from counterfeit.errors import InputError
 from counterfeit.system.arguments import shown
 
-KINDS = ("cpu", "cuda", "mps", "xpu")  # PyTorch knows more, which compute nothing, or for which nothing here was tried
+KINDS = ("cpu", "cuda", "mps", "xpu")  # PyTorch has other kinds, which compute nothing or were never tried here
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` takes cuda, then mps, then cpu; InputError when the named device is not there."""
+    """The device with this name; `auto` takes cuda, then mps, then cpu. Raises InputError if it is not available."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     kind, _, number = name.partition(":")

@@ -1,8 +1,8 @@
-"""A job of several processes, as training and scoring see it; a single process costs nothing here.
+"""Jobs of several processes, as training and scoring see them; a single process pays nothing for it.
 
-torchrun starts the processes and numbers them in the environment; torch.distributed joins them. What they then say to
-each other is a handful of collectives, all here: a process calls them in the same order as every other one, and whoever
-comes first waits.
+torchrun starts the processes and numbers them in the environment; torch.distributed connects them. All communication
+goes through the few collectives in this module. Every process calls them in the same order; the first to arrive waits
+for the others.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ from counterfeit.system.device import pick_device
 
 T = TypeVar("T")
 
-# How long a process waits for another, which may be drawing, scoring or downloading. One that dies closes its
-# connections, and is noticed at once.
+# How long a process waits for another, which may be drawing, scoring or downloading. A process that dies closes its
+# connections, so it is noticed at once.
 PATIENCE = timedelta(days=1)
-# CPU tensors, which stops, errors and features are told in, go by gloo whatever the device: it notices a death.
+# CPU tensors carry stop flags, errors and features. They use gloo on every device, since gloo notices a dead process.
 BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
-LOST = ("closed by peer", "reset by peer", "Broken pipe", "imed out")  # in gloo's words, which has no class for it
+# Messages of gloo, which has no exception class for a lost connection.
+LOST = ("closed by peer", "reset by peer", "Broken pipe", "imed out")
 
 
 class Group(ABC):
     """The processes of a job.
 
     Attributes:
-        rank: which one this is. The first, 0, is the one that writes files and speaks.
-        world: how many there are.
-        stride: steps between two questions whether to stop.
+        rank: index of this process. Process 0 (`first`) writes files and prints messages.
+        world: number of processes.
+        stride: number of steps between two checks whether to stop.
     """
 
     rank: int
@@ -54,40 +55,40 @@ class Group(ABC):
         return self.rank == 0
 
     def part(self) -> slice:
-        """This process's rows of a batch whose size `world` divides: every `world`th.
+        """The rows of a batch that this process computes: every `world`th. `world` must divide the batch size.
 
-        So that what a step does to parts of its rows is the same in any number of processes: the halves of a process's
-        rows are its rows of the batch's halves.
+        With this choice, what a step does to parts of its rows is the same for any number of processes: the halves of a
+        process's rows are its rows of the batch's halves.
         """
         return slice(self.rank, None, self.world)
 
     def shares(self, n: int, block: int) -> list[np.ndarray]:
-        """Row numbers of each process's share of n, by rank: they take blocks of `block` rows in turn."""
+        """Row indices of each process's share of `n` rows, by rank; blocks of `block` rows are dealt out in turn."""
         rows = np.arange(n)
         return [rows[rows // block % self.world == rank] for rank in range(self.world)]
 
     @abstractmethod
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Put the means over all processes in place of tensors of one type, in one message."""
+        """Replace tensors of one dtype by their means over all processes, in place and in one message."""
 
     @abstractmethod
     def any(self, flag: bool) -> bool:
-        """Whether it is true in any process."""
+        """Whether `flag` is true in any process."""
 
     @abstractmethod
     def everyone(self, work: Callable[[], T]) -> T:
-        """Do the work in every process, and go on when all have.
+        """Do the work in every process, and go on when all have finished.
 
-        An InputError or OSError in one ends all: it is raised there, and as `Told` in the others.
+        An InputError or OSError in one process ends them all: it is raised there, and as `Told` in the others.
         """
 
     @abstractmethod
     def by_first(self, work: Callable[[], T]) -> T:
-        """The first process does the work; all wait, and get what it returns. Raises as `everyone` does."""
+        """Let the first process do the work; all wait, and get what it returns. Raises as `everyone` does."""
 
     @abstractmethod
     def gather(self, value: T) -> list[T] | None:
-        """Every process's value, by rank, in the first; None in the others."""
+        """Collect every process's value, by rank, in the first process; the others get None."""
 
 
 @final
@@ -117,9 +118,9 @@ ALONE = Alone()
 
 @final
 class Joined(Group):
-    """Processes that torch.distributed has joined."""
+    """Processes connected by torch.distributed."""
 
-    stride = 5  # few enough for slow steps: torchrun waits 30 seconds between asking to stop and killing
+    stride = 5  # few enough for slow steps: torchrun kills 30 seconds after it asks to stop
 
     def __init__(self) -> None:
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
@@ -153,7 +154,10 @@ class Joined(Group):
         return found
 
     def _together(self, work: Callable[[], Any], tell: bool) -> list[Any]:
-        """Each process's result, told to all or known to that one alone; or the error of the first that has one."""
+        """The results by rank; if `tell` is False, each process gets only its own.
+
+        Raises the error of the first process that has one.
+        """
         result, error = None, None
         try:
             result = work()
@@ -174,10 +178,13 @@ class Joined(Group):
 
 
 def join(device: str) -> Group:
-    """The job that this process belongs to, by the environment; `device` is `auto`, `cpu` or `cuda`.
+    """The job that this process belongs to, according to the environment.
+
+    Args:
+        device: `auto`, `cpu` or `cuda`.
 
     Raises:
-        InputError: the job has several processes, and torch.distributed, torchrun or a device each is missing.
+        InputError: the job has several processes, but torch.distributed, torchrun or a device per process is missing.
     """
     world = job_size()
     if world == 1:
@@ -199,7 +206,7 @@ MEND = "start it with torchrun, or unset WORLD_SIZE, RANK and the other variable
 
 
 def check_environment(world: int) -> None:
-    """InputError where the variables of torchrun that number processes are set in part, or contradict each other."""
+    """Raise InputError if torchrun's variables that number processes are incomplete, or contradict each other."""
     for name, most in (("RANK", world - 1), ("LOCAL_RANK", world - 1), ("LOCAL_WORLD_SIZE", world)):
         given = os.environ.get(name)
         if given is None:
@@ -217,7 +224,7 @@ def check_environment(world: int) -> None:
 
 
 def check_address() -> None:
-    """InputError where no job can be joined: who joins one that has ended would wait for processes that are gone."""
+    """Raise InputError if the job's address is invalid or its job has ended: joining that would wait forever."""
     host, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT", "")
     if not host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 1 << 16):
         raise InputError(f"MASTER_ADDR and MASTER_PORT are {host!r} and {port!r}, which is not an address: {MEND}")
@@ -231,12 +238,12 @@ def check_address() -> None:
 
 
 def count() -> int:
-    """How many processes this one works with, itself counted."""
+    """The number of processes that work together, this one included."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def _device_kind(device: str) -> str:
-    """`cpu` or `cuda`; of several GPUs the process is given its own, which `cuda` then means."""
+    """The device kind, `cpu` or `cuda`. Of several GPUs, this process gets its own, which `cuda` then refers to."""
     if device in ("auto", "cuda") and torch.cuda.is_available():
         local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if local >= there:

@@ -1,6 +1,6 @@
-"""matplotlib, apart from what the user's own settings would make of it: another backend, LaTeX, fonts, colors.
+"""matplotlib, independent of the user's own settings: backend, LaTeX, fonts, colors.
 
-Whoever draws takes it from here. pyplot is not used: it would choose a backend, and keep every figure.
+All drawing code imports matplotlib from here. pyplot is not used: it would choose a backend and keep every figure.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 
 def _import_whatever_the_settings() -> None:
-    """Import matplotlib; where a backend or a settings file of the user's stops that, without these two."""
+    """Import matplotlib; if the user's backend or settings file makes that fail, import it without these two."""
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -27,7 +27,7 @@ def _import_whatever_the_settings() -> None:
         found = importlib.util.find_spec("matplotlib")
         assert found is not None and found.origin is not None
         for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
-            del sys.modules[name]  # half imported
+            del sys.modules[name]  # only partly imported
         own = Path(found.origin).parent / "mpl-data" / "matplotlibrc"
         with patch.dict(os.environ, {"MPLBACKEND": "agg", "MATPLOTLIBRC": str(own)}):
             import matplotlib  # noqa: F401
@@ -57,24 +57,24 @@ __all__ = [
     "figure",
 ]
 
-_LOCK = threading.RLock()  # matplotlib's settings are the process's, and threads of ours draw at the same time
+_LOCK = threading.RLock()  # matplotlib's settings are global, and several of our threads draw at the same time
 _CANVASES = {"png": FigureCanvasAgg, "svg": FigureCanvasSVG}
 
 
 @contextmanager
 def figure(kind: str, settings: Mapping[str, Any] | None = None, **options: Any) -> Iterator[Figure]:
-    """A figure to draw on and to save while the block runs, in which matplotlib's defaults and `settings` hold.
+    """A figure to draw on and to save within the block, in which matplotlib's defaults and `settings` hold.
 
     Args:
-        kind: "png" or "svg", in which it will be saved.
-        settings: by matplotlib's names, on top of its defaults. A "$" in a text is never a formula.
-        **options: of `matplotlib.figure.Figure`.
+        kind: file format in which it will be saved, "png" or "svg".
+        settings: rcParams on top of matplotlib's defaults. A "$" in a text never starts a formula.
+        **options: options of `matplotlib.figure.Figure`.
     """
     with _LOCK, warnings.catch_warnings(), matplotlib.rc_context():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # of a name in letters that the font lacks
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # for a name in letters that the font lacks
         matplotlib.rcdefaults()
         matplotlib.rcParams["text.parse_math"] = False
         matplotlib.rcParams.update(cast(Any, settings or {}))
         made = Figure(**options)
-        _CANVASES[kind](made)  # by which it is saved, whatever backend is set
+        _CANVASES[kind](made)  # used for saving, whatever backend is set
         yield made

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whenever the process is killed."""
+"""Files that are either complete or absent, even if the process is killed at any moment."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ import time
 from pathlib import Path
 from typing import Any
 
-# What a write that was killed leaves, of a file of this name; the second form is that of version 0.1.
+# Names of the temporary files that a killed write leaves, which contain the name of the final file; the second form is
+# from version 0.1.
 PART = re.compile(r"\.(.+)\.(?:[0-9a-f]{16}|[a-z0-9_]{8})\.part")
 NO_FOLDER_SYNC = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS, errno.EISDIR)
 
-# A file's device, inode, size, and times of the last change of its content and of its inode, in nanoseconds. A program
-# can set the first time back, and copy tools do; the second is the kernel's, which nobody sets.
+# A file's device, inode, size, and the times when its content and its inode last changed, in nanoseconds. A program can
+# set the first time back, and copy tools do; the second is set by the kernel only.
 Stamp = tuple[int, int, int, int, int]
 
 
 def stamp(found: os.stat_result) -> Stamp:
-    """What the file system says changes when a file does."""
+    """The attributes of a file that change when the file does."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def write_atomic(path: Path, content: bytes | memoryview) -> None:
-    """Write beside, fsync, rename: a reader sees the old content or the new, never a part. Raises OSError."""
-    # A file system takes names of 255 bytes, and a letter has up to 4 of them.
+    """Write a temporary file, fsync, rename: a reader sees the old content or the new, never a part. Raises OSError."""
+    # A file name may have 255 bytes, and a character up to 4 of them.
     beside = path.parent / f".{path.name[:50]}.{secrets.token_hex(8)}.part"
     try:
-        # With the rights that any new file gets. O_BINARY is Windows'.
+        # The usual permissions of a new file. O_BINARY exists on Windows only.
         fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with os.fdopen(fd, "wb") as file:
             file.write(content)
@@ -44,7 +45,7 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
 
 
 def _replace(beside: Path, path: Path) -> None:
-    """Rename. Windows refuses while somebody has the old file open, which readers of ours have for a moment only."""
+    """Rename. Windows refuses this while the old file is open, which our own readers need only for a moment."""
     for _ in range(20):
         try:
             return os.replace(beside, path)
@@ -56,23 +57,23 @@ def _replace(beside: Path, path: Path) -> None:
 
 
 def part_of(name: str) -> str | None:
-    """The name of the file that a file of this name is an unfinished writing of; None if it is no such thing."""
+    """The name of the final file if `name` is that of an unfinished write; else None."""
     found = PART.fullmatch(name)
     return found[1] if found else None
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write readable JSON atomically."""
+    """Write indented JSON atomically."""
     write_atomic(path, as_json(value))
 
 
 def as_json(value: Any) -> bytes:
-    """Readable JSON; NaN is refused, since JSON has none."""
+    """Indented JSON as bytes. Raises ValueError for NaN, which JSON does not have."""
     return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make renames in this folder survive a power cut, where the system can: Windows syncs no folders."""
+    """Make renames in this folder survive a power failure, if the system can: Windows cannot sync folders."""
     try:
         fd = os.open(folder, os.O_RDONLY)
         try:

@@ -1,7 +1,8 @@
-"""What the process around us has set does not change our numbers, nor do we change what it has set.
+"""Keep the process's settings from changing our numbers, and restore those that we change.
 
-A notebook may have autocast on, another default dtype or device, gradients off, numpy's errors on. Every public
-function that computes runs within `isolated()`, which sets what the numbers depend on and puts back what was.
+A notebook may have autocast enabled, another default dtype or device, gradients disabled, or numpy's errors enabled.
+Every public function that computes runs within `isolated()`, which sets everything that the numbers depend on and
+restores it at the end.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from counterfeit.errors import InputError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DEVICES = ("cpu", "cuda", "mps", "xpu")  # whose autocast a user may have on
+DEVICES = ("cpu", "cuda", "mps", "xpu")  # devices for which a user may have enabled autocast
 
 
 @contextmanager
 def isolated() -> Iterator[None]:
-    """Compute in float32 on the CPU unless told otherwise, without autocast, with gradients where they are asked for.
+    """Compute in float32 on the CPU by default, without autocast, with gradients where they are requested.
 
     May be nested, and entered by several threads at once.
     """
@@ -38,14 +39,14 @@ def isolated() -> Iterator[None]:
         for device in DEVICES:
             if torch.is_autocast_enabled(device):
                 held.enter_context(torch.autocast(device, enabled=False))
-        if torch.get_default_device().type != "cpu":  # entered only then: it costs some Python at every operator
+        if torch.get_default_device().type != "cpu":  # only then: it costs some Python time per operator
             held.enter_context(torch.device("cpu"))
         held.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         yield
 
 
 class _Process:
-    """Settings of the whole process, not of a thread: the first thread sets them, the last one puts back what was."""
+    """Settings of the whole process rather than a thread: the first thread sets them, the last one restores them."""
 
     def __init__(self) -> None:
         self.lock, self._inside = threading.Lock(), 0
@@ -72,9 +73,9 @@ _PROCESS = _Process()
 
 
 def _forked() -> None:
-    """In the child of a fork: the parent's threads are not there, and what waits for them waits forever.
+    """Prepare the child of a fork, in which the parent's threads do not exist: waiting for them would never end.
 
-    So it computes on one core, and with a lock that no thread of the parent's holds. Its numbers are the same but for
+    So the child computes on one core, and gets a lock that no thread of the parent holds. Its numbers differ only by
     the order in which threads would have summed.
     """
     torch.set_num_threads(1)
@@ -86,9 +87,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def refuse_import_of_main() -> None:
-    """InputError where a process that was started by `spawn` is reading the script that started it.
+    """Raise InputError if this process was started by `spawn` and is now importing the script that started it.
 
-    Without a main guard the script would run once more in it, and train once more into the same folder.
+    Without a main guard, the script would run again in this process and train again into the same folder.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise InputError(
@@ -97,8 +98,11 @@ def refuse_import_of_main() -> None:
 
 
 def alone(function: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a public function: it computes within `isolated()`, and so does each item of a generator that it
-    returns, but not what is done between two of them."""
+    """Decorate a public function to compute within `isolated()`.
+
+    If it returns a generator, each item is computed within `isolated()`, but not what the caller does between two
+    items.
+    """
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:

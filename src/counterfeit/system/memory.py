@@ -1,6 +1,6 @@
-"""Whether there is memory for what is asked for: said in one line before the work, and not by the system in the midst.
+"""Check that there is enough memory, to fail in one line before the work rather than be killed by the system later.
 
-Estimates count what surely has to be there at once. What is let through may still not fit.
+Estimates count only what must be in memory at the same time. Work that passes the check may still run out of memory.
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING
 
 from counterfeit.errors import InputError
 
-if TYPE_CHECKING:  # data are read, and listed, without torch
+if TYPE_CHECKING:  # data is read and listed without torch
     import torch
     from torch import nn
 
-LIMITS = (
-    "/sys/fs/cgroup/memory.max",
-    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-)  # of a container, versions 2 and 1
-ADAM = 4  # a weight, its gradient and two moments
+# Limits of a container: cgroup versions 2 and 1.
+LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+ADAM = 4  # float32 numbers per weight: the weight, its gradient and two moments
 
 
 def check_room(needed: int, what: str, mend: str, device: torch.device | None = None) -> None:
-    """InputError where so many bytes are more than the memory that is there; where that is not known, nothing."""
+    """Raise InputError if `needed` bytes are more than the available memory; never if that is unknown."""
     there = of_card(device) if device is not None and device.type == "cuda" else available()
     if there is not None and needed > there:
         where = f"{device} has" if device is not None and device.type == "cuda" else "there is"
@@ -31,7 +29,7 @@ def check_room(needed: int, what: str, mend: str, device: torch.device | None = 
 
 
 def available() -> int | None:
-    """Bytes that a process here may still get without swapping, None where the system does not say."""
+    """Bytes that this process can still allocate without swapping; None if the system does not report it."""
     found = []
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
@@ -41,7 +39,7 @@ def available() -> int | None:
     for path in LIMITS:
         try:
             found.append(int(Path(path).read_text(encoding="ascii")))
-        except (OSError, ValueError):  # "max" where there is no limit
+        except (OSError, ValueError):  # "max" if there is no limit
             continue
     if not found and hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
@@ -49,23 +47,23 @@ def available() -> int | None:
 
 
 def of_card(device: torch.device) -> int:
-    """Bytes of memory of a CUDA device."""
+    """Total memory of a CUDA device in bytes."""
     import torch
 
     return int(torch.cuda.get_device_properties(device).total_memory)
 
 
 def in_training(model: nn.Module, average: bool) -> int:
-    """Bytes of a model's weights and of what Adam keeps beside them; `average`: a moving average too.
+    """Bytes of a model's weights, gradients and Adam state in float32; with `average`, of a moving average too.
 
-    The model may be on the device "meta", where it takes no room of its own.
+    The model may be on the device "meta", where it takes no memory itself.
     """
     weights, beside = (sum(one.numel() for one in found) for found in (model.parameters(), model.buffers()))
     return 4 * (weights * (ADAM + average) + beside * (1 + average))
 
 
 def in_bytes(n: int) -> str:
-    """`340 MiB`, `1.2 TiB`."""
+    """A number of bytes in words: `340 MiB`, `1.2 TiB`."""
     size, units = float(n), ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
     while size >= 1000 and len(units) > 1:
         size, _ = size / 1024, units.pop(0)

@@ -1,4 +1,4 @@
-"""Paths as people type them: `~` expanded and made absolute once, at the entry, and compared so."""
+"""Paths as users type them: `~` is expanded and paths are made absolute once, on entry, and compared in that form."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from urllib.request import url2pathname
 from counterfeit.errors import InputError
 from counterfeit.system.arguments import fitted, shown
 
-LONGEST_NAME = 255  # bytes of a file's name, in nearly every file system
+LONGEST_NAME = 255  # bytes of a file name, in nearly every file system
 LONGEST_PATH = 4000  # bytes of a path; Linux takes 4,096
 
 
 def is_url(path: str) -> bool:
-    """Whether a path as it is `typed` is for fsspec, such as s3://bucket/mine."""
+    """Whether a path returned by `typed` is a URL for fsspec, such as s3://bucket/mine."""
     return "://" in path
 
 
 def typed(path: str | os.PathLike[str]) -> str:
-    """The path as it is shown to the person who typed it, with `~` expanded; a URL as it is, but for file://.
+    """The path as shown to the user who typed it, with `~` expanded; URLs are unchanged, except file://.
 
-    A name that begins with `~` and is there, as the files of some editors, is that file. Raises InputError for what no
-    path can be.
+    If a file whose name begins with `~` exists (some editors make such files), the path means that file. Raises
+    InputError for what cannot be a path.
     """
     text = _here(os.fspath(fitted(path, str | os.PathLike, "a path")))
     if is_url(text):
@@ -31,7 +31,7 @@ def typed(path: str | os.PathLike[str]) -> str:
     if not text.startswith("~") or os.path.lexists(text):
         return text
     found = os.path.expanduser(text)
-    if found.startswith("~"):  # else a folder of that name would be made here
+    if found.startswith("~"):  # otherwise a folder with this name would be created here
         user = text.split(os.sep)[0][1:]
         fault = f"there is no user {user}" if user else "your home folder is not known, since HOME is not set"
         raise InputError(
@@ -41,7 +41,7 @@ def typed(path: str | os.PathLike[str]) -> str:
 
 
 def _here(text: str) -> str:
-    """A path in place of a URL of this machine's own files, such as file:///home/me/runs."""
+    """The local path for a URL of this machine's files, such as file:///home/me/runs; other text unchanged."""
     scheme, separator, rest = text.partition("://")
     if not separator or scheme.lower() not in ("file", "local"):
         return text
@@ -49,9 +49,9 @@ def _here(text: str) -> str:
 
 
 def _checked(text: str) -> str:
-    """The path as this process names it to the system, which under a code page differs for foreign letters.
+    """The path in this process's encoding, which may differ for non-ASCII characters under another locale.
 
-    Raises InputError for what no file system has: an empty name, one that is too long, or with the character NUL.
+    Raises InputError for what no file system accepts: an empty name, one that is too long, or one with a NUL character.
     """
     if not text:
         raise InputError("a path is empty: pass a file or folder, or leave it out")
@@ -59,7 +59,7 @@ def _checked(text: str) -> str:
         raise InputError(f"{shown(text)} contains a NUL character, which no path can: check it")
     try:
         os.fsencode(text)
-    except UnicodeEncodeError:  # written down under another locale: its bytes are UTF-8 there
+    except UnicodeEncodeError:  # written under another locale: its bytes are UTF-8
         try:
             text = os.fsdecode(text.encode("utf-8", "surrogateescape"))
         except UnicodeError:
@@ -71,13 +71,13 @@ def _checked(text: str) -> str:
 
 
 def spelled(path: str | os.PathLike[str]) -> str:
-    """`typed`, and a path object so that it stays a path as a string: Path("mnist") is ./mnist, and no data set."""
+    """`typed`, except that a path object stays a path as a string: Path("mnist") is ./mnist, not a data set."""
     text = typed(path)
     return text if isinstance(path, str) or os.path.dirname(text) else os.path.join(os.curdir, text)
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """The path that means the same from whichever folder the process goes on: `~` expanded, links not followed."""
+    """The path made absolute, to stay valid if the process changes folder; `~` is expanded, links not followed."""
     try:
         return Path(os.path.abspath(typed(path)))
     except FileNotFoundError:
@@ -87,5 +87,5 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def same(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
-    """Whether two paths lead to one place, links followed."""
+    """Whether two paths lead to the same place, after following links."""
     return os.path.realpath(typed(one)) == os.path.realpath(typed(other))

@@ -1,7 +1,7 @@
-"""Files that others may have written: regular ones only, of a bounded size; JSON becomes typed records, here only.
+"""Read files that others may have written: regular files of bounded size, and JSON as typed records (only here).
 
-Run folders are shared, and a file in one holds whatever somebody put there. What is read here is refused in a few
-words, before anything is done with it, if it is not what such a file can hold.
+Run folders are shared, so a file in one may contain anything. Content that such a file cannot have is refused with a
+short message, before anything is done with it.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ __all__ = ["Malformed", "content", "converted", "opened", "parsed", "reason", "r
 
 T = TypeVar("T")
 
-RECORD = 16 << 20  # bytes that a record, such as run.json or a stored score, may have
-DEPTH = 32  # lists and objects within each other; our own files need 6
-LARGEST = 2**64  # whole numbers stay below: a seed has 63 bits
-HUGE = 1e100  # numbers stay below, so that their squares are still finite: a float32 goes to 3.4e38
-# Counts, such as of steps: every whole number up to this is a float64 too.
+RECORD = 16 << 20  # the most bytes of a record, such as run.json or a stored score
+DEPTH = 32  # levels of nested lists and objects; our own files need 6
+LARGEST = 2**64  # bound of integers: a seed has 63 bits
+HUGE = 1e100  # bound of floats, so that their squares are finite: float32 goes up to 3.4e38
+# Largest count, such as of steps: every integer up to this is exact in float64.
 COUNT = 2**53
 
 
 class Malformed(ValueError):
-    """The content of a file is not what such a file holds; the message says what is wrong in a few words."""
+    """The content of a file is not what such a file holds; the message says in a few words what is wrong."""
 
 
 @contextmanager
 def opened(path: Path, most: int = RECORD) -> Iterator[BinaryIO]:
-    """A regular file, or what a link leads to, open for reading from its start.
+    """Open a regular file, or the target of a link, for reading.
 
-    Pipes and devices are refused, and never waited for. Raises OSError, whose `strerror` is the reason in a few words:
-    also for what is no file, and for one of more than `most` bytes.
+    Pipes and devices are refused, without waiting for them. Raises OSError, whose `strerror` is the reason in a few
+    words; also for anything but a regular file, and for a file of more than `most` bytes.
     """
-    _check(os.stat(path), path, most)  # to open some devices is to use them
-    # A pipe may have taken its place since; with O_NONBLOCK it is opened at once. Windows has neither.
+    _check(os.stat(path), path, most)  # before opening: to open some devices is to use them
+    # A pipe may have replaced the file since then; O_NONBLOCK opens it without waiting. Windows has neither.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags), "rb") as file:
         _check(os.fstat(file.fileno()), path, most)
@@ -52,13 +52,13 @@ def opened(path: Path, most: int = RECORD) -> Iterator[BinaryIO]:
 
 
 def content(path: Path, most: int = RECORD) -> bytes:
-    """All of a file that has at most so many bytes. Raises OSError as `opened`."""
+    """The content of a file of at most `most` bytes. Raises OSError as `opened` does."""
     with opened(path, most) as file:
         return file.read(os.fstat(file.fileno()).st_size)
 
 
 def within(folder: Path, path: Path) -> bool:
-    """Whether a path in a folder stays in it when links are followed."""
+    """Whether a path stays inside a folder after following links."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
@@ -72,13 +72,13 @@ def _check(found: os.stat_result, path: Path, most: int) -> None:
 
 
 def record(text: bytes, kind: type[T]) -> T:
-    """JSON as a record of this type, such as a dataclass. Raises Malformed."""
+    """Parse JSON into a record of this type, such as a dataclass. Raises Malformed."""
     return converted(parsed(text), kind)
 
 
 def parsed(text: bytes) -> Any:
-    """JSON as plain types: finite numbers, and nothing nested deeper than DEPTH. Raises Malformed."""
-    # msgspec's own parser refuses the surrogates by which names of files that are not UTF-8 are written.
+    """Parse JSON into plain types: finite numbers, at most DEPTH levels. Raises Malformed."""
+    # msgspec's own parser refuses the surrogates that stand for file names that are not UTF-8.
     try:
         value = json.loads(text.decode("utf-8"), parse_constant=_refused, parse_int=_whole)
     except UnicodeDecodeError as error:
@@ -92,7 +92,13 @@ def parsed(text: bytes) -> Any:
 
 
 def converted(value: Any, kind: type[T], hook: Callable[[type[Any], Any], Any] | None = None) -> T:
-    """Plain types as a record of this type, every type checked; `hook` makes types of one's own. Raises Malformed."""
+    """Convert plain types to a record of this type, checking every type. Raises Malformed.
+
+    Args:
+        value: plain types, such as `parsed` returns.
+        kind: the type of the record.
+        hook: (type, value) -> value of a type that msgspec does not know.
+    """
     try:
         return msgspec.convert(value, kind, dec_hook=hook)
     except msgspec.ValidationError as error:
@@ -105,17 +111,17 @@ def _refused(word: str) -> None:
 
 
 def _whole(digits: str) -> int:
-    if len(digits) > len(str(LARGEST)):  # before they are read: that takes long if there are millions
+    if len(digits) > len(str(LARGEST)):  # before parsing, which is slow for millions of digits
         raise Malformed(f"it holds a whole number of {len(digits):,} digits")
     return int(digits)
 
 
 def _check_plain(values: Sequence[Any]) -> None:
-    """Malformed for numbers that are too large, and for too deep a nesting. Level by level: nothing recurses."""
+    """Raise Malformed for numbers that are too large, and for nesting that is too deep; without recursion."""
     for _ in range(DEPTH + 1):
         for value in values:
             of_range = HUGE if isinstance(value, float) else LARGEST
-            if isinstance(value, int | float) and abs(value) >= of_range:  # 1e999 is read as infinity
+            if isinstance(value, int | float) and abs(value) >= of_range:  # 1e999 is parsed as infinity
                 raise Malformed(f"it holds {value:.3g}, which is out of range")
         lists = [value for value in values if isinstance(value, dict | list)]
         if not lists:

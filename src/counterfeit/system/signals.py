@@ -1,14 +1,15 @@
-"""Ctrl-C, SIGTERM and their like stop a command at any moment, in order, with exit code 130.
+"""Stop a command cleanly on Ctrl-C, SIGTERM and similar signals at any moment, with exit code 130.
 
-A command of ours obeys a signal in one of three ways, which this module knows at each moment:
+A command of ours reacts to a signal in one of three ways, depending on what it is doing:
 
-- Before its work and after it, while modules are imported or the interpreter ends, it exits at once.
-- In its work it gets a KeyboardInterrupt, which removes what is half-made on its way out.
-- Within `deferred` the work is asked to stop, and does so where it can go on later: at a step boundary, with a
+- Before and after its work, while modules are imported or the interpreter ends, it exits at once.
+- During its work, KeyboardInterrupt is raised and unfinished files are removed on the way out.
+- Within `deferred`, the work is asked to stop, and does so where it can be resumed later: at a step boundary, with a
   checkpoint.
 
-A second signal is for a process that takes too long: it ends `deferred` by a KeyboardInterrupt, and all else at once.
-In a program of somebody else's, which calls our functions, its own handlers are left alone but within `deferred`.
+A second signal is for a process that takes too long: it ends `deferred` with a KeyboardInterrupt, and everything else
+at once. In a user's program that calls our functions, the program's own handlers are left alone, except within
+`deferred`.
 """
 
 from __future__ import annotations
@@ -28,22 +29,23 @@ from typing import NoReturn
 
 Handler = Callable[[int, FrameType | None], object] | int
 STOPPED = 130  # exit code
-# SIGHUP: the terminal was closed. SIGBREAK is Windows' Ctrl-Break, and what it sends before it closes a console.
+# SIGHUP: the terminal was closed. SIGBREAK: Ctrl-Break on Windows, also sent before a console closes.
 STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
-# Seconds in which a signal is the same one: `timeout`, torchrun and others pass on what the terminal has sent us too.
+# Seconds within which a repeated signal counts as one: `timeout`, torchrun and others forward signals that the terminal
+# has sent to us too.
 SAME = 1.0
-# Seconds until a process that was told to stop is ended: one that waits in C code runs no handler, and a
+# Seconds until a process that was asked to stop is ended: one that waits in C code runs no handler, and a
 # KeyboardInterrupt may be lost in a callback.
 PATIENCE = 10.0
 LOST = b"\0"  # no signal has this number
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal has stopped the work in order; the message says how it goes on."""
+    """A signal has stopped the work cleanly; the message says how to resume it."""
 
 
 def interrupt() -> None:
-    """Act in the main thread as on Ctrl-C; for another thread, which can't raise anything there."""
+    """Act in the main thread as if Ctrl-C was pressed; for other threads, which cannot raise an exception there."""
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
     else:
@@ -53,14 +55,14 @@ def interrupt() -> None:
 
 
 class _Process:
-    """What this process knows of signals.
+    """The state of signal handling in this process.
 
     Attributes:
-        quiet: whether it says nothing of a signal that ends it at once.
-        working: whether a signal raises KeyboardInterrupt, and does not end the process at once.
-        deferring: how many `deferred` are entered.
-        told: when it was first told to stop (`time.monotonic`); None if it has not been.
-        repeat: has the signal sent again in a moment.
+        quiet: whether to print nothing when a signal ends the process at once.
+        working: whether a signal raises KeyboardInterrupt rather than ends the process at once.
+        deferring: how many `deferred` blocks are active.
+        told: time of the first request to stop (`time.monotonic`); None if there was none.
+        repeat: has the signal sent again after a moment.
     """
 
     def __init__(self) -> None:
@@ -73,21 +75,21 @@ _process = _Process()
 
 
 def obey(quiet: bool = False) -> None:
-    """Obey signals in this process from now on, to its end. For commands of ours, before anything else."""
-    _process.quiet = quiet or os.environ.get("RANK", "0") != "0"  # torchrun's first process speaks for all
+    """Handle signals in this process from now until its end. Our commands call this before anything else."""
+    _process.quiet = quiet or os.environ.get("RANK", "0") != "0"  # only the first process of torchrun prints
     for number in STOPS:
         if _replaceable(number) is not None:
             signal.signal(number, _handle)
-    atexit.register(_leave)  # the first that is registered is the last that is called
+    atexit.register(_leave)  # registered first, so called last
     ours, pythons = socket.socketpair()
     pythons.setblocking(False)
-    signal.set_wakeup_fd(pythons.fileno(), warn_on_full_buffer=False)  # written to by C code, whatever Python does
+    signal.set_wakeup_fd(pythons.fileno(), warn_on_full_buffer=False)  # written by C code, whatever Python is doing
     threading.Thread(target=_watch, args=(ours, pythons), name="counterfeit-signals", daemon=True).start()
     _process.repeat = partial(pythons.send, LOST)
     others = sys.unraisablehook
 
     def lost(unraisable: sys.UnraisableHookArgs) -> None:
-        """Of an error in a callback Python only tells; a KeyboardInterrupt is raised again outside of it."""
+        """Raise a lost KeyboardInterrupt again: Python only prints an exception that is raised in a callback."""
         if issubclass(unraisable.exc_type, KeyboardInterrupt):
             _process.repeat()
         else:
@@ -98,7 +100,7 @@ def obey(quiet: bool = False) -> None:
 
 @contextmanager
 def working() -> Iterator[None]:
-    """The block is the work of a command: a signal raises KeyboardInterrupt in it."""
+    """Mark the block as the work of a command: a signal raises KeyboardInterrupt in it."""
     _process.working = True
     try:
         yield
@@ -108,18 +110,19 @@ def working() -> Iterator[None]:
 
 @contextmanager
 def deferred() -> Iterator[threading.Event]:
-    """The first signal sets the event that this yields; the block asks for it, and stops in order.
+    """Yield an event that the first signal sets; the block checks it, and stops cleanly.
 
-    A signal is not forgotten where the block comes to its end before it asks. A second signal acts as it does outside.
+    If the block ends before it checks the event, the signal is not forgotten. A second signal acts as outside the
+    block.
 
     Raises:
-        Interrupted: after the block, where the event is set and the block did not raise that itself.
+        Interrupted: after the block, if the event is set and the block did not raise this itself.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # only the main thread may handle signals
         return
-    if _process.told is not None:  # the KeyboardInterrupt of that was lost
+    if _process.told is not None:  # its KeyboardInterrupt was lost
         stop.set()
     before = {number: handler for number in STOPS if (handler := _replaceable(number)) is not None}
     first = 0.0
@@ -140,7 +143,7 @@ def deferred() -> Iterator[threading.Event]:
     try:
         yield stop
     except Exception as error:
-        if stop.is_set():  # whoever goes on after errors must not go on after this one
+        if stop.is_set():  # code that continues after errors must not continue after this one
             raise Interrupted(f"{error}; stopped") from error
         raise
     except GeneratorExit:
@@ -155,9 +158,9 @@ def deferred() -> Iterator[threading.Event]:
 
 
 def _replaceable(number: int) -> Handler | None:
-    """The handler of a signal; None if ours must not take its place: nohup's, and one that C code has installed."""
+    """The handler of a signal; None if ours must not replace it: nohup's, or one installed by C code."""
     handler = signal.getsignal(number)
-    # A shell's background job ignores SIGINT, and may be sent one all the same.
+    # A shell's background job ignores SIGINT, but may still be sent one.
     return None if handler == signal.SIG_IGN and number != signal.SIGINT else handler
 
 
@@ -175,7 +178,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
 
 
 def _importing(frame: FrameType | None) -> bool:
-    """Whether a module is being imported: C++ code that is being loaded aborts the process at a KeyboardInterrupt."""
+    """Whether a module is being imported: a KeyboardInterrupt while C++ code is loaded would abort the process."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
@@ -184,17 +187,17 @@ def _importing(frame: FrameType | None) -> bool:
 
 
 def _leave() -> None:
-    """All is done, and the exit code is known: a signal while the interpreter is taken apart changes nothing."""
+    """Ignore signals from now on: the exit code is known, and a signal at shutdown should not change it."""
     for number in STOPS:
         if signal.getsignal(number) is _handle:
-            signal.signal(number, signal.SIG_IGN)  # Python would put back the default, which kills
+            signal.signal(number, signal.SIG_IGN)  # Python would restore the default handler, which kills
 
 
 def leave() -> NoReturn:
-    """End the process that a signal has stopped in order: all but Python's own end, with the code STOPPED.
+    """End a process that a signal has stopped cleanly: run exit handlers, then exit at once with the code STOPPED.
 
-    Python remembers a KeyboardInterrupt that was raised in code which `exec` got as text, as dataclasses are made, and
-    kills itself by SIGINT in the end, whoever has caught it.
+    Python's own end is skipped: Python remembers a KeyboardInterrupt that was raised in code run by `exec` (as when a
+    dataclass is made), and at the end kills itself with SIGINT, even if the exception was caught.
     """
     try:
         atexit._run_exitfuncs()
@@ -203,7 +206,7 @@ def leave() -> NoReturn:
 
 
 def _end() -> NoReturn:
-    """End the process at once: no clean-up, no atexit, and whatever its threads do."""
+    """End the process at once: no clean-up, no atexit, whatever its threads are doing."""
     try:
         if not _process.quiet and sys.stderr is not None:
             os.write(2, b"counterfeit: interrupted\n")
@@ -212,7 +215,7 @@ def _end() -> NoReturn:
 
 
 def _watch(received: socket.socket, keep: socket.socket) -> None:
-    """In a thread: repeat a signal that was lost or came too early, and end the process if it runs on after one."""
+    """In a thread: repeat a signal that was lost or came too early; end the process if it runs on after one."""
     until: float | None = None
     while True:
         if until is not None and time.monotonic() >= until:
@@ -225,7 +228,7 @@ def _watch(received: socket.socket, keep: socket.socket) -> None:
         except TimeoutError:
             continue
         if number == LOST:
-            time.sleep(0.02)  # until the callback is left, or the import done
+            time.sleep(0.02)  # until the callback has returned, or the import is done
             _process.told = None
             interrupt()
         elif number[0] in STOPS and until is None:

@@ -1,4 +1,4 @@
-"""Numbers, commands and lists as a person reads them, in a terminal, a table or a report."""
+"""Numbers, commands and lists in words, for a terminal, a table or a report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CANNOT_BE_TOLD = "not known"
 
 
 def number(value: float | None, significant: int = 4) -> str:
-    """`0.02391`, `131.3`, `13,207`, `0.000041`: four digits, or two of a tiny number; a dash for None."""
+    """`0.02391`, `131.3`, `13,207`, `0.000041`: four digits, or two for a tiny number; a dash for None."""
     if value is None or not math.isfinite(value):
         return DASH
     if abs(value) >= 10**significant:
@@ -25,7 +25,7 @@ def number(value: float | None, significant: int = 4) -> str:
 
 
 def mean_and_std(mean: float | None, std: float | None) -> str:
-    """`131.3 ± 1.8`: the mean to the place of the second digit of the standard deviation; a dash for None."""
+    """`131.3 ± 1.8`: the mean, rounded to the second digit of the standard deviation; a dash for None."""
     if mean is None:
         return DASH
     if not std or not math.isfinite(std):
@@ -37,19 +37,19 @@ def mean_and_std(mean: float | None, std: float | None) -> str:
 
 
 def plus_minus(spread: Json | None) -> str:
-    """`mean_and_std` of {"mean", "std"}; a dash for None."""
+    """Apply `mean_and_std` to {"mean", "std"}; a dash for None."""
     return DASH if spread is None else mean_and_std(spread["mean"], spread["std"])
 
 
 def compared_with(real: Json) -> str:
-    """`10,000 images of mnist:test` from a receipt's `real`, or the file of statistics that stood for them."""
+    """`10,000 images of mnist:test` from a receipt's `real`, or the statistics file that was used in their place."""
     if real["split"] == "statistics":
         return f"the statistics in {real['name']}"
     return f"{real['n']:,} images of {real['name']}:{real['split']}"
 
 
 def whole(value: float | None) -> str:
-    """`1,322`: without decimals."""
+    """`1,322`: rounded to an integer."""
     return DASH if value is None else f"{value:,.0f}"
 
 
@@ -63,35 +63,35 @@ def duration(seconds: float | None) -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Join words: `a`, `a and b`, `a, b and c`."""
     *first, last = list(words) or [""]
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def first_few(names: Sequence[str], most: int = 10) -> str:
-    """`a, b, c`, or the first few of more and `…`."""
+    """Join names: `a, b, c`; of more than `most`, the first ones and `…`."""
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def count(n: int, word: str) -> str:
-    """`1 run`, `36 runs`."""
+    """A number and a noun: `1 run`, `36 runs`."""
     return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
 def seeds(numbers: Sequence[int]) -> str:
-    """`0, 1, 2, 5`, or `0 … 9` for more than four in a row."""
+    """Seeds as `0, 1, 2, 5`; more than four in a row as `0 … 9`."""
     if len(numbers) > 4 and list(numbers) == list(range(numbers[0], numbers[0] + len(numbers))):
         return f"{numbers[0]} … {numbers[-1]}"
     return ", ".join(map(str, numbers))
 
 
 def named_seeds(numbers: Sequence[int]) -> str:
-    """`seed 0`, `seeds 0, 1, 2`: the word keeps the number of a seed from being read as how many there are."""
+    """`seed 0`, `seeds 0, 1, 2`: the word prevents a seed's number from being read as a number of seeds."""
     return f"seed{'' if len(numbers) == 1 else 's'} {seeds(numbers)}"
 
 
 def command(words: Sequence[str]) -> str:
-    """As it is typed; `python -m counterfeit` is known by its file's name only, and is the same command."""
+    """The command as typed. `python -m counterfeit` appears as its file's name only, and is shown as `counterfeit`."""
     if not words:
         return CANNOT_BE_TOLD
     first = "counterfeit" if words[0] == "__main__.py" else words[0]
@@ -99,11 +99,11 @@ def command(words: Sequence[str]) -> str:
 
 
 def label_and_detector(column: str) -> tuple[str, str]:
-    """`FID[mnist-cnn]` -> (`FID`, `mnist-cnn`)."""
+    """Split a column name: `FID[mnist-cnn]` -> (`FID`, `mnist-cnn`)."""
     label, _, rest = column.partition("[")
     return label, rest.removesuffix("]")
 
 
 def shortened(text: str, most: int = 22) -> str:
-    """Text for a chart's axis, where there is room for so many letters."""
+    """Shorten text to at most `most` characters, for the axis of a chart."""
     return text if len(text) <= most else text[: most - 1].rstrip(" ,") + "…"
