@@ -63,7 +63,7 @@ def test_a_loss_that_only_some_rows_have_is_kept_and_drawn(tmp_path: Path, monke
         return plot(axes, *args, **options)
 
     monkeypatch.setattr(matplotlib.axes.Axes, "plot", noted)
-    draw_curves(tmp_path / "curves.png", GAPS, "gaps")
+    draw_curves(tmp_path / "curves.png", GAPS, "gaps", "")
     assert drawn == [[[1, 2], [4.0, 3.0]], [[2, 3, 4], [0.5, 0.25, 0.125]]]
     drawn.clear()
     whole = comparison(models=["vae"], seeds=1)

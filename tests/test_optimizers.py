@@ -6,9 +6,8 @@ import copy
 
 import pytest
 import torch
-from torch import nn
-
 from counterfeit.training.adam import Adam, laid_out
+from torch import nn
 
 RATES = [1e-3, 1e-3, 3e-4]
 BETAS = (0.5, 0.999)
