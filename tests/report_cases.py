@@ -114,6 +114,7 @@ def run(model: str, data: str, seed: int, path: str, size: float, rng: random.Ra
         "train_seconds": 60.0 * size,
         "images_per_s": 10000.0 / size,
         "losses": {"epoch": epochs, **{t: [(i + 1) * 20 + 10 / e for e in epochs] for i, t in enumerate(terms)}},
+        "loss_unit": MODELS[model].settings.unit,
         "test_losses": {} if gan else {"loss": 22.0},
         "curve": {
             "name": f"FID[{data}-cnn]",
