@@ -31,7 +31,7 @@ CASES = {
     "gan": {"ema": 0.9, "instance_noise": 0.1},
     "dcgan": {"ema": 0.9, "batch_size": 24, "encoder_width": 32, "decoder_width": 32},
     "chunked": {"clip_norm": 0.1, "weight_decay": 0.1},
-    "twostages": {"first_epochs": 1, "epochs": 2, "batch_size": 500, "optimizer": "rmsprop", "betas": (0, 0.9)},
+    "twostages": {"first_epochs": 1, "epochs": 2, "batch_size": 500, "optimizer": "rmsprop", "betas": (0.0, 0.9)},
 }
 # A GAN's steps amplify what rounding leaves, some tenfold in ten steps: only in float64 can they be told from a fault.
 # Toys are as quick in it.

@@ -173,8 +173,7 @@ def test_samples_without_latents_depend_on_neither_batch_nor_processes() -> None
     assert np.array_equal(drawn(130, 50), whole[:130]), "fewer are the first of more"
     assert len(np.unique(whole, axis=0)) == 300, "blocks have noise of their own"
     for world in (2, 3):
-        shares = ALONE.shares(300, 128) if world == 1 else One(0, world).shares(300, 128)
-        for rank, rows in enumerate(shares):
+        for rank, rows in enumerate(One(0, world).shares(300, sampling.BLOCK)):
             assert np.array_equal(drawn(300, 50, One(rank, world)), whole[rows])
 
 
@@ -301,7 +300,7 @@ class NoMean(Toy):
 
 
 class Summed(Toy):
-    """Its weights move the same, but for the length of the gradient, which is clipped; its loss is a sum over rows."""
+    """Tells a loss that is a sum over rows."""
 
     def step(self, batches, update, rng, progress):
         loss = self.loss(batches[0].x, rng)

@@ -73,7 +73,8 @@ def check_steps(name: str) -> None:
                 losses = part.stage.step(batches * part.stage.batches, update, state.rng, state.progress)
                 for loss, value in losses.items():
                     if not isinstance(value, Tensor) or value.ndim or not torch.isfinite(value):
-                        _fail(name, f"{part.stage.name} gives the loss {loss!r} as {value}", "give finite scalars")
+                        shown = " ".join(f"{value}".split())
+                        _fail(name, f"{part.stage.name} gives the loss {loss!r} as {shown}", "give finite scalars")
                 moved = {of for of, net in state.model.networks().items() if not _equal(before[of], net.parameters())}
                 if moved != updated:
                     changed = f"a step of {part.stage.name} updates {sorted(updated)} and moves {sorted(moved)}"
