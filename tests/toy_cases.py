@@ -84,12 +84,11 @@ class TwoStages(Toy):
 
     def __init__(self, settings: ToySettings, shape: Shape) -> None:
         super().__init__(settings, shape)
-        self.coder = nn.ModuleList([self.net, self.back])
         self.prior = nn.Linear(6, 6)
         self.register_buffer("mean", torch.zeros(6))
 
     def networks(self) -> dict[str, nn.Module]:
-        return {"coder": self.coder, "prior": self.prior}
+        return {"coder": nn.ModuleList([self.net, self.back]), "prior": self.prior}
 
     def stages(self) -> Sequence[Stage]:
         return [
@@ -103,7 +102,7 @@ class TwoStages(Toy):
         return {"coder": loss}
 
     def of_codes(self, batches: Sequence[Batch], update: Update, rng: Noise, progress: Tensor) -> Losses:
-        with constant(self.coder):
+        with constant(self.net):
             codes = self.net(batches[0].x.flatten(1)).tanh()
         self.mean.lerp_(codes.detach().mean(0), 0.1)
         loss = (self.prior(codes - self.mean + rng.normal(*codes.shape)) - codes).square().mean()
@@ -124,6 +123,9 @@ class Sometimes(Toy):
         value, self.steps = torch.tensor(float(self.steps)), self.steps + 1
         has = {"first": value == 0, "later": value >= 6, "odd": value % 2 == 1}
         return losses | {name: value for name, there in has.items() if there}
+
+
+TOYS = (Toy, Chunked, ThreeBatches, TwoStages)
 
 
 def spec_of(kind: type[Toy], **more: Any) -> ModelSpec[ToySettings]:

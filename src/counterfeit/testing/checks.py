@@ -40,6 +40,11 @@ def check_networks(name: str) -> None:
             _fail(name, f"it does not build for images {shape} ({error})", "choose other `small` settings in its spec")
         if any(not torch.equal(one, two) for one, two in zip(model.parameters(), again.parameters(), strict=True)):
             _fail(name, "one seed gives different weights", "fill weights by functions of torch.nn.init only")
+        called: dict[int, str] = {}
+        for key, tensor in model.state_dict(keep_vars=True).items():
+            if called.setdefault(id(tensor), key) != key:
+                mend = "a part of the model has one name: networks() may put several in an nn.ModuleList"
+                _fail(name, f"{called[id(tensor)]} and {key} are one tensor", mend)
         owners: dict[str, list[str]] = {parameter: [] for parameter, _ in model.named_parameters()}
         names = {id(weight): parameter for parameter, weight in model.named_parameters()}
         for network, module in model.networks().items():
