@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 import counterfeit as cf
 from counterfeit.models import MODELS
-from counterfeit.models.base import Autoencoder, Family
+from counterfeit.models.base import Model
 from counterfeit.models.build import build
 from counterfeit.nets import linear
 from counterfeit.runs import provenance
@@ -42,11 +43,12 @@ def product(x, w, b=None, slope=None):
     return torch.ops.counterfeit.product(x, w, b, name, scalars)
 
 
-def compiled(model: Family) -> Family:
+def compiled(model: Model) -> Model:
     for net in model.children():
         net.compile()
-    if isinstance(model, Autoencoder):
-        model.likelihood = torch.compile(model.likelihood)  # type: ignore[attr-defined]
+    likelihood = getattr(model, "likelihood", None)
+    if likelihood is not None:
+        model.likelihood = replace(likelihood, nll=torch.compile(likelihood.nll))
     return model
 
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from counterfeit.models import MODELS
 from counterfeit.models.ae.model import AE
-from counterfeit.models.base import Family
+from counterfeit.models.base import Model
 from counterfeit.models.gan.model import GAN
 from counterfeit.models.vae.model import VAE
 from counterfeit.nets.conv import Conv2d, ConvTranspose2d
@@ -40,7 +40,7 @@ class PilDataset(Dataset):
         return tensor.to(torch.float32).div(255), int(self.labels[i])
 
 
-def plain(model: Family) -> Family:
+def plain(model: Model) -> Model:
     """The same network with the same weights, of PyTorch's own layers."""
     for parent in list(model.modules()):
         for name, module in parent.named_children():
@@ -59,21 +59,21 @@ def _plain_linear(ours: Linear) -> nn.Module:
     return nn.Sequential(theirs, nn.LeakyReLU(ours.slope, inplace=True) if ours.slope else nn.ReLU(inplace=True))
 
 
-def course_steps(name: str, model: Family, images: np.ndarray, labels: np.ndarray) -> Iterator[dict[str, float]]:
+def course_steps(name: str, model: Model, images: np.ndarray, labels: np.ndarray) -> Iterator[dict[str, float]]:
     """Train for ever, one step an item, yielding the losses."""
     config = MODELS[name].settings
     loader = DataLoader(PilDataset(images, labels), batch_size=config.batch_size, shuffle=True, drop_last=True)
-    optimisers = {
-        player: torch.optim.Adam(module.parameters(), lr=config.lr, betas=config.betas)
-        for player, module in model.players().items()
+    optimizers = {
+        name: torch.optim.Adam(network.parameters(), lr=config.lr, betas=config.betas)
+        for name, network in model.networks().items()
     }
     step = {AE: _autoencoder_step, VAE: _autoencoder_step, GAN: _gan_step}[type(model)]
     while True:
         for x, y in loader:
-            yield step(name, model, x, y, optimisers)
+            yield step(name, model, x, y, optimizers)
 
 
-def _autoencoder_step(name, model, x, y, optimisers):
+def _autoencoder_step(name, model, x, y, optimizers):
     y = y if model.classes else None
     if isinstance(model, VAE):
         mu, logvar = model.encoder(x, y).chunk(2, dim=1)
@@ -83,18 +83,18 @@ def _autoencoder_step(name, model, x, y, optimisers):
         z, kl = model.encoder(x), torch.zeros(())
     x_hat = torch.sigmoid(model.decoder(z, y))
     loss = F.binary_cross_entropy(x_hat, x, reduction="sum") / len(x) + kl
-    optimisers["autoencoder"].zero_grad()
+    optimizers["autoencoder"].zero_grad()
     loss.backward()
-    optimisers["autoencoder"].step()
+    optimizers["autoencoder"].step()
     return {"loss": loss.item()}
 
 
-def _gan_step(name, model, x, y, optimisers):
+def _gan_step(name, model, x, y, optimizers):
     real = 2 * (x - 0.5)
     n = len(x)
 
-    optimisers["discriminator"].zero_grad()
-    fake = torch.tanh(model.generator(2 * torch.rand(n, model.latent) - 1)).detach()
+    optimizers["discriminator"].zero_grad()
+    fake = torch.tanh(model.generator(2 * torch.rand(n, *model.latent_shape) - 1)).detach()
     logits_real, logits_fake = model.discriminator(real), model.discriminator(fake)
     if name == "lsgan":
         d_loss = 0.5 * ((logits_real - 1) ** 2).mean() + 0.5 * (logits_fake**2).mean()
@@ -102,15 +102,15 @@ def _gan_step(name, model, x, y, optimisers):
         d_loss = F.binary_cross_entropy_with_logits(logits_real, torch.ones(n, 1))
         d_loss = d_loss + F.binary_cross_entropy_with_logits(logits_fake, torch.zeros(n, 1))
     d_loss.backward()
-    optimisers["discriminator"].step()
+    optimizers["discriminator"].step()
 
-    optimisers["generator"].zero_grad()
-    fake = torch.tanh(model.generator(2 * torch.rand(n, model.latent) - 1))
+    optimizers["generator"].zero_grad()
+    fake = torch.tanh(model.generator(2 * torch.rand(n, *model.latent_shape) - 1))
     logits_fake = model.discriminator(fake)
     if name == "lsgan":
         g_loss = 0.5 * ((logits_fake - 1) ** 2).mean()
     else:
         g_loss = F.binary_cross_entropy_with_logits(logits_fake, torch.ones(n, 1))
     g_loss.backward()
-    optimisers["generator"].step()
+    optimizers["generator"].step()
     return {"d_loss": d_loss.item(), "g_loss": g_loss.item()}

@@ -9,7 +9,7 @@ import torch
 
 import counterfeit as cf
 from counterfeit.models import MODELS
-from counterfeit.models.base import Family
+from counterfeit.models.base import Model
 from counterfeit.models.build import build
 from counterfeit.system.allocator import keep_freed_memory
 from counterfeit.training.loop import Stepped, run_steps
@@ -24,7 +24,7 @@ def our_steps(name: str, data: str, **settings: Any) -> Iterator[None]:
     yield from steps_of(model, name, images, **settings)
 
 
-def steps_of(model: Family, name: str, images: cf.ImageSet, **settings: Any) -> Iterator[None]:
+def steps_of(model: Model, name: str, images: cf.ImageSet, **settings: Any) -> Iterator[None]:
     """The same of a model that is there."""
     config = MODELS[name].settings.replace({"epochs": 10_000, **settings})
     state = State.fresh(model, config, torch.device("cpu"))

@@ -27,7 +27,7 @@ import torch
 import counterfeit as cf
 from counterfeit import sampling
 from counterfeit.models import MODELS
-from counterfeit.models.base import Family
+from counterfeit.models.base import Model
 from counterfeit.models.build import build
 from counterfeit.runs import provenance
 from counterfeit.system.allocator import keep_freed_memory
@@ -42,7 +42,7 @@ SAMPLES = 2000
 Json = dict[str, Any]
 
 
-def ours(name: str, images: cf.ImageSet, seed: int, epochs: int) -> Iterator[tuple[Family, dict[str, float]]]:
+def ours(name: str, images: cf.ImageSet, seed: int, epochs: int) -> Iterator[tuple[Model, dict[str, float]]]:
     """The model and the mean losses after every epoch."""
     torch.set_flush_denormal(True)
     keep_freed_memory()  # as the command does
@@ -59,7 +59,7 @@ def ours(name: str, images: cf.ImageSet, seed: int, epochs: int) -> Iterator[tup
             yield model, losses
 
 
-def course(name: str, images: cf.ImageSet, seed: int, epochs: int) -> Iterator[tuple[Family, dict[str, float]]]:
+def course(name: str, images: cf.ImageSet, seed: int, epochs: int) -> Iterator[tuple[Model, dict[str, float]]]:
     """The same of the loop that courses teach."""
     torch.manual_seed(seed)
     config = MODELS[name].settings.replace({"seed": seed})
@@ -70,10 +70,10 @@ def course(name: str, images: cf.ImageSet, seed: int, epochs: int) -> Iterator[t
         yield model, {term: mean(row[term] for row in rows) for term in rows[0]}
 
 
-def fid(model: Family, real: str) -> float:
+def fid(model: Model, name: str, real: str) -> float:
     model.eval()
-    labels = sampling.labels_for(model, SAMPLES, None)
-    samples = np.concatenate(list(sampling.samples(model, SAMPLES, 0, labels, SAMPLES)))
+    options, labels = MODELS[name].sampling, sampling.labels_for(model, SAMPLES, None)
+    samples = np.concatenate(list(sampling.samples(model, SAMPLES, 0, labels, SAMPLES, options)))
     model.train()
     (found,) = cf.score(samples, real=real, metrics=["fid"]).metrics.values()
     return found.value
@@ -87,7 +87,7 @@ def epochs_of(side: str, name: str, data: str, seed: int, epochs: int) -> list[J
     for model, losses in {"ours": ours, "course": course}[side](name, images, seed, epochs):
         spent += time.perf_counter() - start
         sampled = not (side == "course" and name == "ae")
-        rows.append({"seconds": round(spent, 2), "losses": losses, "fid": fid(model, data) if sampled else None})
+        rows.append({"seconds": round(spent, 2), "losses": losses, "fid": fid(model, name, data) if sampled else None})
         start = time.perf_counter()
     return rows
 

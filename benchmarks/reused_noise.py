@@ -34,23 +34,25 @@ def compare(name: str, images: cf.ImageSet, warm_up: int, epochs: int) -> dict[s
     assert isinstance(model, GAN)
     reused: list[float] = []
     new: list[float] = []
-    noise, step = Noise.seeded(1), model.step
+    noise, step, looking = Noise.seeded(1), model.step, False
 
-    def watched(x: Tensor, y: Tensor | None, update, rng: Noise) -> dict[str, Tensor]:
-        def and_look(player: str, loss: Tensor) -> None:
-            if player == "generator":
+    def watched(batches, update, rng: Noise, progress: Tensor) -> dict[str, Tensor]:
+        ((x, _),) = batches
+
+        def and_look(network: str, loss: Tensor) -> None:
+            if looking and network == "generator":
                 with torch.no_grad():
                     fake = model.generator(model.noise(len(x), noise)).tanh()
                     new.append(model.loss.generator(model.discriminator(fake)).mean().item())
                 reused.append(loss.item())
-            update(player, loss)
+            update(network, loss)
 
-        return step(x, y, and_look, rng)
+        return step(batches, and_look, rng, progress)
 
+    model.step = watched  # type: ignore[method-assign]
     steps, epoch = steps_of(model, name, images), len(images) // MODELS[name].settings.batch_size
     for i in range((warm_up + epochs) * epoch):
-        if i == warm_up * epoch:
-            model.step = watched  # type: ignore[method-assign]
+        looking = i >= warm_up * epoch
         next(steps)
     differences = [a - b for a, b in zip(reused, new, strict=True)]
     error = stdev(differences) / len(differences) ** 0.5

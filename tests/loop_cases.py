@@ -1,14 +1,17 @@
-"""Short trainings without a run folder."""
+"""Short trainings without a run folder, and what named models can do."""
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from counterfeit.models import MODELS, ModelSettings
-from counterfeit.models.base import Autoencoder
-from counterfeit.models.build import build, build_named
+from counterfeit.models.base import Batch, Losses, Model, Update
+from counterfeit.models.build import build
+from counterfeit.system.noise import Noise
 from counterfeit.training.loop import Logged, run_steps
 from counterfeit.training.state import State
 
@@ -19,7 +22,7 @@ TRAINED = [name for name, spec in MODELS.items() if not spec.based_on or spec.se
 
 def prepared(name: str, device: str = "cpu", **settings) -> tuple[State, ModelSettings]:
     """An untrained model of 28x28 grey images, and how it is to be trained."""
-    config = MODELS[name].settings.replace({"epochs": 3, "batch_size": 64, "log_every": 1, **settings})
+    config = MODELS[name].settings.replace({**quick(name, 64), "epochs": 3, "log_every": 1, **settings})
     return State.fresh(build(MODELS[name], config, (1, 28, 28), 10), config, torch.device(device)), config
 
 
@@ -30,7 +33,28 @@ def trained(state: State, config: ModelSettings, digits) -> list[dict[str, float
     return [event.losses for event in events if isinstance(event, Logged)]
 
 
+def stepped(
+    model: Model, x: Tensor, y: Tensor | None, update: Update, rng: Noise | None = None, progress: float = 0.0
+) -> Losses:
+    """The losses of a step of each of the model's stages, all of whose batches are this one."""
+    batch, losses = Batch(x, y if model.classes else None), {}
+    for stage in model.stages():
+        losses |= stage.step([batch] * stage.batches, update, rng or Noise.seeded(0), torch.tensor(progress))
+    return losses
+
+
+def quick(name: str, images: int) -> dict[str, Any]:
+    """Settings with which a model trains quickly: steps of about so many images, however many batches they are in."""
+    return {**MODELS[name].small, "batch_size": images // max(stage.batches for stage in small(name).stages())}
+
+
+def can(name: str, capability: type) -> bool:
+    """Whether a named model has a capability, a protocol of `counterfeit.models.base`."""
+    return isinstance(small(name), capability)
+
+
 @cache
-def encodes(name: str) -> bool:
-    """Whether a named model maps images to codes, and so reconstructs them."""
-    return isinstance(build_named(name, (1, 28, 28), 10), Autoencoder)
+def small(name: str) -> Model:
+    """A model of grey 28x28 digits, to be asked what it can do: it must stay as it is."""
+    spec = MODELS[name]
+    return build(spec, spec.settings.replace(spec.small), (1, 28, 28), 10)

@@ -14,9 +14,10 @@ from PIL import Image
 from counterfeit.comparison import render
 from counterfeit.comparison import table as over_seeds
 from counterfeit.models import MODELS
+from counterfeit.models.base import Encodes, HasTerms
 from counterfeit.report import render as page
 from counterfeit.report.records import Comparison, RunRow, Table, of_json, to_json
-from loop_cases import encodes
+from loop_cases import can
 
 Json = dict[str, Any]
 
@@ -70,7 +71,7 @@ def comparison(
 
 def run(model: str, data: str, seed: int, path: str, size: float, rng: random.Random) -> Json:
     """A run's record; its scores are `size` times those in LABELS."""
-    gan = not encodes(model)
+    gan = not can(model, HasTerms)
     epochs = [i / 20 for i in range(1, 201)]
     terms = ("d_loss", "g_loss") if gan else ("loss", "reconstruction", "kl")
     metrics = {}
@@ -113,6 +114,7 @@ def run(model: str, data: str, seed: int, path: str, size: float, rng: random.Ra
         "train_seconds": 60.0 * size,
         "images_per_s": 10000.0 / size,
         "losses": {"epoch": epochs, **{t: [(i + 1) * 20 + 10 / e for e in epochs] for i, t in enumerate(terms)}},
+        "loss_unit": MODELS[model].settings.unit,
         "test_losses": {} if gan else {"loss": 22.0},
         "curve": {
             "name": f"FID[{data}-cnn]",
@@ -203,7 +205,7 @@ def draw_pictures(whole: Json, folder: Path, size: tuple[int, int] = (200, 100))
     for t in whole["tables"]:
         for r in t["rows"]:
             kinds = ["samples", "interpolation", "nearest", "random", "real"]
-            kinds += ["reconstructions"] if encodes(r["model"]) else []
+            kinds += ["reconstructions"] if can(r["model"], Encodes) else []
             kinds += ["classes"] if MODELS[r["model"]].conditional else []
             path = r["runs"][0]
             for kind in kinds:

@@ -12,6 +12,7 @@ from PIL import Image
 
 import counterfeit as cf
 from counterfeit.errors import InputError
+from counterfeit.models import MODELS
 from counterfeit.models.build import build_named
 from counterfeit.settings import RunSettings, ScoreConfig
 from counterfeit.system import memory
@@ -177,7 +178,7 @@ def test_a_folder_may_have_a_point_in_its_name(name: str, run: cf.Run) -> None:
 def test_a_sample_grid_of_many_classes_can_be_looked_at(classes: int, tmp_path: Path) -> None:
     """Of 3,000 classes it was 174,002 pixels wide; a screen has some 2,000 to 4,000."""
     model = build_named("cvae", (1, 28, 28), classes).eval()
-    sample_grids.draw_samples(tmp_path / "grid.png", model, 0)
+    sample_grids.draw_samples(tmp_path / "grid.png", model, 0, MODELS["cvae"].sampling)
     with Image.open(tmp_path / "grid.png") as picture:
         assert max(picture.size) <= 1200
         assert picture.size[0] == 58 * min(classes, sample_grids.MOST_COLUMNS) + 2

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from counterfeit.models import MODELS
 from counterfeit.training import cuda_graph
 from counterfeit.training.state import State
-from loop_cases import TRAINED, prepared, trained
+from loop_cases import TRAINED, prepared, stepped, trained
 
 # Rates that are the same number in float32, in which a graph reads them from memory, and in Python's float.
 RATES = {"lr": 2**-10, "lr_decay": 0.5}
@@ -81,6 +81,6 @@ def test_no_step_reads_a_value_back(name: str, digits) -> None:
     images, labels = (torch.from_numpy(part[:64]) for part in digits)
     with Reads() as mode:
         for state.step in range(2):
-            state.model.step(images / 255, labels if state.model.classes else None, state.update, state.rng)
+            stepped(state.model, images / 255, labels, state.update, state.rng)
             state.move_average(0.9)
     assert not mode.found

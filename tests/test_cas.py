@@ -14,6 +14,7 @@ from PIL import Image
 import counterfeit as cf
 from counterfeit.data import ImageSet
 from counterfeit.detectors.training import RECIPES, fit, recipe_for, sized
+from counterfeit.models.build import conditional
 from counterfeit.scoring import Images
 from counterfeit.scoring import cas as module
 from counterfeit.scoring.cas import NAME, Labelled, cas, in_terms_of
@@ -283,7 +284,7 @@ def spoiled(files: Path, parts: tuple[ImageSet, ImageSet, ImageSet]) -> None:
     [
         (["unlabelled.npz", "--real", "real.npz"], ["unlabelled.npz has no labels", "array 'labels'"]),
         (["flat", "--real", "real.npz"], ["flat has no labels", "each class has a subfolder"]),
-        (["vae", "--real", "real.npz"], ["vae is a run of vae", "train a cvae"]),
+        (["vae", "--real", "real.npz"], ["vae is a run of vae, whose images have no labels", f"use {conditional()}"]),
         (["fakes.npz"], ["--real is missing"]),
         (["fakes.npz", "--real", "unlabelled.npz"], ["unlabelled.npz has no labels to test", "--real"]),
         (["fakes.npz", "--real", "mnits"], ["did you mean 'mnist'?"]),

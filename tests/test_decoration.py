@@ -67,12 +67,12 @@ def test_training_ends_whatever_cannot_be_drawn(where: Any, name: str, digits, m
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: next(iter(settings)))
 def test_pictures_do_not_depend_on_the_users_settings(settings: dict[str, Any], tmp_path: Path, capsys) -> None:
-    curves.draw_curves(tmp_path / "usual.png", ROWS, "vae on $x_{\\frac y")
+    curves.draw_curves(tmp_path / "usual.png", ROWS, "vae on $x_{\\frac y", "nats per image")
     labels = json.dumps(comparison(data=("$x_{data",))).replace('"label": "gan"', '"label": "ga$_{n"')
     page = page_of(json.loads(labels))
     with matplotlib.rc_context(settings):
         before = dict(matplotlib.rcParams)
-        curves.draw_curves(tmp_path / "theirs.png", ROWS, "vae on $x_{\\frac y")
+        curves.draw_curves(tmp_path / "theirs.png", ROWS, "vae on $x_{\\frac y", "nats per image")
         assert page_of(json.loads(labels)) == page
         assert dict(matplotlib.rcParams) == before, "and theirs do not depend on ours"
     assert (tmp_path / "theirs.png").read_bytes() == (tmp_path / "usual.png").read_bytes()

@@ -11,10 +11,10 @@ from counterfeit import sampling
 from counterfeit.data.pixels import to_float
 from counterfeit.errors import InputError
 from counterfeit.models import MODELS
-from counterfeit.models.base import Autoencoder
+from counterfeit.models.base import HasTerms
 from counterfeit.system.noise import Noise
 from counterfeit.training.state import State
-from loop_cases import prepared, trained
+from loop_cases import can, prepared, quick, stepped, trained
 
 pytestmark = pytest.mark.gpu
 every_model = pytest.mark.parametrize("name", list(MODELS))
@@ -41,7 +41,7 @@ def test_the_recorded_step_is_the_step_bit_for_bit(name: str, precision: str, di
 @every_model
 def test_a_run_goes_on_exactly(name: str, digits, tmp_path) -> None:
     images, labels = digits
-    settings = {"data": images[:200], "labels": labels[:200], "batch_size": 64, "device": "cuda", "quiet": True}
+    settings = {"data": images[:200], "labels": labels[:200], "device": "cuda", "quiet": True, **quick(name, 64)}
     whole = cf.train(name, out=tmp_path / "whole", epochs=4, **settings)
     cf.train(name, out=tmp_path / "parts", epochs=2, **settings)
     parts = cf.train(name, out=tmp_path / "parts", epochs=4, resume=True, **settings)
@@ -58,12 +58,12 @@ def test_the_same_noise_trains_alike(name: str, digits) -> None:
         state.rng = Noise.seeded(0, device)
         images, labels = (torch.from_numpy(part[:192]).to(device).split(64) for part in digits)
         for x, y in zip(images, labels, strict=True):
-            found = state.model.step(to_float(x), y if state.model.classes else None, state.update, state.rng)
+            found = stepped(state.model, to_float(x), y, state.update, state.rng)
         losses.append({key: loss.item() for key, loss in found.items()})
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if isinstance(prepared(name)[0].model, Autoencoder)])
+@pytest.mark.parametrize("name", [name for name in MODELS if can(name, HasTerms)])
 def test_losses_of_test_images_are_the_cpus(name: str, digits) -> None:
     """By the same noise: what is left is the rounding of float32."""
     on_cpu, on_cuda = (prepared(name, device)[0].model.eval() for device in ("cpu", "cuda"))
@@ -78,7 +78,7 @@ def test_the_same_weights_draw_the_same_pictures(name: str, digits, tmp_path) ->
     """A run of the CPU sampled on the card and there again: float32's rounding of sums of a few hundred terms, which is
     at most one of 255 levels, in few pixels."""
     images, labels = digits
-    settings = {"labels": labels[:200], "batch_size": 64, "epochs": 1, "quiet": True}
+    settings = {"labels": labels[:200], "epochs": 1, "quiet": True, **quick(name, 64)}
     cf.train(name, images[:200], out=tmp_path / "run", device="cpu", **settings)
     on_cpu, on_cuda = (cf.load(tmp_path / "run", device=device).sample(64).astype(int) for device in ("cpu", "cuda"))
     assert abs(on_cpu - on_cuda).max() <= 1
@@ -98,7 +98,9 @@ def test_a_step_that_cannot_be_recorded_says_so(digits, monkeypatch) -> None:
     """Such as one of somebody's own model that reads a value from the card."""
     state, config = prepared("vae", "cuda")
     step = type(state.model).step
-    monkeypatch.setattr(type(state.model), "step", lambda self, x, *rest: x.sum().item() and step(self, x, *rest))
+    monkeypatch.setattr(
+        type(state.model), "step", lambda self, batches, *rest: batches[0].x.sum().item() and step(self, batches, *rest)
+    )
     with pytest.raises(InputError, match="cannot be recorded as a CUDA graph .*: --no-cuda-graph trains without"):
         trained(state, config, digits)
     state, config = prepared("vae", "cuda", cuda_graph=False)

@@ -12,6 +12,8 @@ from torch import Tensor
 
 import counterfeit as cf
 from counterfeit.data import binarize
+from counterfeit.models.base import HasBound
+from counterfeit.models.build import able
 from counterfeit.models.vae.model import VAE
 from counterfeit.scoring.likelihood import Likelihood
 
@@ -109,8 +111,8 @@ def test_what_a_run_cannot_answer_is_one_line(run: cf.Run, digits, command, tmp_
         cf.train(name, data, out=tmp_path / folder, epochs=1, batch_size=500, **NARROW)
     cf.train("vae", "mnist5k", out=tmp_path / "5k", epochs=1, batch_size=2500, **NARROW)
     for words, says in (
-        ([tmp_path / "ae"], "an autoencoder has no prior"),
-        ([tmp_path / "gan"], "a GAN has no encoder, so no likelihood bound"),
+        ([tmp_path / "ae"], f"no posterior over its latents, so no bound on its likelihood: use {able(HasBound)}"),
+        ([tmp_path / "gan"], f"no encoder, so no bound on its likelihood: use {able(HasBound)}"),
         ([tmp_path / "array"], "was trained on an array"),
         ([tmp_path / "5k"], "mnist5k has no test images: pass --split train"),
         ([run.path, "-n", 10_001], "mnist has 10,000 test images"),

@@ -10,6 +10,8 @@ import pytest
 
 import counterfeit as cf
 from counterfeit.comparison.collect import MOST_POINTS, losses
+from counterfeit.models.base import Stage
+from counterfeit.models.plan import Plan
 from counterfeit.runs import RunFolder, log
 from counterfeit.runs.curves import draw_curves
 from counterfeit.runs.log import EpochScore, OnTestSet, Steps
@@ -27,6 +29,11 @@ GAPS = [
     Steps(2, 3, {"penalty": 0.25}, 9.0),
     Steps(2, 4, {"penalty": 0.125}, 9.0),
 ]
+
+
+def plan_of(per_epoch: int) -> Plan:
+    """Two epochs of so many steps each."""
+    return Plan.of([Stage(lambda *_: {})], per_epoch, 1, 2)
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -48,7 +55,7 @@ def test_a_loss_that_only_some_rows_have_is_kept_and_drawn(tmp_path: Path, monke
     for row in GAPS:
         folder.append_log(row)
     assert folder.log_rows() == GAPS
-    columns = losses(GAPS, 2)
+    columns = losses(GAPS, plan_of(2))
     assert columns == {
         "epoch": [0.5, 1.0, 1.5, 2.0],
         "loss": [4.0, 3.0, None, None],
@@ -63,7 +70,7 @@ def test_a_loss_that_only_some_rows_have_is_kept_and_drawn(tmp_path: Path, monke
         return plot(axes, *args, **options)
 
     monkeypatch.setattr(matplotlib.axes.Axes, "plot", noted)
-    draw_curves(tmp_path / "curves.png", GAPS, "gaps")
+    draw_curves(tmp_path / "curves.png", GAPS, "gaps", "")
     assert drawn == [[[1, 2], [4.0, 3.0]], [[2, 3, 4], [0.5, 0.25, 0.125]]]
     drawn.clear()
     whole = comparison(models=["vae"], seeds=1)
@@ -75,9 +82,9 @@ def test_a_loss_that_only_some_rows_have_is_kept_and_drawn(tmp_path: Path, monke
 
 def test_a_rare_loss_is_not_thinned_away() -> None:
     rows = [Steps(1, i, {"loss": float(i)} | ({"rare": 1.0} if i % 100 == 99 else {}), 9.0) for i in range(1000)]
-    columns = losses(rows, 1000)
+    columns = losses(rows, plan_of(1000))
     assert columns["rare"].count(1.0) == 10 and len(columns["epoch"]) <= MOST_POINTS + 10
-    assert losses([Steps(1, row.step, {"loss": 1.0}, 9.0) for row in rows], 1000)["epoch"][-1] == 0.999
+    assert losses([Steps(1, row.step, {"loss": 1.0}, 9.0) for row in rows], plan_of(1000))["epoch"][-1] == 0.999
 
 
 def test_a_run_gives_its_log_as_the_file_has_it(digits, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def test_the_vae_loss_of_the_assignments_fixture() -> None:
     """x̂ = σ([[2,5],[6,7]]), x = σ([[1,10],[9,3]]), mu = 1, logvar = 0, Z = 15: 8.5079 = 1.00786 + 7.5."""
     logits = torch.tensor([[[[2.0, 5.0], [6.0, 7.0]]]])  # one image of 2x2 pixels: (1, 1, 2, 2)
     x = torch.sigmoid(torch.tensor([[[[1.0, 10.0], [9.0, 3.0]]]]))
-    bce = LIKELIHOODS["bernoulli"](logits, x).mean()
+    bce = LIKELIHOODS["bernoulli"].nll(logits, x).mean()
     kl = kl_standard_normal(torch.ones(1, 15), torch.zeros(1, 15)).mean()
     assert kl.item() == pytest.approx(7.5, abs=1e-6)
     assert bce.item() == pytest.approx(1.00786, abs=5e-6)
@@ -28,7 +28,7 @@ def test_bernoulli_is_the_log_probability_on_binary_pixels_and_unreduced() -> No
     logits = torch.randn(6, 3, 4, 4, generator=RNG, dtype=torch.float64)
     x = torch.rand(6, 3, 4, 4, generator=RNG, dtype=torch.float64).round()
     expected = -Bernoulli(logits=logits).log_prob(x).sum((1, 2, 3))
-    torch.testing.assert_close(LIKELIHOODS["bernoulli"](logits, x), expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(LIKELIHOODS["bernoulli"].nll(logits, x), expected, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("name", list(LIKELIHOODS))

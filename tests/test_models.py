@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import get_args
 
 import pytest
@@ -10,16 +11,19 @@ from torch import nn
 
 from counterfeit.errors import InputError
 from counterfeit.models import MODELS
-from counterfeit.models.base import Autoencoder, Family
+from counterfeit.models.base import Autoencoder, HasLatents, Model
 from counterfeit.models.build import build, build_named
 from counterfeit.models.losses import ADVERSARIAL, LIKELIHOODS
 from counterfeit.nets.conv import Conv2d, ConvTranspose2d
 from counterfeit.nets.linear import Linear
 from counterfeit.system.arguments import fields_of
 from counterfeit.system.noise import Noise
+from counterfeit.testing.checks import CHECKS
+from loop_cases import can, small, stepped
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64)]
 every_model = pytest.mark.parametrize("name", list(MODELS))
+every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=["mnist", "cifar10", "64px"])
 
 
@@ -54,58 +58,67 @@ def test_parameter_counts_on_mnist(name: str, part: str | None, parameters: int)
     assert count(getattr(model, part) if part else model) == parameters
 
 
-@every_shape
+@every_check
 @every_model
-def test_players_share_no_parameter_and_leave_none_out(name: str, shape: tuple[int, int, int]) -> None:
-    model = build_named(name, shape, 10)
-    owned = [p for module in model.players().values() for p in module.parameters()]
-    assert len({id(p) for p in owned}) == len(owned)
-    assert {id(p) for p in owned} == {id(p) for p in model.parameters()}
+def test_every_model_keeps_the_contract(name: str, check: Callable[[str], None]) -> None:
+    check(name)
+
+
+def of_size(name: str, shape: tuple[int, int, int]) -> Model:
+    """A small model of images of a shape, no weight of which is 0: one that starts there hides gradients of others."""
+    model = build(MODELS[name], MODELS[name].settings.replace(MODELS[name].small), shape, 10)
+    noise = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.01 * torch.randn(parameter.shape, generator=noise)
+    return model
 
 
 @every_shape
 @every_model
 def test_gradients_of_each_update_reach_exactly_their_own_module(name: str, shape: tuple[int, int, int]) -> None:
-    model = build_named(name, shape, 10)
-    updated = []
+    model = of_size(name, shape)
+    updated = set()
 
-    def update(player: str, loss: torch.Tensor) -> None:
-        """A full backward pass, so that whatever the loss depends on, within the player, gets its gradient."""
+    def update(network: str, loss: torch.Tensor) -> None:
+        """A full backward pass, so that whatever the loss depends on, within the network, gets its gradient."""
         model.zero_grad(set_to_none=True)
-        own = list(model.players()[player].parameters())
-        loss.backward(inputs=own)
+        own = list(model.networks()[network].parameters())
+        loss.backward(inputs=own, retain_graph=True)
         with_gradient = {n for n, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
         assert with_gradient == {n for n, p in model.named_parameters() if any(p is q for q in own)}
-        updated.append(player)
+        updated.add(network)
 
-    model.step(*batch(shape), update, Noise.seeded(0))
-    assert updated == list(model.players())
+    stepped(model, *batch(shape), update)
+    assert updated == set(model.networks())
 
 
 @every_model
-def test_no_players_loss_depends_on_another_players_weights(name: str) -> None:
+def test_no_networks_loss_depends_on_another_networks_weights(name: str) -> None:
     """A backward pass to whatever there is leaves the others without gradients: none are computed to be thrown away."""
-    model = build_named(name, (1, 28, 28), 10)
-    updated = []
+    model = of_size(name, (1, 28, 28))
+    updated = set()
 
-    def update(player: str, loss: torch.Tensor) -> None:
+    def update(network: str, loss: torch.Tensor) -> None:
         model.zero_grad(set_to_none=True)
-        loss.backward()
-        reached = {other for other, net in model.players().items() if any(p.grad is not None for p in net.parameters())}
-        assert reached == {player}
-        updated.append(player)
+        loss.backward(retain_graph=True)
+        reached = {
+            other for other, net in model.networks().items() if any(p.grad is not None for p in net.parameters())
+        }
+        assert reached == {network}
+        updated.add(network)
 
-    model.step(*batch((1, 28, 28)), update, Noise.seeded(0))
-    assert updated == list(model.players())
+    stepped(model, *batch((1, 28, 28)), update)
+    assert updated == set(model.networks())
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
 @every_shape
-@every_model
-def test_samples_are_images(name: str, shape: tuple[int, int, int]) -> None:
-    model = build_named(name, shape, 10).eval()
+@pytest.mark.parametrize("name", [name for name in MODELS if can(name, HasLatents)])
+def test_latents_become_images(name: str, shape: tuple[int, int, int]) -> None:
+    model = of_size(name, shape).eval()
     z = model.noise(4, Noise.seeded(0))
-    assert z.shape == (4, model.latent)
+    assert z.shape == (4, *model.latent_shape)
     x = model.decode(z, torch.arange(4) if model.classes else None)
     assert x.shape == (4, *shape)
     assert x.min() >= 0 and x.max() <= 1
@@ -125,29 +138,31 @@ def test_fresh_weights_depend_on_the_seed_alone_and_leave_the_global_state(name:
     assert any(not torch.equal(first[key], other[key]) for key in first)
 
 
-@pytest.mark.parametrize("name", ["ae", "vae", "cvae"])
-def test_the_training_loss_is_the_mean_of_the_terms(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in MODELS if isinstance(small(name), Autoencoder)])
+def test_the_training_loss_is_the_weighted_mean_of_the_terms(name: str) -> None:
     model = build_named(name, (1, 28, 28), 10).eval()
     assert isinstance(model, Autoencoder)
     x, y = batch((1, 28, 28))
-    losses = model.step(x, y, lambda player, loss: None, Noise.seeded(0))
+    y = y if model.classes else None
+    losses = stepped(model, x, y, lambda network, loss: None)
     terms = model.terms(x, y, Noise.seeded(0))
-    expected = sum(term.mean() for term in terms.values())
+    expected = sum(term.mean() * model.weights.get(key, 1.0) for key, term in terms.items())
     torch.testing.assert_close(losses["loss"], expected, rtol=1e-6, atol=0)  # float32: the order of two sums
     assert all(term.shape == (len(x),) for term in terms.values())
 
 
-@pytest.mark.parametrize("name", ["vae", "cvae"])
+@pytest.mark.parametrize("name", ["vae", *(name for name, spec in MODELS.items() if spec.conditional)])
 def test_the_label_matters_to_a_conditional_model_only(name: str) -> None:
-    model = build_named(name, (1, 28, 28), 10).eval()
-    z = model.noise(2, Noise.seeded(0))
-    one, two = (model.decode(z, torch.full((2,), label)) for label in (1, 2))
-    assert torch.equal(one, two) == (name == "vae")
+    model = of_size(name, (1, 28, 28)).eval()
+    options = MODELS[name].sampling
+    with torch.inference_mode():
+        one, two = (model.sample(2, torch.full((2,), label), Noise.seeded(0), options) for label in (1, 2))
+    assert torch.equal(one, two) != MODELS[name].conditional
 
 
 def test_the_autoencoder_samples_from_the_gaussian_of_its_codes() -> None:
     """Moments of its noise against the moments of the codes it saw, at 20,000 draws: 3 sigma of a mean is 0.02 std."""
-    model: Family = build_named("ae", (1, 28, 28))
+    model = build_named("ae", (1, 28, 28))
     assert isinstance(model, Autoencoder)
     x = torch.rand(512, 1, 28, 28, generator=torch.Generator().manual_seed(0)).round()
     model.train().terms(x, None, Noise.seeded(0))
@@ -163,8 +178,8 @@ def test_minimax_differs_from_the_default_and_is_selectable() -> None:
     config = MODELS["gan"].settings.replace({"loss": "minimax"})
     model = build(MODELS["gan"], config, (1, 28, 28), 0)
     x, _ = batch((1, 28, 28))
-    losses = model.step(x, None, lambda player, loss: None, Noise.seeded(0))
-    plain = build_named("gan", (1, 28, 28)).step(x, None, lambda *_: None, Noise.seeded(0))
+    losses = stepped(model, x, None, lambda network, loss: None)
+    plain = stepped(build_named("gan", (1, 28, 28)), x, None, lambda *_: None)
     assert torch.equal(losses["d_loss"], plain["d_loss"])
     assert losses["g_loss"] < 0 < plain["g_loss"]
 
@@ -175,7 +190,7 @@ def test_dcgan_says_which_sizes_it_cannot_take(shape: tuple[int, int, int]) -> N
         build_named("dcgan", shape)
 
 
-def test_a_loss_of_another_family_is_refused() -> None:
+def test_a_loss_of_another_kind_of_model_is_refused() -> None:
     with pytest.raises(InputError, match="--loss is 'bce'; it must be 'bernoulli'"):
         MODELS["vae"].settings.replace({"loss": "bce"})
 
@@ -197,7 +212,7 @@ def test_what_no_model_has_is_no_models_setting() -> None:
     [("gan", {"kl_weight": 0.5}), ("ae", {"kl_weight": 0.5}), ("vae", {"label_smoothing": 0.1}),
      ("vae", {"instance_noise": 0.1}), ("cvae", {"lr_discriminator": 1e-3})],
 )  # fmt: skip
-def test_a_setting_of_another_family_is_refused(name: str, setting: dict[str, float]) -> None:
+def test_a_setting_of_another_kind_of_model_is_refused(name: str, setting: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"{name} has no --{next(iter(setting)).replace('_', '-')}: leave it out"):
         MODELS[name].changed(MODELS[name].settings, setting)
 
@@ -206,7 +221,7 @@ def test_the_weight_of_the_kl_is_that_of_training_only() -> None:
     x, y = batch((1, 28, 28))
     model = build(MODELS["vae"], MODELS["vae"].settings.replace({"kl_weight": 0.25}), (1, 28, 28), 10)
     seen = {}
-    losses = model.step(x, y, lambda player, loss: seen.update({player: loss}), Noise.seeded(0))
+    losses = stepped(model, x, y, lambda network, loss: seen.update({network: loss}))
     torch.testing.assert_close(seen["autoencoder"], losses["reconstruction"] + 0.25 * losses["kl"])
     assert isinstance(model, Autoencoder)
     terms = model.terms(x, y, Noise.seeded(0))
@@ -220,7 +235,7 @@ def test_instance_noise_is_on_what_the_discriminator_sees() -> None:
     seen: list[torch.Tensor] = []
     model.discriminator.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach()))
     x = torch.full((16, 1, 28, 28), 0.5)
-    model.step(x, None, lambda player, loss: None, rng)
+    stepped(model, x, None, lambda network, loss: None, rng)
     assert [len(images) for images in seen] == [32, 16]
     assert seen[0][:16].std().item() == pytest.approx(0.3, rel=0.05)
     assert seen[0][:16].mean().abs() < 0.02

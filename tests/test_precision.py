@@ -13,7 +13,7 @@ from counterfeit.nets.batch_norm import SharedBatchNorm
 from counterfeit.scoring import Scorer
 from counterfeit.system.distributed import ALONE
 from counterfeit.training.precision import computing_in
-from loop_cases import TRAINED, prepared, trained
+from loop_cases import TRAINED, prepared, quick, trained
 
 every_model = pytest.mark.parametrize("name", TRAINED)
 CPU = torch.device("cpu")
@@ -57,7 +57,7 @@ def test_weights_that_have_moved_within_a_step_are_seen_moved(net: str) -> None:
 @every_model
 def test_training_in_bfloat16_goes_on_exactly(name: str, digits, tmp_path) -> None:
     images, labels = digits
-    settings = {"data": images[:200], "labels": labels[:200], "batch_size": 64, "precision": "bfloat16", "quiet": True}
+    settings = {"data": images[:200], "labels": labels[:200], "precision": "bfloat16", "quiet": True, **quick(name, 64)}
     whole = cf.train(name, out=tmp_path / "whole", epochs=2, **settings)
     cf.train(name, out=tmp_path / "parts", epochs=1, **settings)
     parts = cf.train(name, out=tmp_path / "parts", epochs=2, resume=True, **settings)

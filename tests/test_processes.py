@@ -18,19 +18,13 @@ import torch
 import counterfeit as cf
 import processes_cases
 from counterfeit.runs import RunFolder, load_checkpoint
-from counterfeit.system.distributed import ALONE, Alone
+from counterfeit.system.distributed import ALONE
 from counterfeit.system.noise import Noise
+from processes_cases import One
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
 GROUPS = ("model", "training", "ema")
 SIX_EPOCHS = ["--data", "mnist5k", "--epochs", "6", "--ema", "0.99", "--log-every", "7"]
-
-
-class One(Alone):  # type: ignore[misc]
-    """A process that takes itself for one of several, and asks nothing of the others."""
-
-    def __init__(self, rank: int, world: int) -> None:
-        self.rank, self.world = rank, world
 
 
 def start(n: int, *words: object) -> subprocess.Popen[str]:
@@ -77,7 +71,18 @@ def test_shares_of_noise_are_the_rows_of_one_draw(draw: str) -> None:
     sources = [Noise(torch.Generator().manual_seed(5), rank, 4) for rank in range(4)]
     whole = Noise.seeded(5)
     for _ in range(2):  # the generators stay equal
-        assert torch.equal(torch.cat([drawn(source, 6) for source in sources]), drawn(whole, 24))
+        assert torch.equal(torch.stack([drawn(source, 6) for source in sources], 1).flatten(0, 1), drawn(whole, 24))
+
+
+def test_a_processs_rows_of_the_halves_are_the_halves_of_its_rows() -> None:
+    """So that a step that cuts its batch up, sees the same parts in any job."""
+    batch = torch.arange(24)
+    for world in (1, 2, 3):
+        parts = [batch[One(rank, world).part()] for rank in range(world)]
+        assert sorted(torch.cat(parts).tolist()) == batch.tolist()
+        for rank, part in enumerate(parts):
+            for mine, whole in zip(part.chunk(2), batch.chunk(2), strict=True):
+                assert torch.equal(mine, whole[One(rank, world).part()])
 
 
 @pytest.mark.parametrize("n", [1, 127, 128, 129, 1000])
@@ -86,7 +91,6 @@ def test_shares_of_images_are_disjoint_blocks_and_all_of_them(n: int) -> None:
     assert sorted(np.concatenate(shares).tolist()) == list(range(n))
     assert all(len(set(rows // 128)) == -(-len(rows) // 128) for rows in shares)
     assert ALONE.shares(n, 128)[0].tolist() == list(range(n))
-    assert np.concatenate([np.arange(12)[One(rank, 3).part(12)] for rank in range(3)]).tolist() == list(range(12))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from counterfeit.training import progress
-from counterfeit.training.trainer import EpochEnded, Logged, Stepped
+from counterfeit.training.trainer import EpochEnded, Logged, Stepped, Tested
 
 
 @pytest.fixture
@@ -31,3 +31,9 @@ def test_losses_and_speed_are_those_of_the_last_row(rate: float, shown: str, scr
     list(progress.show([Stepped(50, 100), row, EpochEnded(1, 50)], epochs=3))
     assert screen.getvalue().count(f"loss 104.2  {shown}") >= 2
     assert f"epoch   1/3  loss 104.2  {shown}\n" in screen.getvalue()  # the line that stays
+
+
+@pytest.mark.parametrize(("unit", "shown"), [("nats per image", "test set, in nats per image: "), ("", "test set: ")])
+def test_the_test_losses_have_their_unit_where_there_is_one(unit: str, shown: str, screen: io.StringIO) -> None:
+    list(progress.show([Tested({"loss": 104.2, "kl": 25.125}, unit)], epochs=3))
+    assert f"{shown}loss 104.2  kl 25.12\n" in screen.getvalue()

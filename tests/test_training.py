@@ -15,6 +15,7 @@ import torch
 import counterfeit as cf
 from counterfeit.errors import NonFiniteError, RunError
 from counterfeit.models import MODELS
+from counterfeit.models.base import Encodes
 from counterfeit.models.build import build
 from counterfeit.runs import RunFolder, load_checkpoint
 from counterfeit.runs.curves import draw_curves
@@ -22,16 +23,16 @@ from counterfeit.runs.log import Steps
 from counterfeit.training.loop import EpochEnded, Logged, Stepped, Stopped, run_steps
 from counterfeit.training.state import State
 from counterfeit.training.trainer import Training
-from loop_cases import TRAINED, encodes, prepared
+from loop_cases import TRAINED, can, prepared, quick
 
 GROUPS = ("model", "training", "ema")
 every_model = pytest.mark.parametrize("name", TRAINED)
 
 
-def small(digits, n=300):
-    """Real digits, few enough that an epoch is two steps of 128."""
+def small(digits, name="vae"):
+    """Real digits, few enough that an epoch is two steps of 128, and settings with which the model is quick."""
     images, labels = digits
-    return {"data": images[:n], "labels": labels[:n], "batch_size": 128, "quiet": True}
+    return {"data": images[:300], "labels": labels[:300], "quiet": True, **quick(name, 128)}
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -48,8 +49,8 @@ def assert_bit_equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor])
 
 @every_model
 def test_two_epochs_and_two_more_equal_four_bit_for_bit(name: str, digits, tmp_path: Path) -> None:
-    """Model, optimisers, moving average, noise and position in the data; and the same seed gives the same weights."""
-    settings = {**small(digits), "ema": 0.9, "lr_decay": 0.5, "seed": 3}
+    """Model, optimizers, moving average, noise and position in the data; and the same seed gives the same weights."""
+    settings = {**small(digits, name), "ema": 0.9, "lr_decay": 0.5, "seed": 3}
     cf.train(name, out=tmp_path / "whole", epochs=4, **settings)
     cf.train(name, out=tmp_path / "parts", epochs=2, **settings)
     half = weights(tmp_path / "parts")
@@ -61,7 +62,7 @@ def test_two_epochs_and_two_more_equal_four_bit_for_bit(name: str, digits, tmp_p
 @every_model
 def test_stopping_in_the_middle_of_an_epoch_and_going_on_is_exact(name: str, digits, tmp_path: Path) -> None:
     images, labels = digits
-    config = MODELS[name].settings.replace({"data": "array", "epochs": 2, "batch_size": 64})
+    config = MODELS[name].settings.replace({**quick(name, 64), "data": "array", "epochs": 2})
 
     def training(folder: str, resume: bool = False) -> Training:
         return Training(
@@ -121,13 +122,13 @@ def test_a_checkpoint_of_another_form_is_refused() -> None:
 
 
 def test_rates_decay_by_the_epoch() -> None:
-    """Adam's own record of them, after each of three epochs of two steps; both players', each from its own."""
+    """Adam's own record of them, after each of three epochs of two steps; both networks', each from its own."""
     settings = {"epochs": 3, "batch_size": 4, "lr": 1e-3, "lr_discriminator": 4e-3, "lr_decay": 0.5}
     config = MODELS["gan"].settings.replace(settings)
     state = State.fresh(build(MODELS["gan"], config, (1, 28, 28), 0), config, torch.device("cpu"))
     images = torch.zeros(8, 1, 28, 28, dtype=torch.uint8)
     used = [
-        [state.optimisers[player].rate for player in ("generator", "discriminator")]
+        [state.optimizers[network].rate for network in ("generator", "discriminator")]
         for event in run_steps(state, images, None, config)
         if isinstance(event, Stepped)
     ]
@@ -143,16 +144,16 @@ def test_another_seed_gives_other_weights(digits, tmp_path: Path) -> None:
 
 
 def test_the_loop_visits_every_image_once_an_epoch_in_a_new_order() -> None:
-    """A family that records what it is shown; 10 images of value i, batches of 5."""
+    """A model that records what it is shown; 10 images of value i, batches of 5."""
     shown: list[list[int]] = []
     images = torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(10, 1, 28, 28)
     config = MODELS["vae"].settings.replace({"epochs": 3, "batch_size": 5})
     state = State.fresh(build(MODELS["vae"], config, (1, 28, 28), 0), config, torch.device("cpu"))
     step = state.model.step
 
-    def recording(x, y, update, rng):
-        shown.append((x[:, 0, 0, 0] * 255).round().int().tolist())
-        return step(x, y, update, rng)
+    def recording(batches, *rest):
+        shown.append((batches[0].x[:, 0, 0, 0] * 255).round().int().tolist())
+        return step(batches, *rest)
 
     state.model.step = recording  # type: ignore[method-assign]
     events = list(run_steps(state, images, None, config))
@@ -214,7 +215,7 @@ def test_samples_are_drawn_with_the_moving_average(digits, tmp_path: Path) -> No
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(
     name: str, term: str, digits, tmp_path: Path
 ) -> None:
-    cf.train(name, out=tmp_path / "run", epochs=1, **small(digits))
+    cf.train(name, out=tmp_path / "run", epochs=1, **small(digits, name))
     good = weights(tmp_path / "run")
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     record["settings"]["model"]["lr"] = 1e30  # the way to a non-finite loss that users take: a rate that is too high
@@ -222,7 +223,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
     with pytest.raises(
         NonFiniteError, match=rf"{term} became (nan|inf|-inf) at epoch [2-9], step \d+; the last good .* step 2"
     ):
-        cf.train(name, out=tmp_path / "run", resume=True, epochs=9, lr=1e30, **small(digits))
+        cf.train(name, out=tmp_path / "run", resume=True, epochs=9, lr=1e30, **small(digits, name))
     after = weights(tmp_path / "run")
     assert_bit_equal(good, after)
     assert all(torch.isfinite(t).all() for t in after.values() if t.is_floating_point())
@@ -249,7 +250,7 @@ def test_weights_that_are_not_finite_are_not_saved(digits, tmp_path: Path) -> No
 
 @every_model
 def test_a_run_folder_can_be_read_without_us(name: str, digits, tmp_path: Path) -> None:
-    cf.train(name, out=tmp_path / "run", epochs=2, log_every=1, **small(digits))
+    cf.train(name, out=tmp_path / "run", epochs=2, log_every=1, **small(digits, name))
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["model"] == name and record["settings"]["run"]["epochs"] == 2 and record["data"]["n"] == 300
     assert set(record["made_by"]["versions"]) == {"counterfeit", "python", "torch", "numpy", "pillow"}
@@ -257,7 +258,7 @@ def test_a_run_folder_can_be_read_without_us(name: str, digits, tmp_path: Path) 
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     pictures = sorted(p.name for p in (tmp_path / "run" / "samples").iterdir())
     assert "epoch-0001.png" in pictures and "epoch-0002.png" in pictures
-    assert ("reconstruction-0002.png" in pictures) == encodes(name)
+    assert ("reconstruction-0002.png" in pictures) == can(name, Encodes)
     assert (tmp_path / "run" / "curves.png").stat().st_size > 1000
     assert not list((tmp_path / "run").rglob("*.part"))
 
@@ -287,5 +288,5 @@ def test_the_defaults_are_those_of_the_report() -> None:
 def test_curves_are_drawn_under_any_name(tmp_path: Path) -> None:
     """Warnings are errors here: matplotlib warns of letters that its font lacks, and takes "$" for a formula."""
     for name in ("猫", r"$\nix$", "a$b$"):
-        draw_curves(tmp_path / "curves.png", [Steps(1, 1, {"loss": 2.0}, 1.0)], name)
+        draw_curves(tmp_path / "curves.png", [Steps(1, 1, {"loss": 2.0}, 1.0)], name, "nats per image")
         assert (tmp_path / "curves.png").stat().st_size > 1000

@@ -1,0 +1,17 @@
+"""What every model must keep, for who adds one: a test that calls `check_model("mine")` is all that it takes."""
+
+from __future__ import annotations
+
+__all__ = ["check_model"]
+
+
+def check_model(name: str) -> None:
+    """Raise AssertionError, which says what is wrong and how to mend it, unless a registered model keeps the contract.
+
+    That is `counterfeit.models.base.Model`. The model is looked at as the package uses it: small (`ModelSpec.small`),
+    trained for a few steps on made images on the CPU, stopped and continued, sampled, shared out over two processes.
+    """
+    from counterfeit.testing.checks import CHECKS
+
+    for check in CHECKS:
+        check(name)
