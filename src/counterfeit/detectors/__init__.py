@@ -42,19 +42,23 @@ def load(
     device: str = "auto",
     compile: bool = False,
 ) -> Detector:
-    """A detector, ready to be called.
+    """Load a detector, ready to be called.
 
     Args:
-        detector: a name in DETECTORS; the path of an .onnx file; or a function of a uint8 tensor (B, C, H, W) on
-            `device` that gives features (B, D).
-        weights: file of Inception weights; by default COUNTERFEIT_INCEPTION, the cache, or a download into it.
+        detector: a name in DETECTORS; the path of an .onnx file; or a function that takes a uint8 tensor (B, C, H, W)
+            on `device` and returns features (B, D).
+        weights: file of Inception weights; by default COUNTERFEIT_INCEPTION, then the cache, then a download into the
+            cache.
         protocol: how images are resized for Inception, a name in PROTOCOLS; by default tf1.
-        any_weights: take Inception weights of another SHA-256 than the standard file's; the detector's name says so.
-        device: cpu, cuda, cuda:1, mps, or auto for the best there is.
-        compile: translate a named detector with torch.compile: a minute or two at the start, quicker from then on.
+        any_weights: accept Inception weights whose SHA-256 is not that of the standard file; the detector's name shows
+            it.
+        device: cpu, cuda, cuda:1, mps, or auto for the best one available.
+        compile: compile a named detector with torch.compile; takes a minute or two at the start and is faster
+            afterwards.
 
     Raises:
-        InputError: there is no such detector, weights or device, they are damaged, or an option does not go with it.
+        InputError: the detector, weights or device do not exist, are damaged, or an option does not apply to the
+            detector.
         DataError: the weights cannot be downloaded.
     """
     options = Options(pick_device(device), weights, any_weights, protocol, compile)
@@ -76,13 +80,13 @@ def load(
 
 
 def auto(data: str, shape: tuple[int, int, int], *, weights: str | os.PathLike[str] | None = None) -> tuple[str, str]:
-    """The detector for images of a data set, and the reason in a few words, to be shown.
+    """Choose the detector for the images of a data set; return its name and the reason, to show to the user.
 
     Args:
-        data: name of the data set that generated images are compared with, `ImageSet.dataset`; "" for images of one's
-            own, whatever they are called.
+        data: name of the data set that generated images are compared with (`ImageSet.dataset`); "" for the user's own
+            images, whatever their name.
         shape: (C, H, W) of its images.
-        weights: as for `load`.
+        weights: as in `load`.
     """
     for name, entry in DETECTORS.items():
         if data in entry.data:

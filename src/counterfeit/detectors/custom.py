@@ -1,4 +1,4 @@
-"""Detectors of the user's own: a Python callable, or an ONNX file."""
+"""The user's own detectors: a Python callable or an ONNX file."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from counterfeit.errors import InputError
 from counterfeit.system import reading
 from counterfeit.system.console import say
 
-MOST = 2 << 30  # bytes of an ONNX file: the format has no more
+MOST = 2 << 30  # bytes of an ONNX file: the largest that the format allows
 
-BLOCK = 64  # images in a call
+BLOCK = 64  # images per call
 AS_THEY_ARE = "images as they are"
 
 
 def from_callable(function: Callable[[Tensor], Any], device: torch.device) -> Detector:
-    """A detector from a function of uint8 (64, C, H, W) on `device`, giving features (64, D): tensor or array.
+    """Make a detector from a function: uint8 (64, C, H, W) on `device` -> features (64, D), a tensor or an array.
 
-    It is called within torch.inference_mode, and sees the images in their own size and channels. Where the last block
-    is short, images are repeated: what it returns for one image must not depend on the others. A module, or a method of
-    one, is called in inference mode (`.eval()`), whatever mode it is in. The brackets in its name, `FID[embed()]`, tell
-    it from a named detector.
+    The function runs in torch.inference_mode and sees the images with their own size and channels. A short last block
+    is filled with repeated images, so the result for one image must not depend on the others. A module, or a method of
+    one, is called in evaluation mode (`.eval()`), whatever mode it is in. The parentheses in the detector's name, as in
+    `FID[embed()]`, distinguish it from a named detector.
     """
     name = getattr(function, "__name__", type(function).__name__).strip("<>") + "()"
     module = function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
@@ -40,7 +40,7 @@ def from_callable(function: Callable[[Tensor], Any], device: torch.device) -> De
 
 
 def _in_inference_mode(module: nn.Module, function: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
-    """The function, with the module in inference mode while it runs, and each of its parts as it was afterwards."""
+    """Wrap the function: it runs with the module in evaluation mode; afterwards every submodule has its mode back."""
 
     def run(images: Tensor) -> Any:
         was = [(part, part.training) for part in module.modules()]
@@ -55,7 +55,7 @@ def _in_inference_mode(module: nn.Module, function: Callable[[Tensor], Any]) -> 
 
 
 def _guarded(name: str, function: Callable[[Tensor], Any]) -> Callable[[Tensor], tuple[Any, None]]:
-    """The function as a detector's network: what it raises becomes an InputError that says on which images."""
+    """Wrap the function as a detector's network: any exception becomes an InputError that describes the images."""
 
     def network(images: Tensor) -> tuple[Any, None]:
         try:
@@ -71,17 +71,18 @@ def _guarded(name: str, function: Callable[[Tensor], Any]) -> Callable[[Tensor],
 
 
 def _line(error: Exception) -> str:
-    """One line of at most 160 characters."""
+    """The message of an error as one line of at most 160 characters."""
     return " ".join(str(error).split())[:160]
 
 
 def from_onnx(path: Path) -> Detector:
-    """A detector from an ONNX file with one input, uint8 (B, C, H, W), and one output, features float32 (B, D).
+    """Make a detector from an ONNX file with one input, uint8 (B, C, H, W), and one output, features float32 (B, D).
 
-    It computes on the CPU with onnxruntime, the extra `counterfeit[onnx]`. A fixed B is taken as the block.
+    It runs on the CPU with onnxruntime, from the extra `counterfeit[onnx]`. If B is fixed in the file, it becomes the
+    block size.
 
     Raises:
-        InputError: onnxruntime is missing, the file cannot be read, or it has other inputs and outputs.
+        InputError: onnxruntime is missing, the file cannot be read, or its inputs and outputs are different.
     """
     try:
         import onnxruntime
@@ -93,7 +94,7 @@ def from_onnx(path: Path) -> Detector:
         raise InputError(f"{path} cannot be read ({reading.reason(error)})") from None
     try:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions have no common class of their own
+    except Exception as error:  # onnxruntime's exceptions have no common base class
         raise InputError(f"{path} is not an ONNX model that can be run ({_line(error)})") from None
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or len(outputs) != 1:

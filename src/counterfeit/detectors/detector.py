@@ -1,8 +1,9 @@
-"""The one shape of all detectors: uint8 images in, features and perhaps class probabilities out.
+"""The common interface of all detectors: uint8 images in, features and optionally class probabilities out.
 
-The arithmetic of a convolution or matrix product depends on how many rows it has. So images always go through a
-detector in blocks of one fixed number of rows, a last block being filled up and cut: an image's features are then the
-same bits whatever else is scored with it, and however the caller cuts the images into calls.
+Convolutions and matrix products round differently for different numbers of rows. For this reason images always pass
+through a detector in blocks of one fixed number of rows: a short last block is filled up, and the extra results are
+dropped. The features of an image are then bitwise the same whatever other images are scored, and however the caller
+splits the images into calls.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ Network = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What a detector found.
+    """What a detector computes from images.
 
     Attributes:
-        features: float32 (N, D), all finite; float64 where the detector computes in that.
-        probabilities: of the classes, of either type, (N, K), rows sum to 1; None for a detector that is no classifier.
+        features: float32 (N, D), all finite; float64 if the detector computes in float64.
+        probabilities: class probabilities, float32 or float64 (N, K), rows sum to 1; None if the detector is no
+            classifier.
     """
 
     features: np.ndarray
@@ -38,21 +40,21 @@ class Features:
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """A way from images to features, ready to be called.
+    """A function from images to features, ready to be called.
 
     Attributes:
-        name: printed in every metric's name, `FID[mnist-cnn]`; it says so when other weights than the standard ones
-            or another protocol than the default are used.
-        protocol: how images reach the size and range that the network wants, in a few words.
-        dim: D, the number of features; None where only a call can tell (a callable of the user's).
-        weights_sha256: of the file of weights, hex; None where there is no such file.
-        device: where the network computes.
-        block: rows that go through the network at once.
-        network: the images of one block on the device -> their features and class probabilities.
-        any_size: whether sets of different sizes may be compared by it, each brought to the network's size from its
-            own, as the literature does; otherwise both have to be of one size.
-        custom: whether it is the user's own, so that nobody knows whether it is made as a detector must be.
-        versions: of libraries beside torch that compute it.
+        name: printed in the name of every metric, as in `FID[mnist-cnn]`; also shows weights or a protocol that are not
+            the default.
+        protocol: how images are brought to the size and range that the network expects, in a few words.
+        dim: D, the number of features; None if only a call can show it (for a user's callable).
+        weights_sha256: SHA-256 of the weights file, hex; None if there is no such file.
+        device: where the network runs.
+        block: number of images that pass through the network at once.
+        network: images of one block on the device -> their features and class probabilities.
+        any_size: whether it may compare sets of different image sizes, each resized directly to the network's size, as
+            in the literature; otherwise both sets must have the same size.
+        custom: whether it is the user's own, so that nothing guarantees that it meets the requirements for a detector.
+        versions: versions of the libraries, other than torch, that it runs on.
     """
 
     name: str
@@ -69,14 +71,15 @@ class Detector:
     @checked
     @alone
     def __call__(self, images: np.ndarray, advance: Callable[[int], object] | None = None) -> Features:
-        """Features of images.
+        """Compute the features of images.
 
         Args:
-            images: uint8 (N, C, H, W), N >= 1, C = 1 (grey) or 3 (RGB), of any one size; may be a memory map.
-            advance: is told the number of images done after each block, for a progress bar.
+            images: uint8 (N, C, H, W), N >= 1, C = 1 (grayscale) or 3 (RGB), any size; may be a memory map.
+            advance: called after each block with its number of images, for a progress bar.
 
         Raises:
-            InputError: other images than these, or the network returns something of a wrong shape or not finite.
+            InputError: the images have another form, or the network returns a wrong shape or values that are not
+                finite.
         """
         check_images(images)
         found = []
@@ -93,13 +96,14 @@ class Detector:
         return Features(np.concatenate([f for f, _ in found]), np.concatenate(chances) if chances else None)
 
     def _block(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Features and class probabilities of at most `block` images, of which the network sees exactly `block`."""
+        """Features and class probabilities of at most `block` images; the network always sees exactly `block`."""
         full = torch.from_numpy(rows[np.arange(self.block) % len(rows)]).to(self.device)
-        # On NVIDIA cards convolutions would else be computed in TF32, 1e-3 off, by whatever kernel is quickest today.
+        # Otherwise NVIDIA GPUs compute convolutions in TF32, with errors of 1e-3, and may choose another kernel in
+        # every run.
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             features, probabilities = self.network(full)
         self._check(features)
-        # Cut before the values are looked at: the repeated rows are nobody's images.
+        # Cut before checking the values: the repeated rows do not belong to any image.
         found = _at_least_float32(features[: len(rows)])
         if not np.isfinite(found).all():
             raise InputError(
@@ -109,7 +113,7 @@ class Detector:
         return found, None if probabilities is None else _at_least_float32(probabilities[: len(rows)])
 
     def _check(self, features: Any) -> None:
-        """InputError for anything but a floating-point tensor (block, dim)."""
+        """Raise InputError for anything but a floating-point tensor (block, dim)."""
         wanted = f"a floating-point tensor ({self.block}, {self.dim or 'D'}) for {self.block} images"
         if not isinstance(features, Tensor):
             raise InputError(f"detector {self.name} returns {type(features).__name__}, not {wanted}")
@@ -120,12 +124,12 @@ class Detector:
 
 
 def _at_least_float32(values: Tensor) -> np.ndarray:
-    """On the CPU, half precision widened; float64 stays what it is: metrics compute in it."""
+    """Move to the CPU and convert half precision to float32. float64 stays as it is, since metrics compute in it."""
     return (values if values.dtype == torch.float64 else values.float()).cpu().numpy()
 
 
 def check_images(images: Any) -> None:
-    """InputError for anything but uint8 (N, 1 or 3, H, W) with N, H and W at least 1."""
+    """Raise InputError for anything but uint8 (N, 1 or 3, H, W) with N, H and W at least 1."""
     if not isinstance(images, np.ndarray):
         raise InputError(f"a detector takes a numpy array of images, not {type(images).__name__}")
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:

@@ -1,4 +1,4 @@
-"""The registry of named detectors, and what a user may choose about one."""
+"""The registry of named detectors, and the options of a detector."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from counterfeit.registry import Registry
 
 @dataclass(frozen=True)
 class Options:
-    """What may be chosen about a detector; for those that it does not have there is `refuse`.
+    """The options of a detector. A detector calls `refuse` for those that it does not have.
 
     Attributes:
         device: where to compute.
-        weights: file of Inception weights; by default COUNTERFEIT_INCEPTION, the cache, or a download.
-        any_weights: take Inception weights of another SHA-256 than the standard file's.
-        protocol: Inception's resize protocol, a name in PROTOCOLS; by default tf1.
-        compile: translate the network with torch.compile: a minute or two at the start, quicker from then on.
+        weights: file of Inception weights; by default COUNTERFEIT_INCEPTION, then the cache, then a download.
+        any_weights: accept Inception weights whose SHA-256 is not that of the standard file.
+        protocol: resize protocol for Inception, a name in PROTOCOLS; by default tf1.
+        compile: compile the network with torch.compile; takes a minute or two at the start and is faster afterwards.
     """
 
     device: torch.device
@@ -34,7 +34,7 @@ class Options:
     compile: bool = False
 
     def refuse(self, detector: str, *names: str) -> None:
-        """InputError when one of the named options is set: `detector` has none such."""
+        """Raise InputError if one of the named options is set, which `detector` does not have."""
         for name in names:
             if getattr(self, name):
                 of = "the named detectors" if name == "compile" else "inception"
@@ -46,7 +46,7 @@ class Entry(DetectorFacts):
     """A named detector.
 
     Attributes:
-        make: loads it; raises InputError, or DataError where weights cannot be fetched.
+        make: loads it; raises InputError, or DataError if the weights cannot be downloaded.
     """
 
     make: Callable[[Options], Detector]
@@ -56,12 +56,12 @@ DETECTORS: Registry[Entry] = Registry("detector")
 
 
 def compiled(network: nn.Module, example: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """The network translated by torch.compile, for inputs of the example's shape; InputError where that cannot be."""
+    """Compile the network for inputs of the example's shape. Raises InputError if torch.compile does not work here."""
     quick = torch.compile(network)
     try:
         with torch.inference_mode():
             quick(example)
-    except Exception as error:  # the compiler's own, or whatever the C++ compiler's absence leads to
+    except Exception as error:  # the compiler's own errors, or whatever a missing C++ compiler leads to
         fault = " ".join(str(error).split())[:160]
         raise InputError(f"--compile does not work here ({type(error).__name__}: {fault}); leave it out") from error
     return quick

@@ -1,8 +1,8 @@
-"""The Inception-v3 of 2015-12-05 that FID, KID and IS are defined on.
+"""The Inception-v3 network of 2015-12-05, on which FID, KID and IS are defined.
 
-Szegedy et al. 2016 (arXiv:1512.00567), as TensorFlow's frozen graph has it: 1008 classes, no auxiliary head, average
-pools that leave their padding out of the mean, and one max-pool where the paper has an average (Mixed_7c). The modules
-carry torchvision's names, so that the converted weights which all PyTorch tools use load as they are.
+Szegedy et al. 2016 (arXiv:1512.00567), as in TensorFlow's frozen graph: 1008 classes, no auxiliary head, average pools
+that do not count their padding, and one max-pool where the paper has an average (Mixed_7c). The modules have
+torchvision's names, so that the converted weights that all PyTorch tools use load unchanged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PROTOCOL = "tf1"  # the default
 
 
 class Conv(nn.Module):
-    """Convolution, batch norm, ReLU; `pad` keeps height and width at stride 1."""
+    """Convolution, batch norm, ReLU; `pad` preserves height and width at stride 1."""
 
     def __init__(self, c: int, out: int, kernel: int | tuple[int, int], stride: int = 1, pad: bool = True) -> None:
         super().__init__()
@@ -39,9 +39,9 @@ class Conv(nn.Module):
 
 
 class AverageConv(Conv):
-    """The mean over 3x3 places, at the border over those inside; then a 1x1 convolution, batch norm, ReLU.
+    """3x3 average pool that does not count the padding, then 1x1 convolution, batch norm, ReLU.
 
-    The mean is taken behind the convolution: the two commute, and there are fewer channels to average.
+    The pool is computed after the convolution: the two commute, and there are fewer channels to average.
     """
 
     def __init__(self, c: int, out: int) -> None:
@@ -53,7 +53,7 @@ class AverageConv(Conv):
 
 
 class MaxConv(Conv):
-    """The maximum over 3x3 places; then a 1x1 convolution, batch norm, ReLU."""
+    """3x3 max-pool, then 1x1 convolution, batch norm, ReLU."""
 
     def __init__(self, c: int, out: int) -> None:
         super().__init__(c, out, 1)
@@ -167,7 +167,7 @@ class MixedE(nn.Module):
 
 
 class InceptionV3(nn.Module):
-    """(B, 3, 299, 299) about in [-1, 1] -> features (B, 2048) and logits without bias (B, 1008)."""
+    """(B, 3, 299, 299), roughly in [-1, 1] -> features (B, 2048) and logits without bias (B, 1008)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ class InceptionV3(nn.Module):
         self.Mixed_7a = MixedD()
         self.Mixed_7b = MixedE(1280, max_pool=False)
         self.Mixed_7c = MixedE(2048, max_pool=True)
-        self.fc = nn.Linear(FEATURES, CLASSES)  # its bias is in the file, and left out of the Inception Score
+        self.fc = nn.Linear(FEATURES, CLASSES)  # its bias is in the file, but not used by the Inception Score
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))  # (B, 64, 147, 147)
@@ -202,7 +202,7 @@ class InceptionV3(nn.Module):
         return features, features @ self.fc.weight.T
 
     def fold(self) -> InceptionV3:
-        """For inference only: every batch norm goes into the convolution before it; returns self."""
+        """Fold every batch norm into the convolution before it, for inference only; return self."""
         self.eval().requires_grad_(False)
         for module in self.modules():
             if isinstance(module, Conv) and isinstance(module.bn, nn.BatchNorm2d):
@@ -211,21 +211,22 @@ class InceptionV3(nn.Module):
 
 
 def make(options: Options) -> Detector:
-    """The Inception detector; its name says which protocol and which weights, where they are not the standard ones."""
+    """Make the Inception detector. Its name shows the protocol and the weights if they are not the standard ones."""
     protocol = options.protocol or PROTOCOL
     resize = PROTOCOLS[protocol]
     weights = inception_weights(options.weights, options.any_weights)
-    with Seeded(0):  # values that are replaced at once shall not be drawn from the user's generator
+    # These initial values are replaced at once: do not draw them from the user's generator.
+    with Seeded(0):
         network = InceptionV3()
     fill(network, weights)
-    # What is quickest in float32: on a CPU channels last and few rows, on an H200 (benchmarks/gpu.py) neither.
+    # The fastest settings in float32: channels last and few rows on a CPU, neither on an H200 (benchmarks/gpu.py).
     on_cpu = options.device.type == "cpu"
     layout, block = (torch.channels_last, 16) if on_cpu else (torch.contiguous_format, 128)
     network.fold().to(options.device, memory_format=layout)  # type: ignore[call-overload]
     run = compiled(network, torch.zeros(block, 3, SIDE, SIDE, device=options.device)) if options.compile else network
 
     def detect(images: Tensor) -> tuple[Tensor, Tensor]:
-        pixels = resize(images).expand(-1, 3, -1, -1)  # grey is replicated
+        pixels = resize(images).expand(-1, 3, -1, -1)  # repeats grayscale three times
         features, logits = run(pixels.contiguous(memory_format=layout))
         return features, logits.softmax(1)
 

@@ -1,7 +1,7 @@
-"""A look at a detector of the user's own before it is trusted: fixed images go through it twice, in other company.
+"""Check the user's own detector before it is used: fixed images pass through it twice, in different batches.
 
-A score takes for granted that an image's features depend on the image alone. A detector with dropout, or with batch
-norm in training mode, breaks that without an error, and its scores would be wrong numbers.
+A score assumes that the features of an image depend on that image alone. A detector with dropout, or with batch norm in
+training mode, violates this without an error, and its scores would be wrong.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ import numpy as np
 from counterfeit.detectors.detector import Detector
 from counterfeit.errors import InputError
 
-# Images of a look, and how far the second is beyond the first. A detector's usual block is 64, so that the halves that
-# both looks have stand among others each time.
+# Images per pass, and the offset of the second pass. The default block of a custom detector is 64, so the 32 images
+# that are in both passes are in a block with different images each time.
 LOOK, SHIFT = 64, 32
-COARSE = 4  # pixels: half of the images are squares of this side, since noise of single pixels averages to grey
-# How far the features of one image may be apart, by their spread over images. float32 is 1e-6 off where sums are
-# taken in another order, TF32 1e-3, bfloat16 4e-3. Of distances, which every metric goes by, 1e-2 changes 1e-4.
+COARSE = 4  # pixels: half of the images consist of squares of this side, since single-pixel noise averages out to gray
+# Largest allowed difference between the features of one image, relative to their spread over images. float32 differs by
+# 1e-6 when sums are taken in another order, TF32 by 1e-3, bfloat16 by 4e-3. A difference of 1e-2 changes distances,
+# which every metric uses, by a relative 1e-4.
 TOLERANCE = 1e-2
 
 
 def probed(detector: Detector, shape: tuple[int, int, int]) -> str:
-    """SHA-256 (hex) of a detector's features of fixed images of a shape (C, H, W).
+    """SHA-256 (hex) of a detector's features of fixed images of shape (C, H, W).
 
     Raises:
-        InputError: the same images have other features beside other images, or the second time.
+        InputError: the same images have different features in another batch or in a second call.
     """
     images = probe_images(shape)
     first = detector(images[:LOOK]).features
@@ -42,15 +43,15 @@ def probed(detector: Detector, shape: tuple[int, int, int]) -> str:
 
 
 def _alike(once: np.ndarray, twice: np.ndarray) -> bool:
-    """Whether features float64 (N, D) of the same images are the same, up to rounding."""
+    """Whether two arrays of features of the same images, float64 (N, D), are equal up to rounding."""
     if once.shape != twice.shape:
         return False
     spread = np.linalg.norm(once - once.mean(axis=0))
-    return bool(np.linalg.norm(once - twice) <= TOLERANCE * spread)  # of a constant, both are 0
+    return bool(np.linalg.norm(once - twice) <= TOLERANCE * spread)  # for constant features, both sides are 0
 
 
 def probe_images(shape: tuple[int, int, int]) -> np.ndarray:
-    """LOOK + SHIFT images, uint8 (N, C, H, W), the same on every machine: noise, and noise in squares, in turn."""
+    """LOOK + SHIFT images, uint8 (N, C, H, W), the same on every machine: noise of pixels and of squares in turn."""
     rng = np.random.default_rng(0)
     c, h, w = shape
     images = rng.integers(0, 256, (LOOK + SHIFT, c, h, w), dtype=np.uint8)

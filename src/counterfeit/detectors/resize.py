@@ -1,8 +1,9 @@
-"""From uint8 images of any size to what the Inception network sees: 299x299 RGB in [-1, 1].
+"""Resize uint8 images of any size to the input of the Inception network: 299x299 RGB in [-1, 1].
 
-FID values differ by whole points between these protocols (Parmar et al. 2022, arXiv:2104.11222), so that each follows
-its original to the last bit or nearly: `tf1` torch-fidelity 0.4.0, which follows TensorFlow 1 and so the paper that
-brought FID up; `pytorch-fid` pytorch-fid 0.3.0; `clean` clean-fid 0.1.35. Grey images are replicated to three channels.
+FID values differ by whole points between these protocols (Parmar et al. 2022, arXiv:2104.11222), so each one reproduces
+its original bit for bit or nearly so. `tf1` follows torch-fidelity 0.4.0, which follows TensorFlow 1 and thereby the
+paper that introduced FID; `pytorch-fid` follows pytorch-fid 0.3.0; `clean` follows clean-fid 0.1.35. Grayscale images
+are repeated to three channels.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from counterfeit.registry import Registry
 
 SIDE = 299  # pixels
 
-# uint8 (B, C, H, W) with C = 1 or 3 -> float32 (B, C, 299, 299) about in [-1, 1]
+# uint8 (B, C, H, W) with C = 1 or 3 -> float32 (B, C, 299, 299), roughly in [-1, 1]
 PROTOCOLS: Registry[Callable[[Tensor], Tensor]] = Registry("resize protocol")
 
 
 @PROTOCOLS.register("tf1")
 def tf1(images: Tensor) -> Tensor:
-    """TensorFlow 1's `resize_bilinear`: corners at corners, no half-pixel centres, no antialias; (x - 128) / 128."""
-    # (B, C, H, W) -> (B, C, H, 299) -> (B, C, 299, 299): the same sums as over four corners, in the same order
+    """TensorFlow 1's `resize_bilinear`: top-left aligned, no half-pixel centers, no antialias; (x - 128) / 128."""
+    # (B, C, H, W) -> (B, C, H, 299) -> (B, C, 299, 299): the same sums as over four neighbors, in the same order
     return (_stretch(_stretch(images.float(), 3), 2) - 128) / 128
 
 
 def _stretch(x: Tensor, axis: int) -> Tensor:
-    """Interpolate linearly along one axis to 299 places; output i lies at i * in / 299."""
+    """Interpolate linearly along one axis to 299 positions; output i is at input position i * size / 299."""
     size = x.shape[axis]
     place = torch.arange(SIDE, dtype=torch.float32, device=x.device) * torch.tensor(size / SIDE, dtype=torch.float32)
     low = place.long()
@@ -44,7 +45,7 @@ def _stretch(x: Tensor, axis: int) -> Tensor:
 
 @PROTOCOLS.register("pytorch-fid")
 def pytorch_fid(images: Tensor) -> Tensor:
-    """Bilinear with half-pixel centres, no antialias, on [0, 1]; then 2x - 1."""
+    """Bilinear with half-pixel centers, no antialias, on pixels in [0, 1]; then 2x - 1."""
     return 2 * F.interpolate(images.float() / 255, size=(SIDE, SIDE), mode="bilinear", align_corners=False) - 1
 
 

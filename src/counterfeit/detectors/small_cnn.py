@@ -1,12 +1,12 @@
-"""The small classifiers that ship with the package: every score works with no network connection and no download.
+"""The small classifiers that ship with the package: every score works without a network connection or a download.
 
-One architecture, sized by its card: a stem, then stages of a convolution, a max-pool and a residual convolution. The
-features are the means over all places of the output of the stem and of every stage, each scaled to mean 0 and variance
-1 over the training images. The last stage alone would do for a classifier, but not for a score: a classifier gathers
-the images of a class in one point there (neural collapse, Papyan et al. 2020, arXiv:2008.08186), and so forgets what
-tells a good digit from a blurred one. The early stages still see strokes, edges and noise. Measured on MNIST, against
-the distance of two real sets: noise and blur raise the Fréchet distance two to three times as much with all stages as
-with the last one, a missing class 7-fold instead of 10-fold.
+There is one architecture, with sizes given by the card: a stem, then stages of a convolution, a max-pool and a residual
+convolution. The features are the spatial means of the outputs of the stem and of every stage, each scaled to mean 0 and
+variance 1 over the training images. The last stage alone would be enough for a classifier, but not for a score: there,
+a classifier collapses the images of a class into one point (neural collapse, Papyan et al. 2020, arXiv:2008.08186) and
+so loses what distinguishes a good digit from a blurred one. The early stages still see strokes, edges and noise.
+Measured on MNIST, relative to the distance between two real sets: noise and blur raise the Fréchet distance two to
+three times as much with all stages as with the last one, a missing class raises it 7-fold instead of 10-fold.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from counterfeit.nets.initial import Seeded
 from counterfeit.system import reading
 
 FOLDER = Path(__file__).parent / "weights"
-# The luma of ITU-R BT.601, with which Pillow too makes grey of colour.
+# The luma of ITU-R BT.601, which Pillow also uses to convert color to grayscale.
 LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What of a small CNN is to be chosen; a part of its card."""
+    """The configurable sizes of a small CNN, stored in its card."""
 
     channels: int
-    """Of the images it sees: 1 (grey) or 3 (RGB)."""
+    """Channels of the input images: 1 (grayscale) or 3 (RGB)."""
     side: int
-    """Height and width of the images it sees, pixels."""
+    """Height and width of the input images, pixels."""
     stem: tuple[int, int, int]
     """The first convolution: channels, kernel size, stride."""
     widths: tuple[int, ...]
     """Channels of each stage."""
     classes: int
     mean: float
-    """Of the training images' pixels, in [0, 1]; `std` their standard deviation."""
+    """Mean of the training images' pixels, in [0, 1]; `std` is their standard deviation."""
     std: float
 
     @property
@@ -115,7 +115,7 @@ class SmallCNN(nn.Module):
         return features, self.head(features)
 
     def fitted(self, images: Tensor) -> Tensor:
-        """uint8 (B, 1 or 3, H, W) of any size -> float 0 to 255 of the channels and size that the network knows.
+        """Convert uint8 (B, 1 or 3, H, W) of any size to float (B, channels, side, side), values 0 to 255.
 
         Nothing is rounded to bytes on the way.
         """
@@ -130,24 +130,24 @@ class SmallCNN(nn.Module):
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a shipped network: weights/NAME.json."""
+    """The facts about a shipped network, from weights/NAME.json."""
 
     name: str
     data: str
-    """Data set whose training split it was trained on."""
+    """Data set on whose training split the network was trained."""
     architecture: Architecture
     recipe: dict[str, Any]
-    """Settings of its training, see `counterfeit.detectors.training`."""
+    """Settings of its training; see `counterfeit.detectors.training`."""
     test_accuracy: float
-    """Share of the test split's images classified rightly, one view each, by the shipped file."""
+    """Share of the test images that the shipped file classifies correctly, without test-time augmentation."""
     sha256: str
-    """Of weights/NAME.safetensors."""
+    """SHA-256 (hex) of weights/NAME.safetensors."""
     made_by: dict[str, Any]
     """Command, versions, machine and seconds of the training."""
 
 
 def read_card(name: str, folder: Path = FOLDER) -> Card:
-    """The card of a shipped network. Raises InputError where the installation is damaged."""
+    """Read the card of a shipped network. Raises InputError if the installation is damaged."""
     path = folder / f"{name}.json"
     try:
         return reading.record(reading.content(path), Card)
@@ -156,7 +156,7 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
 
 
 def load_small_cnn(name: str, folder: Path = FOLDER) -> tuple[SmallCNN, Card]:
-    """A shipped network, ready for inference, and its card. Raises InputError where the installation is damaged."""
+    """Load a shipped network, ready for inference, and its card. Raises InputError if the installation is damaged."""
     card = read_card(name, folder)
     path = folder / f"{name}.safetensors"
     try:
@@ -165,14 +165,15 @@ def load_small_cnn(name: str, folder: Path = FOLDER) -> tuple[SmallCNN, Card]:
         raise InputError(f"{path} cannot be read ({error.strerror}); reinstall counterfeit") from None
     if hashlib.sha256(content).hexdigest() != card.sha256:
         raise InputError(f"{path} is damaged: its SHA-256 is not the one in its card; reinstall counterfeit")
-    with Seeded(0):  # values that are replaced at once shall not be drawn from the user's generator
+    # These initial values are replaced at once: do not draw them from the user's generator.
+    with Seeded(0):
         network = SmallCNN(card.architecture)
     network.load_state_dict(safetensors.torch.load(content))
     return network.eval().requires_grad_(False), card
 
 
 def make(name: str, options: Options) -> Detector:
-    """A shipped detector."""
+    """Make a shipped detector."""
     options.refuse(name, "weights", "any_weights", "protocol")
     network, card = load_small_cnn(name)
     network.to(options.device)

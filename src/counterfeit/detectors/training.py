@@ -1,8 +1,8 @@
-"""How a small CNN is trained: the recipes of the detectors that ship, and a fit of any labelled images.
+"""Training of small CNNs: the recipes of the shipped detectors, and `fit` for any labeled images.
 
-From a seed; the last weights are kept, whatever the accuracy was on the way. Another machine or version of PyTorch
-rounds differently and gets other weights of about the same accuracy. Convolutions are computed in bfloat16 while
-training, for which many CPUs have instructions; a trained network computes in float32.
+Training starts from a seed and keeps the last weights, whatever the accuracy was in between. Another machine or version
+of PyTorch rounds differently and ends with different weights of about the same accuracy. During training convolutions
+are computed in bfloat16, for which many CPUs have instructions; a trained network computes in float32.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ from counterfeit.nets.initial import Seeded
 from counterfeit.registry import Registry
 from counterfeit.system.console import progress
 
-LARGEST_SIDE = 32  # pixels: the largest that the recipes were made for; larger images reach the network at this size
-LEAST_STEPS = 20  # an epoch: with fewer a network is judged by the length of its training, not by its images
-LEAST_STD = 0.01  # of the training images' pixels; images that are all alike would else be divided by 0
+LARGEST_SIDE = 32  # pixels: the largest that the recipes were made for; larger images are resized to this
+LEAST_STEPS = 20  # per epoch: with fewer, the score would depend on the length of the training and not on the images
+LEAST_STD = 0.01  # of the training images' pixels; avoids a division by 0 if all pixels are equal
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one network is trained. SGD with Nesterov momentum 0.9; the rate rises and falls linearly, to 0."""
+    """How to train one network: SGD with Nesterov momentum 0.9; the rate rises, then falls to 0, both linearly."""
 
     name: str
     stem: tuple[int, int, int]
     widths: tuple[int, ...]
     epochs: int
     peak_lr: float = 0.1
-    """For the mean loss of a batch."""
+    """Peak learning rate, for the mean loss of a batch."""
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
     shift: int = 2
-    """Random shift in each direction, at most, pixels; the border is reflected."""
+    """Largest random shift in each direction, pixels; the border is reflected."""
     flip: bool = False
-    """Mirror every other image."""
+    """Mirror each image with probability 1/2."""
     turn: float = 0.0
-    """Random rotation at most, degrees; zoom by as many per cent."""
+    """Largest random rotation, degrees; also the largest zoom, percent."""
     batch_size: int = 250
     warm_up: float = 0.2
-    """Share of the steps in which the rate rises."""
+    """Share of the steps during which the learning rate rises."""
     seed: int = 0
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What is to be said of the training beside the architecture."""
+        """The settings of the training, without the name and the architecture."""
         return {key: value for key, value in asdict(self).items() if key not in ("name", "stem", "widths")}
 
     def __post_init__(self) -> None:
@@ -71,7 +71,7 @@ RECIPES.add("cifar10", Recipe("cifar10-cnn", stem=(16, 3, 1), widths=(48, 64, 12
 
 
 def recipe_for(data: str, channels: int) -> Recipe:
-    """That of the data set of this name; for any other images Fashion-MNIST's where they are grey, else CIFAR-10's."""
+    """The recipe for this data set; for other images, Fashion-MNIST's if they are grayscale, otherwise CIFAR-10's."""
     for entry in DETECTORS.values():
         if data in entry.data:
             return RECIPES[entry.data[0]]
@@ -79,10 +79,11 @@ def recipe_for(data: str, channels: int) -> Recipe:
 
 
 def sized(recipe: Recipe, n: int) -> Recipe:
-    """The recipe for n >= 2 images: as many epochs, and of few images smaller batches, so that an epoch has 20 steps.
+    """Adapt the recipe to n >= 2 images: the same epochs, but smaller batches if needed for 20 steps per epoch.
 
-    Measured on 1,000 and 2,000 real images of MNIST: 0.97 and 0.98 of test images right with batches of 50 and 100,
-    0.91 to 0.94 and 0.97 with 250. Batches of fewer than 10 are not made, for batch norm needs some images.
+    Measured on 1,000 and 2,000 real MNIST images: test accuracy is 0.97 and 0.98 with batches of 50 and 100, but 0.91
+    to 0.94 and 0.97 with batches of 250. Batches are never smaller than 10 (unless n is), since batch norm needs some
+    images.
     """
     return replace(recipe, batch_size=min(recipe.batch_size, max(n // LEAST_STEPS, 10), n))
 
@@ -95,16 +96,16 @@ def fit(
     device: torch.device | str = "cpu",
     what: str = "",
 ) -> SmallCNN:
-    """A network trained on these images and nothing else, ready for inference.
+    """Train a network on these images only; return it ready for inference.
 
     Args:
         images: uint8 (N, C, H, W), C = 1 or 3, N at least `recipe.batch_size`; may be a memory map.
         labels: integers (N,), 0 to classes - 1.
-        classes: how many the network tells apart, those without an image included.
-        what: shown on stderr with a bar, where it is not empty.
+        classes: number of classes that the network distinguishes, including those without an image.
+        what: label of a progress bar on stderr; no bar if empty.
 
     Raises:
-        InputError: there are fewer images than a batch has.
+        InputError: there are fewer images than one batch needs.
     """
     x, y = torch.from_numpy(np.array(images)), torch.from_numpy(np.array(labels, np.int64))
     network = fresh(x, classes, recipe).to(device)
@@ -116,7 +117,7 @@ def fit(
 
 
 def fresh(images: Tensor, classes: int, recipe: Recipe) -> SmallCNN:
-    """The network before its first step: its weights depend on the seed and on the images, uint8 (N, C, H, W)."""
+    """The network before its first step; its weights depend on the seed and on the images, uint8 (N, C, H, W)."""
     _, channels, h, w = images.shape
     mean, std = moments(images)
     of = Architecture(channels, min(max(h, w), LARGEST_SIDE), recipe.stem, recipe.widths, classes, mean, std)
@@ -127,10 +128,10 @@ def fresh(images: Tensor, classes: int, recipe: Recipe) -> SmallCNN:
 
 
 def epochs(network: SmallCNN, images: Tensor, labels: Tensor, recipe: Recipe) -> Iterator[float]:
-    """Train, and give the last batch's loss after each epoch.
+    """Train, and yield the loss of the last batch after each epoch.
 
-    Network, images uint8 (N, C, H, W) and labels int64 (N,) are on one device.
-    Raises InputError where there are fewer images than a batch has.
+    Network, images uint8 (N, C, H, W) and labels int64 (N,) are on one device. Raises InputError if there are fewer
+    images than one batch needs.
     """
     if len(images) < recipe.batch_size:
         raise InputError(f"{len(images)} images are fewer than one batch of {recipe.batch_size}: choose a smaller one")
@@ -141,7 +142,7 @@ def epochs(network: SmallCNN, images: Tensor, labels: Tensor, recipe: Recipe) ->
     )
     top = recipe.warm_up * steps
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: min((i + 1) / top, (steps - i) / (steps - top)))
-    torch.set_flush_denormal(True)  # CPUs take longer for denormal numbers
+    torch.set_flush_denormal(True)  # CPUs are slow on denormal numbers
     try:
         for _ in range(recipe.epochs):
             network.train()
@@ -150,11 +151,11 @@ def epochs(network: SmallCNN, images: Tensor, labels: Tensor, recipe: Recipe) ->
                 schedule.step()
             yield loss.item()
     finally:
-        torch.set_flush_denormal(False)  # PyTorch's default: the process may go on to other things
+        torch.set_flush_denormal(False)  # PyTorch's default: restore it for the rest of the process
 
 
 def _step(network: SmallCNN, x: Tensor, y: Tensor, recipe: Recipe, optimizer: torch.optim.Optimizer) -> Tensor:
-    """One step down the mean loss of a batch; returns that loss."""
+    """Take one step on the mean loss of a batch; return that loss."""
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         with torch.autocast(x.device.type, torch.bfloat16):
             logits = network(network.fitted(x))[1]
@@ -167,22 +168,23 @@ def _step(network: SmallCNN, x: Tensor, y: Tensor, recipe: Recipe, optimizer: to
 
 @torch.inference_mode()
 def predicted(network: SmallCNN, images: Tensor) -> Tensor:
-    """Probabilities of the classes, float32 (N, K), for uint8 images (N, C, H, W) on any device; one view each."""
+    """Class probabilities float32 (N, K) of uint8 images (N, C, H, W) on any device, without test-time augmentation."""
     network.eval()
     device = next(network.parameters()).device
-    # On NVIDIA cards convolutions would else be computed in TF32, 1e-3 off, by whatever kernel is quickest today.
+    # Otherwise NVIDIA GPUs compute convolutions in TF32, with errors of 1e-3, and may choose another kernel in every
+    # run.
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         parts = [network(network.fitted(x.to(device)))[1].softmax(1).cpu() for x in images.split(500)]
     return torch.cat(parts)
 
 
 def accuracy(network: SmallCNN, images: Tensor, labels: Tensor) -> float:
-    """Share of images classified rightly, one view each: uint8 (N, C, H, W) and int64 (N,)."""
+    """Share of images classified correctly; images are uint8 (N, C, H, W), labels int64 (N,)."""
     return (predicted(network, images).argmax(1) == labels.cpu()).sum().item() / len(images)
 
 
 def moments(images: Tensor) -> tuple[float, float]:
-    """Mean and standard deviation of uint8 pixels as numbers in [0, 1], from their histogram: exact in any number."""
+    """Mean and standard deviation of uint8 pixels scaled to [0, 1], from their histogram: exact for any number."""
     counts = torch.stack([part.flatten().bincount(minlength=256) for part in images.split(1000)]).sum(0).double()
     levels = torch.arange(256, dtype=torch.float64) / 255
     mean = (counts * levels).sum() / counts.sum()
@@ -191,10 +193,10 @@ def moments(images: Tensor) -> tuple[float, float]:
 
 
 def whiten(network: SmallCNN, images: Tensor) -> None:
-    """Start the stem at the principal components of the images' patches, each with both signs.
+    """Initialize the stem with the principal components of the images' patches, each with both signs.
 
-    Batch norm then gives every component variance 1: whitened patches, on which nets learn faster
-    (Jordan 2024, arXiv:2404.00498).
+    Batch norm then gives every component variance 1: whitened patches, on which networks learn faster (Jordan 2024,
+    arXiv:2404.00498).
     """
     weight = network.stem.conv.weight  # (out, c, k, k)
     size = weight.shape[2]
@@ -206,7 +208,7 @@ def whiten(network: SmallCNN, images: Tensor) -> None:
 
 
 def batches(images: Tensor, labels: Tensor, recipe: Recipe, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch of augmented batches; the last partial one is dropped."""
+    """Yield one epoch of augmented batches; the last partial batch is dropped."""
     order = torch.randperm(len(images), generator=rng).to(images.device)
     for i in range(len(images) // recipe.batch_size):
         rows = order[i * recipe.batch_size : (i + 1) * recipe.batch_size]
@@ -214,7 +216,7 @@ def batches(images: Tensor, labels: Tensor, recipe: Recipe, rng: torch.Generator
 
 
 def augmented(images: Tensor, recipe: Recipe, rng: torch.Generator) -> Tensor:
-    """Shift, mirror and turn a batch: uint8 (B, C, H, W) -> the same (float where it is turned)."""
+    """Shift, mirror and rotate a batch: uint8 (B, C, H, W) -> the same shape (float if rotated)."""
     b, _, h, w = images.shape
     s = recipe.shift
     padded = F.pad(images.float(), (s, s, s, s), mode="reflect").to(torch.uint8)
@@ -230,7 +232,7 @@ def augmented(images: Tensor, recipe: Recipe, rng: torch.Generator) -> Tensor:
 
 
 def turned(batch: Tensor, most: float, rng: torch.Generator) -> Tensor:
-    """Rotate each image by up to `most` degrees and zoom it by up to `most` per cent."""
+    """Rotate each image by up to `most` degrees and zoom it by up to `most` percent."""
     angle, zoom = torch.rand(2, len(batch), generator=rng) * 2 - 1
     angle, zoom = angle * most * math.pi / 180, 1 + zoom * most / 100
     cos, sin, zero = angle.cos() * zoom, angle.sin() * zoom, torch.zeros_like(angle)

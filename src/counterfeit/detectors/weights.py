@@ -1,4 +1,4 @@
-"""Where the Inception weights come from, and the proof that they are the right ones."""
+"""Find or download the Inception weights, and verify them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from counterfeit.system.console import say
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-# One file of 91 MiB under two names: the releases of pytorch-fid and of torch-fidelity.
+# The same 91 MiB file under two names: the releases of pytorch-fid and torch-fidelity.
 URLS = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
 )
 VARIABLE = "COUNTERFEIT_INCEPTION"
-MOST = 1 << 30  # bytes of a file of weights: ten times the standard one
+MOST = 1 << 30  # bytes of a weights file: ten times the standard one
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What a file of weights holds, and its SHA-256 (hex); `standard` where it is the file that all tools use."""
+    """The content of a weights file, and its SHA-256 (hex); `standard` if it is the file that all tools use."""
 
     path: Path
     sha256: str
@@ -44,17 +44,17 @@ class Weights:
 
 
 def cached() -> Path:
-    """Where the weights are kept in the cache."""
+    """Path of the weights in the cache."""
     return cache_dir() / "inception" / FILE
 
 
 def at_hand(path: str | os.PathLike[str] | None) -> bool:
-    """Whether the Inception weights can be had without a download: named, or in the cache."""
+    """Whether the Inception weights are available without a download: named by the user, or in the cache."""
     return bool(path or os.environ.get(VARIABLE)) or cached().exists()
 
 
 def how_to_get() -> str:
-    """The end of a message: how a user comes by the weights."""
+    """The end of an error message: how the user can get the weights."""
     return (
         f"pass --weights PATH or set {VARIABLE} to a copy of {FILE} (91 MiB, SHA-256 {SHA256[:8]}…; pytorch-fid and "
         f"torch-fidelity keep one in ~/.cache/torch/hub/checkpoints), or copy it to {cached()}"
@@ -62,16 +62,16 @@ def how_to_get() -> str:
 
 
 def inception_weights(path: str | os.PathLike[str] | None, any_weights: bool) -> Weights:
-    """The weights: from `path`, else COUNTERFEIT_INCEPTION, else the cache, else downloaded into it.
+    """Load the weights from `path`, otherwise COUNTERFEIT_INCEPTION, otherwise the cache, downloading if needed.
 
-    The SHA-256 is checked before anything in the file is read as weights, and every time.
+    The SHA-256 is checked every time, before anything in the file is read as weights.
 
     Args:
-        any_weights: take a file of another SHA-256 too, from `path` or COUNTERFEIT_INCEPTION.
+        any_weights: accept a file with another SHA-256, from `path` or COUNTERFEIT_INCEPTION.
 
     Raises:
-        InputError: there is no such file, or another than expected, or it holds no weights.
-        DataError: it cannot be downloaded.
+        InputError: the file does not exist, is not the expected one, or holds no weights.
+        DataError: the weights cannot be downloaded.
     """
     named = path or os.environ.get(VARIABLE)
     if any_weights and not named:
@@ -94,14 +94,14 @@ def inception_weights(path: str | os.PathLike[str] | None, any_weights: bool) ->
 
 
 def _from_cache() -> bytes:
-    """The verified file from the cache, fetched into it where it is missing or damaged."""
+    """Read the verified file from the cache; download it first if it is missing or damaged."""
     path = cached()
     content = _read_verified(path)
     if content is not None:
         return content
     with locked(path.parent / ".lock", "the Inception weights") as folder:
         path = folder / path.name
-        content = _read_verified(path)  # another process may have fetched it meanwhile
+        content = _read_verified(path)  # another process may have downloaded it in the meantime
         if content is None:
             if path.exists():
                 say(f"{path} is damaged; downloading it again")
@@ -119,7 +119,7 @@ def _read_verified(path: Path) -> bytes | None:
 
 
 def _fetch(path: Path) -> None:
-    """Download to `path` from the first place that has the file; DataError with every reason when none has."""
+    """Download to `path` from the first URL that works. Raises DataError with all reasons if none does."""
     if "https" not in allowed_kinds():
         raise DataError(
             f"the Inception weights are not in the cache, and COUNTERFEIT_SOURCES does not allow https: {how_to_get()}"
@@ -135,10 +135,10 @@ def _fetch(path: Path) -> None:
 
 
 def _parse(content: bytes, path: Path) -> Weights:
-    """The tensors in a .pth file; `weights_only` lets nothing but tensors and plain containers come out of it."""
+    """Read the tensors of a .pth file; `weights_only` allows nothing but tensors and plain containers in it."""
     try:
         tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file makes torch raise nearly anything
+    except Exception as error:  # a damaged file can make torch raise almost anything
         fault = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(f"{path} does not contain PyTorch weights ({fault[0][:120]})") from None
     named = isinstance(tensors, dict) and all(
@@ -150,9 +150,10 @@ def _parse(content: bytes, path: Path) -> Weights:
 
 
 def fill(network: nn.Module, weights: Weights) -> None:
-    """Load the weights; InputError names the first tensor that is missing, left over, of another shape or not finite.
+    """Load the weights into the network.
 
-    Batch norm's counters of training batches are neither needed nor missed: older files have none.
+    Raises InputError with the name of the first tensor that is missing, unexpected, not finite, or of another shape or
+    type. Batch norm's counters of training batches are optional, since older files do not have them.
     """
     wanted, given = (
         {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}

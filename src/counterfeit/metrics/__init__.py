@@ -1,6 +1,7 @@
-"""Scores of generated images as pure float64 functions of features: nothing here sees an image, a model or a file.
+"""Metrics of generated images as pure float64 functions of features; nothing here sees an image, a model or a file.
 
-`METRICS` holds them all under one call; each is a plain function of its own module as well (`frechet.fid`).
+`METRICS` holds all of them behind one interface; each is also a plain function of its own module, such as
+`frechet.fid`.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ NEEDS: dict[Need, str] = {
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a detector found in the images, arrays or None; a metric says which of these it needs."""
+    """What a detector computed from the images, arrays or None; each metric declares which of these it needs."""
 
     real: Any = None
-    """Features (N, D) of the real images to compare with; for memorisation, of a test set."""
+    """Features (N, D) of the real images to compare with; for memorization metrics, of a test set."""
     fake: Any = None
     """Features (M, D) of the generated images."""
     probabilities: Any = None
@@ -52,52 +53,53 @@ class Inputs:
     real_probabilities: Any = None
     """Class probabilities (N, C) of the real images."""
     labels: Any = None
-    """Labels that the images were generated for, integers (M,)."""
+    """Labels for which the images were generated, integers (M,)."""
     train: Any = None
     """Features (T, D) of the images that the model was trained on."""
     reference: memorisation.Reference | None = None
-    """`memorisation.reference(train, real)` where it is known already; it saves most of memorisation's time."""
+    """`memorisation.reference(train, real)` if already known; it saves most of the time of the memorization metrics."""
     matches: tuple[memorisation.Matches, memorisation.Matches] | None = None
-    """Of real and of fake: what a search of the training images' pixels found, which near-copies uses."""
+    """Results of the pixel search among training images, for the real and the generated images; used by near-copies."""
     seed: int = PROTOCOL_SEED
-    """Of subsets, shuffles and halves; the default draws what torch-fidelity draws."""
+    """Seed of subsets, shuffles and halves; the default draws the same subsets as torch-fidelity."""
 
     @cached_property
     def neighbours(self) -> memorisation.Neighbours:
-        """The nearest training images, found once for every metric of memorisation."""
+        """The nearest training images, found once for all memorization metrics."""
         return memorisation.neighbours(
             self.train, self.real, self.fake, seed=self.seed, known=self.reference, matches=self.matches
         )
 
     @cached_property
     def balls(self) -> list[prdc.Judged]:
-        """Those of both protocols of precision and recall, filled in one pass."""
+        """The balls of both protocols of precision and recall, filled in one pass."""
         return prdc.fill(self.real, self.fake, prdc.KYNKAANNIEMI, prdc.NAEEM, seed=self.seed)
 
 
 @dataclass(frozen=True)
 class Metric(MetricFacts):
-    """One way to score: its printed labels, what it needs, and the function behind it."""
+    """A metric: its printed labels, what it needs, and its function."""
 
     needs: tuple[Need, ...]
     function: Callable[[Inputs], dict[str, Value]]
     least: int = 2
-    """The smallest number of images in each set that gives a number; far more are needed for one of use."""
+    """The smallest number of images per set that gives a value; a useful value needs far more."""
     from_moments: Callable[[frechet.Moments, Any], dict[str, Value]] | None = None
-    """The same from moments of the real features and features of the generated images; None if it needs more."""
+    """Computes the metric from moments of the real features and features of the generated images; None if that is not
+    enough."""
 
     @property
     def judges_classes(self) -> bool:
-        """Whether it reads class probabilities, of which a classifier is surer for images that it was trained on."""
+        """Whether it reads class probabilities. A classifier is more confident on images that it was trained on."""
         return "probabilities" in self.needs
 
     @property
     def compares(self) -> bool:
-        """Whether real images are a side of it."""
+        """Whether it compares with real images."""
         return "real" in self.needs or "real_probabilities" in self.needs
 
     def compute(self, inputs: Inputs) -> dict[str, Value]:
-        """The values by label. Raises InputError where an input is missing, too small, not finite or does not fit."""
+        """Compute the values by label. Raises InputError if an input is missing, too small, not finite or unfitting."""
         for need in self.needs:
             if getattr(inputs, need) is None:
                 raise InputError(f"{self.labels[0]} needs the {NEEDS[need]}; none were given")

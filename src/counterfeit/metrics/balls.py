@@ -1,7 +1,8 @@
-"""Balls that reach to the k-th nearest neighbour: what those around one set of images hold of the other set.
+"""Balls around images that reach to the k-th nearest neighbor, and which images of the other set they contain.
 
-The nearest `KEPT` neighbours of every image, and every pair of a real and a generated image that lie within these, are
-kept: with them the balls of any half of the images are known as well, without another distance (`halves`).
+The nearest `KEPT` neighbors of every image are stored, and so is every pair of a real and a generated image that lies
+within this range. With these, the balls of any half of the images are known without computing another distance
+(`halves`).
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from counterfeit.metrics.distances import nearest_others, squared_distances
 from counterfeit.metrics.value import Floats
 
 TIE = 1e-10
-"""Squared distances this near, relatively, are equal: rounding must not decide between < and <=."""
+"""Squared distances that differ by less than this, relatively, count as equal: rounding must not decide < or <=."""
 
 KEPT = 32
-"""Fewer than 5 of 32 neighbours are in an image's own half once in 100,000 times; then all 32 are in its ball."""
+"""The chance that fewer than 5 of 32 neighbors are in an image's own half is 1e-5; then the ball holds all 32."""
 
 MOST_PAIRS = 2**22
-"""More pairs than these, which duplicates bring about, are not kept."""
+"""If there are more pairs, which happens with many duplicates, they are not stored."""
 
 CHUNK = 2**15
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How large a ball is, and whether its edge belongs to it."""
+    """The size of the balls, and whether the boundary belongs to them."""
 
     k: int
     closed: bool
@@ -39,33 +40,33 @@ class Protocol:
         return 1 + TIE if self.closed else 1 - TIE
 
     def within(self, square: Floats, reach: Floats) -> NDArray[np.bool_]:
-        """Whether squared distances lie within squared radii times `margin`."""
+        """Whether squared distances are within squared radii that include `margin`."""
         return np.less_equal(square, reach) if self.closed else np.less(square, reach)
 
 
 @dataclass(frozen=True)
 class Balls:
-    """What the balls around real (N) and fake (M) images hold by one protocol."""
+    """What the balls around real (N) and fake (M) images contain, for one protocol."""
 
     real_holds: NDArray[np.bool_]
-    """(N,) a real image's ball holds any fake."""
+    """(N,) whether the real image's ball contains any fake."""
     fake_held_by: NDArray[np.intp]
-    """(M,) in how many real images' balls a fake lies."""
+    """(M,) number of real images' balls that contain the fake."""
     real_held: NDArray[np.bool_]
-    """(N,) a real image lies in any fake's ball."""
+    """(N,) whether the real image is in any fake's ball."""
     k: int
-    """Of the real images' balls: the protocol's, or less where there are too few images."""
+    """k of the real images' balls: the protocol's, or less if there are too few images."""
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest others of every image in one set, at most `KEPT`."""
+    """The nearest other images of every image in one set; `KEPT` or more per image, or all if there are fewer."""
 
     square: Floats
     """(N, K) squared distances, ascending."""
     index: NDArray[np.int32]
-    """(N, K) which images these are."""
+    """(N, K) row numbers of these images."""
 
     @classmethod
     def of(cls, rows: Floats, protocols: Sequence[Protocol]) -> Neighbours:
@@ -73,34 +74,35 @@ class Neighbours:
         return cls(*nearest_others(rows, min(wanted, len(rows) - 1)))
 
     def reach(self, protocol: Protocol) -> Floats:
-        """The squared radii (N,) of the balls, and of fewer neighbours than k of as many as there are."""
+        """Squared radii (N,) of the balls; with fewer than k neighbors, the distance to the last one counts."""
         return self.square[:, min(protocol.k, self.square.shape[1]) - 1] * protocol.margin
 
     def places(self, half: NDArray[np.uint8], k: int) -> NDArray[np.intp]:
-        """(N,) the column of each image's k-th nearest in its own half, 0 or 1; K where it is not among those kept."""
+        """(N,) column of each image's k-th nearest neighbor in its own half, 0 or 1; K if that one is not stored."""
         ours = half[self.index] == half[:, None]
         return np.count_nonzero(np.cumsum(ours, axis=1, dtype=np.int16) < k, axis=1)
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs (P,) of a ball's owner and an image of the other set, at most as far as the owner's last neighbour."""
+    """Pairs (P,) of a ball's owner and an image of the other set, up to the distance of the owner's last neighbor."""
 
     owner: NDArray[np.int32]
     other: NDArray[np.int32]
     places: Sequence[NDArray[np.uint16]]
-    """By protocol: the first column of the owner's neighbours whose ball holds the other image; K for none."""
+    """For each protocol: the first column of the owner's neighbors whose ball contains the other image; K if none does.
+    """
 
 
 @dataclass(frozen=True)
 class Filled:
-    """The balls of each protocol, and what the balls of halves are made of."""
+    """The balls of each protocol, and the data from which the balls of halves are computed."""
 
     balls: Sequence[Balls]
     around: tuple[Neighbours, Neighbours]
-    """Of the real and of the fake images."""
+    """Neighbors of the real and of the fake images."""
     pairs: tuple[Pairs, Pairs] | None
-    """Whose owner is real, and whose owner is fake; None where one of these has more than MOST_PAIRS."""
+    """Pairs with a real owner, and pairs with a fake owner; None if either has more than MOST_PAIRS."""
 
 
 def fill(real: Floats, fake: Floats, protocols: Sequence[Protocol]) -> Filled:
@@ -139,8 +141,8 @@ def _empty(reals: int, fakes: int, protocol: Protocol) -> Balls:
 
 
 def _near(block: Floats, reach: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
-    """Row, column and squared distance (P,) of the pairs in a block that may lie within the largest balls."""
-    # numpy finds the nonzero of one axis several times as quickly as those of two
+    """Row, column and squared distance (P,) of the pairs in a block that may be within the largest balls."""
+    # in numpy, nonzero along one axis is several times faster than along two
     flat = np.flatnonzero((block <= reach * (1 + TIE)).ravel())
     return *np.divmod(flat, block.shape[1]), block.ravel()[flat]
 
@@ -148,7 +150,7 @@ def _near(block: Floats, reach: Floats) -> tuple[NDArray[np.intp], NDArray[np.in
 def _pairs(
     around: Neighbours, protocols: Sequence[Protocol], owner: NDArray[np.intp], other: NDArray[np.intp], square: Floats
 ) -> Pairs:
-    """The pairs of a block, each with its places among the owner's neighbours."""
+    """The pairs of a block, each with its column among the owner's neighbors."""
     places = [np.empty(len(owner), dtype=np.uint16) for _ in protocols]
     for start in range(0, len(owner), CHUNK):
         some = slice(start, start + CHUNK)

@@ -1,4 +1,4 @@
-"""Are all classes there, and as often as in the real images? The mode coverage of a classifier's classes."""
+"""Class balance: does every class appear as often as among the real images? A classifier measures mode coverage."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from counterfeit.errors import InputError
 from counterfeit.metrics.inception_score import as_probabilities
 from counterfeit.metrics.value import Floats, Value, standard_errors
 
-MOST_NAMED = 100  # classes whose shares are given one by one
+MOST_NAMED = 100  # largest number of classes whose shares are reported one by one
 
 
 def class_kl(real: ArrayLike, fake: ArrayLike) -> Value:
-    """KL(q ‖ p) in nats: q the shares of the classes among generated images, p among real ones; in [0, ∞), 0 is right.
+    """KL(q ‖ p) in nats between the class shares of generated images, q, and of real images, p; in [0, ∞), 0 is best.
 
-    The evaluation of mode coverage by a classifier (Che et al. 2017, arXiv:1612.02136; VEEGAN, Srivastava et al. 2017,
-    arXiv:1705.07761), against the real images' shares by the same classifier instead of equal ones: so its errors and
-    an uneven data set cost nothing. An image belongs to its most probable class.
+    This is the evaluation of mode coverage by a classifier (Che et al. 2017, arXiv:1612.02136; VEEGAN, Srivastava et
+    al. 2017, arXiv:1705.07761), but p holds the shares that the same classifier finds among real images, instead of
+    equal shares. So the classifier's errors and an uneven data set do no harm. An image belongs to its most probable
+    class.
 
     Args:
-        real, fake: class probabilities (N, C) and (M, C). p is smoothed by half an image a class (Jeffreys), so that a
-            class without a real image gives a large number and not infinity.
+        real, fake: class probabilities (N, C) and (M, C). p is smoothed by half an image per class (Jeffreys), so that
+            a class without a real image gives a large value instead of infinity.
 
-    `extras`: `modes`, how many of the classes that real images have are generated at all; `class_c`, the share of class
-    c among the generated images, of up to 100 classes. A perfect model gets about (C − 1)/2 · (1/M + 1/N).
-    It says nothing of quality or of variety within a class. Raises InputError as `inception_score` does, and where the
-    numbers of classes differ.
+    `extras`: `modes`, how many of the classes with real images are generated at all; `class_c`, the share of class c
+    among the generated images, for up to 100 classes. A perfect model gets about (C − 1)/2 · (1/M + 1/N).
+    The metric does not measure quality, or variety within a class. Raises InputError as `inception_score` does, and if
+    the numbers of classes differ.
     """
     reals, fakes = as_probabilities(real), as_probabilities(fake)
     classes = fakes.shape[1]
@@ -47,13 +48,16 @@ def class_kl(real: ArrayLike, fake: ArrayLike) -> Value:
 
 
 def _variances(p: Floats, q: Floats, n: int, m: int, classes: int) -> tuple[float, float, float]:
-    """KL(q ‖ p)'s variance from the sampling of p (C,) by n images, with q fixed, of q (C,) by m, and of both.
+    """Variances of KL(q ‖ p) due to sampling p (C,) from n images (q fixed), q (C,) from m images (p fixed), and both.
 
-    The first order: an image of class c adds log(q/p) to the mean over q, and takes q/p from that over p. It vanishes
-    where q is p. Then, with C classes seen (2 at least: one may have been missed), KL is half a chi-squared of C − 1
-    degrees of freedom times 1/n + 1/m, of variance (C − 1) (1/n + 1/m)² / 2; what is left of this with one set fixed is
-    all but the square of that one. These are the least that is returned. The first order's estimate takes chance for a
-    difference: it is too large by (C − 1) (1/n + 1/m)² / 2, or (C − 1) / 2n² and (C − 1) / 2m² of one set.
+    First order: the influence of an image of class c on KL is log(q/p) if it is generated, and −q/p if it is real.
+    Where q = p both are constant, so this variance vanishes. KL is then half a chi-squared variable with C − 1 degrees
+    of freedom times 1/n + 1/m, with variance (C − 1) (1/n + 1/m)² / 2, where C is the number of classes seen (at least
+    2, since one may have been missed). With one set fixed, all of this remains except the squared term of that set.
+    These are the smallest values returned.
+
+    The first-order estimate counts chance as a difference: it is too large by (C − 1) (1/n + 1/m)² / 2, or for one set
+    by (C − 1) / 2n² and (C − 1) / 2m².
     """
     there = q > 0
     logs = np.log(q[there] / p[there])

@@ -1,4 +1,4 @@
-"""Squared Euclidean distances between sets of features, in blocks of bounded memory, and nearest neighbours."""
+"""Squared Euclidean distances between sets of features, in blocks of limited memory, and nearest neighbors."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from numpy.typing import NDArray
 from counterfeit.metrics.value import Floats
 
 BLOCK_NUMBERS = 2**23
-"""Distances held at once: 64 MiB of float64."""
+"""Distances held in memory at once: 64 MiB of float64."""
 
 ROUNDING = 1e-13
-"""A squared distance below this times the squared norm is the rounding of ‖x‖² + ‖y‖² − 2 x·y: it is zero."""
+"""A squared distance below this times the squared norm is a rounding error of ‖x‖² + ‖y‖² − 2 x·y: it counts as zero.
+"""
 
 STRIDE = 8
-"""`nearest_others` looks at every so-many-th number of a row first."""
+"""`nearest_others` first looks at every STRIDE-th number of a row."""
 
 MOST_BELOW = 32
-"""Times k: if more numbers of a row lie below the bound, they are many equal ones, and all are looked at."""
+"""Times k: if more numbers of a row are within the bound, many are equal, and the whole block is partitioned instead.
+"""
 
 MOST_CANDIDATES = 32
-"""So many rows of y for a row of x, on average, are looked at in float64, or fewer where they are long and would take
-more than four blocks; with more, float64 throughout is quicker."""
+"""Number of rows of y, per row of x on average, that are compared in float64; fewer if rows are so long that they would
+take more than four blocks. With more candidates, float64 throughout is faster."""
 
 
 def squared_distances(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
     """Yield (rows, ‖x[rows] − y‖² of shape (len(rows), M)) over x (N, D) for y (M, D), in order.
 
-    float64 throughout: ‖x‖² + ‖y‖² − 2 x·y cancels for close rows, in float32 down to no digits. Both sets are centred
-    on y, which leaves less to cancel, and what is left of equal rows is set to exactly 0, so that copies are copies.
-    A block may be overwritten by the caller.
+    All in float64: ‖x‖² + ‖y‖² − 2 x·y suffers from cancellation for close rows, and float32 would leave no correct
+    digits. Both sets are centered on y, so that less cancels, and the rest for equal rows is set to exactly 0, so that
+    copies are copies. The caller may overwrite a block.
     """
     centre = y.mean(axis=0)
     y = y - centre
@@ -48,10 +50,11 @@ def squared_distances(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
 
 
 def nearest_others(x: Floats, k: int) -> tuple[Floats, NDArray[np.int32]]:
-    """Squared distance (N, k), ascending, of every row of x (N, D) to its k nearest other rows, and which these are.
+    """Squared distances (N, k), ascending, of every row of x (N, D) to its k nearest other rows, and their indices.
 
-    A copy counts, at 0. To look for the k smallest in every STRIDE-th number first gives a bound below which, in most
-    rows, there are k of all and not many more; only these are sorted. The other rows are looked at in full.
+    A copy counts, at distance 0. The small values among every STRIDE-th number give a bound. In most rows at least k
+    numbers of the whole row are within the bound, and not many more, and only these are sorted. The remaining rows are
+    partitioned in full.
     """
     square, index = np.empty((len(x), k)), np.empty((len(x), k), dtype=np.int32)
     for rows, block in squared_distances(x, x):
@@ -74,7 +77,8 @@ def _smallest(block: Floats, k: int) -> NDArray[np.intp]:
     if not k <= width <= MOST_BELOW * k:
         return _sorted(block, np.argpartition(block, k - 1, axis=1)[:, :k])
     first = np.cumsum(counts) - counts
-    # Every row has its own width; what it lacks is filled up with its last candidate, and sorted behind them all.
+    # The rows have different numbers of candidates: pad with the last candidate, which is then sorted behind all
+    # others.
     places = np.minimum(first[:, None] + np.arange(width), (first + counts - 1)[:, None])
     candidates = column[places]
     square = np.take_along_axis(block, candidates, axis=1)
@@ -88,24 +92,24 @@ def _smallest(block: Floats, k: int) -> NDArray[np.intp]:
 
 
 def _sorted(block: Floats, columns: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Columns (n, k) of a block, each row's in the order of its numbers."""
+    """Sort the columns (n, k) of each row of a block by the numbers in them."""
     order = np.argsort(np.take_along_axis(block, columns, axis=1), axis=1, kind="stable")
     return np.take_along_axis(columns, order, axis=1)
 
 
 def nearest(x: Floats, y: Floats, but: NDArray[np.intp] | None = None) -> tuple[Floats, NDArray[np.intp]]:
-    """Distance (N,) of every row of x (N, D) to the nearest row of y (M, D), and that row's index (N,).
+    """Distance (N,) of every row of x (N, D) to the nearest row of y (M, D), and the index (N,) of that row.
 
-    `but` (N,) names for every row of x one row of y that does not count, such as itself.
+    `but` (N,) excludes one row of y for every row of x, such as the row itself.
 
-    float32 products find the few rows of y that can be the nearest, which is twice as quick as float64 ones; the
-    differences of those are then taken in float64. The bound on the error of float32 is a strict one, so that nothing
-    is missed: of D + 1 products and their sum, (D + 8) u Σ|terms| with u = 2⁻²⁴ (Higham 2002, section 3.1; the inputs'
-    own rounding is within it).
+    float32 products find the few rows of y that can be the nearest, twice as fast as float64 products; for these the
+    differences are then computed in float64. The bound on the float32 error is strict, so nothing is missed: for D + 1
+    products and their sum it is (D + 8) u Σ|terms| with u = 2⁻²⁴ (Higham 2002, section 3.1; this includes the rounding
+    of the inputs).
     """
     centre = y.mean(axis=0)
     x_norm, y_norm = (np.sqrt(np.einsum("nd,nd->n", rows - centre, rows - centre)) for rows in (x, y))
-    # float32 overflows at 1e38, where features may be 1e30: everything is measured in units of the longest row.
+    # float32 overflows at 1e38, and features may be 1e30: measure everything in units of the longest row.
     unit = max(float(x_norm.max()), float(y_norm.max())) or 1.0
     x_norm, y_norm = x_norm / unit, y_norm / unit
     width = y_norm.max()
@@ -114,7 +118,7 @@ def nearest(x: Floats, y: Floats, but: NDArray[np.intp] | None = None) -> tuple[
     distance, index = np.empty(len(x)), np.empty(len(x), dtype=np.intp)
     for rows in _blocks(len(x), y):
         some = x[rows]
-        # ‖y‖² − 2 x·y, which orders the rows of y as their distances do
+        # ‖y‖² − 2 x·y, which has the same order over the rows of y as the distances
         low = _low(-2 * (some - centre) / unit, np.ones(len(some))) @ low_y.T
         if but is not None:
             low[np.arange(len(low)), but[rows]] = np.inf
@@ -122,7 +126,7 @@ def nearest(x: Floats, y: Floats, but: NDArray[np.intp] | None = None) -> tuple[
         within = low <= reach[:, None]
         room = max(2 * len(some), min(MOST_CANDIDATES * len(some), 4 * BLOCK_NUMBERS // y.shape[1]))
         if np.count_nonzero(within) <= room:
-            # numpy finds the nonzero of one axis several times as quickly as those of two
+            # in numpy, nonzero along one axis is several times faster than along two
             place, candidate = np.divmod(np.flatnonzero(within.ravel()), len(y))
             square = np.square(some[place] - y[candidate]).sum(axis=1)
             first = np.searchsorted(place, np.arange(len(some)))
@@ -147,7 +151,7 @@ def _low(rows: Floats, last: Floats) -> NDArray[np.float32]:
 
 
 def _blocks(count: int, y: Floats) -> Iterator[slice]:
-    """Rows at a time, so that their distances to all of y (M, D) are BLOCK_NUMBERS at the most."""
+    """Yield slices of rows such that their distances to all of y (M, D) are at most BLOCK_NUMBERS."""
     step = max(1, BLOCK_NUMBERS // max(y.shape))
     for start in range(0, count, step):
         yield slice(start, min(start + step, count))

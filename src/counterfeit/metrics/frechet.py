@@ -1,8 +1,8 @@
-"""Fréchet distance of features (FID), its standard error and its limit for endless samples (FID∞).
+"""Fréchet distance of features (FID), its standard error, and its limit for infinitely many samples (FID∞).
 
-No matrix square root is formed. With factors Σa = A Aᵀ and Σb = B Bᵀ, tr((Σa Σb)^½) is the nuclear norm of Aᵀ B: a sum
-of singular values, which are real and not negative whatever the rank. Where both covariances have full rank the
-cheaper Σ √eigvalsh(Aᵀ Σb A) with a Cholesky factor A gives the same number.
+No matrix square root is computed. With factors Σa = A Aᵀ and Σb = B Bᵀ, tr((Σa Σb)^½) is the nuclear norm of Aᵀ B: a
+sum of singular values, which are real and nonnegative for any rank. If both covariances have full rank, Σ √eigvalsh(Aᵀ
+Σb A) with a Cholesky factor A gives the same number at lower cost.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from counterfeit.errors import InputError
 from counterfeit.metrics.value import PROTOCOL_SEED, Floats, Value, as_features, as_pair, standard_errors
 
 EPS = float(np.finfo(np.float64).eps)
-MANY = 1 << 40  # images: more than any covariance has columns, for one whose number is not known
+MANY = 1 << 40  # images: used if the number is unknown; more than any covariance has columns
 
 
 class Moments:
-    """Number, mean (D,) and scatter (D, D) of a set of features, gathered batch by batch in float64.
+    """Number, mean (D,) and scatter (D, D) of a set of features, accumulated batch by batch in float64.
 
-    Memory is O(D²) for any number of images. The result depends on the size and order of the batches by rounding only
-    (Chan, Golub & LeVeque 1983). As long as there are at most D rows they are kept as well: they are a factor of the
-    rank-deficient covariance, exact and at hand, where an eigendecomposition would cost seconds at D = 2048.
+    Memory is O(D²) for any number of images. The result depends on the size and order of the batches only through
+    rounding (Chan, Golub & LeVeque 1983). While there are at most D rows, the rows are stored too: they are an exact
+    factor of the rank-deficient covariance, and replace an eigendecomposition that would take seconds at D = 2048.
     """
 
     def __init__(self, columns: int) -> None:
@@ -33,7 +33,7 @@ class Moments:
 
     @classmethod
     def of(cls, features: ArrayLike, name: str = "the") -> Moments:
-        """The moments of one array (N, D), N at least 1; `name` says in an InputError which set it is."""
+        """The moments of one array (N, D), N at least 1; `name` identifies the set in an InputError."""
         rows = as_features(features, name, least=1)
         count, columns = rows.shape
         moments = cls(columns)
@@ -46,7 +46,7 @@ class Moments:
 
     @classmethod
     def given(cls, mean: Floats, covariance: Floats, n: int | None) -> Moments:
-        """Known from elsewhere: mean (D,), covariance (D, D), and of how many images, None if nobody knows."""
+        """Make moments from a known mean (D,), covariance (D, D) and number of images, None if unknown."""
         moments = cls(len(mean))
         moments.n = MANY if n is None else n
         moments.mean, moments.scatter, moments._rows = mean, covariance * (moments.n - 1), None
@@ -57,7 +57,7 @@ class Moments:
         self.merge(Moments.of(batch, name))
 
     def merge(self, other: Moments) -> None:
-        """Add another set's moments."""
+        """Add the moments of another set."""
         if len(other.mean) != len(self.mean):
             raise InputError(f"a batch of {len(other.mean)} features cannot join moments of {len(self.mean)}")
         n = self.n + other.n
@@ -80,21 +80,21 @@ class Moments:
         return self.scatter / (self.n - 1)
 
     def factor(self) -> Floats:
-        """A matrix F (D, R) with F Fᵀ = covariance; R is at most n, or the numerical rank where n > D."""
+        """A matrix F (D, R) with F Fᵀ = covariance; R is at most n, or the numerical rank if n > D."""
         if self._rows is not None and self.n > 1:
             return (self._rows - self.mean).T / np.sqrt(self.n - 1)
         values, vectors = np.linalg.eigh(self.covariance)
-        # Eigenvalues are known to this absolute size; smaller ones are rounding, whose square root would count.
+        # Eigenvalues have about this absolute error; smaller ones are rounding, whose square root would matter.
         kept = values > len(values) * EPS * values[-1]
         return vectors[:, kept] * np.sqrt(values[kept])
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
-    """‖μa − μb‖² + tr Σa + tr Σb − 2 tr((Σa Σb)^½), squared feature units, in [0, ∞): never complex, never NaN.
+    """‖μa − μb‖² + tr Σa + tr Σb − 2 tr((Σa Σb)^½) in squared feature units, in [0, ∞): never complex, never NaN.
 
-    The Fréchet (2-Wasserstein) distance, squared, of two Gaussians: Dowson & Landau 1982; for images Heusel et al.
-    2017 (arXiv:1706.08500). Exact for rank-deficient covariances (Mathiasen & Hvilshøj 2020, arXiv:2009.14075).
-    Raises InputError where a set has fewer than 2 images or the numbers of features differ.
+    The squared Fréchet (2-Wasserstein) distance between two Gaussians: Dowson & Landau 1982; for images Heusel et al.
+    2017 (arXiv:1706.08500). Exact for rank-deficient covariances (Mathiasen & Hvilshøj 2020, arXiv:2009.14075). Raises
+    InputError if a set has fewer than 2 images or the numbers of features differ.
     """
     if len(a.mean) != len(b.mean):
         raise InputError(f"the sets have {len(a.mean)} and {len(b.mean)} features; both must come from one detector")
@@ -103,12 +103,12 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     if root is None:
         root = float(np.linalg.svd(a.factor().T @ b.factor(), compute_uv=False).sum())
     step = a.mean - b.mean
-    # The exact value is not negative; what rounding leaves below zero is zero.
+    # The exact value is not negative; anything below zero is rounding.
     return max(0.0, float(step @ step + traces - 2 * root))
 
 
 def _fast_root_trace(a: Moments, b: Moments, traces: float) -> float | None:
-    """tr((Σa Σb)^½) by Cholesky, or None where that would lose digits."""
+    """tr((Σa Σb)^½) by Cholesky, or None if that would lose digits."""
     if min(a.n, b.n) <= len(a.mean):
         return None
     try:
@@ -116,7 +116,8 @@ def _fast_root_trace(a: Moments, b: Moments, traces: float) -> float | None:
     except np.linalg.LinAlgError:
         return None
     values = np.linalg.eigvalsh(lower.T @ b.covariance @ lower)
-    # An eigenvalue w is known to about rounding = eps·max(w), hence √w to about rounding/√w, or √rounding near zero.
+    # An eigenvalue w has an error of about rounding = eps·max(w), so √w has one of about rounding/√w, or √rounding near
+    # 0.
     rounding = EPS * values[-1]
     doubt = np.sum(rounding / np.sqrt(np.maximum(values, rounding))) if rounding > 0 else 0.0
     return float(np.sqrt(np.maximum(values, 0)).sum()) if doubt <= 1e-8 * traces else None
@@ -125,12 +126,13 @@ def _fast_root_trace(a: Moments, b: Moments, traces: float) -> float | None:
 def fid(real: ArrayLike, fake: ArrayLike, *, error: bool = True) -> Value:
     """The Fréchet distance between features real (N, D) and fake (M, D), with its standard error.
 
-    FID is biased upward by about c/N with a c of the model's own: compare only at equal N and M, or use
-    `fid_infinity`. `error=False` leaves out the standard error, which costs more than the distance (7 s at D = 2048).
-    The error is first order. Simulated against the spread over fresh sets it is right (0.95 to 1.1 times) where the
-    distributions differ and N, M are well above D. Where they are the same the first-order term vanishes, and it is
-    1.3 to 1.6 times too large at any N; below D, 1.2 to 1.5 times.
-    Raises InputError (fewer than 2 images, numbers that are not finite, columns that differ).
+    FID is biased upward by about c/N, with a c that depends on the model: compare only at equal N and M, or use
+    `fid_infinity`. `error=False` skips the standard error, which costs more than the distance (7 s at D = 2048).
+    The standard error is a first-order estimate. In simulations, relative to the spread over fresh sets, it is correct
+    (0.95 to 1.1 times) if the distributions differ and N, M are well above D. If the distributions are equal, the
+    first-order term vanishes, and the estimate is 1.3 to 1.6 times too large at any N; for N, M below D, 1.2 to 1.5
+    times.
+    Raises InputError (fewer than 2 images, numbers that are not finite, different numbers of columns).
     """
     real, fake = as_pair(real, fake)
     moments = Moments.of(real), Moments.of(fake)
@@ -147,10 +149,10 @@ def fid(real: ArrayLike, fake: ArrayLike, *, error: bool = True) -> Value:
 
 
 def fid_to(real: Moments, fake: ArrayLike) -> Value:
-    """FID of features fake (M, D) against the moments of real ones, as `fid` gives it from the features of both.
+    """FID of features fake (M, D) against the moments of real features; the same value as `fid` with both sets.
 
-    The ± leaves out the sampling of the real images: that needs their features one by one. Moments of normal features
-    would not do: on MNIST they gave 0.6 to 0.9 of the real images' own part.
+    The ± leaves out the sampling of the real images, which would need their individual features. Assuming normal
+    features does not work: on MNIST this gave only 0.6 to 0.9 of the real images' part.
     Raises InputError as `fid` does.
     """
     fake = as_features(fake, "fake")
@@ -167,17 +169,17 @@ def fid_to(real: Moments, fake: ArrayLike) -> Value:
 
 
 def _standard_errors(sets: tuple[Floats | None, Floats], moments: tuple[Moments, Moments]) -> tuple[float, float]:
-    """Each set's part of the standard error: the spread of every image's first-order pull on the distance, over √n.
+    """Each set's part of the standard error: the spread of the images' first-order influence on the distance, over √n.
 
     NaN for a set whose rows are not known.
 
-    The pull of an image y of set b is 2 (μb − μa)·(y − μb) + (y − μb)ᵀ (I − T)(y − μb), T the linear optimal transport
-    from b to a; with Aᵀ B = U S Vᵀ, yᵀ T y = ‖S^-½ Uᵀ Aᵀ y‖². Unlike a bootstrap it repeats no image: repeats lower
-    the rank and inflate FID itself.
+    The influence of an image y of set b is 2 (μb − μa)·(y − μb) + (y − μb)ᵀ (I − T)(y − μb), where T is the linear
+    optimal transport from b to a; with Aᵀ B = U S Vᵀ, yᵀ T y = ‖S^-½ Uᵀ Aᵀ y‖². Unlike a bootstrap, this repeats no
+    image: repeats lower the rank and inflate FID itself.
     """
     factors = moments[0].factor(), moments[1].factor()
     left, values, right = np.linalg.svd(factors[0].T @ factors[1], full_matrices=False)
-    # Directions that carry nothing (under √eps of the largest) would divide rounding by rounding.
+    # Directions that carry nothing (below √eps of the largest) would divide rounding by rounding.
     kept = values > np.sqrt(EPS) * values.max(initial=0.0)
     scale = np.sqrt(values[kept])
     maps = factors[1] @ right[kept].T / scale, factors[0] @ left[:, kept] / scale
@@ -194,16 +196,17 @@ def _standard_errors(sets: tuple[Floats | None, Floats], moments: tuple[Moments,
 
 
 def fid_infinity(real: ArrayLike, fake: ArrayLike, *, points: int = 15, seed: int = PROTOCOL_SEED) -> Value:
-    """FID∞: the intercept of a straight line through FID against 1/M, M sizes of seeded subsets of fake (M, D).
+    """FID∞: the intercept of a straight line through FID against 1/M, for seeded subsets of M images of fake.
 
-    Chong & Forsyth 2020 (arXiv:1911.07023): 15 sizes at regular steps up to all fakes. It removes the bias that comes
-    from the number of fakes, not that from the number of reals. As an intercept it can be slightly negative.
+    Chong & Forsyth 2020 (arXiv:1911.07023): 15 sizes at equal steps up to all fakes, real (N, D), fake (M, D). It
+    removes the bias due to the number of fakes, but not that due to the number of reals. Since it is an intercept, it
+    can be slightly negative.
     Raises InputError as `fid` does.
     """
     real, fake = as_pair(real, fake)
     count, columns = fake.shape
     reference = Moments.of(real)
-    # The law is 1/M only where M is well above D, hence the second term.
+    # FID is linear in 1/M only for M well above D, hence the second term.
     smallest = max(2, count // 10, min(2 * columns, count // 2))
     sizes = np.unique(np.linspace(smallest, count, points).astype(int))
     rng = np.random.RandomState(seed)
@@ -211,7 +214,7 @@ def fid_infinity(real: ArrayLike, fake: ArrayLike, *, points: int = 15, seed: in
     if len(sizes) < 3:
         return Value(values[-1], notes=(f"{count} fakes are too few to extrapolate: this is the plain FID",))
     value, slope, fit_error = _line(1 / sizes, np.array(values))
-    # The subsets share images, so that the fit's own error leaves out the sampling of the whole set: add it.
+    # The subsets share images, so the error of the fit leaves out the sampling of the whole set: add it.
     of_real, of_fake = _standard_errors((real, fake), (reference, Moments.of(fake)))
     of_fake = float(np.hypot(of_fake, fit_error))
     notes = () if count >= 4 * columns else (f"{count} fakes for {columns} features are too few to trust the line",)
@@ -230,7 +233,7 @@ def fid_infinity(real: ArrayLike, fake: ArrayLike, *, points: int = 15, seed: in
 
 
 def _line(x: Floats, y: Floats) -> tuple[float, float, float]:
-    """Intercept, slope and the intercept's standard error of the least-squares line through at least 3 points."""
+    """Intercept, slope, and standard error of the intercept of the least-squares line through at least 3 points."""
     centred = x - x.mean()
     spread = float(centred @ centred)
     slope = float(centred @ y) / spread

@@ -1,18 +1,18 @@
-"""Standard errors of what the balls of two sets hold, from random halves of both.
+"""Standard errors of statistics of the balls of two sets, from random halves of both sets.
 
-A share of balls is no mean of independent images: a ball's radius depends on other images, and one ball may decide over
-many. So both sets are split into random halves A and B, which are independent draws. The statistic T of the four pairs
-of halves is a 2 x 2 layout, whose effects
+A share of balls is not a mean over independent images: a ball's radius depends on other images, and one ball may decide
+about many. So both sets are split into random halves A and B, which are independent draws. The statistic T of the four
+pairs of halves forms a 2 x 2 layout with the effects
 
     R = (T_AA + T_AB − T_BA − T_BB) / 2,  F = (T_AA − T_AB + T_BA − T_BB) / 2,  I = (T_AA − T_AB − T_BA + T_BB) / 2
 
-have the mean squares 2 V_real + V_both, 2 V_fake + V_both and V_both: the analysis of variance, exact for every T,
-where V_real, V_fake and V_both are the parts of T's variance at half the images. Their sum is (R² + F²) / 2. At all
-images it is half of that: the number of neighbours stays, and the variance falls as 1/n. With the real set fixed
-V_fake + V_both is left, half of (F² + I²) / 2. All are means over `SPLITS` splits.
+whose mean squares are 2 V_real + V_both, 2 V_fake + V_both and V_both: the analysis of variance, exact for every T.
+V_real, V_fake and V_both are the parts of the variance of T at half the images. Their sum is (R² + F²) / 2. At all
+images the variance is half of that, because the number of neighbors stays the same and the variance falls as 1/n. With
+the real set fixed, V_fake + V_both remains, which is half of (F² + I²) / 2. All are means over `SPLITS` splits.
 
-Halves are held against each other and not, as by a delete-half jackknife, against the whole: that overrates what is not
-linear. A bootstrap would repeat images, which then have neighbours at distance 0.
+The halves are compared with each other, and not with the whole as in a delete-half jackknife, which overestimates the
+error of nonlinear statistics. A bootstrap would repeat images, which would then have neighbors at distance 0.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from counterfeit.metrics.balls import Filled, Neighbours, Pairs, Protocol, fill
 from counterfeit.metrics.value import Floats
 
 SPLITS = 50
-"""From so many the standard error has an error of a tenth."""
+"""With this many, the standard error has a relative error of about one tenth."""
 
 Half = NDArray[np.uint8]
 """0 or 1 for every image of a set (N,)."""
@@ -35,31 +35,31 @@ Half = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Error:
-    """A standard error from the sampling of both sets, and from that of one with the other fixed."""
+    """A standard error from the sampling of both sets, and from the sampling of one set with the other fixed."""
 
     both: float
     real: float
     fake: float
     mean: float
-    """Of the statistic over the halves."""
+    """Mean of the statistic over the halves."""
 
     def of_share(self, share: float, count: int) -> Error:
-        """The same for a share of `count` images that is another than its mean over the halves.
+        """Adapt the error to a share of `count` images that differs from its mean over the halves.
 
-        Balls of half the images are larger and hold more. A share's variance goes with p (1 − p), so that it is scaled
-        by that; half an image is added to hits and misses, which keeps off 0.
+        Balls of half the images are larger and contain more. The variance of a share is proportional to p (1 − p), so
+        the error is scaled accordingly; half an image is added to hits and to misses, to avoid 0.
         """
         whole, half = ((p * count + 0.5) / (count + 1) for p in (share, self.mean))
         scale = float(np.sqrt(whole * (1 - whole) / (half * (1 - half))))
         return Error(self.both * scale, self.real * scale, self.fake * scale, share)
 
     def with_real(self, known: float) -> Error:
-        """The same where the part with the generated images fixed is known: what the other set adds stays."""
+        """Use a known value for the part with the generated images fixed; what the other set adds stays the same."""
         both = float(np.hypot(known, np.sqrt(max(0.0, self.both**2 - self.real**2))))
         return Error(both, known, self.fake, self.mean)
 
     def with_fake(self, known: float) -> Error:
-        """The same where the part with the real images fixed is known."""
+        """Use a known value for the part with the real images fixed."""
         both = float(np.hypot(known, np.sqrt(max(0.0, self.both**2 - self.fake**2))))
         return Error(both, self.real, known, self.mean)
 
@@ -67,10 +67,10 @@ class Error:
 def errors(
     real: Floats, fake: Floats, protocols: Sequence[Protocol], filled: Filled, rng: np.random.RandomState
 ) -> list[Mapping[str, Error]]:
-    """Of `precision`, `recall`, `density` and `coverage` by each protocol; of nothing below 4 images a set.
+    """Errors of `precision`, `recall`, `density` and `coverage` by protocol; empty for sets of fewer than 4 images.
 
-    Sets with too many pairs, which have many duplicates, are halved until the pairs are few enough: then the variance
-    of the smaller sets is scaled by 1/n.
+    Sets with too many pairs, which have many duplicates, are halved until there are few enough pairs; the variance of
+    the smaller sets is then scaled by 1/n.
     """
     scale = 1.0
     while filled.pairs is None:
@@ -103,7 +103,7 @@ def _halves(count: int, rng: np.random.RandomState) -> Half:
 
 
 def _layout(filled: Filled, protocols: Sequence[Protocol], real: Half, fake: Half) -> list[dict[str, Floats]]:
-    """Each protocol's statistics of the four pairs of halves, (real half, fake half)."""
+    """For each protocol, the statistics of the four pairs of halves, (real half, fake half)."""
     assert filled.pairs is not None
     (near_real, near_fake), (around_real, around_fake) = filled.around, filled.pairs
     layouts = []
@@ -122,14 +122,14 @@ def _layout(filled: Filled, protocols: Sequence[Protocol], real: Half, fake: Hal
 
 
 def _fewest(k: int, half: Half) -> int:
-    """k, or less where the smaller half has too few images."""
+    """k, or less if the smaller half has too few images."""
     return min(k, len(half) // 2 - 1)
 
 
 def _counts(
     pairs: Pairs, protocol: int, around: Neighbours, k: int, own: Half, others: Half
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """(2, M) how many balls of either half of the owners hold another image; (2, N) how many of a half a ball holds."""
+    """(2, M): number of balls of each half of the owners that hold an image; (2, N): images of each half in a ball."""
     inside = np.flatnonzero(pairs.places[protocol] <= around.places(own, k)[pairs.owner])
     owner, other = pairs.owner[inside], pairs.other[inside]
     held_by = np.bincount(own[owner].astype(np.intp) * len(others) + other, minlength=2 * len(others))

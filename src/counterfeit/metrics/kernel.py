@@ -1,4 +1,4 @@
-"""Kernel distance of features (KID): the unbiased squared maximum mean discrepancy of a cubic kernel."""
+"""Kernel distance of features (KID): the unbiased squared maximum mean discrepancy with a cubic kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from counterfeit.metrics.value import PROTOCOL_SEED, Floats, Value, as_pair, sta
 BLOCK_ROWS = 1000
 
 ROUNDINGS = 10
-"""A kernel mean is known to about so many units in its last place: a product of D terms, cubed, and a long sum."""
+"""Error of a kernel mean, about this many units in its last place: a product of D terms, cubed, and a long sum."""
 
 
 def polynomial_kernel(x: Floats, y: Floats) -> Floats:
@@ -22,10 +22,10 @@ def polynomial_kernel(x: Floats, y: Floats) -> Floats:
 
 
 def mmd2(x: Floats, y: Floats) -> float:
-    """Unbiased MMD² of x (N, D) and y (M, D): off-diagonal means of k(x, x) and k(y, y) less twice k(x, y)'s mean.
+    """Unbiased MMD² of x (N, D) and y (M, D): off-diagonal means of k(x, x) and k(y, y) minus twice k(x, y)'s.
 
-    Unbiased at any N, M of at least 2, hence negative about as often as not where both distributions are the same.
-    Gretton et al. 2012, equation 3.
+    Unbiased for any N, M of at least 2, and therefore negative about half of the time if both distributions are the
+    same. Gretton et al. 2012, equation 3.
     """
     within = _off_diagonal_mean(polynomial_kernel(x, x)) + _off_diagonal_mean(polynomial_kernel(y, y))
     return within - 2 * float(polynomial_kernel(x, y).mean())
@@ -49,12 +49,12 @@ def kid(
 
     Bińkowski et al. 2018 (arXiv:1801.01401). The subsets are drawn as torch-fidelity draws them for input1 = fake and
     input2 = real: without replacement within a subset, fakes first. Sets smaller than `subset_size` give smaller
-    subsets, and a note. Never clipped: a negative value means "no difference seen". Unit: feature units to the sixth
-    power; nothing is multiplied by 1000.
+    subsets, and a note. The value is never clipped: a negative value means "no difference seen". Unit: feature units to
+    the sixth power; nothing is multiplied by 1000.
 
     `extras["subset_std"]` is the population std over subsets, the ± that other libraries print. It is not an error of
-    the mean: the subsets overlap. `uncertainty` is; see `_variances`, which looks at up to `error_images` a set.
-    Raises InputError (fewer than 2 images, numbers that are not finite, columns that differ).
+    the mean, because the subsets overlap. `uncertainty` is; see `_variances`, which uses up to `error_images` images
+    per set. Raises InputError (fewer than 2 images, numbers that are not finite, different numbers of columns).
     """
     real, fake = as_pair(real, fake)
     size = min(subset_size, len(real), len(fake))
@@ -74,7 +74,7 @@ def kid(
         return Value(value, None, "", extras, notes)
     of_real, of_fake, of_subsets = _variances(real, fake, values, rng, error_images)
     error = float(np.sqrt(of_real + of_fake + of_subsets))
-    # Each set's draw brings other subsets with it.
+    # Each set's part includes the variance due to the choice of subsets.
     extras |= standard_errors(*(float(np.sqrt(part + of_subsets)) for part in (of_real, of_fake)))
     rounding = ROUNDINGS * np.finfo(np.float64).eps * max(float(_self_kernel(rows).mean()) for rows in (real, fake))
     if rounding > error / 10:
@@ -89,15 +89,16 @@ def kid(
 def _variances(
     real: Floats, fake: Floats, values: Floats, rng: np.random.RandomState, most: int
 ) -> tuple[float, float, float]:
-    """The variance of the mean over subsets, from the sampling of each set (3 or more images) and of the subsets.
+    """Variance of the mean over subsets due to the sampling of each set (3 or more images), and due to the subsets.
 
-    By the law of total variance it has two parts. Given the images, the mean over S subsets scatters by s²/S around
-    the MMD² of the whole sets, which is the mean over all subsets there are. That MMD² is a U-statistic, whose
-    variance the delete-one jackknife gives, on average never too small (Efron & Stein 1981). Of a set larger than
-    `most` the jackknife sees that many images and is scaled by 1/n, which errs on the large side too.
-    Simulated against the spread over fresh sets: 0.94 to 1.16 times where the distributions differ, 1.3 to 1.6 times
-    where they are the same. The cubic kernel is skewed: twice the error covers the truth in 89 to 94 % (differ) and
-    96 to 99 % (same) of the draws of one normal feature, a hard case, and not always in the 95 % of a normal law.
+    By the law of total variance there are two parts. Given the images, the mean over S subsets varies by s²/S around
+    the MMD² of the whole sets, which is the mean over all possible subsets. That MMD² is a U-statistic, whose variance
+    comes from the delete-one jackknife, on average never too small (Efron & Stein 1981). For a set larger than `most`,
+    the jackknife uses that many images and is scaled by 1/n, which also errs on the large side.
+    In simulations, relative to the spread over fresh sets: 0.94 to 1.16 times if the distributions differ, 1.3 to 1.6
+    times if they are the same. The cubic kernel gives skewed values: twice the error covers the truth in 89 to 94 %
+    (differ) and 96 to 99 % (same) of the draws of one normal feature, a hard case, and so not always in the 95 % of a
+    normal distribution.
     """
     some_real, some_fake = (rows[rng.permutation(len(rows))[:most]] for rows in (real, fake))
     of_real = _jackknife_variance(some_real, some_fake) * len(some_real) / len(real)
@@ -107,11 +108,11 @@ def _variances(
 
 
 def _jackknife_variance(x: Floats, y: Floats) -> float:
-    """The part of MMD²'s variance that comes from the sampling of x (N, D), from leaving out each row in turn."""
+    """The part of the variance of MMD² due to the sampling of x (N, D), from leaving out each row in turn."""
     n = len(x)
     within = _row_sums(x, x) - _self_kernel(x)
     cross = _row_sums(x, y)
-    # MMD² without row i, less the mean of k(y, y), which is the same for all i.
+    # MMD² without row i, minus the mean of k(y, y), which is the same for all i.
     without = (within.sum() - 2 * within) / ((n - 1) * (n - 2)) - 2 * (cross.sum() - cross) / ((n - 1) * len(y))
     return float((n - 1) * without.var())
 

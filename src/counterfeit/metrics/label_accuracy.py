@@ -1,4 +1,4 @@
-"""Does a conditional model draw what it is asked for? A classifier of real images is the judge."""
+"""Does a conditional model generate what it is asked for? A classifier trained on real images decides."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from counterfeit.metrics.value import Value, share_error, standard_errors
 
 
 def label_accuracy(probabilities: ArrayLike, labels: ArrayLike) -> Value:
-    """Share of images whose most probable class is the label that they were generated for; in [0, 1].
+    """Share of images whose most probable class is the label for which they were generated; in [0, 1].
 
     Args:
-        probabilities: of the classes, (N, C).
+        probabilities: class probabilities (N, C).
         labels: int (N,), 0 to C - 1.
 
-    `extras["class_c"]` is the share among the images of label c. The classifier errs too: read it beside the floor,
-    which is the same for real images. It says nothing of variety: one good image a class would get 1.
+    `extras["class_c"]` is the share among the images with label c. The classifier makes errors too: read the value next
+    to the baseline, which is the same share for real images. The metric does not measure variety: one good image per
+    class, repeated, would get 1.
     Raises InputError: labels that do not fit the probabilities.
     """
     p = as_probabilities(probabilities)

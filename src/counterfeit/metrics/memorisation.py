@@ -1,15 +1,15 @@
-"""Does the model repeat its training set? Authenticity and near-copies, each beside the real test set's own value.
+"""Does the model repeat its training set? Authenticity and near-copies, each beside the value of the real test set.
 
 Every statistic compares distances to the nearest training image, so the first step, `neighbours`, is shared.
-Near-copies also takes what a search of the pixels found (`Matches`): copies are found mirrored, moved or compressed.
-C_T, which takes the same, is in `copying_test`.
+Near-copies also uses the result of a pixel search (`Matches`), which finds mirrored, shifted or compressed copies. C_T,
+which also starts from `neighbours`, is in `copying_test`.
 
-The test set says what no copying looks like. A seeded half of it is the reference; the other half is scored like a
-model, so that its value is what a perfect model gets. The rule: a set is flagged if z is beyond 3, that is, if it has
-more near-copies than the reference (z > 3), or is nearer to the training set than the reference is and training images
-are to each other (C_T, z < -3). On independent images of the true distribution a flag is wrong about once in 700, the
-tail of the normal distribution. A C_T flag can also be earned by blurry or repeated images, which sit in dense places:
-near-copies is the proof.
+The test set shows what to expect without copying. A seeded half of it is the reference; the other half is scored like a
+model, so its value is what a perfect model gets. The rule: a set is flagged if z is beyond 3, that is, if it has more
+near-copies than the reference (z > 3), or if it is nearer to the training set than the reference is and than training
+images are to each other (C_T, z < -3). On independent images of the true distribution, a flag is wrong about once in
+700 cases, the tail of the normal distribution. Blurry or repeated images, which are in dense regions, can also cause a
+C_T flag: near-copies is the proof.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ FLAG_Z = 3.0
 NEAR_RATIO = 0.5
 """A near-copy is at most half as far from a training image as the next training image is,"""
 PIXEL_RATIO = 0.2
-"""or its pixels are at most a fifth as far from a training image as from the other candidates,"""
+"""or its pixels are at most a fifth as far from a training image as from the other candidates (the median),"""
 NEAR_SHARE = 0.05
-"""and, by either ratio, nearer than all but this share of the reference."""
+"""and, by the same ratio, nearer than all but this share of the reference."""
 IMAGES_PER_CELL = 100
 MOST_CELLS = 10
 
 
 KINDS = ("as it is", "mirrored", "moved", "mirrored and moved")
-"""How an image may match a training image's pixels: Matches.kind counts in this list."""
+"""The ways an image may match a training image's pixels; Matches.kind is an index into this tuple."""
 
 
 @dataclass(frozen=True)
 class Matches:
-    """What a search of the training images' pixels finds for every image in a set (N,)."""
+    """Result of the pixel search among training images for every image in a set (N,)."""
 
     ratio: Floats
-    """Distance to the best match over the median of those to the other candidates: about 0 for a copy, 1 for none."""
+    """Distance to the best match divided by the median distance to all candidates: about 0 for a copy, 1 for none."""
     kind: NDArray[np.intp]
-    """Which of KINDS the best match is."""
+    """Index into KINDS, for the best match."""
     index: NDArray[np.intp]
-    """Row of the training image."""
+    """Row of the best match in the training set."""
 
     def __getitem__(self, rows: NDArray[Any]) -> Matches:
         return Matches(self.ratio[rows], self.kind[rows], self.index[rows])
@@ -55,16 +55,16 @@ class Matches:
 
 @dataclass(frozen=True)
 class Nearest:
-    """Of every image in a set (N,): its nearest training image."""
+    """The nearest training image of every image in a set (N,)."""
 
     distance: Floats
-    """To that training image, in feature units."""
+    """Distance to that training image, in feature units."""
     local: Floats
-    """From that training image to the nearest other one: the scale of the neighbourhood."""
+    """Distance from that training image to the nearest other one: the local scale."""
     cell: NDArray[np.intp]
-    """The part of feature space that training image belongs to."""
+    """The cell of feature space to which that training image belongs."""
     matches: Matches | None = None
-    """What the search of pixels found, if there was one."""
+    """Result of the pixel search, if there was one."""
 
     def __getitem__(self, rows: NDArray[Any]) -> Nearest:
         matches = None if self.matches is None else self.matches[rows]
@@ -72,23 +72,23 @@ class Nearest:
 
     @property
     def ratio(self) -> Floats:
-        """distance / local (N,): 0 for a copy, also of a duplicated training image; inf beside a duplicated one."""
+        """distance / local (N,): 0 for a copy, even of a duplicated training image; inf near a duplicated one."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.distance == 0, 0.0, self.distance / self.local)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What training and test images say before any fake is seen: worth keeping, since it is most of the work."""
+    """What training and test images give before any fake is seen; worth caching, since it is most of the work."""
 
     local: Floats
     """(T,) distance of every training image to the nearest other one."""
     other: NDArray[np.intp]
-    """(T,) which one that is."""
+    """(T,) index of that image."""
     distance: Floats
     """(N,) distance of every test image to the nearest training image."""
     index: NDArray[np.intp]
-    """(N,) which one that is."""
+    """(N,) index of that image."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ class Neighbours:
     fake: Nearest
     test: Nearest
     train: Nearest
-    """Each training image's nearest other one, but for exact duplicates."""
+    """Each training image's nearest other one, without exact duplicates."""
     halves: tuple[NDArray[np.intp], NDArray[np.intp]]
-    """Row numbers of test: the reference, which has the odd image, and the control."""
+    """Row numbers of the test set: the reference, which gets the odd image, and the control."""
 
     @property
     def reference(self) -> Nearest:
@@ -112,7 +112,7 @@ class Neighbours:
 
 
 def reference(train: ArrayLike, test: ArrayLike) -> Reference:
-    """Of training (T, D) and test (N, D) features: (T + N) T distances. Raises InputError as `neighbours` does."""
+    """Make it from training (T, D) and test (N, D) features: (T + N) T distances. Raises InputError as `neighbours`."""
     train, test = as_pair(train, test, ("training", "real test"))
     local, other = nearest(train, train, but=np.arange(len(train)))
     return Reference(local, other, *nearest(test, train))
@@ -127,11 +127,11 @@ def neighbours(
     known: Reference | None = None,
     matches: tuple[Matches, Matches] | None = None,
 ) -> Neighbours:
-    """Find the nearest of train (T, D) for every row of test (N, D) and fake (M, D): what each function here takes.
+    """Find the nearest row of train (T, D) for every row of test (N, D) and fake (M, D): the input of the metrics here.
 
-    `seed` halves the test set and starts the cells. `known` is `reference(train, test)` from before: without the test
-    set's part there are M T distances to look at. `matches` are those of test and fake, for near-copies.
-    Raises InputError (fewer than 2 images, numbers that are not finite, columns that differ).
+    `seed` determines the halves of the test set and the start of the cells. `known` is an earlier `reference(train,
+    test)`; with it only M T distances are computed. `matches` are those of test and fake, for near-copies. Raises
+    InputError (fewer than 2 images, numbers that are not finite, different numbers of columns).
     """
     train, test = as_pair(train, test, ("training", "real test"))
     train, fake = as_pair(train, fake, ("training", "fake"))
@@ -150,7 +150,7 @@ def neighbours(
 
 
 def _cells(train: Floats, count: int, rng: np.random.RandomState, rounds: int = 10) -> NDArray[np.intp]:
-    """Part the training set (T, D) into at most `count` cells by Lloyd's algorithm from random images: labels (T,)."""
+    """Split the training set (T, D) into at most `count` cells by Lloyd's algorithm from random images; labels (T,)."""
     labels = np.zeros(len(train), dtype=np.intp)
     if count < 2:
         return labels
@@ -163,10 +163,11 @@ def _cells(train: Floats, count: int, rng: np.random.RandomState, rounds: int = 
 
 
 def authenticity(found: Neighbours) -> dict[str, Value]:
-    """Share of images that are farther from their nearest training image than it is from its own nearest other one.
+    """Share of images farther from their nearest training image than it is from its own nearest other training image.
 
-    Alaa et al. 2022 (arXiv:2102.08921), in [0, 1]. Right is what real test images get (0.4 to 0.8, by the dimension):
-    lower means copies, higher means far from the data. Not flagged: `near_copies` is the sharper statement.
+    Alaa et al. 2022 (arXiv:2102.08921), in [0, 1]. The ideal is the value of real test images (0.4 to 0.8, depending on
+    the dimension): lower means copies, higher means far from the data. Never flagged: `near_copies` is the more
+    sensitive test.
     """
     return {
         label: _share(which.distance > which.local)
@@ -175,14 +176,15 @@ def authenticity(found: Neighbours) -> dict[str, Value]:
 
 
 def near_copies(found: Neighbours) -> dict[str, Value]:
-    """Share of images far nearer to a training image than real test images are, in features or in pixels.
+    """Share of images far nearer to a training image than real test images are, in features or in pixels; in [0, 1].
 
-    In features by the ratio of an image's distance to the nearest training image over that one's distance to the
-    nearest other one, which is small for copies and not for images in dense places: at most 1/2. In pixels by
-    `Matches.ratio`: at most 1/5. Both also at most the reference's 5 % quantile. In [0, 1]. A model that copies nothing
-    gets about what the test set gets; one that copies half the time 0.5 or more, however bad its other images are. That
-    is why this is here, a statistic of ours: authenticity and C_T are means over all images, in which bad ones make up
-    for copies. z takes the images as independent; of a collapsed model, which repeats one image, it says little.
+    In features, the ratio is an image's distance to the nearest training image over that training image's distance to
+    the nearest other one, which is small for copies but not for images in dense regions; it must be at most 1/2. In
+    pixels, `Matches.ratio` must be at most 1/5. Each must also be at most the 5 % quantile of the reference. A model
+    that copies nothing gets about the value of the test set; one that copies half the time gets 0.5 or more, however
+    bad its other images are. This is why we added this statistic of our own: authenticity and C_T are means over all
+    images, in which bad images compensate for copies. z assumes independent images; for a collapsed model, which
+    repeats one image, it says little.
     """
     limits = _limits(found.reference)
     reference = _any(_is_near(found.reference, limits[1]))
@@ -192,7 +194,7 @@ def near_copies(found: Neighbours) -> dict[str, Value]:
         copies = _any(near)
         z = _proportion_z(copies, reference)
         share = _share(copies)
-        # The thresholds' part: how far the share moves with them, within one standard error of the quantile.
+        # The thresholds' part: how far the share moves when the thresholds move by one standard error of the quantile.
         moves = (_any(more).mean() - _any(fewer).mean()) / 2
         error = float(np.hypot(share.uncertainty or 0.0, moves))
         extras, notes = verdict(z, z > FLAG_Z, "more near-copies of training images than among real test images")
@@ -202,11 +204,11 @@ def near_copies(found: Neighbours) -> dict[str, Value]:
 
 
 Limits = tuple[float, float]
-"""The ratios, in features and in pixels, up to which an image is a near-copy."""
+"""The largest ratios, in features and in pixels, of a near-copy."""
 
 
 def _limits(reference: Nearest) -> tuple[Limits, Limits, Limits]:
-    """The thresholds in the middle, between them at a quantile one standard error (of the reference) down and up."""
+    """The thresholds (the middle value), and those at a quantile one standard error of the reference down and up."""
     count = len(reference.distance)
     rank, error = NEAR_SHARE * count, (NEAR_SHARE * (1 - NEAR_SHARE) * count) ** 0.5
     ranks = np.clip(np.ceil([rank - error, rank, rank + error]).astype(int), 1, count) - 1
@@ -225,12 +227,12 @@ def _is_near(which: Nearest, limits: Limits) -> NDArray[np.bool_]:
 
 
 def _any(near: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether images are near in one way or another, (2, N) -> (N,)."""
+    """Whether images are near in either way, (2, N) -> (N,)."""
     return np.asarray(near.any(axis=0))
 
 
 def _kinds(which: Nearest, near: NDArray[np.bool_], of_test: bool) -> tuple[dict[str, float], str]:
-    """Shares by features, by pixels and by kind of match, as extras; and in words, with the nearest match."""
+    """Shares by features, by pixels and by kind of match, as extras; and the same in words, with the nearest match."""
     if which.matches is None:
         return {}, ""
     shares = np.bincount(which.matches.kind[near[1]], minlength=len(KINDS)) / near.shape[1]
@@ -245,7 +247,7 @@ def _kinds(which: Nearest, near: NDArray[np.bool_], of_test: bool) -> tuple[dict
 
 
 def _proportion_z(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """z of the share of a (N,) against that of b (M,), with the pooled variance; 0 where all or none are hits."""
+    """z of the share of a (N,) against the share of b (M,), with pooled variance; 0 if all or none are hits."""
     pooled = (a.sum() + b.sum()) / (len(a) + len(b))
     variance = pooled * (1 - pooled) * (1 / len(a) + 1 / len(b))
     return float((a.mean() - b.mean()) / np.sqrt(variance)) if variance > 0 else 0.0
@@ -256,5 +258,5 @@ def _share(hits: NDArray[np.bool_]) -> Value:
 
 
 def verdict(z: float, flagged: bool, what: str) -> tuple[dict[str, float], tuple[str, ...]]:
-    """A statistic's extras, and the note that a flag brings."""
+    """The extras of a statistic, and the note if it is flagged."""
     return {"z": z, "flagged": float(flagged)}, ((f"flagged: {what} (z = {z:.1f})",) if flagged else ())

@@ -1,4 +1,4 @@
-"""Precision and recall, density and coverage: how much of each set lies in the other's k-nearest-neighbour balls."""
+"""Precision and recall, density and coverage: how much of each set is in the other's k-nearest-neighbor balls."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from counterfeit.metrics.value import PROTOCOL_SEED, RULE_OF_THREE, Value, as_pa
 
 Counted = Literal["real", "fake"] | None
 OF_FEW = 0.25
-"""Where the owners of the balls give a standard error of more than this of a share, few of them decide it. Measured
-(docs/metrics.md), the ± is then 0.6 to 0.9 of the spread, and twice it covers 55 to 75 % of the draws."""
+"""If the owners of the balls contribute a standard error above this share of the value, few of them decide it. In
+measurements (docs/metrics.md), the ± is then 0.6 to 0.9 of the spread, and twice the ± covers 55 to 75 % of the draws.
+"""
 KYNKAANNIEMI = Protocol(3, closed=True)
 NAEEM = Protocol(5, closed=False)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What the balls of one protocol hold, and the standard errors of that by name."""
+    """What the balls of one protocol contain, and the standard errors of the statistics by name."""
 
     balls: Balls
     errors: Mapping[str, Error]
@@ -33,15 +34,15 @@ class Judged:
 def precision_recall(real: ArrayLike, fake: ArrayLike, *, k: int = KYNKAANNIEMI.k) -> dict[str, Value]:
     """Improved precision and recall (Kynkäänniemi et al. 2019, arXiv:1904.06991) of real (N, D) and fake (M, D).
 
-    Precision: share of fakes within (<=) a real image's distance to its k-th nearest other real image. Recall: share
-    of reals within the same of a fake. Both in [0, 1], higher is better; as in torch-fidelity.
-    Raises InputError (fewer than 2 images, numbers that are not finite, columns that differ).
+    Precision: share of fakes within (<=) the distance of some real image to its k-th nearest other real image. Recall:
+    the same with reals and fakes exchanged. Both in [0, 1], higher is better; as in torch-fidelity.
+    Raises InputError (fewer than 2 images, numbers that are not finite, different numbers of columns).
     """
     return precision_recall_of(*fill(real, fake, Protocol(k, closed=True)))
 
 
 def precision_recall_of(found: Judged) -> dict[str, Value]:
-    """`precision_recall`, from closed balls."""
+    """Compute `precision_recall` from closed balls."""
     return {
         "Precision": _mean(found.balls.fake_held_by > 0, "precision", "fake", found),
         "Recall": _mean(found.balls.real_held, "recall", "real", found),
@@ -51,16 +52,17 @@ def precision_recall_of(found: Judged) -> dict[str, Value]:
 def prdc(real: ArrayLike, fake: ArrayLike, *, k: int = NAEEM.k) -> dict[str, Value]:
     """Precision, recall, density and coverage (Naeem et al. 2020, arXiv:2002.09797) of real (N, D) and fake (M, D).
 
-    Balls are open (<), unlike in `precision_recall`; as in the package prdc, to which the first two names belong.
-    Density: mean number of real balls that a fake lies in, over k, in [0, N/k]; 1 is expected of a perfect model.
-    Coverage: share of real balls that hold a fake, in [0, 1]; a perfect model's is about 1 − 2^-k at N = M.
+    Balls are open (<), unlike in `precision_recall`; as in the package prdc, whose versions of precision and recall
+    these are. Density: mean number of real balls that contain a fake, divided by k, in [0, N/k]; the expected value for
+    a perfect model is 1. Coverage: share of real balls that contain a fake, in [0, 1]; about 1 − 2^-k for a perfect
+    model with N = M.
     Raises InputError as `precision_recall` does.
     """
     return prdc_of(*fill(real, fake, Protocol(k, closed=False)))
 
 
 def prdc_of(found: Judged) -> dict[str, Value]:
-    """`prdc`, from open balls."""
+    """Compute `prdc` from open balls."""
     return {
         "PRDC-precision": _mean(found.balls.fake_held_by > 0, "precision", "fake", found),
         "PRDC-recall": _mean(found.balls.real_held, "recall", "real", found),
@@ -70,9 +72,9 @@ def prdc_of(found: Judged) -> dict[str, Value]:
 
 
 def fill(real: ArrayLike, fake: ArrayLike, *protocols: Protocol, seed: int = PROTOCOL_SEED) -> list[Judged]:
-    """Fill the balls of each protocol, in three passes that all share; `seed` halves the sets for the standard errors.
+    """Fill the balls of each protocol in three shared passes; `seed` determines the halves for the standard errors.
 
-    Raises InputError (fewer than 2 images, numbers that are not finite, columns that differ).
+    Raises InputError (fewer than 2 images, numbers that are not finite, different numbers of columns).
     """
     real, fake = as_pair(real, fake)
     filled = balls.fill(real, fake, protocols)
@@ -83,9 +85,9 @@ def fill(real: ArrayLike, fake: ArrayLike, *protocols: Protocol, seed: int = PRO
 def _mean(hits: np.ndarray, name: str, counted: Counted, found: Judged, unit: float = 1.0) -> Value:
     """The mean of hits (N,), each a multiple of `unit`, and its standard error.
 
-    With the other set fixed the hits of the set that is `counted` are independent images: that part is known exactly.
-    (A real image's ball is not: other real images decide how large it is.) No error is below `RULE_OF_THREE`: that no
-    image of n was hit does not say that none ever is.
+    With the other set fixed, the hits of the `counted` set are independent images, so that part is known exactly. (This
+    does not hold for the balls of real images, whose size depends on other real images.) No error is below
+    `RULE_OF_THREE`: no hit among n images does not prove that there can be none.
     """
     value, notes = float(hits.mean()), found.balls.notes
     if name not in found.errors:

@@ -1,4 +1,4 @@
-"""What every metric takes and returns: checked float64 features in, a `Value` out."""
+"""The input and output of every metric: checked float64 features in, a `Value` out."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from counterfeit.errors import InputError
 Floats = NDArray[np.float64]
 
 PROTOCOL_SEED = 2020
-"""torch-fidelity's default seed: with it the same subsets, in the same order, are drawn as there."""
+"""torch-fidelity's default seed: with it the subsets are the same as there, in the same order."""
 
 RULE_OF_THREE = 1.5
-"""A share's standard error is at least this over n: what was seen in none of n images is, with 95 %, in up to 3/n of
-all (Hanley & Lippman-Hand 1983), and twice the error says so. It is more than the binomial error up to 2 hits only."""
+"""The standard error of a share is at least this over n. If something occurs in none of n images, then with 95 %
+confidence it occurs in at most 3/n of all images (Hanley & Lippman-Hand 1983), which is twice this error. It exceeds
+the binomial error for up to 2 hits only."""
 
 LARGEST = 1e30
-"""Features beyond this size are refused: their cube, which KID needs, is near the end of float64."""
+"""Larger features are rejected: their cube, which KID needs, is close to the limit of float64."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """One number of a score, with what is needed to read it.
+    """One value of a score, with what is needed to interpret it.
 
-    `uncertainty` is what stands after the ±, in the unit of `value`: a standard error, of which `uncertainty_kind` says
-    what it covers; None where none can be given. `extras` are further numbers of the same measurement, by snake_case
-    name. With `standard_errors` they say which part of the standard error is whose.
-    `notes` are sentences for the reader: a smaller protocol than asked for, a warning, a flag.
+    `uncertainty` is the number after the ±, in the unit of `value`: a standard error; `uncertainty_kind` says what it
+    covers. None if there is no estimate. `extras` are other numbers of the same measurement, by snake_case name; those
+    of `standard_errors` say which part of the standard error comes from which set.
+    `notes` are sentences for the reader: a smaller protocol than requested, a warning, a flag.
     """
 
     value: float
@@ -41,15 +42,16 @@ class Value:
 
 
 def share_error(hits: NDArray[np.bool_]) -> float:
-    """The standard error of the share of hits (N,) among independent images, never below RULE_OF_THREE."""
+    """Standard error of the share of hits (N,) among independent images, never below RULE_OF_THREE / N."""
     known = float(hits.std(ddof=1) / np.sqrt(len(hits))) if len(hits) > 1 else 0.0
     return max(known, RULE_OF_THREE / len(hits))
 
 
 def standard_errors(real: float, fake: float) -> dict[str, float]:
-    """The extras that say how much of a standard error is from the sampling of one set, with the other set fixed.
+    """The extras that give the part of a standard error due to the sampling of one set, with the other set fixed.
 
-    The squares add up to the whole one's, or to more: what both sets bring about together is in each.
+    Their squares add up to the square of the total or to more, because the joint effect of both sets is in each of
+    them.
     """
     return {"standard_error_real": real, "standard_error_fake": fake}
 
@@ -57,7 +59,7 @@ def standard_errors(real: float, fake: float) -> dict[str, float]:
 def as_features(features: ArrayLike, name: str, least: int = 2) -> Floats:
     """Return features (N, D) as float64, or raise InputError.
 
-    `name` says in the message which set it is; `least` is the smallest N that is of use.
+    `name` identifies the set in the message; `least` is the smallest N allowed.
     """
     array = np.asarray(features)
     if array.ndim != 2 or array.shape[1] == 0:
@@ -67,7 +69,7 @@ def as_features(features: ArrayLike, name: str, least: int = 2) -> Floats:
     if len(array) < least:
         raise InputError(f"{name} features are of {len(array)} image(s); at least {least} are needed")
     array = array.astype(np.float64, copy=False)
-    # NaN compares false, so that one test finds NaN, infinities and absurd sizes.
+    # NaN compares false, so this one test finds NaN, infinities and absurdly large values.
     bad = np.count_nonzero(~(np.abs(array) <= LARGEST).all(axis=1))
     if bad:
         raise InputError(

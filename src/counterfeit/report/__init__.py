@@ -1,6 +1,6 @@
-"""The report: one HTML file from the records of a comparison and PNG files. No tensor reaches it.
+"""The report: one HTML file, built from the records of a comparison and PNG files. It never touches a tensor.
 
-It opens from the disk, asks the network for nothing, needs no JavaScript, and stays under 5 MB for up to some 80 runs.
+The page opens from disk, makes no network requests, needs no JavaScript, and stays under 5 MB for up to about 80 runs.
 """
 
 from counterfeit.report.render import render

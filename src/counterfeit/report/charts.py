@@ -1,4 +1,4 @@
-"""The charts of a report: seeds as points, floors as lines, curves over epochs. Plain numbers in, SVG out."""
+"""The charts of a report: seeds as points, baselines as lines, curves over epochs. Plain numbers in, SVG out."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from counterfeit.report.svg import COLOURS, DASHES, INK, PAPER, QUIET, Style, ch
 from counterfeit.system.drawing import Axes, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from counterfeit.system.words import number, shortened
 
-WIDE_RANGE = 8  # from this ratio of the largest to the smallest value on, a logarithmic axis shows more
-FAR = 30  # times below the lowest value: a floor out of sight
-PARTED = 5  # times larger or smaller: a curve for another panel
+WIDE_RANGE = 8  # ratio of the largest to the smallest value from which a logarithmic axis is used
+FAR = 30  # times below the lowest value: the baseline is out of sight
+PARTED = 5  # times larger or smaller: the curve goes into another panel
 
 
 @dataclass(frozen=True)
 class Series:
-    """Values of a row of the table.
+    """The values of one row of the table.
 
     Attributes:
-        label: the row's.
-        style: as everywhere in the report.
-        values: one a seed; pairs (x, y) for a plane.
+        label: label of the row.
+        style: color and marker, the same in every chart of the report.
+        values: one per seed.
     """
 
     label: str
@@ -40,10 +40,10 @@ class Line:
     Attributes:
         x: epochs.
         y: values.
-        colour, dash: as the legend shows them.
-        faint: for the seeds after the first.
-        dot: a single value beside the curve at its end, such as that on the test set.
-        marker: for a curve whose best and final values are marked.
+        colour, dash: the same as in the legend.
+        faint: draw it thin and pale; set for every seed after the first.
+        dot: a single value shown at the end of the curve, such as the one on the test set.
+        marker: marks the best and the final value; None for no marks.
     """
 
     x: Sequence[float]
@@ -56,9 +56,10 @@ class Line:
 
 
 def strip(name: str, rows: Sequence[Series], floor: float | None) -> Markup:
-    """A row a model, its seeds as points, their mean as a tick and in figures; the floor as a dashed line.
+    """One row per model: its seeds as points, their mean as a tick and as a number. The baseline is a dashed line.
 
-    A floor that is `out_of_sight` is an arrow at the edge: the axis is for the differences between the models.
+    A baseline that is `out_of_sight` becomes an arrow at the edge, so that the axis shows the differences between
+    models.
     """
     with chart(name, 64 + 30 * len(rows)) as ([axes], done):
         for y, row in enumerate(rows):
@@ -82,7 +83,7 @@ def strip(name: str, rows: Sequence[Series], floor: float | None) -> Markup:
 
 
 def out_of_sight(floor: float, rows: Sequence[Series]) -> bool:
-    """Whether the floor is so far below all values that an axis with both would show neither."""
+    """Whether the baseline is so far below all values that an axis with both would show neither well."""
     lowest = min((v for row in rows for v in row.values), default=0.0)
     return lowest > 0 and floor < lowest / FAR
 
@@ -90,7 +91,10 @@ def out_of_sight(floor: float, rows: Sequence[Series]) -> bool:
 def plane(
     name: str, rows: Sequence[tuple[Series, Series]], floor: tuple[float, float] | None, x: str, y: str
 ) -> Markup:
-    """Two scores from 0 to 1 against each other, a point a seed; the floor is where the dashed lines meet."""
+    """Two scores plotted against each other, one point per seed. The dashed lines cross at the baseline.
+
+    The axes run from 0 to 1, or further if a value is larger.
+    """
     with chart(name, 300) as ([axes], done):
         if floor is not None:
             axes.axvline(floor[0], color=QUIET, linestyle="--", linewidth=1.2)
@@ -105,12 +109,12 @@ def plane(
 
 
 def curves(name: str, panels: Sequence[Sequence[Line]], label: str, height: float) -> Markup:
-    """Curves over epochs; of those with a marker, the best value is hollow and the final one filled.
+    """Curves over epochs. On curves with a marker, the best value is hollow and the final one is filled.
 
     Args:
-        panels: the lines of each; curves of different size would flatten each other.
-        label: of the vertical axes.
-        height: of the first panel, in pixels; the others are half as high.
+        panels: the lines of each panel; curves of very different size would flatten each other in one panel.
+        label: label of the vertical axes.
+        height: height of the first panel in pixels; the others are half as high.
     """
     with chart(name, height, *([height / 2] * (len(panels) - 1))) as (axes, done):
         for one, lines in zip(axes, panels, strict=True):
@@ -126,7 +130,7 @@ def curves(name: str, panels: Sequence[Sequence[Line]], label: str, height: floa
 
 
 def panels_of(lines: Sequence[Line]) -> list[list[Line]]:
-    """Lines parted into one or two panels: those of about the size of the first, and much smaller or larger ones."""
+    """Split the lines into one or two panels: those about as large as the first, and those much smaller or larger."""
     parts: list[list[Line]] = [[], []]
     for line in lines:
         ratio = abs(line.y[-1]) / (abs(lines[0].y[-1]) or 1)
@@ -142,11 +146,11 @@ def _curve(axes: Axes, line: Line) -> None:
     if line.marker is not None:
         best = min(range(len(line.y)), key=line.y.__getitem__)
         _mark(axes, line, line.marker, len(line.y) - 1, line.colour)
-        _mark(axes, line, line.marker, best, PAPER)  # on top: where the last is the best, it is hollow
+        _mark(axes, line, line.marker, best, PAPER)  # drawn last: if the last value is the best, the marker is hollow
 
 
 def term_style(place: int) -> tuple[str, str]:
-    """Colour and dash of a term of a loss."""
+    """Color and dash of a loss term."""
     return COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
 
 
@@ -180,7 +184,7 @@ def _points(axes: Axes, x: Sequence[float], y: Sequence[float], style: Style) ->
 
 
 def _scale(axes: Axes, which: Literal["x", "y"], values: Iterable[float]) -> None:
-    """A logarithmic axis where all values are positive and far apart, else a linear one; plain numbers on both."""
+    """Use a logarithmic axis if all values are positive and far apart, otherwise a linear one; with plain numbers."""
     finite = [v for v in values if math.isfinite(v)] or [1.0]
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = min(finite), max(finite)

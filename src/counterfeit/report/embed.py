@@ -1,4 +1,4 @@
-"""PNG files as data: addresses, as small as the page has room for."""
+"""PNG files as data: URIs, compressed until they fit into the page."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from PIL import Image
 
 from counterfeit.system import reading
 
-ROOM = 3_600_000  # bytes of all pictures in the page: with charts, tables and receipts it stays under 5 MB
-# From the best to the smallest: colours in the palette (None: all there are) and sides beside the original's.
+ROOM = 3_600_000  # bytes of all images in the page: with charts, tables and receipts it stays under 5 MB
+# From best to smallest: number of palette colors (None: all of them) and scale relative to the original size.
 LEVELS = ((None, 1.0), (256, 1.0), (96, 1.0), (48, 0.75), (32, 0.5), (16, 0.33), (16, 0.2))
 MOST_BYTES = 512 << 20  # of a file
-MOST_PIXELS = 1 << 27  # the largest that `counterfeit report` draws: 20 classes in 5 rows, of 1,024 pixels
-FIRST_SIDE = 1400  # pixels: a picture that is larger is scaled down, whatever room there is
+MOST_PIXELS = 1 << 27  # the largest that `counterfeit report` draws: 5 rows of 20 images with a side of 1,024 pixels
+FIRST_SIDE = 1400  # pixels: a larger image is scaled down, however much room there is
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """A picture in the page.
+    """An image in the page.
 
     Attributes:
         uri: data:image/png;base64,…
-        width, height: in pixels as it was drawn.
-        small: whether its pixels are to be seen as squares: it was not scaled down.
+        width, height: size in pixels before any scaling.
+        small: whether the browser should show its pixels as squares; true if it was not scaled down.
     """
 
     uri: str
@@ -39,7 +39,7 @@ class Embedded:
 
 
 class Picture(NamedTuple):
-    """An image, scaled down to FIRST_SIDE where it was larger, and the width and height that it has in its file."""
+    """An image, scaled down to FIRST_SIDE if it was larger, with the width and height that it has in its file."""
 
     image: Image.Image
     width: int
@@ -47,9 +47,9 @@ class Picture(NamedTuple):
 
 
 def embed(paths: Iterable[Path], room: int = ROOM) -> tuple[dict[Path, Embedded], list[str]]:
-    """The pictures, all with the same economy, and a sentence on each that is not among them.
+    """Embed the images, all at the same level of compression; also return one sentence for each that is missing.
 
-    The first level is taken at which all fit; where none does, the last pictures are left out.
+    Uses the first level at which all images fit. If they fit at no level, the last images are left out.
     """
     opened: dict[Path, Picture] = {}
     made: dict[Path, Embedded] = {}
@@ -59,7 +59,7 @@ def embed(paths: Iterable[Path], room: int = ROOM) -> tuple[dict[Path, Embedded]
             opened[path] = _opened(path)
         except MemoryError:
             raise
-        except Exception as error:  # Pillow's parsers raise anything at all on a malformed file
+        except Exception as error:  # Pillow's parsers can raise anything on a malformed file
             told = getattr(error, "strerror", None) or str(error) or type(error).__name__
             faults.append(f"{path} cannot be shown: {told}")
     for colours, scale in LEVELS:
@@ -70,10 +70,10 @@ def embed(paths: Iterable[Path], room: int = ROOM) -> tuple[dict[Path, Embedded]
 
 
 def _opened(path: Path) -> Picture:
-    """A PNG file, scaled down to FIRST_SIDE. Raises OSError, or whatever Pillow does."""
+    """Open a PNG file and scale it down to FIRST_SIDE. Raises OSError, or whatever Pillow raises."""
     content = reading.content(path, MOST_BYTES)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what is too large is said below
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # files that are too large are reported below
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
@@ -90,7 +90,7 @@ def _scaled(image: Image.Image, scale: float) -> Image.Image:
 
 
 def _up_to(opened: dict[Path, Picture], colours: int | None, scale: float, room: int) -> dict[Path, Embedded]:
-    """The pictures in their order, as many as there is room for."""
+    """Embed the images in order, as many as there is room for."""
     made: dict[Path, Embedded] = {}
     for path, picture in opened.items():
         one = _encoded(picture, colours, scale)

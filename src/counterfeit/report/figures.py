@@ -1,4 +1,4 @@
-"""Which charts a comparison asks for, and the words that stand in for each."""
+"""The charts of a comparison, and the text that replaces each of them for readers who cannot see it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Figure:
     """A chart.
 
     Attributes:
-        title: above it.
+        title: text above the chart.
         svg: the chart.
         alt: its numbers in words.
-        caption: beneath it: how to read it.
-        legend: swatches and what they stand for, for a chart with its own.
-        dashed: whether a dashed line is at what real images get.
+        caption: text below the chart: how to read it.
+        legend: swatches and their labels, for a chart with a legend of its own.
+        dashed: whether a dashed line marks the value of real images.
     """
 
     title: str
@@ -42,11 +42,11 @@ class Figure:
 
 
 def of_scores(table: Table, runs: Mapping[str, RunRow], styles: Styles, name: str) -> list[Figure]:
-    """FID, KID and IS by model, the curve over epochs, precision against recall, density against coverage.
+    """FID, KID and IS by model, the score curve over epochs, precision against recall, density against coverage.
 
     Args:
-        styles: by a row's label.
-        name: of the section, for ids.
+        styles: style of each row, by label.
+        name: name of the section, used for ids.
     """
     figures = [_strip(table, column, styles, f"{name}-{label}") for label in STRIPS for column in _named(table, label)]
     figures += _curves(table, runs, styles, f"{name}-curves")
@@ -57,7 +57,7 @@ def of_scores(table: Table, runs: Mapping[str, RunRow], styles: Styles, name: st
 
 
 def of_losses(table: Table, runs: Mapping[str, RunRow], name: str) -> list[Figure]:
-    """The losses of every row over the epochs, a line a seed and term."""
+    """The losses of every row over the epochs, one line per seed and term."""
     figures = []
     for i, row in enumerate(table.rows):
         of_row = [run for run in row.found(runs) if run.losses.get("epoch")]
@@ -113,7 +113,7 @@ def _plane(table: Table, x: Metric, y: Metric, styles: Styles, name: str) -> Fig
 
 
 def _curves(table: Table, runs: Mapping[str, RunRow], styles: Styles, name: str) -> list[Figure]:
-    """One figure of all rows that were scored by the same detector on as many samples while they were trained."""
+    """One figure, or none, of the rows that were scored during training by the same detector on as many samples."""
     lines, told, of = [], [], None
     for row in table.rows:
         style = styles[row.label]
@@ -163,6 +163,6 @@ def _losses(label: str, of_row: Sequence[RunRow], terms: Sequence[str], name: st
 def _known(
     losses: Mapping[str, Sequence[float | None]], term: str
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Epochs and values of a loss, without the gaps of one that only some rows of the log have; None without any."""
+    """Epochs and values of a loss, without the epochs where it was not logged; None if there are none."""
     points = [point for point in zip(losses["epoch"], losses.get(term, ()), strict=False) if point[1] is not None]
     return tuple(zip(*points, strict=True)) if points else None  # type: ignore[return-value]

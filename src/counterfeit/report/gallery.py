@@ -1,4 +1,4 @@
-"""The pictures of a report: one kind beside another model's, each with where it came from."""
+"""The images of a report, grouped by kind so that models can be compared, each with its origin."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Pictures = Mapping[str, Mapping[str, Path]]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of picture: its title, what a reader looks at, and the same for who cannot see it."""
+    """A kind of image: its title, what to look at, and alternative text for readers who cannot see it."""
 
     title: str
     lead: str
@@ -60,15 +60,16 @@ NEIGHBOURS = ("nearest", "random")
 
 @dataclass(frozen=True)
 class Card:
-    """A picture with its caption.
+    """An image with its caption.
 
     Attributes:
-        label: of the table's row; of the real images, their name.
+        label: label of the table row; "real images" for those.
         picture: the image itself.
-        alt: what it shows, with the number that ranks.
-        fact: that number, or nothing.
-        command: makes the picture again.
-        file: where it lies on the disk.
+        alt: what the image shows, with the value of the metric that ranks.
+        fact: that value, or an empty string.
+        command: the command that creates the image again.
+        file: path of the image file.
+        real: whether it shows real images.
     """
 
     label: str
@@ -82,7 +83,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures of one kind."""
+    """Images of one kind."""
 
     kind: str
     title: str
@@ -91,7 +92,7 @@ class Gallery:
 
 
 def galleries(table: Table, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Gallery]:
-    """Every kind that at least one model has, of each row's first run with pictures; memorisation is apart."""
+    """Every kind that at least one model has, from each row's first run with images; memorization is separate."""
     found = []
     for kind, about in KINDS.items():
         if kind in NEIGHBOURS:
@@ -105,7 +106,7 @@ def galleries(table: Table, pictures: Pictures, embedded: Mapping[Path, Embedded
 
 
 def neighbours(table: Table, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Card]:
-    """Of every model the samples that come nearest to training images, and the first ones, beside each other."""
+    """For every model, the samples nearest to training images and the first samples, side by side."""
     return [
         replace(card, fact=KINDS[kind].title)
         for row in table.rows
@@ -115,7 +116,7 @@ def neighbours(table: Table, pictures: Pictures, embedded: Mapping[Path, Embedde
 
 
 def used(tables: Sequence[Table], pictures: Pictures) -> list[Path]:
-    """The files that the report shows, samples first: they are the last to be left out."""
+    """The files that the report shows, samples first, so that they are the last to be left out."""
     firsts = [path for table in tables for row in table.rows for path in _first(row, pictures)]
     kinds = [*list(KINDS)[:1], "real", *list(KINDS)[1:]]
     return [pictures[path][kind] for kind in kinds for path in firsts if kind in pictures[path]]
@@ -126,7 +127,7 @@ def _first(row: Row, pictures: Pictures) -> list[str]:
 
 
 def _card(row: Row, kind: str, table: Table, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Card]:
-    """The row's picture of that kind, or none."""
+    """The row's image of this kind as a list of one, or an empty list."""
     for path in _first(row, pictures):
         file = pictures[path].get(kind)
         if file is not None and file in embedded:
@@ -141,7 +142,7 @@ def _card(row: Row, kind: str, table: Table, pictures: Pictures, embedded: Mappi
 
 
 def _real(table: Table, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Card]:
-    """Real images to look at beside the samples, from the first run that has them."""
+    """Real images to show beside the samples, from the first run that has them."""
     real = table.protocol.real
     for row in table.rows:
         for path in _first(row, pictures):

@@ -1,4 +1,4 @@
-"""What a comparison has found, as records: comparison.json is written and read here, and nowhere else."""
+"""The results of a comparison as records. comparison.json is written and read here and nowhere else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Metric:
-    """A metric and the detector whose features it is of; in JSON, and for people, `FID[mnist-cnn]`."""
+    """A metric and the detector that its features come from; written as `FID[mnist-cnn]`, also in JSON."""
 
     __slots__ = ("detector", "label")
 
@@ -41,7 +41,7 @@ class Metric:
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of comparison.json. Dicts by metric have Metric for keys, which msgspec leaves as strings."""
+    """A part of comparison.json. Dicts by metric have Metric keys; msgspec alone would leave them as strings."""
 
     def __post_init__(self) -> None:
         for name in ("metrics", "better", "floors", "floor_stds"):
@@ -70,7 +70,7 @@ def mean(spread: Spread | None) -> float | None:
 
 
 class Value(Record, frozen=True, kw_only=True):
-    """A metric's value of one run: see `scoring.score.Scored`."""
+    """The value of a metric for one run: see `scoring.score.Scored`."""
 
     value: Number
     uncertainty: Number | None = None
@@ -84,7 +84,7 @@ class Value(Record, frozen=True, kw_only=True):
 
 
 class RunScore(Record, frozen=True, kw_only=True):
-    """The score of a run, and its receipt as it is stored."""
+    """The score of a run, and its receipt as stored."""
 
     metrics: dict[Metric, Value]
     receipt: dict[str, Any]
@@ -102,10 +102,10 @@ class RunRow(Record, frozen=True, kw_only=True):
     """A finished run.
 
     Attributes:
-        label: of its row in the table.
-        plugin: the code of its model, where that is not ours: see `models.plugins.Plugin.identity`.
-        losses: columns over "epoch"; None where a row of the log does not have the loss.
-        images_per_s: None if the log does not say.
+        label: label of its row in the table.
+        losses: columns, of which one is "epoch"; None where a row of the log does not have the loss.
+        images_per_s: training speed, images per second; None if the log does not have it.
+        plugin: identity of the model's code if it is not ours, see `models.plugins.Plugin.identity`.
     """
 
     path: str
@@ -132,7 +132,7 @@ class RunRow(Record, frozen=True, kw_only=True):
 
 
 class RowCurve(Record, frozen=True, kw_only=True):
-    """Best and final values of a row's score curves, and the epochs of the best."""
+    """Best and final values of a row's score curves, and the epochs of the best values."""
 
     name: Metric
     n: int
@@ -142,12 +142,12 @@ class RowCurve(Record, frozen=True, kw_only=True):
 
 
 class Row(Record, frozen=True, kw_only=True):
-    """The runs of one model and its settings, over their seeds.
+    """The runs of one model with the same settings, over their seeds.
 
     Attributes:
-        settings: those that differ from the model's own.
-        rank: None where no test has given one.
-        runs: their paths, in the order of the seeds.
+        settings: the settings that differ from the model's defaults.
+        rank: None if no test has assigned one.
+        runs: paths of the runs, in the order of the seeds.
     """
 
     label: str
@@ -164,17 +164,17 @@ class Row(Record, frozen=True, kw_only=True):
     runs: list[str]
 
     def curve_cells(self) -> list[str]:
-        """Best value, its epoch and final value of the score curves, as a table shows them."""
+        """Best value, its epoch, and final value of the score curves, as shown in a table."""
         curve = self.curve
         return [words.DASH] * 3 if curve is None else [str(curve.best), str(curve.best_epoch), str(curve.final)]
 
     def found(self, runs: Mapping[str, RunRow]) -> list[RunRow]:
-        """Its runs among those by path."""
+        """The row's runs that are in `runs`, a mapping from path to run."""
         return [runs[path] for path in self.runs if path in runs]
 
 
 class Protocol(Record, frozen=True, kw_only=True):
-    """What two scores must have in common to stand in one column; `real` and `detector` as in receipts."""
+    """What two scores must have in common to share a column; `real` and `detector` are as in receipts."""
 
     real: dict[str, Any]
     forms: dict[str, Any] | None = field(name="sizes and channels", default=None)
@@ -189,9 +189,10 @@ class Table(Record, frozen=True, kw_only=True):
     """The rows of one data set and protocol.
 
     Attributes:
-        floors, floor_stds: what real images get in a column, and how much that scatters; older ones lack the second.
-        ranked_by: the score that ranks.
-        test: how ranks are given, in words.
+        floors: value of real images for each column.
+        floor_stds: standard deviation of that value over draws of real images; absent in older files.
+        ranked_by: the metric that ranks the rows.
+        test: how ranks are determined, in words.
     """
 
     data: str
@@ -206,25 +207,25 @@ class Table(Record, frozen=True, kw_only=True):
     rows: list[Row]
 
     def real_images(self, name: Metric) -> str:
-        """`0.915 ± 0.037`: what real images get in a column."""
+        """The value of real images in a column, such as `0.915 ± 0.037`."""
         return words.mean_and_std(self.floors.get(name), self.floor_stds.get(name))
 
     def ranking(self) -> str:
-        """How the rows are ordered; the test of ranks only if it has compared two rows."""
+        """How the rows are ordered; mentions the test only if it has compared at least two rows."""
         if sum(row.rank is not None for row in self.rows) > 1:
             return f"Ranked by {self.ranked_by}: {self.test}."
         return f"Sorted by {self.ranked_by}: ranks need several seeds of two rows or more."
 
 
 class Failure(Record, frozen=True, kw_only=True):
-    """A run that could not be brought to its end, and why, in one line."""
+    """A run that did not finish, and the reason in one line."""
 
     run: str
     error: str
 
 
 class Comparison(Record, frozen=True, kw_only=True):
-    """The whole: `made_by` is the provenance of the process that put it together."""
+    """The whole comparison; `made_by` is the provenance of the process that created it."""
 
     title: str
     made_by: dict[str, Any]
@@ -235,17 +236,17 @@ class Comparison(Record, frozen=True, kw_only=True):
 
 
 def to_json(record: Any) -> Any:
-    """A record as plain types, as comparison.json holds it."""
+    """Convert a record to plain types, as comparison.json holds it."""
     return msgspec.to_builtins(record, enc_hook=str)
 
 
 def of_json(value: Any, kind: type[S]) -> S:
-    """A record of this kind from plain types, every type checked. Raises reading.Malformed."""
+    """Build a record of this kind from plain types and check every type. Raises reading.Malformed."""
     return reading.converted(value, kind, metric)
 
 
 def metric(kind: type[Any], value: Any) -> Metric:
-    """For msgspec, which asks for types that it does not know, and takes a TypeError for malformed content."""
+    """Decode a `Metric`: msgspec calls this for unknown types, and reports a TypeError as malformed content."""
     if kind is Metric and isinstance(value, str):
         return Metric.of(value)
     raise TypeError(f"Expected the name of a metric, got `{type(value).__name__}`")

@@ -1,4 +1,4 @@
-"""The page: what a comparison says, in the order in which it is read."""
+"""Render the page: what a comparison found, in reading order."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(comparison: Comparison, pictures: Pictures) -> str:
-    """The report as one HTML page without scripts and requests.
+    """Render the report as one HTML page without scripts or network requests.
 
     Args:
-        comparison: what comparison.json holds, as `records.of_json` reads it.
-        pictures: run path -> kind -> PNG file, as `comparison.pictures` draws them; what is missing is left out. Of the
-            runs of a row the first that has pictures is shown.
+        comparison: the content of comparison.json, as `records.of_json` reads it.
+        pictures: run path -> kind -> PNG file, as drawn by `comparison.pictures`; missing ones are left out. A row
+            shows the images of its first run that has any.
     """
     tables = comparison.tables
     runs = {run.path: run for run in comparison.runs}
@@ -58,7 +58,7 @@ def render(comparison: Comparison, pictures: Pictures) -> str:
 
 
 def _section(table: Table, runs: Mapping[str, RunRow], styles: Mapping[str, Style], name: str) -> dict[str, Any]:
-    """What the template needs of a table, pictures apart."""
+    """The variables that the template needs for a table, except images."""
     charts = _drawn(lambda: figures.of_scores(table, runs, styles, name), table.data)
     return {
         "table": table,
@@ -77,14 +77,14 @@ def _section(table: Table, runs: Mapping[str, RunRow], styles: Mapping[str, Styl
 
 
 def _drawn(charts: Callable[[], list[figures.Figure]], data: str) -> list[figures.Figure]:
-    """The charts; where one cannot be drawn the page goes without them, and a line says so."""
+    """Draw the charts. If one fails, the page goes without them and a warning is printed."""
     with decoration(f"charts of {data} for the report"):
         return charts()
     return []
 
 
 def summary(comparison: Comparison) -> list[str]:
-    """What was compared and how, in sentences, and who leads by how much."""
+    """Sentences on what was compared and how, and on which model leads."""
     tables, runs = comparison.tables, comparison.runs
     labels = dict.fromkeys(row.label for table in tables for row in table.rows)
     data = words.listed(dict.fromkeys(table.data for table in tables))
@@ -125,7 +125,7 @@ def _leader(table: Table) -> list[str]:
 
 
 def _title(table: Table, tables: Sequence[Table]) -> str:
-    """The data set; with the detector and number of samples where it has several tables."""
+    """The data set; with the detector and the number of samples if the data set has several tables."""
     if sum(other.data == table.data for other in tables) == 1:
         return str(table.data)
     how = table.protocol
@@ -137,7 +137,7 @@ def _anchor(data: str, place: int) -> str:
 
 
 def _notes(table: Table, runs: Mapping[str, RunRow]) -> list[str]:
-    """What the scores say of themselves, each sentence once, with the runs that it is about."""
+    """The notes of the scores: each sentence once, with the runs that it applies to."""
     about: dict[str, list[str]] = {}
     for row in table.rows:
         for run in row.found(runs):
@@ -148,7 +148,7 @@ def _notes(table: Table, runs: Mapping[str, RunRow]) -> list[str]:
 
 
 def _environment() -> Environment:
-    """Everything that is not a chart of ours is escaped; a name that a template misspells is a fault."""
+    """The template environment: it escapes everything except our own charts, and undefined names raise an error."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -16,7 +16,7 @@ OF_TEST = " (test)"
 
 @dataclass(frozen=True)
 class Head:
-    """A column's title: its label, what stands small beneath, an arrow to where better is."""
+    """The head of a column: its label, smaller text below it, and an arrow towards better values."""
 
     label: str
     detail: str = ""
@@ -25,7 +25,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell says; `best` of its column; `shade`, 0 to 1, is how strongly it is coloured, None for not at all."""
+    """A table cell: `best` of its column or not; `shade`, 0 to 1, is the strength of its color, None for no color."""
 
     text: str
     best: bool = False
@@ -35,7 +35,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row: `label` names a model, or is the title of a row of floors."""
+    """A row of a table; `label` names a model, or is the title of a row of baselines."""
 
     label: str
     cells: tuple[Cell, ...]
@@ -44,14 +44,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table."""
-
     heads: tuple[Head, ...]
     lines: tuple[Line, ...]
 
 
 def scores(table: Table) -> Sheet:
-    """Ranks, mean ± std over the seeds of every score, curve, time and size; the floors as the last row."""
+    """Ranks, mean ± std over seeds of every score, score curves, times and sizes; the last row holds the baselines."""
     rows, names = table.rows, [c for c in table.columns if table.better[c] != LIKE_TEST]
     seeds = Head("Seeds" if any(len(row.seeds) > 1 for row in rows) else "Seed")
     heads = [Head("Rank"), seeds, *(_head(name, table.better[name]) for name in names)]
@@ -75,7 +73,7 @@ def scores(table: Table) -> Sheet:
 
 
 def memorisation(table: Table, runs: Mapping[str, RunRow]) -> Sheet | None:
-    """The scores that are right where they are like the test set's own, which is the last row; None without any."""
+    """The scores whose ideal is the test set's own value, which is the last row; None if there are none."""
     names = [c for c in table.columns if table.better[c] == LIKE_TEST and OF_TEST not in c.label]
     if not names:
         return None
@@ -90,7 +88,7 @@ def memorisation(table: Table, runs: Mapping[str, RunRow]) -> Sheet | None:
 
 
 def flags(table: Table, runs: Mapping[str, RunRow]) -> list[str]:
-    """A clause on every row that a score of memorisation flags: `gan (Near-copies, 2 of 3 seeds)`."""
+    """One item for every row and memorization score that flags it: `gan (Near-copies, 2 of 3 seeds)`."""
     found = []
     for row in table.rows:
         of_row = {name: _flagged(row, name, runs) for name in table.columns if OF_TEST not in name.label}
@@ -98,7 +96,7 @@ def flags(table: Table, runs: Mapping[str, RunRow]) -> list[str]:
     return found
 
 
-FLAGGING = ("Near-copies", "C_T")  # scores that can flag a model as a copier
+FLAGGING = ("Near-copies", "C_T")  # scores that can flag a model for copying
 OF_A_CLASS = {
     "Label-accuracy": "Share of the images asked for as a class that the detector takes for it, mean over seeds.",
     "Class-KL": "Share of the samples that the detector takes for a class, mean over seeds: the modes it covers.",
@@ -106,7 +104,7 @@ OF_A_CLASS = {
 
 
 def classes(table: Table, runs: Mapping[str, RunRow]) -> list[tuple[str, str, Sheet]]:
-    """Of every score with a value a class: its name, what the values are, a row a model with means over its seeds."""
+    """Name, caption and table of every score with a value per class; one row per model, means over seeds."""
     sheets = []
     for name in table.columns:
         of_rows = {row.label: _class_means(row, name, runs) for row in table.rows}
@@ -142,13 +140,13 @@ def _ranks(rows: Sequence[Row]) -> list[Cell]:
 
 
 def _test_value(table: Table, name: Metric) -> Spread | None:
-    """What the test set gets, which is the same beside every model: `C_T (test)[…]` beside `C_T[…]`."""
+    """The value of the test set, the same for every model: `C_T (test)[…]` beside `C_T[…]`."""
     beside = Metric(name.label + OF_TEST, name.detector)
     return next((row.metrics[beside] for row in table.rows if beside in row.metrics), None)
 
 
 def _flagged(row: Row, name: Metric, runs: Mapping[str, RunRow]) -> str:
-    """`2 of 3 seeds` where a score flags runs of the row, else nothing."""
+    """`2 of 3 seeds` if a score flags runs of the row, otherwise an empty string."""
     of = [run.score.metrics.get(name) for run in row.found(runs)]
     hits = sum(one is not None and bool(one.extras.get("flagged")) for one in of)
     return f"{hits} of {words.count(len(of), 'seed')}" if hits else ""

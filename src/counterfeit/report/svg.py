@@ -1,4 +1,4 @@
-"""Charts as SVG that lives inside an HTML page: its colours and letters are the page's, light or dark."""
+"""Charts as SVG for embedding in an HTML page: colors and fonts follow the page, in light and dark mode."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from markupsafe import Markup
 
 from counterfeit.system.drawing import Axes, Figure, MarkerStyle, Outline, figure
 
-WIDTH = 360  # in the page's pixels: as wide as a small phone, so that letters keep their size there
-DOTS = 72  # SVG units an inch, in matplotlib
+WIDTH = 360  # page pixels: as wide as a small phone, so that text keeps its size there
+DOTS = 72  # SVG units per inch, in matplotlib
 
-# Stand-ins that no chart uses otherwise: in the page they become variables of its style sheet.
+# Placeholder colors that no chart uses otherwise; in the page they become CSS variables.
 INK, QUIET, RULE, PAPER = "#010101", "#010102", "#010103", "#010104"
-COLOURS = [f"#0102{i:02x}" for i in range(7)]  # Okabe and Ito's, without yellow, which white paper swallows
+COLOURS = [f"#0102{i:02x}" for i in range(7)]  # Okabe-Ito, without yellow, which is hard to see on white
 _VARIABLES = {INK: "ink", QUIET: "quiet", RULE: "rule", PAPER: "paper"} | {c: f"c{i}" for i, c in enumerate(COLOURS)}
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 _NUMBER = re.compile(r"(\d+\.\d\d)\d+")  # more decimals than a screen shows
 DASHES = ("-", "--", ":", "-.")
 
 _SETTINGS: dict[Any, Any] = {
-    "svg.fonttype": "none",  # letters stay letters
+    "svg.fonttype": "none",  # keep text as text
     "font.size": 11,
     "axes.edgecolor": RULE,
     "axes.labelcolor": QUIET,
@@ -47,11 +47,11 @@ _SETTINGS: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Style:
-    """How a model looks in every chart; no two of the first 56 share colour and marker.
+    """How a model looks in every chart. The first 56 styles all differ in color or marker.
 
     Attributes:
-        colour: a stand-in for the page's variable.
-        marker: as matplotlib calls it.
+        colour: placeholder for the page's CSS variable.
+        marker: matplotlib's name for it.
     """
 
     colour: str
@@ -62,7 +62,7 @@ class Style:
         return cls(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)])
 
     def swatch(self) -> Markup:
-        """The marker as a small picture for a legend."""
+        """The marker as a small SVG for a legend."""
         shape = _path_data(self.marker)
         return Markup(
             '<svg class="swatch" viewBox="-9 -9 18 18" aria-hidden="true">'
@@ -71,7 +71,7 @@ class Style:
 
 
 def line_swatch(colour: str, dash: str) -> Markup:
-    """A stretch of a line for a legend."""
+    """A short piece of line as SVG for a legend."""
     dashes = {"-": "none", "--": "6 3", ":": "2 3", "-.": "6 3 2 3"}[dash]
     return Markup(
         '<svg class="swatch wide" viewBox="0 0 28 18" aria-hidden="true"><path d="M0 9H28" fill="none" '
@@ -81,11 +81,11 @@ def line_swatch(colour: str, dash: str) -> Markup:
 
 @contextmanager
 def chart(name: str, *heights: float) -> Iterator[tuple[list[Axes], list[Markup]]]:
-    """Axes to draw on, one above the other, and a list in which the finished SVG is when the block ends.
+    """Yield axes to draw on, one above the other, and a list that holds the finished SVG after the block.
 
     Args:
-        name: the page's only chart of that name: it keeps the ids of markers apart.
-        heights: of the axes, in the page's pixels; the width is WIDTH.
+        name: unique within the page; keeps the ids of markers apart.
+        heights: heights of the axes in page pixels; the width is WIDTH.
     """
     done: list[Markup] = []
     size = (WIDTH / DOTS, sum(heights) / DOTS)
@@ -98,14 +98,14 @@ def chart(name: str, *heights: float) -> Iterator[tuple[list[Axes], list[Markup]
 
 
 def _svg(sheet: Figure) -> Markup:
-    """The figure as an <svg> element without width, height, ids of its own, fonts, colours and addresses."""
+    """The figure as an <svg> element without size, fonts, group ids, metadata, namespaces; colors become variables."""
     buffer = io.StringIO()
     sheet.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
     text = re.sub(r"<g id=\"[^\"]*\"/>", "", text)
-    text = re.sub(r"<g id=\"[^\"]*\">", "<g>", text)  # figures in one page would share them; nothing refers to them
+    text = re.sub(r"<g id=\"[^\"]*\">", "<g>", text)  # charts in one page would share these ids; nothing refers to them
     text = re.sub(r" xmlns(:\w+)?=\"[^\"]*\"| version=\"1.1\"", "", text).replace("xlink:href", "href")
     text = re.sub(r"<svg width=\"[^\"]*\" height=\"[^\"]*\"", '<svg aria-hidden="true"', text)
     text = re.sub(r" ?font-family: [^;\"]*;?", "", text)

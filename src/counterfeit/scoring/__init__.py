@@ -1,4 +1,4 @@
-"""From images to a score: features once, every metric on them, and a receipt of how it was measured."""
+"""From images to a score: compute features once, apply every metric, and write a receipt of how it was measured."""
 
 from counterfeit.scoring import judge
 from counterfeit.scoring.images import Images

@@ -1,4 +1,4 @@
-"""Generated images against a file of statistics, in place of real images."""
+"""Score generated images against a file of statistics instead of real images."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SEEN_BY_INCEPTION = (3, 299, 299)
 
 
 class StatisticsScorer(Scorer):
-    """Scores generated images against statistics by the metrics that need no more: FID.
+    """Scores generated images against statistics, with the metrics for which these are enough: FID.
 
     Attributes:
-        statistics: of the real images; `real` stands for these and holds none.
+        statistics: statistics of the real images; `real` takes their place as a set without images.
     """
 
     def __init__(self, detector: Detector, statistics: Statistics, group: Group) -> None:
@@ -36,7 +36,7 @@ class StatisticsScorer(Scorer):
         self.statistics, self._moments = statistics, statistics.moments()
 
     def names(self, asked: Sequence[str] | None) -> list[str]:
-        """The metrics that are asked for, or all that are possible. InputError for one that needs images."""
+        """The requested metrics, by default all possible ones. Raises InputError for a metric that needs images."""
         possible = [name for name, metric in METRICS.items() if metric.from_moments is not None]
         for name in asked or ():
             if name not in possible:
@@ -47,9 +47,9 @@ class StatisticsScorer(Scorer):
         return list(asked or possible)
 
     def images(self, source: Any, config: ScoreConfig) -> Images:
-        """What is scored: a loaded set, a function, or `Images`.
+        """Prepare what is scored: a loaded set, a function, or `Images`.
 
-        Raises InputError where the statistics are known to be of images of another form. If that is not known, images
+        Raises InputError if the statistics are known to be of images of another form. If their form is unknown, images
         go to the detector in their own size, or in that of `config.size`.
         """
         any_size, known = self.detector.any_size, self.statistics.shape is not None
@@ -68,7 +68,7 @@ class StatisticsScorer(Scorer):
         return Images.of_set(source)
 
     def _check_size(self, name: str, shape: tuple[int, int, int]) -> None:
-        """InputError where images (C, H, W) are of another size: it is they that can be brought to the other's."""
+        """Raise InputError if images (C, H, W) have another size: only they can be resized, the statistics cannot."""
         _, height, width = self.real.shape
         if self.detector.any_size or shape[1:] == (height, width):
             return

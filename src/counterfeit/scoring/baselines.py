@@ -1,8 +1,8 @@
-"""What real images get in the place of generated ones: the value that a perfect model would have, with its spread.
+"""Baselines: the value, with its spread, that real images get in place of generated ones. A perfect model would get it.
 
-A metric that compares features takes them from the other split of the same data. A metric that reads the detector's
-class probabilities takes images that the detector was not trained on: it is surer of those that it was, and no model
-could reach their value.
+A metric that compares features takes the images from the other split of the same data. A metric that reads the
+detector's class probabilities takes images that the detector was not trained on: the detector is more confident on its
+training images, and no model could reach their value.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from counterfeit.scoring.images import subset, used
 from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Scored
 
-SMALL = 1000  # features: a detector with fewer is fast enough to look at a whole training set
-SEED = 0  # of the draws, whatever the seed of a score: real images are what they are for every model and every seed
+SMALL = 1000  # features: a detector with fewer is fast enough for a whole training set
+SEED = 0  # of the draws, whatever the seed of a score: the baseline is the same for every model and every seed
 MOST_DRAWS = 5
-MOST_DRAWS_OF_LARGE = 3  # by Inception, which needs minutes for 10,000 images on a CPU
+MOST_DRAWS_OF_LARGE = 3  # for Inception, which needs minutes for 10,000 images on a CPU
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The value of real images.
+    """The value of a metric for real images.
 
     Attributes:
         value: the mean over the draws.
-        std: how much the value of one draw scatters: the standard deviation (ddof 1) over the draws, the metric's own ±
-            for a single draw, or None.
-        draws: how many sets of real images it comes from.
-        notes: a sentence if they are fewer images than were generated.
+        std: spread of the value of one draw: the standard deviation (ddof 1) over the draws; for a single draw the
+            metric's own ±, or None.
+        draws: number of sets of real images.
+        notes: a sentence if there are fewer real images than generated ones.
     """
 
     value: float
@@ -47,24 +47,24 @@ class Baseline:
 
     @classmethod
     def of(cls, found: np.ndarray, notes: tuple[str, ...]) -> Baseline:
-        """From the value of every draw and its own ±, (draws, 2), NaN for none."""
+        """Make a baseline from the value of every draw and its own ±, (draws, 2), NaN if there is no ±."""
         values, own = found.T
         if len(values) > 1:
             return cls(float(values.mean()), float(values.std(ddof=1)), len(values), notes)
         return cls(float(values[0]), None if np.isnan(own[0]) else float(own[0]), 1, notes)
 
     def beside(self, scored: Scored) -> Scored:
-        """The score of generated images, with this beside it."""
+        """Add this baseline to the score of generated images."""
         notes = scored.notes + self.notes
         return replace(scored, floor=self.value, floor_std=self.std, floor_draws=self.draws, notes=notes)
 
 
 def fewer(n: int, asked: int, rest: int | None = None, unseen: bool = False) -> tuple[str, ...]:
-    """A sentence if the value of real images is of fewer than were generated, n and not `asked`.
+    """A sentence if the baseline is measured on n images, fewer than `asked`, the number of generated images.
 
     Args:
-        rest: what they are compared with, if that is less than the real set.
-        unseen: whether it is for want of images that the detector was not trained on.
+        rest: number of images they are compared with, if that is not the whole real set.
+        unseen: whether the reason is a lack of images that the detector was not trained on.
     """
     if n >= asked:
         return ()
@@ -77,15 +77,16 @@ def fewer(n: int, asked: int, rest: int | None = None, unseen: bool = False) -> 
 
 @dataclass(frozen=True)
 class StandIns:
-    """Draws of real images that stand in for generated ones: disjoint ones, but where `apart`.
+    """Draws of real images that take the place of generated ones; the draws are disjoint unless `apart`.
 
     Attributes:
-        images: where they are drawn from.
-        size: how many of these are drawn from: all, or of a real set those that are compared with.
-        n: images in a draw.
-        draws: how many.
-        apart: whether they are part of the real set itself, so that what a draw leaves is what it is compared with.
-            Then each draw parts the set anew: given the set these are independent, which disjoint halves are not.
+        images: the set to draw from.
+        size: how many of these images to draw from: all, or for the real set, those that are used for comparison.
+        n: images per draw.
+        draws: number of draws.
+        apart: whether the draws come from the real set itself, so that each draw is compared with the rest of the set.
+            Every draw then splits the set in a new way: given the set, such draws are independent, and disjoint halves
+            are not.
     """
 
     images: ImageSet
@@ -96,12 +97,12 @@ class StandIns:
 
     @cached_property
     def within(self) -> np.ndarray:
-        """Row numbers that are drawn from, ascending."""
+        """Row numbers to draw from, ascending."""
         return np.concatenate(list(subset(len(self.images), self.size, 0)))
 
     @cached_property
     def rows(self) -> list[np.ndarray]:
-        """Row numbers of every draw, ascending; the first draw is the choice that `subset` makes."""
+        """Row numbers of every draw, ascending; the first draw is the same choice as that of `subset`."""
         if self.apart:
             parted = [np.random.default_rng([SEED, i]).permutation(self.size)[: self.n] for i in range(self.draws)]
         else:
@@ -110,21 +111,21 @@ class StandIns:
         return [self.within[np.sort(rows)] for rows in parted]
 
     def to_dict(self) -> dict[str, Any]:
-        """A part of the receipt."""
+        """This as a part of the receipt."""
         return {**(receipt.of_floor(self.images, self.n, SEED) or {}), "draws": self.draws}
 
 
 def has_seen(detector: Detector, images: ImageSet) -> bool:
-    """Whether the detector was trained on these images: the small ones were, on the training split of their data.
+    """Whether the detector was trained on these images: a small detector was, on the training split of its data set.
 
-    What is held out of a data set that has no test split is of its training images, whatever it is called.
+    Images held out from a data set without a test split come from its training images, whatever the name of the split.
     """
     known = knows_classes(detector, images)
     return known and (images.split == "train" or images.split not in DATASETS[images.dataset].splits)
 
 
 def knows_classes(detector: Detector, images: ImageSet) -> bool:
-    """Whether the detector is a classifier of the images' own classes."""
+    """Whether the detector is a classifier for the classes of these images."""
     return detector.name in DETECTORS and images.dataset in DETECTORS[detector.name].data
 
 
@@ -136,13 +137,13 @@ def tells_apart(detector: Detector, classes: Sequence[str]) -> bool:
 
 @dataclass(frozen=True)
 class Baselines:
-    """The baselines of a scorer, each computed once and kept in the cache.
+    """The baselines of a scorer; each is computed once and cached.
 
     Attributes:
-        detector: what looks at the images.
-        real: the images that generated ones are compared with.
+        detector: computes the features.
+        real: the images that generated images are compared with.
         other: another split of the same data, or None.
-        of_real: the features of a whole real set (of `used` images).
+        of_real: computes the features of a whole real set (of `used` images).
         known: features of whole sets that are in memory, by digest.
     """
 
@@ -153,7 +154,7 @@ class Baselines:
     known: Mapping[str, Features]
 
     def of(self, wanted: Mapping[str, Metric], n: int) -> dict[str, Baseline]:
-        """Every label's baseline beside n generated images, of the metrics that have one."""
+        """Baselines by label for n generated images, for the metrics that have a baseline."""
         groups: dict[tuple[str, bool], tuple[StandIns, dict[str, Metric]]] = {}
         for name, metric in wanted.items():
             stand = self.stand_ins(metric, n)
@@ -168,13 +169,13 @@ class Baselines:
         return found
 
     def receipt(self, n: int) -> dict[str, Any]:
-        """Which images the baselines are of: those of features, and those of classes."""
+        """Which images the baselines are computed from: those for features, and those for class probabilities."""
         sources = {"floor": _enough(self.other), "floor_of_classes": self._unseen()}
         return {name: source and self._drawn(source, n).to_dict() for name, source in sources.items()}
 
     def stand_ins(self, metric: Metric, n: int) -> StandIns | None:
-        """The real images that a metric's baseline is of; None if there are none."""
-        if "train" in metric.needs:  # these print the test set's own value beside the model's
+        """The real images for a metric's baseline; None if there are none."""
+        if "train" in metric.needs:  # these report the test set's own value beside the model's
             return None
         source = self._unseen() if metric.judges_classes else _enough(self.other)
         if source is None:
@@ -184,30 +185,30 @@ class Baselines:
         return self._drawn(source, n, apart=source is self.real and metric.compares)
 
     def _unseen(self) -> ImageSet | None:
-        """The images that the detector was not trained on: of the other split, which has more to draw, or the real."""
+        """Images that the detector was not trained on: the other split, which allows more draws, or the real set."""
         both = (_enough(self.other), _enough(self.real))
         return next((one for one in both if one is not None and not has_seen(self.detector, one)), None)
 
     def _drawn(self, source: ImageSet, n: int, apart: bool = False) -> StandIns:
         size = used(source) if source is self.real else len(source)
         n = min(n, size // 2 if apart else size)
-        if self.detector.weights_sha256 is None:  # nothing of it can be kept
+        if self.detector.weights_sha256 is None:  # nothing computed with it can be cached
             most = 1
         else:
             most = MOST_DRAWS if self.detector.dim is not None and self.detector.dim < SMALL else MOST_DRAWS_OF_LARGE
         return StandIns(source, size, n, most if apart else min(most, size // n), apart)
 
     def _kept(self, stand: StandIns, metrics: Mapping[str, Metric]) -> dict[str, Arrays]:
-        """Value and ± of every draw, (draws, 2), by label, for every metric."""
+        """Value and ± of every draw, (draws, 2), by label, for every metric; cached."""
         keys = [
             features.key(self.detector, self.real, used(self.real), 0),
             features.key(self.detector, stand.images, stand.n * stand.draws, SEED),
         ]
-        parted = None if stand.n == stand.size else SEED  # also where the draws together are all there are
+        parted = None if stand.n == stand.size else SEED  # also if all draws together use the whole set
         missing: dict[str, np.ndarray] = {}
 
         def make(name: str) -> Arrays:
-            if not missing:  # the first that is not kept: all are computed in one go, which shares their distances
+            if not missing:  # the first one not cached: compute all at once, since they share distances
                 missing.update(self._computed(stand, list(metrics.values())))
             return {label: missing[label] for label in metrics[name].labels}
 
@@ -233,7 +234,7 @@ class Baselines:
         return {label: np.array(pairs) for label, pairs in values.items()}
 
     def _looked_at(self, stand: StandIns) -> tuple[Features, np.ndarray]:
-        """Features of images that hold all draws, and the row numbers of these images, ascending."""
+        """Features of images that include all draws, and the row numbers of these images, ascending."""
         whole = self.known.get(stand.images.digest)
         if stand.images is self.real or (whole is not None and len(whole.features) == stand.size):
             return self.of_real(stand.images), stand.within
@@ -242,10 +243,10 @@ class Baselines:
 
 
 def _enough(images: ImageSet | None) -> ImageSet | None:
-    """None for a set of which no two draws can be made that a metric takes."""
+    """The images, or None if there are fewer than 4: a metric compares two sets of at least 2."""
     return None if images is None or len(images) < 4 else images
 
 
 def _part(found: Features, chosen: np.ndarray) -> Features:
-    """The chosen rows, a mask."""
+    """The rows that a mask selects."""
     return Features(found.features[chosen], None if found.probabilities is None else found.probabilities[chosen])

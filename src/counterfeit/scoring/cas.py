@@ -1,8 +1,8 @@
 """Classification Accuracy Score: what a classifier learns from generated images, measured on real ones.
 
-Ravuri & Vinyals 2019 (arXiv:1905.10887). A classifier is trained on a conditional model's images and the labels that
-they were generated for, and on nothing else; the score is the share of real test images that it classifies rightly.
-Beside it stands the same classifier trained on as many real images.
+Ravuri & Vinyals 2019 (arXiv:1905.10887). A classifier is trained only on a conditional model's images and the labels
+for which they were generated; the score is the share of real test images that it classifies correctly. The baseline is
+the same classifier trained on the same number of real images.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ NAME = f"CAS[{CLASSIFIER}]"
 
 @dataclass(frozen=True)
 class Labelled:
-    """Generated images and the labels that they were generated for.
+    """Generated images and the labels for which they were generated.
 
     Attributes:
-        images: where they come from.
+        images: the source of the images.
         labels: (n, seed) -> integers (n,), one for each image of `images.draw(n, seed, ALONE)`.
-        classes: the labels' names.
+        classes: names of the labels.
         shape: (C, H, W) of an image.
-        trained_on: digest of the images that the generator was trained on, None where that is not known.
+        trained_on: digest of the images that the generator was trained on; None if unknown.
     """
 
     images: Images
@@ -63,7 +63,7 @@ class Labelled:
 
     @classmethod
     def of_set(cls, images: ImageSet) -> Labelled:
-        """Images at hand. Raises InputError where they have no labels."""
+        """Use an existing set of images. Raises InputError if it has no labels."""
         known = images.labels
         if known is None:
             raise InputError(
@@ -81,13 +81,13 @@ class Labelled:
 def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreConfig) -> Score:
     """Train a classifier on n generated images, `config.repeats` times, and test it on all images of `test`.
 
-    With repeats > 1 draw and classifier both go by the seeds `config.seed`, `config.seed` + 1, …
+    With repeats > 1, draw and classifier use the seeds `config.seed`, `config.seed` + 1, …
 
     Args:
-        train: real images for the floor, of which n are taken if they have labels; None where there are none.
+        train: real images for the baseline, of which n are used if they have labels; None for no baseline.
 
     Raises:
-        InputError: images or labels do not fit the real ones, or these have no labels.
+        InputError: images or labels do not fit the real ones, or the real images have no labels.
     """
     begun = time.perf_counter()
     if test.labels is None:
@@ -118,7 +118,7 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
 
 
 def _drawn(fakes: Labelled, test: ImageSet, n: int, recipe: Recipe, device: torch.device) -> tuple[Value, SmallCNN]:
-    """The score of one draw and one classifier, both of the recipe's seed."""
+    """The score of one draw and one classifier, both with the recipe's seed."""
     labels = in_terms_of(test.classes, fakes.labels(n, recipe.seed), fakes.classes, fakes.images.name)
     images = np.concatenate(list(fakes.images.draw(n, recipe.seed, ALONE)))
     what = f"{CLASSIFIER}: {recipe.epochs} epochs on {n:,} images of {fakes.images.name}"
@@ -129,7 +129,7 @@ def _drawn(fakes: Labelled, test: ImageSet, n: int, recipe: Recipe, device: torc
     found = label_accuracy(probabilities.numpy(), test.labels)
     kind = f"standard error over the {len(test):,} test images; leaves out the luck of this one draw and training"
     classes = {name: share for name, share in found.extras.items() if name.startswith("class_")}
-    extras = {**classes, "standard_error_real": found.uncertainty or 0.0}  # here the images are the real ones
+    extras = {**classes, "standard_error_real": found.uncertainty or 0.0}  # for CAS the test images are the real ones
     missing = [name for label, name in enumerate(test.classes) if label not in labels]
     notes = (
         f"no generated image has the label {first_few(missing)}: the classifier cannot know what it was never shown",
@@ -138,7 +138,7 @@ def _drawn(fakes: Labelled, test: ImageSet, n: int, recipe: Recipe, device: torc
 
 
 def _merged(draws: list[Value]) -> Value:
-    """The one draw's value, or mean and standard deviation over several; the classes' accuracies are means as well."""
+    """The value of a single draw, or mean and standard deviation over several; class accuracies are averaged too."""
     if len(draws) == 1:
         return draws[0]
     merged = over_repeats([{NAME: draw} for draw in draws])[NAME]
@@ -148,9 +148,9 @@ def _merged(draws: list[Value]) -> Value:
 
 
 def _floor(test: ImageSet, train: ImageSet, asked: int, recipe: Recipe, device: torch.device) -> Baseline:
-    """Accuracy after training on as many real images, a choice by the recipe's seed; kept in the cache.
+    """Accuracy after training on as many real images, chosen by the recipe's seed; cached.
 
-    It is of one classifier, since another costs minutes: the ± is the standard error over the test images.
+    There is only one classifier, since each costs minutes: the ± is the standard error over the test images.
     """
     n = min(asked, len(train))
     recipe = sized(recipe, n)
@@ -174,7 +174,7 @@ def _floor(test: ImageSet, train: ImageSet, asked: int, recipe: Recipe, device: 
 
 
 def _overlap(fakes: Labelled, test: ImageSet) -> tuple[str, ...]:
-    """A note where the generator was, or may have been, trained on the images that the classifier is tested on."""
+    """A note if the generator was, or may have been, trained on the images that the classifier is tested on."""
     mend = "name a test split by --real"
     if fakes.trained_on == test.digest:
         return (f"the generator was trained on the very images of this test, so that copying them pays: {mend}",)
@@ -184,7 +184,7 @@ def _overlap(fakes: Labelled, test: ImageSet) -> tuple[str, ...]:
 
 
 def in_terms_of(real: Sequence[str], labels: np.ndarray, classes: Sequence[str], where: str) -> np.ndarray:
-    """Labels (n,) as those of the real images, whose classes may be ordered otherwise or be more; see `places`.
+    """Labels (n,) in terms of the real classes, which may have another order or be more; see `places`.
 
     Raises:
         InputError: a class that the real images do not have.
@@ -196,10 +196,10 @@ def in_terms_of(real: Sequence[str], labels: np.ndarray, classes: Sequence[str],
 
 
 def places(real: Sequence[str], classes: Sequence[str], where: str) -> np.ndarray:
-    """The real class (K,) that each class is: the one of its name, which may be spelled as `sample` spells folders.
+    """The real class (K,) of each class, matched by name, which may be spelled as in the folders of `sample`.
 
-    Where not all names are among the real ones but all are whole numbers, such as an .npz file without names has,
-    they are the real classes by number.
+    If some names are not real classes but all names are whole numbers, as for an .npz file without names, they are the
+    numbers of the real classes.
 
     Raises:
         InputError: a name that the real images do not have.
@@ -215,12 +215,12 @@ def places(real: Sequence[str], classes: Sequence[str], where: str) -> np.ndarra
 
 
 def by_number(real: Sequence[str], classes: Sequence[str]) -> bool:
-    """Whether classes are numbers that are not all names of real classes."""
+    """Whether the classes are whole numbers and not all of them are names of real classes."""
     return not set(classes) <= set(real) and all(name.isascii() and name.isdecimal() for name in classes)
 
 
 def _classifier(network: SmallCNN, recipe: Recipe) -> dict[str, Any]:
-    """A part of the receipt. Mean and standard deviation of the pixels are left out: every training set has its own."""
+    """The classifier's part of the receipt, without mean and std of the pixels, which differ for every training set."""
     of = network.of
     return {
         "name": CLASSIFIER,

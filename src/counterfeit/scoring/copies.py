@@ -1,9 +1,10 @@
-"""Which training image is a generated one a copy of, mirrored, moved by some pixels, compressed or noisy as it may be?
+"""Search for the training image that a generated image is a copy of: mirrored, shifted, compressed or noisy.
 
-A search in two steps. The low frequencies of an image have magnitudes that do not change where it is moved, and change
-places where it is mirrored: by them the few training images that can be the source are found, among all. These are then
-compared pixel by pixel, in every position. A copy lies far nearer to its source than to the other candidates, which an
-image of the same kind does not: their ratio says so, whatever the contrast of the data.
+The search has two steps. First, low frequencies: their magnitudes do not change if an image is shifted, and change
+places if it is mirrored. They select, among all training images, the few candidates that can be the source. Second,
+these candidates are compared pixel by pixel, at every shift. A copy is far nearer to its source than to the other
+candidates, and another image of the same kind is not: the ratio of the two distances shows this, whatever the contrast
+of the data.
 """
 
 from __future__ import annotations
@@ -26,24 +27,24 @@ from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.system.distributed import Group
 
 SIDE = 32
-"""Longer sides are averaged down to so many pixels or fewer; the search moves pixels of that size."""
+"""Images with longer sides are averaged down to about this many pixels; the search shifts by pixels of that size."""
 FREQUENCIES = 7
-"""An axis. With these the source of a CIFAR-10 image that moved by a pixel down and across was among the candidates for
-1,000 of 1,000, with 5 for 999; of images that moved by two pixels, for 889 of 1,000."""
+"""Per axis. With 7, the source of a CIFAR-10 image shifted by one pixel down and across was among the candidates for
+1,000 of 1,000 images, with 5 for 999; for images shifted by two pixels, for 889 of 1,000."""
 EDGE = 0.3
-"""Share of a side at each end where the window falls to 0: what comes in at an edge must not count."""
+"""Share of a side at each end over which the window falls to 0, so that content entering at an edge does not count."""
 MOVES = 2
-"""Pixels up, down, left and right that a copy is looked for at."""
+"""Largest shift of a copy that is searched for, in pixels up, down, left and right."""
 CANDIDATES = 16
-ROWS = 128  # images looked at together: with 60,000 training images 60 MiB of products and distances
-GROUPS = 32  # training images whose least distance stands for them when the nearest are chosen
+ROWS = 128  # images searched together: with 60,000 training images, 60 MiB of products and distances
+GROUPS = 32  # training images represented by their smallest distance when the nearest are selected
 
 
 Small = np.ndarray  # uint8 (N, C, h, w) as `shrunk` gives them
 
 
 def shrunk(images: np.ndarray) -> Small:
-    """Return uint8 (N, C, H, W) with sides of about SIDE pixels or fewer, by the mean of squares of pixels."""
+    """Average uint8 (N, C, H, W) over squares of pixels, so that sides have at most about SIDE pixels."""
     n, c, h, w = images.shape
     step = max(1, min(-(-max(h, w) // SIDE), min(h, w) // 8))
     if step == 1:
@@ -54,9 +55,9 @@ def shrunk(images: np.ndarray) -> Small:
 
 
 def spectra(small: Small) -> np.ndarray:
-    """Magnitudes of the low frequencies of the grey image: float32 (N, 2 · 7 - 1, 7), vertical ones from -6 to 6.
+    """Magnitudes of the low frequencies of the gray image: float32 (N, 2 · 7 - 1, 7), vertical ones from -6 to 6.
 
-    A mirrored image has them in reverse along the first of these axes.
+    For a mirrored image they are reversed along the first of these axes.
     """
     grey = small.mean(axis=1, dtype=np.float32)  # (N, h, w)
     height, width = grey.shape[1:]
@@ -69,7 +70,7 @@ def spectra(small: Small) -> np.ndarray:
 
 
 def _waves(side: int, frequencies: np.ndarray) -> np.ndarray:
-    """Windowed waves complex64 (side, F), of norm 1 or less."""
+    """Windowed waves, complex64 (side, F), with norm 1 or less."""
     place = (np.arange(side) + 0.5) / side
     window = np.sin(np.pi / 2 * np.minimum(1, np.minimum(place, 1 - place) / EDGE)) ** 2
     waves = np.exp(-2j * np.pi * np.outer(np.arange(side), frequencies) / side) / side**0.5
@@ -77,7 +78,7 @@ def _waves(side: int, frequencies: np.ndarray) -> np.ndarray:
 
 
 def middles(small: Small, moves: list[tuple[int, int]]) -> np.ndarray:
-    """float32 (N, len(moves), D): the image without its MOVES outer pixels, moved, by the mean of 2x2 pixels."""
+    """The images without their MOVES outer pixels, shifted, averaged over 2x2 pixels: float32 (N, len(moves), D)."""
     _, _, h, w = small.shape
     pool = 2 if min(h, w) >= 16 else 1
     inner = [(side - 2 * MOVES) // pool * pool for side in (h, w)]
@@ -93,21 +94,21 @@ def middles(small: Small, moves: list[tuple[int, int]]) -> np.ndarray:
 STILL = [(0, 0)]
 EVERYWHERE = sorted(
     ((y, x) for y in range(-MOVES, MOVES + 1) for x in range(-MOVES, MOVES + 1)), key=lambda m: abs(m[0]) + abs(m[1])
-)  # unmoved first, so that it is chosen where another is as good
+)  # unshifted first, so that it wins ties
 
 
 class Gallery:
-    """Training images, ready to be searched for the sources of copies: 60,000 of 32x32 in color are 150 MiB."""
+    """Training images prepared for the search for sources of copies; 60,000 of 32x32 in color take 150 MiB."""
 
     def __init__(self, images: ImageSet) -> None:
         parts, chosen = [], list(subset(len(images), used(images), 0))
         self.rows = np.concatenate(chosen)
         for rows in chosen:
             small = shrunk(take(images.images, rows))
-            # float16 holds quarters up to 255.75, so that nothing is lost.
+            # float16 holds quarters up to 255.75, so nothing is lost.
             parts.append((*_halves(spectra(small)), middles(small, STILL)[:, 0].astype(np.float16)))
         even, self.odd, self.middles = (np.concatenate(part) for part in zip(*parts, strict=True))
-        self.centre = even.mean(axis=0)  # of the odd halves it is 0, if mirrored images count as well
+        self.centre = even.mean(axis=0)  # the mean of the odd halves is 0 if mirrored images count as well
         self.even = even - self.centre
         self.half_norms = (np.square(self.even).sum(axis=1) + np.square(self.odd).sum(axis=1)) / 2
         room = -(-len(even) // GROUPS) * GROUPS
@@ -115,13 +116,13 @@ class Gallery:
         self.product = np.empty((ROWS, len(even)), np.float32)
 
     def search(self, small: Small) -> Matches:
-        """The best match of each image, uint8 (N, C, h, w) as `shrunk` gives them."""
+        """The best match of each image, uint8 (N, C, h, w) from `shrunk`."""
         parts = [self._search(small[start : start + ROWS]) for start in range(0, len(small), ROWS)]
         ratio, kind, index = (np.concatenate(part) for part in zip(*parts, strict=True))
         return Matches(ratio, kind, self.rows[index])
 
     def _search(self, small: Small) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Ratio, kind and row of the training image of each of at most ROWS images."""
+        """Ratio, kind and training image (as a row of the gallery) for each of at most ROWS images."""
         chosen = self._candidates(small)
         both = np.concatenate([middles(small, EVERYWHERE), middles(small[..., ::-1], EVERYWHERE)], axis=1)
         square = _squares(both, self.middles[chosen].astype(np.float32))  # (N, 2 · 25, K)
@@ -135,9 +136,10 @@ class Gallery:
         return ratio.astype(np.float64), mirrored + 2 * (move > 0), chosen[every, nearest]
 
     def _candidates(self, small: Small) -> NDArray[np.intp]:
-        """Rows of the training images (N, K) whose spectra are nearest to an image's or to its mirror image's.
+        """Gallery rows (N, K) whose spectra are nearest to those of an image or of its mirror image.
 
-        Half the squared distance to the nearer of the two is, but for what all have, ‖t‖²/2 - even·even - |odd·odd|.
+        Half the squared distance to the nearer of the two is ‖t‖²/2 - even·even - |odd·odd|, up to a constant per
+        image.
         """
         even, odd = _halves(spectra(small))
         total, count = len(self.even), len(small)
@@ -145,7 +147,7 @@ class Gallery:
         np.matmul(odd, self.odd.T, out=product)
         np.subtract(self.half_norms, np.abs(product, out=product), out=scores[:, :total])
         scores[:, :total] -= np.matmul(even - self.centre, self.even.T, out=product)
-        # The K nearest lie in the K groups with the least minima: numpy has no quick partial sort of long rows.
+        # The K nearest are in the K groups with the smallest minima: numpy has no fast partial sort of long rows.
         groups = scores.reshape(count, GROUPS, -1)
         width = groups.shape[2]
         some = min(CANDIDATES, width)
@@ -157,9 +159,9 @@ class Gallery:
 
 
 def _halves(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of spectra, the half (N, 49) that a mirrored image has as well and the half (N, 42) that it has negated.
+    """Split spectra into the half (N, 49) that mirroring preserves and the half (N, 42) whose sign it changes.
 
-    Scaled so that their squared distances add up to that of the spectra.
+    They are scaled so that their squared distances add up to that of the spectra.
     """
     up, down = found[:, FREQUENCIES:], found[:, FREQUENCIES - 2 :: -1]
     even = np.concatenate([found[:, FREQUENCIES - 1], ((up + down) * 0.5**0.5).reshape(len(found), -1)], axis=1)
@@ -167,7 +169,7 @@ def _halves(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Squared distances (B, N, M) of x (B, N, D) to y (B, M, D)."""
+    """Squared distances (B, N, M) between x (B, N, D) and y (B, M, D)."""
     square = np.matmul(x, y.transpose(0, 2, 1))
     square *= -2
     square += np.square(x).sum(axis=2)[:, :, None]
@@ -176,10 +178,11 @@ def _squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 class Seen:
-    """Keeps small copies of the images that are drawn from `images`, for the search among training images.
+    """Stores small copies of the images drawn from `images`, for the search among training images.
 
     Attributes:
-        images: to be drawn from in place of the ones given; InputError if they are not of the training images' form.
+        images: draw from this instead of the original; raises InputError if the images do not have the training images'
+            form.
     """
 
     def __init__(self, images: Images, train: ImageSet) -> None:
@@ -195,7 +198,7 @@ class Seen:
         self.images = replace(images, draw=draw)
 
     def gathered(self, n: int, group: Group) -> Small | None:
-        """All n that the processes of the group drew, in the first one; None in the others."""
+        """All n images that the processes of the group drew, in the first process; None in the others."""
         parts = group.gather(self._small)
         if parts is None:
             return None
@@ -204,9 +207,9 @@ class Seen:
 
 
 def check_searchable(name: str, images: np.ndarray, train: ImageSet) -> None:
-    """InputError where images (N, C, H, W) cannot be compared with training images pixel by pixel.
+    """Raise InputError if images (N, C, H, W) cannot be compared with training images pixel by pixel.
 
-    A detector that brings each side to its own size takes them all the same.
+    A detector that resizes each set to its own size accepts such images anyway.
     """
     _, c, h, w = images.shape
     if (c, h, w) != train.shape:
@@ -217,7 +220,7 @@ def check_searchable(name: str, images: np.ndarray, train: ImageSet) -> None:
 
 
 def of_test(test: ImageSet, gallery: Callable[[], Gallery], train: ImageSet) -> Matches:
-    """Matches of the real images that are compared with, from the cache if they were searched for before."""
+    """Matches of the real images used for comparison, from the cache if possible."""
     check_searchable(f"{test.name}:{test.split}", test.images, train)
     what = f"copies of {train.name}'s training images among {used(test):,} of {test.split}"
 

@@ -1,4 +1,4 @@
-"""Features of images; those of real images are kept in the cache."""
+"""Features of images; those of real images are cached."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.system.console import progress
 from counterfeit.system.distributed import Group
 
-NONE = np.zeros((0, 0), np.float32)  # stands in a cached file for class probabilities that a detector does not give
+NONE = np.zeros((0, 0), np.float32)  # marks missing class probabilities in a cached file
 
 
-# The parts of our source that choose images and bring them to a form
+# The parts of our source that choose images and convert them
 CHOICE = ("data/form.py", "scoring/images.py")
 
 
 def of_batches(detector: Detector, batches: Iterator[np.ndarray], n: int, what: str) -> Features:
-    """Features of n images that come in batches; progress is shown on stderr, under `what` where that is not empty."""
+    """Features of n images in batches. Shows progress on stderr with the label `what`, unless that is empty."""
     with progress(f"{detector.name}: {what}", n) if what else nullcontext() as advance:
         found = [detector(batch, advance) for batch in batches]
     probabilities = [f.probabilities for f in found if f.probabilities is not None]
@@ -35,9 +35,9 @@ def of_batches(detector: Detector, batches: Iterator[np.ndarray], n: int, what: 
 
 
 def of_generated(detector: Detector, fakes: Images, n: int, seed: int, what: str, group: Group) -> Features | None:
-    """Features of n generated images, which processes draw and look at in shares: all in the first, None in others.
+    """Features of n generated images; processes share the work. The first process gets all features, the others None.
 
-    They are what one process finds, bit for bit: blocks of one size, in generator and detector, see to that.
+    The result is bitwise the same as with one process, because generator and detector work in blocks of fixed size.
     """
     shares = group.shares(n, BLOCK)
     mine = len(shares[group.rank])
@@ -55,7 +55,7 @@ def of_generated(detector: Detector, fakes: Images, n: int, seed: int, what: str
 
 
 def of_real(detector: Detector, images: ImageSet, n: int, seed: int) -> Features:
-    """Features of n real images (all, or a seeded subset), from the cache where they were computed before."""
+    """Features of n real images (all, or a seeded subset), from the cache if possible."""
     n = min(n, len(images))
     what = f"{n:,} real images of {images.name}:{images.split}"
 
@@ -73,7 +73,7 @@ def of_real(detector: Detector, images: ImageSet, n: int, seed: int) -> Features
 
 
 def key(detector: Detector, images: ImageSet, n: int, seed: int) -> str | None:
-    """The identity of features; None for a detector without a digest of its weights, which is asked every time."""
+    """Cache key of features; None for a detector without a digest of its weights, whose features are never cached."""
     if detector.weights_sha256 is None:
         return None
     chosen = "all" if n >= len(images) else [n, seed]

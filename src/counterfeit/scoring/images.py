@@ -1,4 +1,4 @@
-"""What can be scored, in one form: something that gives uint8 images in batches."""
+"""Everything that can be scored, in one form: a source of uint8 images in batches."""
 
 from __future__ import annotations
 
@@ -19,29 +19,28 @@ from counterfeit.system.console import say
 from counterfeit.system.distributed import ALONE, Group
 
 BATCH = 1000
-# Real images that a set is represented by, so that the memory for features and the search for neighbours are bounded:
-# as many as the largest named data set has, whose numbers are of all its images.
+# Largest number of real images used from a set, to limit the memory for features and the search for neighbors. It is
+# the size of the largest named data set, so the values of named data sets use all of their images.
 MOST_REAL = 60_000
 
 
 @dataclass(frozen=True)
 class Images:
-    """Generated images, drawn or at hand.
+    """Generated images, drawn from a generator or from an existing set.
 
     Attributes:
         name: for the receipt, such as a path.
-        most: how many there are; None where as many as one likes can be drawn.
-        draw: (n, seed, group) -> batches of uint8 (≤ BATCH, C, H, W), n images in all, of which each process of the
-            group gets its share; another seed is an independent draw of a generator, and another subset of images at
-            hand.
-        digest: SHA-256 of images at hand, of a run that of its weights, None for another generator.
-        shape: (C, H, W) where it is known before anything is drawn.
-        labels: n -> the labels (n,) that `draw(n, …)` generates for, or None.
-        classes: the labels' names; () where there are no labels.
-        form: sizes and channels as stored and as compared, for the receipt, see `data.form.described`; of a callable
-            they are known once it has been drawn from.
-        kind: what they come from: "run", "function", or the kind of an ImageSet.
-        about: further facts for the receipt, JSON types.
+        most: number of images; None if any number can be drawn.
+        draw: (n, seed, group) -> batches of uint8 (≤ BATCH, C, H, W), n images in total, of which each process of the
+            group gets its share. Another seed is an independent draw from a generator, or another subset of a set.
+        digest: SHA-256 of a set of images, or of the weights of a run; None for another generator.
+        shape: (C, H, W) if known before anything is drawn.
+        labels: n -> the labels (n,) for which `draw(n, …)` generates, or None.
+        classes: names of the labels; () if there are no labels.
+        form: sizes and channels as stored and as compared, for the receipt; see `data.form.described`. For a callable
+            they are known only after a draw.
+        kind: origin of the images: "run", "function", or the kind of an ImageSet.
+        about: other facts for the receipt, JSON types.
     """
 
     name: str
@@ -57,7 +56,7 @@ class Images:
 
     @classmethod
     def of_set(cls, images: ImageSet) -> Images:
-        """Images at hand; n < all takes a seeded subset."""
+        """Use an existing set of images; n < all takes a seeded subset."""
 
         def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
             for rows in subset(len(images), n, seed, group):
@@ -77,9 +76,9 @@ class Images:
 
     @classmethod
     def of_callable(cls, function: Callable[[int, int], Any], fit: Callable[[ImageSet], ImageSet]) -> Images:
-        """A generator of the user's: function(n, seed) gives n images as a uint8 array, the same in every process.
+        """Use the user's own generator: function(n, seed) returns n images as a uint8 array, the same in every process.
 
-        `fit` brings them to the form in which they are compared.
+        `fit` converts them to the form in which they are compared.
         """
         name = getattr(function, "__name__", type(function).__name__)
         form: dict[str, Any] = {}
@@ -98,16 +97,16 @@ class Images:
     def of(
         cls, source: Any, like: ImageSet, skip_bad: bool = False, size: int | None = None, any_size: bool = False
     ) -> Images:
-        """A folder, .npz file, array, loaded set or callable, in a form that can be compared with the real images'.
+        """Make `Images` from a folder, .npz file, array, loaded set or callable, in the form of the real images.
 
-        Raises DataError or InputError where they cannot be read or do not fit the real images; see `paired`.
+        Raises DataError or InputError if they cannot be read or do not fit the real images; see `paired`.
         """
         if callable(source):
             return cls.of_callable(source, lambda images: paired(at_size(images, size), like, any_size))
         return cls.of_set(paired(generated(source, size, skip_bad), like, any_size))
 
     def at_size(self, size: int | None) -> Images:
-        """The same, brought to a size as they are drawn."""
+        """The same images, resized when they are drawn."""
         if self.shape is None or size is None:
             return self
         form = Form(size)
@@ -119,16 +118,16 @@ class Images:
 
 
 def conversion(images: ImageSet) -> dict[str, Any]:
-    """How a folder's files became these images: transparency, decoder, …. Empty for what is taken as it is."""
+    """How a folder's files were converted to these images: transparency, decoder, …. Empty if they were not."""
     return {"conversion": dict(images.conversion)} if images.conversion else {}
 
 
 def generated(source: Any, size: int | None = None, skip_bad: bool = False, labels: Any = None) -> ImageSet:
-    """Generated images at hand: a folder, .npz file or array, of their own size or brought to another.
+    """Load generated images from a folder, .npz file or array, in their own size or resized.
 
     Args:
-        source: these, or a set that was loaded already, which is given back at that size.
-        labels: an array's.
+        source: a folder, .npz file or array, or a loaded set, which is only resized.
+        labels: labels of an array.
     """
     if not isinstance(source, ImageSet):
         place = datasets.locate(source)
@@ -141,15 +140,15 @@ def generated(source: Any, size: int | None = None, skip_bad: bool = False, labe
 
 
 def at_size(images: ImageSet, size: int | None) -> ImageSet:
-    """Images brought to a size, or as they are where that is None; a folder's are read at a size from their files."""
+    """Resize images; None leaves them as they are. Folders are usually read at this size already."""
     return formed(images, Form(size))
 
 
 def paired(images: ImageSet, like: ImageSet, any_size: bool = False) -> ImageSet:
-    """Generated images in a form that can be compared with the real ones': RGB that is grey throughout as grey.
+    """Convert generated images to a form comparable with the real ones: to grayscale if RGB channels are all equal.
 
     Raises:
-        InputError: they are of other sizes, unless the detector brings `any_size` to its own, or in other colors.
+        InputError: they have other sizes, unless the detector accepts `any_size`, or other channels.
     """
     if like.shape[0] == 1 and images.shape[0] == 3 and is_grey(images):
         images = as_grey(images)
@@ -158,13 +157,13 @@ def paired(images: ImageSet, like: ImageSet, any_size: bool = False) -> ImageSet
 
 
 def as_grey(images: ImageSet) -> ImageSet:
-    """RGB images whose channels are equal, as grey ones."""
+    """Convert RGB images with equal channels to grayscale."""
     say(f"{images.name}: its images are stored as RGB but are grey; they are compared as grey images")
     return formed(images, Form(grey=True))
 
 
 def check_form(name: str, shape: tuple[int, int, int], like: ImageSet, any_size: bool = False) -> None:
-    """InputError where generated images (C, H, W) cannot be compared with the real ones as they are."""
+    """Raise InputError if generated images (C, H, W) cannot be compared with the real ones as they are."""
     both = f"{name} has images of {in_words(shape)} and the real ones, {like.name}, are {in_words(like.shape)}"
     if shape[0] != like.shape[0]:
         fix = "in color" if shape[0] == 3 else "in grey"
@@ -177,14 +176,14 @@ def check_form(name: str, shape: tuple[int, int, int], like: ImageSet, any_size:
 
 
 def used(images: ImageSet) -> int:
-    """How many of a set of real images are compared with: all, or of more than MOST_REAL a seeded choice of so many."""
+    """How many images of a real set are used: all, or a seeded choice of MOST_REAL if there are more."""
     return min(len(images), MOST_REAL)
 
 
 def subset(total: int, n: int, seed: int, group: Group = ALONE) -> Iterator[np.ndarray]:
-    """Row numbers of n of `total` images in ascending batches: all of them, or a seeded choice.
+    """Yield row numbers of n of `total` images in ascending batches: all of them, or a seeded choice.
 
-    Of several processes each gets its share.
+    In a group of several processes, each gets its share.
     """
     rows = np.arange(total) if n >= total else np.sort(np.random.default_rng(seed).permutation(total)[:n])
     rows = rows[group.shares(len(rows), BLOCK)[group.rank]]
@@ -193,6 +192,6 @@ def subset(total: int, n: int, seed: int, group: Group = ALONE) -> Iterator[np.n
 
 
 def in_words(shape: tuple[int, int, int]) -> str:
-    """`28x28 grey`."""
+    """A shape (C, H, W) in words, such as `28x28 grey`."""
     c, h, w = shape
     return f"{h}x{w} {'grey' if c == 1 else 'RGB'}"

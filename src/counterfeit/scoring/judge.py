@@ -1,4 +1,4 @@
-"""From what a user names to a score: which real images, which detector, which metrics."""
+"""From a user's request to a score: choose the real images, the detector and the metrics."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from counterfeit.system.distributed import Group
 from counterfeit.system.memory import check_room
 from counterfeit.system.words import first_few
 
-# The real images, those that the floor is drawn from, and those that the model was trained on
+# Real images, images for the baseline, and images that the model was trained on
 Sets = tuple[ImageSet, ImageSet | None, ImageSet | None]
 
 
@@ -39,18 +39,18 @@ def score(source: Any, config: ScoreConfig, trained: RunRecord | None = None, sc
     """Score a folder, .npz file, array, callable or `Images`.
 
     Args:
-        trained: run.json of the run that made the images, where it was one: it says what it was trained on.
-        scorer: what `prepared` gave for these settings, for scoring several runs.
+        trained: run.json of the run that made the images, if there is one; it says what the run was trained on.
+        scorer: result of `prepared` for these settings, to score several runs.
 
     Raises:
         InputError: something named is wrong, missing, or does not fit.
     """
     if config.real is None and trained is None and scorer is None:
-        refuse_run(source)  # which would need no --real: said before that this is missing
+        refuse_run(source)  # a run would need no --real: report that before the missing --real
     if scorer is None and is_statistics(config.real):
         scorer = prepared(config)
     group = scorer.group if scorer else distributed.join(config.device)
-    if scorer is None:  # before the generated images are read: a name that is wrong is said at once
+    if scorer is None:  # before the generated images are read, so that a wrong name is reported at once
         sets = group.everyone(partial(real_images, config, trained))
     if not isinstance(source, Images) and not callable(source):
         source = group.everyone(partial(generated, source, config.size, config.skip_bad))
@@ -61,10 +61,10 @@ def score(source: Any, config: ScoreConfig, trained: RunRecord | None = None, sc
 
 
 def _checked(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, list[str]]:
-    """What is scored, and the metrics' names."""
+    """What is scored, and the names of the metrics."""
     fakes, names = _fitting(source, config, scorer)
     n = config.n if fakes.most is None else min(config.n, fakes.most)
-    # float32, in batches and in one array; of a callable the number of features is not known yet
+    # float32, once in batches and once in one array; the number of features of a callable is not known yet
     check_room(2 * 4 * n * (scorer.detector.dim or 1), f"features of {n:,} images", "lower -n")
     return fakes, names
 
@@ -84,10 +84,10 @@ def _fitting(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, 
 
 
 def prepared(config: ScoreConfig, trained: RunRecord | None = None, run: str = "the run") -> Scorer:
-    """The real images and the detector that are asked for, in each process of a job. Raises InputError as `score`.
+    """Load the requested real images and detector, in each process of a job. Raises InputError as `score` does.
 
     Args:
-        trained: run.json of the run that is to be scored.
+        trained: run.json of the run that will be scored.
     """
     group = distributed.join(config.device)
     if is_statistics(config.real):
@@ -97,14 +97,14 @@ def prepared(config: ScoreConfig, trained: RunRecord | None = None, run: str = "
 
 
 def _of_statistics(config: ScoreConfig, group: Group) -> StatisticsScorer:
-    """That of a file of statistics, with the detector that it names."""
+    """The scorer for a file of statistics, with the detector named there."""
     statistics = read(config.real)
     wanted, settings = statistics.choice(config)
     return StatisticsScorer(named_detector(settings, wanted), statistics, group)
 
 
 def _scorer(config: ScoreConfig, sets: Sets, shape: tuple[int, int, int] | None, group: Group) -> Scorer:
-    """That of the sets of `real_images`, for images (C, H, W)."""
+    """The scorer for sets from `real_images` and generated images (C, H, W)."""
 
     def load() -> Scorer:
         real, other, train = real_sides(sets, config.size, shape)
@@ -116,7 +116,7 @@ def _scorer(config: ScoreConfig, sets: Sets, shape: tuple[int, int, int] | None,
 
 
 def metric_names(config: ScoreConfig, scorer: Scorer, fakes: Images) -> list[str]:
-    """The metrics that are asked for; by default those that fit. InputError where labels are none of the detector's."""
+    """The requested metrics, by default those that fit. Raises InputError if labels are not classes of the detector."""
     asked = asked_metrics(config)
     if isinstance(scorer, StatisticsScorer):
         return scorer.names(asked)
@@ -131,7 +131,7 @@ def metric_names(config: ScoreConfig, scorer: Scorer, fakes: Images) -> list[str
 
 
 def _check_needs(name: str, scorer: Scorer, fakes: Images) -> None:
-    """InputError where a metric needs what is not there, said before images are drawn."""
+    """Raise InputError if a metric needs something that is missing, before any image is drawn."""
     lacking = {
         "train": scorer.train is None,
         "probabilities": scorer.detector.custom,  # only the named detectors are classifiers
@@ -149,28 +149,28 @@ def _check_needs(name: str, scorer: Scorer, fakes: Images) -> None:
 def check_drawn(
     name: str, shape: tuple[int, int, int], classes: tuple[str, ...], config: ScoreConfig, scorer: Scorer
 ) -> None:
-    """InputError where samples of a model that is not trained yet could not be scored: see `_checked`.
+    """Raise InputError if samples of a model that is not trained yet could not be scored; see `_checked`.
 
     Args:
         shape: (C, H, W) of its images.
-        classes: those that it draws by; () for a model without labels.
+        classes: classes that it is conditioned on; () for a model without labels.
     """
     nothing = Images(name, None, lambda n, seed, group: iter(()), shape=shape, classes=classes)
     _checked(nothing, config, scorer)
 
 
 def asked_metrics(config: ScoreConfig) -> list[str] | None:
-    """The metrics by name, None where it is left to the images which fit. InputError for one that there is not."""
+    """The requested metrics; None to use those that fit the images. Raises InputError for an unknown name."""
     if config.metrics is None:
         return None
-    names = [METRICS.named(name) for name in config.metrics]  # FID is fid, as it is printed
+    names = [METRICS.named(name) for name in config.metrics]  # FID, as printed, is accepted for fid
     for name in names:
         METRICS[name]
     return list(dict.fromkeys(names))
 
 
 def load_detector(config: ScoreConfig, real: ImageSet) -> Detector:
-    """The detector that was asked for; `auto` says which it is, and why."""
+    """Load the requested detector; for `auto`, report which one it is and why."""
     wanted = config.detector
     if isinstance(wanted, str) and wanted == "auto":
         wanted, reason = detectors.auto(real.dataset, real.shape, weights=config.inception.weights)
@@ -179,7 +179,7 @@ def load_detector(config: ScoreConfig, real: ImageSet) -> Detector:
 
 
 def named_detector(config: ScoreConfig, wanted: Any) -> Detector:
-    """A detector by name, file or function, with the other settings that it goes by."""
+    """Load a detector by name, file or function, with the other detector settings."""
     return detectors.load(
         wanted,
         **vars(config.inception),
@@ -189,7 +189,7 @@ def named_detector(config: ScoreConfig, wanted: Any) -> Detector:
 
 
 def small_scorer(real: ImageSet, device: str) -> Scorer:
-    """A scorer with the shipped detector that suits the images, for curves while training."""
+    """A scorer with the shipped detector that suits the images, for score curves during training."""
     for name, entry in DETECTORS.items():
         if real.dataset in entry.data:
             return Scorer(detectors.load(name, device=device), real, quiet=True)
@@ -199,9 +199,9 @@ def small_scorer(real: ImageSet, device: str) -> Scorer:
 
 
 def default_metrics(scorer: Scorer, fakes: Images) -> list[str]:
-    """All, but those that need what is not there; memorisation only where looking at the training set is quick.
+    """All metrics whose inputs exist; memorization only if computing features of the training set is fast.
 
-    A generated label is asked of the detector only where generator, detector and real images have the same classes.
+    Labels are compared with the detector's classes only if generator, detector and real images have the same classes.
     """
     detector = scorer.detector
     memorisation = scorer.train is not None and detector.dim is not None and detector.dim < SMALL
@@ -217,9 +217,10 @@ def default_metrics(scorer: Scorer, fakes: Images) -> list[str]:
 
 
 def real_sides(sets: Sets, size: int | None, shape: tuple[int, int, int] | None) -> Sets:
-    """The sets of `real_images` in the form in which they are compared with generated images (C, H, W).
+    """Convert the sets of `real_images` to the form in which they are compared with generated images (C, H, W).
 
-    They are brought to a size where one is asked for; RGB images that are grey throughout are grey beside grey ones.
+    They are resized if requested; RGB images with equal channels become grayscale if the generated images are
+    grayscale.
     """
     there = {one.digest: at_size(one, size) for one in sets if one is not None}
     if shape and shape[0] == 1 and all(one.shape[0] == 3 and is_grey(one) for one in there.values()):
@@ -229,11 +230,11 @@ def real_sides(sets: Sets, size: int | None, shape: tuple[int, int, int] | None)
 
 
 def real_images(config: ScoreConfig, trained: RunRecord | None, run: str = "the run") -> Sets:
-    """The real images, those that the floor is drawn from, and those that the model was trained on (or None).
+    """The real images, those for the baseline, and those that the model was trained on (or None).
 
     Args:
         trained: run.json of the run that made the images; without `config.real`, its images are the real ones.
-        run: the run, for messages.
+        run: name of the run, for messages.
     """
     if is_statistics(config.real):
         raise InputError(f"{config.real} contains mu and sigma and no images: only score can use it as --real")
@@ -256,13 +257,13 @@ def real_images(config: ScoreConfig, trained: RunRecord | None, run: str = "the 
         name = next(iter(parts.values())).name
         raise InputError(f"{name} has no split {split!r}, only {' and '.join(parts)}")
     other = next((images for name, images in parts.items() if name != split), None)
-    # Memorisation is asked beside a test set, and of images that the model has seen.
+    # Memorization needs a test set as the real images, and images that the model has seen.
     seen = split == "test" and (trained is None or own)
     return parts[split], other, other if seen else None
 
 
 def refuse_run(source: Any) -> None:
-    """DataError where a path holds runs, which are scored one by one, or is part of one, or leads nowhere."""
+    """Raise DataError if a path contains runs (which are scored one by one), is part of a run, or does not exist."""
     if isinstance(source, str | os.PathLike):
         place = datasets.locate(source)
         if place.kind == "folder" and place.path is not None:
@@ -270,7 +271,7 @@ def refuse_run(source: Any) -> None:
 
 
 def check_real(config: ScoreConfig) -> None:
-    """InputError where `--real` names nothing that can be compared with."""
+    """Raise InputError if `--real` names nothing that images can be compared with."""
     if is_statistics(config.real):
         read(config.real).choice(config)
     else:
@@ -280,7 +281,7 @@ def check_real(config: ScoreConfig) -> None:
 def _read_again(
     parts: dict[str, ImageSet], source: Any, config: ScoreConfig, of_run: ModelSettings
 ) -> dict[str, ImageSet]:
-    """What a run was trained on: a folder at --size from its files, after it was recognized at the training's size."""
+    """Read a run's training folder again at --size, after it was recognized at the size used for training."""
     if config.size is None or datasets.locate(source).kind != "folder":
         return parts
     found = datasets.load_splits(source, size=config.size, skip_bad=of_run.skip_bad, holdout=of_run.holdout)
@@ -288,14 +289,14 @@ def _read_again(
 
 
 def split_of(wanted: Any) -> tuple[Any, str]:
-    """`mnist:train` -> ("mnist", "train"), and so a path; without a split, or for anything else, (wanted, "")."""
+    """Split `mnist:train` into ("mnist", "train"), and likewise for a path; anything else gives (wanted, "")."""
     name, _, split = wanted.rpartition(":") if isinstance(wanted, str) else ("", "", "")
     of_path = split in ("train", "test") and not os.path.exists(wanted) and os.path.exists(paths.typed(name))
     return (name, split) if name in DATASETS or of_path else (wanted, "")
 
 
 def folder_options(source: Any, config: ScoreConfig) -> dict[str, Any]:
-    """How a folder of real images is read: as it is, or at --size; nothing else takes options."""
+    """Options for reading a folder of real images: its own size or --size. Other sources take no options."""
     if datasets.locate(source).kind != "folder":
         return {}
     return {"size": config.size or datasets.NATIVE, "skip_bad": config.skip_bad}

@@ -1,8 +1,8 @@
-"""What was computed once and is kept in the cache, under a key of everything that decides it, the code included.
+"""Cache of computed arrays; the key covers everything that determines them, including the code.
 
-A change of a data set, a detector's weights, the code that computes or the libraries that it computes with leads to
-another key: nothing stale is ever met. Each file carries its key and the shape, dtype and SHA-256 of its arrays, and
-nothing else is taken for it.
+A change of a data set, of a detector's weights, of the code or of the libraries leads to another key, so nothing
+outdated is ever read. Each file contains its key and the shape, dtype and SHA-256 of its arrays; a file that does not
+match is not used.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ from counterfeit.system.text import reason
 
 Arrays = Mapping[str, np.ndarray]
 
-MOST = 64 << 30  # bytes of a file: it is ours, and holds what one computation gave
-ABOUT = "about"  # the array of a file that says what the others are
-# They round in their own ways, and Pillow resizes for a detector: what one version computed is not another's.
+MOST = 64 << 30  # bytes of a file: we wrote it, and it holds the result of one computation
+ABOUT = "about"  # name of the array that describes the others
+# These round differently, and Pillow resizes for a detector: a result belongs to one version of them.
 VERSIONS = {"torch": torch.__version__, "numpy": np.__version__, "pillow": PIL.__version__}
-# What reading a file of any content raises.
+# The exceptions that reading a file with arbitrary content can raise.
 DAMAGED = (OSError, ValueError, LookupError, EOFError, TypeError, AttributeError, RuntimeError, BadZipFile, zlib.error)
 
 
 def kept(kind: str, key: str | None, names: Sequence[str], what: str, make: Callable[[], Arrays]) -> Arrays:
-    """The arrays that `make` gives, from the cache where they are there already; a key of None is never kept.
+    """Return the arrays that `make` computes, from the cache if they are there; a key of None disables the cache.
 
-    A second process that wants the same waits for the first. What is not as it was stored is named and made again. A
-    cache that can only be read, or is full, costs the keeping and nothing else.
+    A second process that wants the same arrays waits for the first. A damaged file is reported and created again. If
+    the cache is read-only or full, the result is returned but not stored.
 
     Args:
-        kind: folder of the cache.
-        names: of the arrays.
-        what: for the message of a cache that cannot be written.
+        kind: folder in the cache.
+        names: names of the arrays.
+        what: description for messages.
     """
     if key is None:
         return make()
     path = cache_dir() / kind / f"{key}.npz"
-    with suppress(*DAMAGED):  # looked at again under the lock: another process may be making it
+    with suppress(*DAMAGED):  # tried again under the lock: another process may be creating it
         return _read(path, key, names)
     with locked(path.with_suffix(".lock"), what) as folder:
         path = folder / path.name
@@ -75,13 +75,13 @@ def kept(kind: str, key: str | None, names: Sequence[str], what: str, make: Call
 
 
 def key_of(facts: Sequence[Any], *parts: str) -> str:
-    """Hex, of JSON facts, of the parts of our source that compute (see `source.digest`), and of libraries' versions."""
+    """Hex key of JSON facts, of the parts of our source that compute (see `source.digest`), and of library versions."""
     whole = [*facts, source.digest(*parts), VERSIONS]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32]
 
 
 def _read(path: Path, key: str, names: Sequence[str]) -> Arrays:
-    """What the file holds. Raises FileNotFoundError, or one of DAMAGED if that is not what was stored under the key."""
+    """Read the file. Raises FileNotFoundError, or one of DAMAGED if it is not what was stored under the key."""
     with reading.opened(path, MOST) as file, np.load(file, allow_pickle=False) as arrays:
         found = dict(arrays)
     about = unsealed(str(found.pop(ABOUT, "{}")).encode())
@@ -91,7 +91,7 @@ def _read(path: Path, key: str, names: Sequence[str]) -> Arrays:
 
 
 def _described(arrays: Arrays) -> dict[str, list[Any]]:
-    """By name: dtype, shape, and SHA-256 (hex) of the values in C order."""
+    """dtype, shape, and SHA-256 (hex) of the values in C order, by name."""
     return {
         name: [array.dtype.str, list(array.shape), hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()]
         for name, array in arrays.items()

@@ -2,10 +2,10 @@
 
 ELBO = -(rate + distortion), with rate = KL(q(z|x) ‖ p(z)) in closed form and distortion = E_q(z|x) -log p(x|z).
 IWAE_K = E log 1/K Σ_k p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x): Burda et al. 2016 (arXiv:1509.00519), section 3.
-The effective sample size (ESS) of an image is (Σ_k w_k)² / Σ_k w_k² of its weights w_k = p(x|z_k) p(z_k) / q(z_k|x):
-1 if one sample carries them all, K if they are equal. Where it is tiny the bound is loose, and rises with K.
-In expectation ELBO = IWAE_1 ≤ … ≤ IWAE_K ≤ log p(x), and the last is reached in the limit. Of a conditional model
-everything is meant given the label.
+The effective sample size (ESS) of an image is (Σ_k w_k)² / Σ_k w_k² of its weights w_k = p(x|z_k) p(z_k) / q(z_k|x): 1
+if one sample has all the weight, K if all weights are equal. If it is tiny, the bound is loose and still rises with K.
+In expectation ELBO = IWAE_1 ≤ … ≤ IWAE_K ≤ log p(x), with equality in the limit of large K. For a conditional model,
+everything is conditional on the label.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from counterfeit.settings import check_count, check_seed
 from counterfeit.system.console import progress
 
 ACTIVE = 0.01  # variance over images of a posterior mean, above which a latent unit is active: Burda et al.
-FEW = 10  # effective samples: if the median image has fewer (and fewer than K / 2), IWAE_K is said to be loose
-ENCODED = 1000  # images encoded at once
+FEW = 10  # effective samples: if the median image has fewer (and fewer than K / 2), IWAE_K is reported as loose
+ENCODED = 1000  # images encoded together
 GREY = (
     "these pixels are not black and white, and on grey ones the Bernoulli cross-entropy is no normalised likelihood: "
     "compare with runs on the same data only, never with published nats; train with --binarize for those"
@@ -38,14 +38,14 @@ GREY = (
 
 @dataclass(frozen=True)
 class Nats:
-    """A mean over images, and its standard error (None for a single image)."""
+    """A mean over images in nats, and its standard error (None for a single image)."""
 
     mean: float
     error: float | None
 
     @classmethod
     def of(cls, values: np.ndarray) -> Nats:
-        """From the values of the images, (N,)."""
+        """Mean and standard error of the values of the images, (N,)."""
         n = len(values)
         return cls(float(values.mean()), float(values.std(ddof=1) / n**0.5) if n > 1 else None)
 
@@ -60,20 +60,20 @@ class Effective:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """What a model says about images.
+    """Bounds on the likelihood of images under a model, means in nats per image.
 
     Attributes:
         elbo: -(rate + distortion).
-        rate: KL from the prior to the posterior: what z tells about x.
-        distortion: -log p(x|z) averaged over the same K samples an image: what z leaves open.
-        iwae: the importance-weighted bound of K samples.
-        ess: effective sample size of its weights: the median image's, and the least.
+        rate: KL(q(z|x) ‖ p(z)): what z says about x.
+        distortion: -log p(x|z) averaged over the same K samples per image: what z leaves open.
+        iwae: the importance-weighted bound with K samples.
+        ess: effective sample size of its weights: of the median image, and the smallest.
         k: K.
-        n: how many images.
-        active_units: latent units whose posterior mean varies over the images, with a variance above ACTIVE.
-        latent: how many there are.
-        binarised: whether every pixel was black or white; otherwise these nats are no log-likelihoods.
-        receipt: which images, seeds and versions, where a run was measured; JSON types throughout.
+        n: number of images.
+        active_units: number of latent units whose posterior mean has a variance over the images above ACTIVE.
+        latent: number of latent units.
+        binarised: whether every pixel was black or white; otherwise these values are not log-likelihoods.
+        receipt: which images, seeds and versions, if a run was measured; JSON types throughout.
     """
 
     elbo: Nats
@@ -90,15 +90,15 @@ class Likelihood:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader has to know of the whole measurement, such as that the run is not finished."""
+        """Warnings about the whole measurement, such as that the run is not finished."""
         return tuple(self.receipt.get("notes", ()))
 
     def noted(self, *notes: str) -> Likelihood:
-        """This with more notes, in its receipt."""
+        """A copy with more notes in its receipt."""
         return replace(self, receipt={**self.receipt, "notes": [*self.notes, *notes]}) if notes else self
 
     def to_dict(self) -> dict[str, Any]:
-        """{"metrics": {name: {"value": …, …}}, "receipt": {…}}, plain types, of the form that every score has."""
+        """{"metrics": {name: {"value": …, …}}, "receipt": {…}}, plain types, in the same form as any score."""
         notes = () if self.binarised else (GREY,)
         loose = () if self.loose is None else (self.loose,)
         kind = f"standard error over {self.n} images, in nats"
@@ -113,7 +113,7 @@ class Likelihood:
         return {"metrics": {name: asdict(scored) for name, scored in metrics.items()}, "receipt": self.receipt}
 
     def table(self) -> str:
-        """What a person reads in a terminal."""
+        """The table that the command line prints."""
         lines = [f"{'nats per image':<20}{'mean':>10}{'±':>8}"]
         for name, nats, _ in self._rows():
             error = "" if nats.error is None else f"{nats.error:.2f}"
@@ -126,7 +126,7 @@ class Likelihood:
 
     @property
     def loose(self) -> str | None:
-        """What a reader has to know if few samples carry the importance weights; None if many do."""
+        """A warning if few samples have most of the importance weight; None otherwise."""
         if self.ess.median >= min(FEW, self.k / 2):
             return None
         return (
@@ -135,7 +135,7 @@ class Likelihood:
         )
 
     def _rows(self) -> list[tuple[str, Nats, bool]]:
-        """Printed name, value, whether it is a bound."""
+        """Printed name, value, and whether it is a bound."""
         return [
             (f"IWAE-{self.k}", self.iwae, True),
             ("ELBO", self.elbo, True),
@@ -159,9 +159,10 @@ def likelihood(
         model: see `bounded`.
         images: uint8 (N, C, H, W).
         labels: int64 (N,), for a conditional model.
-        k: importance samples an image.
-        seed: of those samples. Those of image i depend on the seed and i only, and the first of many are those of few.
-        batch: samples decoded at once: memory grows with it and not with k or N. Values change by rounding only.
+        k: importance samples per image.
+        seed: seed of these samples. Those of image i depend on the seed and i only, and a smaller k uses the first of
+            them.
+        batch: samples decoded at once: memory grows with it, but not with k or N. It changes values only by rounding.
 
     Raises:
         InputError: k, seed or batch is out of range.
@@ -203,7 +204,7 @@ def likelihood(
 
 
 def bounded(model: Model) -> HasBound:
-    """The model, if its likelihood can be bounded; else InputError."""
+    """The model, if its likelihood can be bounded. Raises InputError otherwise."""
     if not isinstance(model, HasBound):
         lacks = "no posterior over its latents" if isinstance(model, Encodes) else "no encoder"
         raise InputError(f"this model has {lacks}, so no bound on its likelihood: use {able(HasBound)}")

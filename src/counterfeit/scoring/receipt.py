@@ -1,7 +1,7 @@
-"""Receipts: what was measured, against what, by what code, where; and what two measurements must share to be one.
+"""Receipts: what was measured, against what, by what code and where; and when two receipts are of the same measurement.
 
-A receipt holds what decides its numbers, and things that do not, such as the time. The first is its identity: the
-same identity is the same measurement, and is stored in one file.
+A receipt contains facts that determine its numbers, and others, such as the time. The first are its identity: the same
+identity means the same measurement, which is stored in one file.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ from counterfeit.scoring.images import Images, conversion, used
 
 Json = dict[str, Any]
 
-# The parts of our code that turn images into scores, and draw them.
+# The parts of our code that turn images into scores, and those that draw images.
 SCORING = {"detectors": ("detectors",), "metrics": ("metrics",), "scoring": ("scoring",)}
 DRAWING = {"training": source.TRAINING}
 
-# What may differ between two receipts of one measurement, at the top and in the parts. Everything else is identity,
-# also what is added to receipts one day. Names are none: the digest beside a name is.
+# What may differ between two receipts of one measurement, at the top level and in the parts. Everything else is
+# identity, including anything added to receipts later. Names are not identity: the digest beside a name is.
 CIRCUMSTANCES = {"machine", "time", "command", "code_revision", "seconds", "notes", "unidentified", "run"}
 CIRCUMSTANCES_OF_PARTS = {
     **{part: {"name"} for part in ("real", "floor", "floor_of_classes", "train")},
     "generated": {"name", "finished", "epochs_done", "epochs", "step"},
     "versions": {"python"},
 }
-MOST_BYTES = 32  # of one part of a file's name
-DIGITS = 12  # of the digest in a file's name: 48 bits
+MOST_BYTES = 32  # of one part of a file name
+DIGITS = 12  # of the digest in a file name: 48 bits
 
 
 def of_images(
     fakes: Images, n: int, seed: int, repeats: int, labels: Callable[[int], np.ndarray | None] | None = None
 ) -> Json:
-    """Of generated images.
+    """The receipt's part on generated images.
 
     Args:
-        labels: n -> the labels that the images were generated for, integers (n,), or None; by default the images' own.
+        labels: n -> the labels for which the images were generated, integers (n,), or None; by default the images' own.
     """
     whole = {"kind": fakes.kind, "name": fakes.name, "n": n, "seed": seed, "repeats": repeats, "digest": fakes.digest}
     drawn_for = (labels or fakes.labels)(n)
@@ -56,19 +56,19 @@ def of_images(
 
 
 def of_real(images: ImageSet) -> Json:
-    """Of the real images that are compared with."""
+    """The receipt's part on the real images used for comparison."""
     return {**(of_bounded(images) or {}), "form": form_of(images)}
 
 
 def of_set(images: ImageSet | None) -> Json | None:
-    """Of a split of real images, which are all used; None where there is none."""
+    """The receipt's part on a split of real images that is used as a whole; None if there is none."""
     if images is None:
         return None
     return {"name": images.name, "split": images.split, "n": len(images), "digest": images.digest, **conversion(images)}
 
 
 def of_bounded(images: ImageSet | None) -> Json | None:
-    """The same, and where there are too many to use them all, of how many the n are a choice, and its seed."""
+    """As `of_set`; if only a choice of the images is used, with its size, the total and the seed of the choice."""
     whole = of_set(images)
     if images is None or whole is None or used(images) == len(images):
         return whole
@@ -76,25 +76,25 @@ def of_bounded(images: ImageSet | None) -> Json | None:
 
 
 def of_floor(images: ImageSet | None, n: int, seed: int) -> Json | None:
-    """Of the split that n real images stand in for generated ones from, all or a choice by the seed."""
+    """The receipt's part on the split from which n real images are taken for the baseline, all or a seeded choice."""
     floor = of_set(images)
     return floor and {**floor, "n": min(n, floor["n"]), "seed": seed}
 
 
 def of_detector(detector: Detector, probe: str | None) -> Json:
-    """Of a detector; `probe` as `detectors.probed` gives it, for one that is not known by name."""
+    """The receipt's part on a detector; `probe` comes from `detectors.probed`, for a user's own detector."""
     known = {"name": detector.name, "protocol": detector.protocol, "weights_sha256": detector.weights_sha256}
     return {**known, **({} if probe is None else {"probe_sha256": probe})}
 
 
 def of_code(parts: Mapping[str, Sequence[str]], used_too: Mapping[str, str] | None = None) -> Json:
-    """What computed the numbers: SHA-256 of parts of our source, and versions, with those of libraries `used_too`."""
+    """The code behind the numbers: SHA-256 of parts of our source, and versions, including the libraries `used_too`."""
     code = {name: source.digest(*paths) for name, paths in parts.items()}
     return {"code": code, "versions": {**versions(), **(used_too or {})}}
 
 
 def scoring_of(fakes: Images) -> Mapping[str, Sequence[str]]:
-    """The parts of our code that a score of these images depends on: those that drew them too, if we did."""
+    """The parts of our code that a score of these images depends on, including those that drew them, if we did."""
     return {**SCORING, **(DRAWING if fakes.kind == "run" else {})}
 
 
@@ -105,7 +105,7 @@ def made_here(device: torch.device) -> Json:
 
 
 def unidentified(receipt: Json) -> list[str]:
-    """A sentence on each part that nobody can recognize: it is never taken for what was measured earlier."""
+    """A sentence for each part that cannot be identified; such a score never counts as one that was measured before."""
     generated, detector = receipt.get("generated"), receipt.get("detector")
     found = []
     if generated and generated.get("digest") is None:
@@ -119,7 +119,7 @@ def unidentified(receipt: Json) -> list[str]:
 
 
 def identity(receipt: Mapping[str, Any]) -> Json:
-    """The parts of a receipt that decide its numbers, as JSON types."""
+    """The parts of a receipt that determine its numbers, as JSON types."""
     parts = {key: value for key, value in receipt.items() if key not in CIRCUMSTANCES}
     for name, circumstances in CIRCUMSTANCES_OF_PARTS.items():
         if isinstance(parts.get(name), Mapping):
@@ -128,11 +128,11 @@ def identity(receipt: Mapping[str, Any]) -> Json:
 
 
 def file_name(by: str, score: Mapping[str, Any]) -> str:
-    """Name of the file of a score, without its ending: readable words, and a digest of its identity and metrics.
+    """File name of a score without its extension: readable words, and a digest of its identity and metrics.
 
     Args:
         by: what measured it: a detector's name, "cas" or "likelihood".
-        score: as `Score.to_dict` gives it.
+        score: as returned by `Score.to_dict`.
     """
     receipt = score["receipt"]
     facts = {"repeats": 1, **receipt, **receipt.get("generated", {})}
@@ -144,6 +144,6 @@ def file_name(by: str, score: Mapping[str, Any]) -> str:
 
 
 def _readable(words: str) -> str:
-    """Letters and digits of any script, and `._-`; of a length that leaves room in a file's name, for 255 bytes."""
+    """Letters and digits of any script, and `._-`, cut to a length that fits into a file name of 255 bytes."""
     plain = "".join(c if c.isalnum() or c in "._-" else "-" for c in unicodedata.normalize("NFC", words))
     return plain.encode()[:MOST_BYTES].decode(errors="ignore").strip(".-")

@@ -1,4 +1,4 @@
-"""A score: named values, each with its uncertainty and its floor, and the receipt of how they came about."""
+"""A score: named values, each with its uncertainty and its baseline, and the receipt of how they were measured."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ Count = Annotated[int, Meta(ge=0, le=reading.COUNT)]
 
 @dataclass(frozen=True)
 class Scored:
-    """One metric's value of the generated images.
+    """One metric's value for the generated images.
 
     Attributes:
         value: the number.
         uncertainty: the number after ±, in the unit of the value, or None if there is no estimate.
         uncertainty_kind: what this number is, such as a standard error.
-        floor: the same metric for real images in place of the generated ones (the mean over `floor_draws`), or None if
-            there are not enough real images.
+        floor: the baseline: the same metric for real images in place of the generated ones (the mean over
+            `floor_draws`), or None if there are not enough real images.
         better: "lower", "higher" or "like the test set".
         extras: other numbers of the same measurement.
         notes: warnings for the reader, such as too few images.
-        floor_std: the standard deviation (ddof 1) of the floor over its draws, or for a single draw its standard error.
-        floor_draws: number of sets of real images that the floor is the mean of; 0 if there is none, or unknown in a
-            score of an older version.
+        floor_std: the standard deviation (ddof 1) of the baseline over its draws, or for a single draw its standard
+            error.
+        floor_draws: number of sets of real images that the baseline is the mean of; 0 if there is none, or if it is
+            unknown in a score of an older version.
     """
 
     value: float
@@ -51,7 +52,7 @@ class Scored:
 
 
 class NoSuchScore(InputError, KeyError):
-    """A score does not have this name: an InputError, and the KeyError that the methods of Mapping expect."""
+    """The score has no metric of this name: an InputError, and also the KeyError that the methods of Mapping expect."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Score(Mapping[str, Scored]):
     def __getitem__(self, name: str) -> Scored:
         try:
             return self.metrics[name]
-        except (KeyError, TypeError):  # TypeError: a list is no key
+        except (KeyError, TypeError):  # TypeError: a list cannot be a key
             known = ", ".join(self.metrics)
             raise NoSuchScore(f"this score has no {shown(name)}; it has {known}") from None
 
@@ -104,7 +105,7 @@ class Score(Mapping[str, Scored]):
             floor = "" if scored.floor is None else plus_minus({"mean": scored.floor, "std": scored.floor_std})
             spread = "" if scored.uncertainty is None else number(scored.uncertainty, 2)
             table.add_row(name.replace("[", "\\["), number(scored.value), spread, floor, scored.better)
-        noted: dict[str, list[str]] = {}  # what is said of several metrics is said once
+        noted: dict[str, list[str]] = {}  # a note on several metrics is printed once
         for name, scored in self.metrics.items():
             for note in scored.notes:
                 noted.setdefault(note, []).append(name)
@@ -125,7 +126,7 @@ class _Generated(_Named, total=False):
 
 
 class Circumstances(TypedDict, total=False):
-    """The types of what a receipt says beside its identity, see `receipt.CIRCUMSTANCES`: nothing else checks them."""
+    """The types of a receipt's circumstances, see `receipt.CIRCUMSTANCES`; they are checked nowhere else."""
 
     real: _Named
     floor: _Named | None
@@ -144,7 +145,7 @@ class Circumstances(TypedDict, total=False):
 
 
 def stored(path: Path) -> Score:
-    """A score that `RunFolder.write_score` stored, every type checked. Raises OSError or reading.Malformed."""
+    """Read a score that `RunFolder.write_score` stored and check every type. Raises OSError or reading.Malformed."""
     score = reading.record(reading.content(path), Score)
     reading.converted(score.receipt, Circumstances)
     return score

@@ -24,7 +24,7 @@ from counterfeit.scoring.score import Score, Scored
 from counterfeit.system.console import say
 from counterfeit.system.distributed import ALONE, Group
 
-FEW_FOR_FID = 2000  # below this many images FID's upward bias is larger than most differences that one wants to see
+FEW_FOR_FID = 2000  # with fewer images, FID's upward bias is larger than most differences of interest
 
 
 class Scorer:
@@ -32,11 +32,11 @@ class Scorer:
 
     Attributes:
         real: the images to compare with.
-        other: another split of the same data, for the value of real images; None where there is none.
-        train: the images that the generator was trained on, for memorisation; None where they are not known.
-        quiet: show no progress while the generated images are looked at.
-        group: the processes that look at them together; the first compares them with the real ones.
-        probe: digest of what a detector of the user's finds in fixed images; None for a named one.
+        other: another split of the same data, for the baseline; None if there is none.
+        train: the images that the generator was trained on, for memorization; None if unknown.
+        quiet: show no progress while computing features of the generated images.
+        group: the processes that compute the features together; the first one computes the metrics.
+        probe: digest of the features of fixed images, for a user's own detector; None for a named one.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Scorer:
         self._baselines = Baselines(detector, real, other, self._of_real, self._found)
 
     def score(self, fakes: Images, metrics: Sequence[str], n: int, seed: int = 0, repeats: int = 1) -> Score:
-        """Draw n images `repeats` times, take their features once a draw, and apply the metrics.
+        """Draw n images `repeats` times, compute their features once per draw, and apply the metrics.
 
         With repeats > 1 the value is the mean over independent draws, and the uncertainty their standard deviation.
 
@@ -85,7 +85,7 @@ class Scorer:
         return Score(scored, {**made, "seconds": round(time.perf_counter() - begun, 2)})
 
     def _noted(self, metric: Metric, value: Value) -> Value:
-        """With a sentence where labels are taken for classes that may be others than the detector's."""
+        """Add a note if labels are treated as the detector's classes but may mean others."""
         if "labels" not in metric.needs or knows_classes(self.detector, self.real):
             return value
         unknown = (
@@ -95,7 +95,7 @@ class Scorer:
         return replace(value, notes=(*value.notes, unknown))
 
     def _of_real(self, images: ImageSet) -> Features:
-        """Of a real set, computed or read from the cache once. InputError if they tell no image from another."""
+        """Features of a real set, computed or read from the cache once. Raises InputError if they are all the same."""
         if images.digest not in self._found:
             found = features.of_real(self.detector, images, used(images), 0)
             if (found.features == found.features[0]).all():
@@ -124,7 +124,7 @@ class Scorer:
 
     @cached_property
     def _reference(self) -> Reference:
-        """What training and test images say of memorisation; a minute's work, kept in the cache."""
+        """What training and test images give for the memorization metrics; takes about a minute, cached."""
         assert self.train is not None
         keys = [features.key(self.detector, images, used(images), 0) for images in (self.train, self.real)]
         key = None if None in keys else key_of(keys, "metrics")
@@ -139,18 +139,18 @@ class Scorer:
 
     @cached_property
     def _gallery(self) -> Gallery:
-        """The training images, to be searched for what generated ones are copies of."""
+        """The training images, prepared for the search for copies among the generated images."""
         assert self.train is not None
         return Gallery(self.train)
 
     @cached_property
     def _matches(self) -> Matches:
-        """What the same search finds for the test images."""
+        """Result of the same search for the test images."""
         assert self.train is not None
         return of_test(self.real, lambda: self._gallery, self.train)
 
     def measured(self, fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:
-        """What is measured, against what and by what: the receipt but for its circumstances, known before the work."""
+        """The receipt without its circumstances; it is known before the work starts."""
         made = {
             "generated": receipt.of_images(fakes, n, seed, repeats),
             "real": receipt.of_real(self.real),
@@ -164,7 +164,7 @@ class Scorer:
 
 
 def usable(fakes: Images, n: int, repeats: int) -> int:
-    """How many images are scored: n, or all where there are fewer. InputError for a single image."""
+    """How many images to score: n, or all if there are fewer. Raises InputError for a single image."""
     if fakes.most is None:
         return n
     if repeats > 1:
@@ -177,10 +177,11 @@ def usable(fakes: Images, n: int, repeats: int) -> int:
 
 
 def over_repeats(draws: list[dict[str, Value]]) -> dict[str, Value]:
-    """Mean and standard deviation (ddof 1) over independent draws, which are compared with the same real images.
+    """Mean and standard deviation (ddof 1) over independent draws, all compared with the same real images.
 
-    `extras["standard_error"]` is that of the mean, from the sampling of both sets, where the draws' parts of it are
-    known. Draws that are all equal, such as shares of 0, get the standard error of one: it is never 0 for a share.
+    `extras["standard_error"]` is the standard error of the mean from the sampling of both sets, if the draws' parts of
+    it are known. If all draws are equal, such as shares of 0, they get the standard error of one draw: it is never 0
+    for a share.
     """
     kind = f"standard deviation over {len(draws)} independent draws, whose mean is the value, the real images fixed"
     equal = f"standard error of one draw; all of {len(draws)} independent draws gave the same value"
@@ -198,7 +199,7 @@ def over_repeats(draws: list[dict[str, Value]]) -> dict[str, Value]:
 
 
 def of_real_alone(value: Value) -> float | None:
-    """The variance that is left with endless generated images; None where the real images' part is not known."""
+    """The variance that remains with infinitely many generated images; None if the real images' part is unknown."""
     real, fake = (value.extras.get(f"standard_error_{name}") for name in ("real", "fake"))
     if real is None or value.uncertainty is None or fake is None:
         return None if real is None else real**2

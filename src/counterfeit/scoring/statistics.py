@@ -1,7 +1,7 @@
-"""Reference statistics: mean and covariance of the features of real images, in a file that stands for the images.
+"""Reference statistics: mean and covariance of the features of real images, in a file that replaces the images.
 
-pytorch-fid writes `mu` and `sigma`, guided-diffusion these and `mu_s`, `sigma_s`. They are enough for FID and for
-nothing else. Our own files say besides which images, how many and which detector they are of.
+pytorch-fid writes `mu` and `sigma`, guided-diffusion also `mu_s` and `sigma_s`. They are enough for FID and for nothing
+else. Our own files also say which images, how many and which detector they are from.
 """
 
 from __future__ import annotations
@@ -29,24 +29,25 @@ from counterfeit.system.files import write_atomic
 from counterfeit.version import __version__
 
 MOST = 8192  # features: a covariance of more would take more than 512 MiB
-MOST_BYTES = 2 << 30  # of a file: guided-diffusion's hold two covariances
-MOST_WORDS = 1 << 16  # bytes of what a file says of itself
-ROUNDING = 1e-6  # relative: float32 arithmetic leaves this much of asymmetry and of negative eigenvalues
-INCEPTION, INCEPTION_FEATURES = "inception", 2048  # what a file that names no detector is of, as everybody writes it
+MOST_BYTES = 2 << 30  # of a file: those of guided-diffusion hold two covariances
+MOST_WORDS = 1 << 16  # bytes of each fact that a file states about itself
+ROUNDING = 1e-6  # relative: float32 arithmetic leaves asymmetry and negative eigenvalues of this size
+INCEPTION, INCEPTION_FEATURES = "inception", 2048  # assumed for a file that names no detector
 WORDS = ("detector", "protocol", "weights_sha256", "digest", "source", "version")
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a file of statistics holds.
+    """The content of a file of statistics.
 
     Attributes:
-        path: the file; `sha256` is that of its content, hex.
+        path: path of the file.
+        sha256: SHA-256 of its content, hex.
         mean, covariance: float64 (D,) and (D, D), the covariance with denominator n - 1.
         n: number of images; None if the file does not say.
         shape: (C, H, W) of the images; None if the file does not say.
-        words: what else it says: `detector` (its printed name), `protocol`, `weights_sha256`, `digest` of the images,
-            `source` (their name and split) and the `version` that wrote it.
+        words: other facts in the file: `detector` (its printed name), `protocol`, `weights_sha256`, `digest` of the
+            images, `source` (their name and split) and the `version` that wrote it.
     """
 
     path: Path
@@ -61,7 +62,7 @@ class Statistics:
         return Moments.given(self.mean, self.covariance, self.n)
 
     def to_dict(self) -> dict[str, Any]:
-        """A part of the receipt; `digest` is the file's, that of the images is `images_digest`."""
+        """This as a part of the receipt; `digest` is that of the file, `images_digest` that of the images."""
         carried = {name: text for name, text in self.words.items() if name != "digest"}
         return {
             **{"name": str(self.path), "split": "statistics", "n": self.n, "digest": self.sha256},
@@ -69,7 +70,7 @@ class Statistics:
         }
 
     def choice(self, config: ScoreConfig) -> tuple[Any, ScoreConfig]:
-        """The detector to load, and the settings to load it with. InputError where the file names none."""
+        """The detector to load, and the settings to load it with. Raises InputError if the file names none."""
         named, wanted = self.words.get("detector"), config.detector
         if named is None and len(self.mean) != INCEPTION_FEATURES:
             raise InputError(
@@ -84,7 +85,7 @@ class Statistics:
         return base, config
 
     def check(self, detector: Detector) -> None:
-        """InputError where features of this detector cannot be compared with these statistics."""
+        """Raise InputError if features of this detector cannot be compared with these statistics."""
         known = {"protocol": detector.protocol, "weights_sha256": detector.weights_sha256}
         for name, value in known.items():
             if name in self.words and self.words[name] != value:
@@ -100,7 +101,7 @@ class Statistics:
 
 
 def is_statistics(source: Any) -> bool:
-    """Whether this names an .npz file with `mu` and `sigma` and without images."""
+    """Whether this is the path of an .npz file with `mu` and `sigma` and without images."""
     if not isinstance(source, (str, os.PathLike)) or str(source) in DATASETS:
         return False
     path = Path(paths.typed(source))
@@ -110,12 +111,12 @@ def is_statistics(source: Any) -> bool:
         with zipfile.ZipFile(path) as file:
             names = set(file.namelist())
     except (OSError, zipfile.BadZipFile):
-        return False  # whoever reads it as images says what is wrong with it
+        return False  # reading it as images reports what is wrong with it
     return {"mu.npy", "sigma.npy"} <= names and "images.npy" not in names
 
 
 def read(source: str | os.PathLike[str]) -> Statistics:
-    """Read and check a file of statistics. Raises DataError, naming the file and the fault."""
+    """Read and check a file of statistics. Raises DataError with the name of the file and the fault."""
     path = Path(paths.typed(source))
     with opened(path) as arrays:
         for name in ("mu", "sigma"):
@@ -139,7 +140,7 @@ def read(source: str | os.PathLike[str]) -> Statistics:
 
 
 def checked(mu: np.ndarray, sigma: np.ndarray, where: str) -> tuple[Floats, Floats]:
-    """Mean (D,) and covariance (D, D) as float64, symmetric to the last bit. DataError for what cannot be these."""
+    """Mean (D,) and covariance (D, D) as float64, exactly symmetric. Raises DataError if they are invalid."""
     if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)) or len(mu) == 0:
         raise DataError(f"{where}: mu has the shape {mu.shape} and sigma {sigma.shape}; they must be (D,) and (D, D)")
     if mu.dtype.kind not in "fiu" or sigma.dtype.kind not in "fiu":
@@ -158,7 +159,7 @@ def checked(mu: np.ndarray, sigma: np.ndarray, where: str) -> tuple[Floats, Floa
 
 
 def write(path: Path, moments: Moments, detector: Detector, shape: tuple[int, int, int], about: dict[str, str]) -> None:
-    """Write statistics, whole or not at all; `about` are `digest` and `source` of the images. Raises OSError."""
+    """Write statistics atomically; `about` are `digest` and `source` of the images. Raises OSError."""
     words = {"detector": detector.name, "protocol": detector.protocol, "weights_sha256": detector.weights_sha256}
     said = {name: np.array(text) for name, text in {**words, **about, "version": __version__}.items()}
     numbers = {"n": np.array(moments.n), "shape": np.array(shape)}
