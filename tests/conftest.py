@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 # `make test` has a process for every core: threads of theirs would wait for each other. Before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -43,6 +44,8 @@ def forget_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MODELS, "_things", dict(MODELS._things))
     for name in ("_of_model", "_files"):
         monkeypatch.setattr(plugins, name, {})
+    for module in [name for name in sys.modules if name.startswith("counterfeit_plugin_")]:
+        monkeypatch.delitem(sys.modules, module)
 
 
 @pytest.fixture(autouse=True)

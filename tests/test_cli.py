@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pytest
 
 import counterfeit as cf
 from counterfeit.api.list import LISTS
-from counterfeit.cli import options
+from counterfeit.cli import options, training
 from counterfeit.cli.dispatch import VERBS
 from counterfeit.data import DATASETS
 from counterfeit.detectors import DETECTORS
@@ -63,8 +63,10 @@ def options_of(kind: Any) -> set[str]:
     """Those that a dataclass of options has, as they are typed; what is on by default can be turned off."""
     found = set()
     for field in fields(kind):
-        if field.name in ("scoring", "training"):  # of train without a model, what all models have
-            found |= options_of(ModelSettings if field.name == "training" else field.default_factory)  # type: ignore
+        if field.name == "training":  # of train without a model, what all models have
+            found |= options_of(ModelSettings)
+        elif is_dataclass(field.default_factory):
+            found |= options_of(field.default_factory)
         elif "Positional" not in str(field.type):
             found.add(f"--{'no-' if field.default is True else ''}{field.name.replace('_', '-')}")
     return found
@@ -73,11 +75,29 @@ def options_of(kind: Any) -> set[str]:
 @pytest.mark.parametrize("name", list(MODELS))
 def test_the_help_of_a_model_shows_its_own_settings_and_no_others(name: str, command) -> None:
     page = command("train", name, "--help").out
-    shown, settings = " ".join(page.replace("│", " ").split()), MODELS[name].settings
-    assert f"(default: {settings.latent})" in shown and f"(default: {settings.loss})" in shown
+    shown, settings = " ".join(page.replace("│", " ").split()), MODELS[name].settings.to_dict()
+    for value in settings.values():
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            assert f"(default: {value})" in shown
     # What is on can be turned off.
-    own = {f"--{'no-' if value is True else ''}{key.replace('_', '-')}" for key, value in settings.to_dict().items()}
+    own = {f"--{'no-' if value is True else ''}{key.replace('_', '-')}" for key, value in settings.items()}
     assert texts_of_options(page).keys() == own | {"--help", "--out", "--resume", "--plugin"}
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_model_takes_every_option_that_its_help_names(name: str, command) -> None:
+    """Each with its default, as it is typed; what is on or off by default is turned."""
+    settings, words, turned = MODELS[name].settings, [name], {}
+    for key, value in settings.to_dict().items():
+        if isinstance(value, bool):
+            words.append(f"--{'no-' if value else ''}{key.replace('_', '-')}")
+            turned[key] = not value
+        elif value is not None:
+            words += [f"--{key.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
+    assert {word for word in words if word.startswith("--")} <= texts_of_options(
+        command("train", name, "--help").out
+    ).keys()
+    assert training.parsed(words).training == settings.replace(turned)
 
 
 def test_lists_name_what_the_registries_hold_and_nothing_else(command) -> None:

@@ -86,7 +86,10 @@ def test_gradients_of_each_update_reach_exactly_their_own_module(name: str, shap
         own = list(model.networks()[network].parameters())
         loss.backward(inputs=own, retain_graph=True)
         with_gradient = {n for n, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
-        assert with_gradient == {n for n, p in model.named_parameters() if any(p is q for q in own)}
+        mine = {n: p for n, p in model.named_parameters() if any(p is q for q in own)}
+        assert with_gradient <= mine.keys()
+        # A loss of differences between a critic's values, such as Wasserstein's, does not know its last bias.
+        assert not {n for n in mine.keys() - with_gradient if mine[n].numel() > 1}
         updated.add(network)
 
     stepped(model, *batch(shape), update)

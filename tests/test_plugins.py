@@ -106,20 +106,16 @@ def test_it_learns(plugin: Path) -> None:
     cf.load_plugin(plugin)
     run = cf.train("my-flow", "mnist5k", epochs=3, quiet=True, log_every=10)
     losses = [row["loss"] for row in run.folder.read_log() if "loss" in row]
-    nothing = 1 + (2 * cf.load_data("mnist5k").images / 255 - 1).var(axis=0).mean()
+    nothing = 1 + (cf.load_data("mnist5k").images / 127.5 - 1).var(axis=0).mean()
     assert losses[-1] < nothing < losses[0]
 
 
-@pytest.mark.parametrize("place", range(5))
+@pytest.mark.parametrize("place", range(4))
 def test_the_option_may_stand_anywhere(place: int, plugin: Path, data: list[str], command: Callable) -> None:
     words = ["my-flow", *data, *SMALL]
-    words[place:place] = ["--plugin=my_model.py"] if place == 1 else ["--plugin", "my_model.py"]
-    if place == 2:  # would tear --data from its value
-        words = ["--plugin", "my_model.py", "--resume", "my-flow", "--out", "none"]
-        assert "run.json is missing" in command("train", *words).err
-        return
-    if place in (3,):
-        words = ["my-flow", *data, "--plugin", "my_model.py", *SMALL]
+    between = [0, *(i for i, word in enumerate(words) if word.startswith("--")), len(words)]  # no option and its value
+    where = between[[0, 1, 3, -1][place]]
+    words[where:where] = ["--plugin=my_model.py"] if place == 1 else ["--plugin", "my_model.py"]
     shown = command("train", *words)
     assert shown.code == 0, shown.err
     assert "--plugin my_model.py" in shown.out.splitlines()[-1], "the next command needs it too"
@@ -178,7 +174,7 @@ def test_the_option_needs_a_file(words: list[str], told: str, command: Callable)
 
 
 def test_a_file_is_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = REGISTER.format(name="mine") + "print('run')\nopen('times', 'a').write('x')\n"
+    text = REGISTER.format(name="mine") + "print('run')\nwith open('times', 'a') as file:\n    file.write('x')\n"
     (tmp_path / "mine.py").write_text(text)
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/copy.py").write_text(text)
@@ -326,7 +322,8 @@ def test_workers_of_a_grid_load_it(plugin: Path, data: list[str]) -> None:
     process("compare", "grid.toml", "--workers", "2", "--plugin", "my_model.py")
     found = json.loads(Path("runs/grid/comparison.json").read_text())
     assert not found["failures"]
-    assert sorted(row["label"] for row in found["tables"][0]["rows"]) == ["my-flow", "vae"]
+    labels = sorted(row["label"].partition(",")[0] for row in found["tables"][0]["rows"])
+    assert labels == ["my-flow", "vae"]
     assert record("runs/grid/my-flow-digits-s0")["made_by"]["plugin"]["sha256"] == sha256(plugin)
     assert "plugin" not in record("runs/grid/vae-digits-s0")["made_by"]
 

@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from counterfeit.training import progress
-from counterfeit.training.trainer import EpochEnded, Logged, Stepped, Tested
+from counterfeit.training import progress, trainer
+from counterfeit.training.trainer import EpochEnded, Logged, Stepped
 
 
 @pytest.fixture
@@ -35,5 +35,5 @@ def test_losses_and_speed_are_those_of_the_last_row(rate: float, shown: str, scr
 
 @pytest.mark.parametrize(("unit", "shown"), [("nats per image", "test set, in nats per image: "), ("", "test set: ")])
 def test_the_test_losses_have_their_unit_where_there_is_one(unit: str, shown: str, screen: io.StringIO) -> None:
-    list(progress.show([Tested({"loss": 104.2, "kl": 25.125}, unit)], epochs=3))
+    list(progress.show([trainer.Tested({"loss": 104.2, "kl": 25.125}, unit)], epochs=3))
     assert f"{shown}loss 104.2  kl 25.12\n" in screen.getvalue()

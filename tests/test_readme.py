@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import counterfeit as cf
+from counterfeit.models import MODELS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -24,6 +25,12 @@ def smaller(text: str) -> str:
     text = re.sub(r"(counterfeit cas .*-n )\d+", r"\g<1>200", text)
     text = re.sub(r"(counterfeit (?:score|compare|report)\b.* -n )\d+", r"\g<1>500", text)
     text = re.sub(r"counterfeit (score|compare|report)\b(?!.* -n )", r"counterfeit \1 -n 500", text)
+    for name, spec in MODELS.items():  # as it is small enough for tests
+        typed = "".join(f" --{key.replace('_', '-')} {value}" for key, value in spec.small.items())
+        text = re.sub(rf"counterfeit train {name}(?![\w-])", rf"\g<0>{typed}", text)
+        for call in re.findall(rf"cf\.train\(\"{name}\",[^)]*", text):
+            given = "".join(f", {key}={value!r}" for key, value in spec.small.items() if f"{key}=" not in call)
+            text = text.replace(call, call + given)
     text = re.sub(r"(?<!fashion-)\b(mnist|cifar10)\b(?!-cnn|-data)", "mnist5k", text)
     return re.sub(r"(--epochs[ =]|epochs=)\d+", r"\g<1>1", text)
 

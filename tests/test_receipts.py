@@ -171,14 +171,14 @@ def test_a_kept_score_is_known_by_its_receipt_and_not_by_its_name(run: cf.Run) -
     config = ScoreConfig.of({**QUICK, "metrics": ["fid", "kid"]})
     scorer = judge.prepared(config, run.record)
     assert kept_score(run, config, scorer) is None
-    score = json.loads(json.dumps(run.score(**vars(config)).to_dict()))
+    score = json.loads(json.dumps(run.score(**config.keywords()).to_dict()))
     (file,) = (run.path / "scores").glob("*.json")
     file.rename(file.with_name("mnist-cnn-digits.npz-train-n100-seed0.json"))  # as version 0.1 called it
     assert json.loads(json.dumps(kept_score(run, config, scorer))) == score
     fewer = kept_score(run, ScoreConfig.of(QUICK), scorer)
     assert fewer is not None and list(fewer["metrics"]) == ["FID[mnist-cnn]"]
     for other in ({"n": 90}, {"seed": 1}, {"repeats": 2}, {"metrics": ["is"]}):
-        assert kept_score(run, ScoreConfig.of({**vars(config), **other}), scorer) is None
+        assert kept_score(run, ScoreConfig.of({**config.keywords(), **other}), scorer) is None
     train_on(run)
     assert kept_score(cf.load(run.path, "cpu"), config, scorer) is None, "other weights"
 
@@ -254,7 +254,7 @@ def test_what_cannot_be_identified_is_said_to_be_so_and_never_taken_for_an_earli
 
     config = ScoreConfig.of({**QUICK, "detector": own})
     scorer = judge.prepared(config, run.record)
-    receipt = run.score(scorer=scorer, **vars(config)).receipt
+    receipt = run.score(scorer=scorer, **config.keywords()).receipt
     (said,) = receipt["unidentified"]
     assert "own() is a function" in said and len(receipt["detector"]["probe_sha256"]) == 64
     assert kept_score(run, config, scorer) is None

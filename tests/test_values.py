@@ -98,7 +98,7 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
     images = np.random.default_rng(1).integers(0, 256, (16, 28, 28), np.uint8)
     labels, z = np.arange(16) % 4, np.zeros((2, 4), np.float32)
     scored = {"n": 4, "detector": "mnist-cnn", "metrics": ["fid"], "device": "cpu"}
-    of_score = [field.name for field in fields(ScoreConfig)]
+    of_score = list(ScoreConfig().keywords())
     detector = detectors.load("mnist-cnn", device="cpu")
     plugin = run.path.parent / "mine.py"
     plugin.write_text(
@@ -106,6 +106,7 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
         "register(replace(MODELS['vae'], name='mine'))\n"
     )
     return {
+        "Run.with_sampling": (run.with_sampling, {}, ["steps"]),
         "train": (
             cf.train,
             {

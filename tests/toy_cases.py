@@ -104,9 +104,9 @@ class TwoStages(Toy):
     def of_codes(self, batches: Sequence[Batch], update: Update, rng: Noise, progress: Tensor) -> Losses:
         with constant(self.net):
             codes = self.net(batches[0].x.flatten(1)).tanh()
-        self.mean.lerp_(codes.detach().mean(0), 0.1)
         loss = (self.prior(codes - self.mean + rng.normal(*codes.shape)) - codes).square().mean()
         update("prior", loss)
+        self.mean.lerp_(codes.detach().mean(0), 0.1)  # for the next step: in this one processes have means of their own
         return {"prior": loss}
 
     def sample(self, n: int, y: Tensor | None, rng: Noise, options: Any) -> Tensor:

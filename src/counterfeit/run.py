@@ -291,7 +291,7 @@ class Run:
         """
         begun = time.perf_counter()
         check_seed(seed)
-        bound = bounded(self.model)
+        bounded(self.model)
         data = self.real(split) if images is None else datasets.load(images, labels=labels)
         n = len(data) if n is None else n
         if not 1 <= n <= len(data):
@@ -299,7 +299,7 @@ class Run:
         rows = np.concatenate(list(subset(len(data), n, seed)))
         pixels = data.images if self.config.binarization == "none" else binarize.fixed(data.images, data.split)
         y = self._given(n, None if data.labels is None or not self.model.classes else data.labels[rows])
-        found = likelihood(bound, self._checked(pixels[rows]), y, k, seed)
+        found = likelihood(self.model, self._checked(pixels[rows]), y, k, seed)
         receipt = {
             "run": self.name,
             "model": self.model_name,

@@ -27,9 +27,13 @@ def plugins(verb: str, argv: Sequence[str]) -> list[str]:
     """The files that --plugin names, wherever it stands; a word that is no file is left to the parser."""
     if verb not in {kind.__name__.lower() for kind in Pluggable.__subclasses__()}:
         return []
-    after = zip(argv, [*argv[1:], ""], strict=True)
-    pairs = [word.partition("=")[::2] if "=" in word else (word, value) for word, value in after]
-    return [value for word, value in pairs if word == "--plugin" and value.strip() and not value.startswith("-")]
+    found = []
+    for i, word in enumerate(argv):
+        name, given, value = word.partition("=")
+        value = value if given else "".join(argv[i + 1 : i + 2])
+        if name == "--plugin" and value.strip() and not value.startswith("-"):
+            found.append(value)
+    return found
 
 
 @dataclass(frozen=True)

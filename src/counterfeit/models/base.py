@@ -64,8 +64,9 @@ class Model(nn.Module, ABC):
 
     What it must not break, which `counterfeit.testing.check_model` finds: a run continues to the bit, samples do not
     depend on the batch size, several processes train what one would. So everything that a step remembers is a parameter
-    or a buffer; every random number comes from its `rng`, whose first axis is that of the rows; and a buffer that
-    follows the images is linear in means over the rows, since processes average their buffers after each step.
+    or a buffer, under one name; every random number comes from its `rng`, whose first axis is that of the rows; and a
+    buffer that follows the images is linear in means over the rows and not read in the step that moves it, since
+    processes average their buffers after each step.
 
     Attributes:
         classes: K, the number of labels that it is conditioned on; 0 when it takes none.

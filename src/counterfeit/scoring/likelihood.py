@@ -146,7 +146,7 @@ class Likelihood:
 
 @torch.inference_mode()
 def likelihood(
-    model: HasBound,
+    model: Model,
     images: np.ndarray,
     labels: np.ndarray | None = None,
     k: int = 5000,
@@ -156,7 +156,6 @@ def likelihood(
     """Measure a model on images.
 
     Args:
-        model: see `bounded`.
         images: uint8 (N, C, H, W).
         labels: int64 (N,), for a conditional model.
         k: importance samples per image.
@@ -165,8 +164,9 @@ def likelihood(
         batch: samples decoded at once: memory grows with it, but not with k or N. It changes values only by rounding.
 
     Raises:
-        InputError: k, seed or batch is out of range.
+        InputError: the model has no such bound, or k, seed or batch is out of range.
     """
+    known = bounded(model)
     check_count(k, "the number of samples k")
     check_count(batch, "the batch")
     check_seed(seed)
@@ -176,14 +176,14 @@ def likelihood(
         for start in range(0, len(images), ENCODED):
             x = to_float(torch.from_numpy(np.array(images[start : start + ENCODED])).to(device))
             y = None if labels is None else torch.from_numpy(labels[start : start + ENCODED]).to(device)
-            mu, logvar = model.posterior(x, y)  # (B, Z)
+            mu, logvar = known.posterior(x, y)  # (B, Z)
             mus.append(mu.double().cpu())
             rates.append(kl_standard_normal(mu.double(), logvar.double()).cpu())
             for i in range(len(x)):
                 one = slice(i, i + 1)
                 rng = np.random.default_rng([seed, start + i])
                 label = None if y is None else y[one]
-                distortion, bound, size = _sampled(model, x[one], label, mu[one], logvar[one], k, rng, batch)
+                distortion, bound, size = _sampled(known, x[one], label, mu[one], logvar[one], k, rng, batch)
                 distortions.append(distortion)
                 bounds.append(bound)
                 sizes.append(size)
