@@ -176,7 +176,7 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
 
 NAMES = (
     "train,score,cas,stats,likelihood,compare,report,sample,load,load_data,Run,Run.sample,Run.sample_batches,"
-    "Run.labels,Run.noise,Run.decode,Run.encode,Run.reconstruct,Run.interpolate,Run.real,Run.cas,Run.likelihood,"
+    "Run.with_sampling,Run.labels,Run.noise,Run.decode,Run.encode,Run.reconstruct,Run.interpolate,Run.real,Run.cas,Run.likelihood,"
     "Detector,detectors.load,ImageSet,Score,Score[],RunFolder,load_plugin"
 ).split(",")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -35,6 +35,12 @@ def setting(default: Any, *, computes: bool = True, may_change: bool | None = No
 
 
 PLAIN = {"computes": True, "may_change": False}  # effects of a field that says none, as those of a plugin may
+
+
+def unless_set(words: str) -> Callable[[str], str]:
+    """How --help tells the default of an option that is None: in words, where no model has set it."""
+    return lambda default: f"(default: {words if default == 'None' else default})"
+
 
 FORMER = {"binarise": "binarize"}  # spellings of settings that older runs and scripts have
 
@@ -85,7 +91,7 @@ class RunSettings(Settings):
     ema: float = setting(0.0)
     """Decay per step of an exponential moving average of the weights, which is then used for sampling; 0 turns it off,
     0.999 is a usual value."""
-    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: at most 64)")] = setting(None)
+    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint=unless_set("at most 64"))] = setting(None)
     """Side length to which the images of a folder are resized and cropped. By default 64, or the shorter side of the
     smallest image if that is less."""
     skip_bad: bool = setting(False, computes=False)

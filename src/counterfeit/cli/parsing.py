@@ -49,7 +49,7 @@ def positional(argv: Sequence[str], kinds: Iterable[Any], wanted: Callable[[str]
     flags |= {f"--no-{flag.removeprefix('--')}" for flag in flags} | HELP
     for before, word in zip(["", *argv], argv, strict=False):
         takes_it = before.startswith("-") and "=" not in before and before not in flags
-        if not word.startswith("-") and not takes_it and wanted(word):
+        if word.strip() and not word.startswith("-") and not takes_it and wanted(word):
             return word
     return None
 

@@ -27,7 +27,7 @@ def parsed(kind: type[T], argv: Sequence[str]) -> tuple[T, dict[str, Any]]:
     if spec is None or not having(spec.sampling):
         return parse(kind, argv), {}
     if HELP & set(argv):
-        argv = [word for word in argv if word != run]  # tyro's help leaves out a positional that has been given
+        argv = ["--help"]  # whatever else was typed; tyro's help leaves out a positional that has been given
     own = type(spec.sampling)
     # mypy takes this for an annotation.
     field = ("sampling", OmitArgPrefixes[own], dataclasses.field(default=spec.sampling))  # type: ignore[misc,valid-type]

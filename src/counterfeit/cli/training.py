@@ -18,12 +18,14 @@ def parsed(argv: Sequence[str]) -> Train:
     """The options as typed, over the model's own settings. Without a model, --help shows what all models have."""
     model = named(argv)
     if model is None and HELP & set(argv):
-        return parse(options_of(ModelSettings), argv, options_of(ModelSettings)(MISSING, training=ModelSettings()))
+        return parse(
+            options_of(ModelSettings), ["--help"], options_of(ModelSettings)(MISSING, training=ModelSettings())
+        )
     if model is None:
         model = "vae"  # whose options find what is wrong with the words
     check_owned(model, argv)
     if HELP & set(argv):
-        argv = [word for word in argv if word != model]  # tyro's help leaves out a positional that has been given
+        argv = ["--help"]  # whatever else was typed; tyro's help leaves out a positional that has been given
     settings = MODELS[model].settings
     options = options_of(type(settings))
     asked = parse(options, argv, options(MISSING, training=settings))

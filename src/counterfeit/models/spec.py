@@ -35,7 +35,7 @@ class ModelSettings(RunSettings):
     """Settings that every model has; what a model has of its own, its --help shows."""
 
     lr: float = setting(1e-3)
-    """Learning rate."""
+    """Learning rate of all networks."""
     lr_decay: float = setting(1.0)
     """Factor that multiplies the learning rates after every epoch: 1 keeps them constant, 0.8 reduces them to about a
     tenth in ten epochs."""

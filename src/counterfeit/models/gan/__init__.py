@@ -18,7 +18,7 @@ from counterfeit.models.spec import (
     register,
     tuned,
 )
-from counterfeit.settings import check_count, option, setting
+from counterfeit.settings import check_count, option, setting, unless_set
 
 if TYPE_CHECKING:
     from counterfeit.models.base import Model
@@ -50,7 +50,7 @@ class GANSettings(AdversarialSettings):
     """Decay rates of the moving averages of the gradients and of their squares."""
     loss: Literal["bce", "minimax", "least-squares"] = setting("bce")
     """Training loss: `bce` is the non-saturating loss, `minimax` the original game, `least-squares` that of LSGAN."""
-    lr_discriminator: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="(default: --lr)")] = setting(
+    lr_discriminator: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint=unless_set("--lr"))] = setting(
         None
     )
     """Learning rate of the discriminator, if it should differ from --lr (two time-scale update rule,
