@@ -52,7 +52,7 @@ def named(argv: Sequence[str]) -> str | None:
     It is looked for among the models of installed packages, and their options, where it is none that is known already.
     """
     found = _named(argv)
-    if found is None and (not HELP & set(argv) or any(word in MODELS for word in argv)):
+    if found is None and not HELP & set(argv):
         MODELS.complete()
         found = _named(argv)
     return found
