@@ -394,7 +394,11 @@ BROKEN = "broken 0.1 adds no models, since broken cannot be imported (OSError: n
 
 def test_a_package_adds_its_models(site: str, data: list[str]) -> None:
     process("train", "--own-flag", "vae", "--help", path=site)
-    for words in (["train", "vae", "--help"], ["train", "vae", *data, "--epochs", "1", "--out", "v"], ["list", "data"]):
+    for words in (
+        ["train", "vae", "--help"],
+        ["train", "vae", *data, "--epochs", "1", "--batch-size", "20", "--out", "v"],
+        ["list", "data"],
+    ):
         assert "broken" not in process(*words, path=site)
         assert not Path("imported").exists(), "nothing of it is needed"
     shown = process("train", "my-flow", *data, *SMALL, "--out", "run", path=site)
