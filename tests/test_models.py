@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import get_args
+from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import pytest
 import torch
 from torch import nn
 
 from counterfeit.errors import InputError
-from counterfeit.models import MODELS
+from counterfeit.models import MODELS, ModelSettings
 from counterfeit.models.base import Autoencoder, HasLatents, Model
 from counterfeit.models.build import build, build_named
 from counterfeit.models.losses import ADVERSARIAL, LIKELIHOODS
 from counterfeit.nets.conv import Conv2d, ConvTranspose2d
 from counterfeit.nets.linear import Linear
+from counterfeit.settings import having
 from counterfeit.system.arguments import fields_of
 from counterfeit.system.noise import Noise
-from counterfeit.testing.checks import CHECKS
+from counterfeit.testing.checks import CHECKS, check_processes, check_steps
+from counterfeit.testing.small import variant
 from loop_cases import can, small, stepped
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64)]
@@ -325,3 +328,32 @@ def test_a_biass_gradient_is_exact_to_rounding_of_its_last_digits() -> None:
     (got,) = torch.autograd.grad(y, layer.bias, upstream)
     want = upstream.double().sum((0, 2, 3))
     assert ((got - want).abs() / want).max() < 1e-6
+
+
+def choices() -> list[tuple[str, dict[str, str]]]:
+    """Every other value of the settings of its own that a model offers a choice of, such as its loss."""
+    found = []
+    for name, spec in MODELS.items():
+        for key, kind in fields_of(type(spec.settings)).items():
+            offered = get_args(kind) if get_origin(kind) is Literal else ()
+            if spec.based_on is None and key not in having(ModelSettings):
+                found += [(name, {key: value}) for value in offered if value != getattr(spec.settings, key)]
+    return found
+
+
+@pytest.mark.parametrize(("name", "settings"), choices(), ids=str)
+def test_every_choice_of_an_objective_trains_and_is_a_mean_over_rows(name: str, settings: dict[str, str]) -> None:
+    with variant(name, settings) as chosen:
+        check_steps(chosen)
+        check_processes(chosen)
+
+
+@pytest.mark.parametrize("name", [name for name, spec in MODELS.items() if spec.based_on is None])
+def test_every_model_has_a_page_and_its_parameters_in_the_list(name: str) -> None:
+    pages = Path(__file__).parents[1] / "docs/models"
+    row = next(
+        line for line in (pages / "README.md").read_text().splitlines() if line.startswith(f"| [{name}]({name}.md)")
+    )
+    for shape in SHAPES[:2]:
+        assert f" {count(build_named(name, shape, 10)):,} " in row
+    assert (pages / f"{name}.md").read_text().startswith(f"# {name}: ")

@@ -173,6 +173,32 @@ def test_the_option_needs_a_file(words: list[str], told: str, command: Callable)
     assert shown.code == 2 and told in shown.err and shown.err.count("\n") == 1
 
 
+def test_a_model_that_cannot_be_built_is_blamed_on_its_file(tmp_path: Path, command: Callable, data: list[str]) -> None:
+    """And not on sizes, of which a model of ours can have too large ones only."""
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import replace\n"
+        "from counterfeit.models import MODELS, register\n"
+        "def build(settings, shape, classes):\n"
+        "    return 1 + 'x'\n"
+        "register(replace(MODELS['vae'], name='mine', build=build))\n"
+    )
+    shown = command("train", "mine", "--plugin", "mine.py", *data, "--batch-size", "20")
+    assert shown.code == 2 and "mine cannot be built: TypeError: unsupported operand" in shown.err, shown.err
+    assert "(mine.py, line 4)" in shown.err
+
+
+def test_settings_that_are_no_dataclass_are_refused(tmp_path: Path, command: Callable) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import replace\n"
+        "from counterfeit.models import MODELS, register\n"
+        "class Mine(type(MODELS['vae'].settings)):\n"
+        "    depth: int = 3\n"
+        "register(replace(MODELS['vae'], name='mine', settings=Mine()))\n"
+    )
+    shown = command("list", "models", "--plugin", "mine.py")
+    assert shown.code == 2 and "line 5: Mine has no field 'depth': write @dataclass(frozen=True) above" in shown.err
+
+
 def test_a_file_is_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = REGISTER.format(name="mine") + "print('run')\nwith open('times', 'a') as file:\n    file.write('x')\n"
     (tmp_path / "mine.py").write_text(text)

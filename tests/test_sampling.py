@@ -87,8 +87,10 @@ def test_who_encodes_also_reconstructs(name: str, runs, digits) -> None:
     run = runs[name]
     given = labels if run.model.classes else None
     z = run.encode(images, given)
-    assert z.shape == (150, *run.model.latent_shape)
-    assert np.array_equal(run.reconstruct(images, given), run.decode(z, given))
+    assert len(z) == 150
+    if isinstance(run.model, HasLatents):
+        assert z.shape[1:] == run.model.latent_shape
+        assert np.array_equal(run.reconstruct(images, given), run.decode(z, given))
     assert np.array_equal(run.encode(images[:5], given if given is None else given[:5]), z[:5])
 
 

@@ -3,8 +3,8 @@
 from counterfeit.models import ae, vae, gan, wgan_gp, flow  # noqa: F401, I001 - each registers its models, in this order
 from counterfeit.models.plugins import load_installed
 from counterfeit.models.spec import MODELS, ModelSettings, ModelSpec, Sampling, register
-from counterfeit.settings import setting
+from counterfeit.settings import check_count, setting
 
-__all__ = ["MODELS", "ModelSettings", "ModelSpec", "Sampling", "register", "setting"]
+__all__ = ["MODELS", "ModelSettings", "ModelSpec", "Sampling", "check_count", "register", "setting"]
 
 MODELS.find_more(load_installed)

@@ -115,10 +115,10 @@ class HasLatents(Protocol):
 
 @runtime_checkable
 class Encodes(Protocol):
-    """It maps images to latents and back."""
+    """It maps images to codes and back; where it also `HasLatents`, the codes are latents."""
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Images (B, C, H, W) in [0, 1] -> latents (B, *latent_shape); of a distribution, the mean."""
+        """Images (B, C, H, W) in [0, 1] -> codes (B, …); of a distribution, the mean."""
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Images -> their encoding, decoded: (B, C, H, W) in [0, 1]."""

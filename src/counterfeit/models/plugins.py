@@ -158,6 +158,13 @@ def _adding(plugin: Plugin) -> Iterator[None]:
         _of_model.setdefault(name, plugin)
 
 
+def blamed(error: BaseException) -> str:
+    """What failed, with the last place of it that is in a plugin's file: `TypeError: … (my_model.py, line 12)`."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if os.path.realpath(f.filename) in _files]
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{_told(error)}{where}"
+
+
 def _line(error: BaseException, file: str) -> str:
     """`, line 12`: where a file failed; nothing where that is nowhere in it."""
     if isinstance(error, SyntaxError) and error.filename == file:

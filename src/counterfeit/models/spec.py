@@ -164,7 +164,13 @@ MODELS: Registry[ModelSpec[Any]] = Registry("model")
 
 
 def register(spec: ModelSpec[Any]) -> ModelSpec[Any]:
-    """Add a model to those that can be trained."""
+    """Add a model to those that can be trained. Raises InputError: its name is taken, or its settings are no fields."""
+    for kind in (type(spec.settings), type(spec.sampling)):
+        forgotten = kind.__dict__.get("__annotations__", {}).keys() - having(kind)
+        if forgotten:
+            raise InputError(
+                f"{kind.__name__} has no field {sorted(forgotten)[0]!r}: write @dataclass(frozen=True) above the class"
+            )
     MODELS.add(spec.name, spec)
     return spec
 

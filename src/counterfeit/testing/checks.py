@@ -17,7 +17,7 @@ from counterfeit.cli import options
 from counterfeit.data.pixels import to_float
 from counterfeit.errors import InputError
 from counterfeit.models import MODELS, ModelSettings
-from counterfeit.models.base import Batch, HasLatents
+from counterfeit.models.base import Batch, Encodes, HasLatents
 from counterfeit.models.plan import Plan
 from counterfeit.runs import load_checkpoint
 from counterfeit.settings import having, option
@@ -76,6 +76,8 @@ def check_steps(name: str) -> None:
                 state.set_rates(config, plan)
                 batches = [Batch(to_float(images[:BATCH]), labels[:BATCH] if state.model.classes else None)]
                 losses = part.stage.step(batches * part.stage.batches, update, state.rng, state.progress)
+                if not isinstance(losses, dict):
+                    _fail(name, f"{part.stage.name} gives {type(losses).__name__}", 'give named losses: {"loss": loss}')
                 for loss, value in losses.items():
                     if not isinstance(value, Tensor) or value.ndim or not torch.isfinite(value):
                         shown = " ".join(f"{value}".split())
@@ -109,6 +111,12 @@ def check_samples(name: str) -> None:
                 decoded = model.decode(model.noise(4, Noise.seeded(0)), y, spec.sampling)
                 if not torch.equal(decoded, drawn):
                     _fail(name, "decode(noise()) is not sample()", "leave sample() to LatentModel, or be no HasLatents")
+        if isinstance(model, Encodes):
+            x = to_float(images[:4])
+            with torch.inference_mode():
+                again = model.reconstruct(x, y)
+            if again.shape != x.shape or not (again.min() >= 0 and again.max() <= 1):
+                _fail(name, f"it reconstructs {tuple(x.shape)} as {tuple(again.shape)}", "give images from 0 to 1")
         given = sampling.labels_for(model, 130, None)
         whole, *others = (
             np.concatenate(list(sampling.samples(model, 130, 1, given, size, spec.sampling))) for size in (130, 1, 7)

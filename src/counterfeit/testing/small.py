@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +36,22 @@ def settings_of(name: str) -> ModelSettings:
     config = spec.settings.replace({**spec.small, **always})
     before = [stage.epochs or 0 for stage in built(name, config, SHAPES[0]).stages()[:-1]]
     return config.replace({"epochs": sum(before) + 1})
+
+
+@contextmanager
+def variant(name: str, settings: Mapping[str, Any]) -> Iterator[str]:
+    """The name of a model with some settings changed, which is registered within; of none, the model itself."""
+    if not settings:
+        yield name
+        return
+    spec, words = MODELS[name], "-".join(f"{key}-{value}" for key, value in settings.items())
+    small = {key: value for key, value in spec.small.items() if key not in settings}
+    other = replace(spec, name=f"{name}-{words}", settings=spec.changed(spec.settings, settings), small=small)
+    MODELS.add(other.name, other)
+    try:
+        yield other.name
+    finally:
+        MODELS.remove(other.name)
 
 
 def built(name: str, config: ModelSettings, shape: Shape) -> Model:

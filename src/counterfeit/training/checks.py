@@ -14,6 +14,7 @@ from counterfeit.models import ModelSettings, ModelSpec
 from counterfeit.models.base import Model
 from counterfeit.models.build import build
 from counterfeit.models.plan import Plan, steps_per_epoch
+from counterfeit.models.plugins import blamed, plugin_of
 from counterfeit.nets import Shape, linear
 from counterfeit.settings import having, option
 from counterfeit.system.console import say
@@ -57,7 +58,10 @@ def check_fits(spec: ModelSpec[Any], config: ModelSettings, shape: Shape, classe
     try:
         with torch.device("meta"):  # sizes without numbers
             model = spec.build(config, shape, classes if spec.conditional else 0)
-    except (RuntimeError, TypeError, OverflowError):  # a size that no tensor can have
+    except (RuntimeError, TypeError, OverflowError) as error:
+        if plugin_of(spec.name) is not None:  # whose author needs to know what is wrong, and where
+            raise InputError(f"{spec.name} cannot be built: {blamed(error)}") from error
+        # Of ours, it is a size that no tensor can have.
         raise InputError(f"{what} needs layers that are larger than PyTorch can count: {mend}") from None
     needed = in_training(model, bool(config.ema))
     check_room(needed, what, mend, device)
