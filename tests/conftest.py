@@ -42,7 +42,7 @@ def use_test_cache(test_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def forget_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models that a test adds end with it."""
     monkeypatch.setattr(MODELS, "_things", dict(MODELS._things))
-    for name in ("_of_model", "_files"):
+    for name in ("_of_model", "_files", "_given"):
         monkeypatch.setattr(plugins, name, {})
     for module in [name for name in sys.modules if name.startswith("counterfeit_plugin_")]:
         monkeypatch.delitem(sys.modules, module)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import counterfeit as cf
 from counterfeit import sampling
-from counterfeit.models import MODELS, Sampling
+from counterfeit.cli import options
+from counterfeit.models import MODELS, ModelSettings, Sampling, register
+from counterfeit.models.base import Batch, Losses, Update
 from counterfeit.models.build import build
+from counterfeit.models.spec import OF_SAMPLE, OF_TRAIN
+from counterfeit.nets import Shape
 from counterfeit.runs import RunFolder, load_checkpoint
+from counterfeit.settings import InceptionSettings, ScoreConfig
 from counterfeit.system.distributed import ALONE
+from counterfeit.system.noise import Noise
 from counterfeit.training.loop import Logged, Stepped, Stopped, run_steps
 from counterfeit.training.state import State
 from counterfeit.training.trainer import Training
@@ -174,3 +182,70 @@ def test_what_has_no_latents_says_so(tmp_path: Path) -> None:
             ask()
     with pytest.raises(cf.InputError, match="toy has no encoder"):
         run.encode(IMAGES[:2])
+
+
+class Silent(Toy):
+    """Has a loss in every seventh step only, by a count that it keeps."""
+
+    def __init__(self, settings: ToySettings, shape: Shape) -> None:
+        super().__init__(settings, shape)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def step(self, batches: Sequence[Batch], update: Update, rng: Noise, progress: Tensor) -> Losses:
+        self.steps += 1
+        return super().step(batches, update, rng, progress) if self.steps % 7 == 0 else {}
+
+
+def test_steps_without_losses_have_no_row_and_updates_may_be_rare(tmp_path: Path) -> None:
+    """A network that only some steps move is continued as it is."""
+    images = np.random.default_rng(0).integers(0, 256, (64, 1, 8, 8), np.uint8)
+    settings = {"quiet": True, "batch_size": 4, "log_every": 2, "device": "cpu"}
+    with registered(spec_of(Silent)):
+        name = "silent"
+        whole = cf.train(name, images, epochs=2, out=tmp_path / "whole", **settings)
+        cf.train(name, images, epochs=1, out=tmp_path / "parts", **settings)
+        parts = cf.train(name, images, epochs=2, out=tmp_path / "parts", resume=True, **settings)
+        assert [row["step"] for row in whole.log] == [8, 14, 22, 28]
+        assert whole.weights_sha256 == parts.weights_sha256
+
+
+@pytest.mark.parametrize("column", ["epoch", "step", "images_per_s", "test_loss"])
+def test_a_loss_has_no_name_of_a_column_of_the_log(column: str, tmp_path: Path) -> None:
+    class Named(Toy):
+        def step(self, batches: Sequence[Batch], update: Update, rng: Noise, progress: Tensor) -> Losses:
+            return {column: super().step(batches, update, rng, progress)["loss"]}
+
+    images = np.zeros((8, 1, 8, 8), np.uint8)
+    with registered(spec_of(Named)), pytest.raises(cf.InputError, match=f"calls a loss '{column}'"):
+        cf.train("named", images, epochs=1, out=tmp_path / "run", quiet=True, batch_size=4)
+
+
+def test_samples_that_are_not_numbers_are_refused() -> None:
+    class Broken(Toy):
+        def sample(self, n: int, y: Tensor | None, rng: Noise, options: Any) -> Tensor:
+            return super().sample(n, y, rng, options) * torch.nan
+
+    model = Broken(ToySettings(), (1, 8, 8))
+    with pytest.raises(cf.InputError, match="not finite"):
+        list(sampling.samples(model, 2, 0, None, 2, Sampling()))
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", "", "-x"])
+def test_a_name_of_a_model_is_that_of_a_folder_too(name: str) -> None:
+    with pytest.raises(cf.InputError, match="is no name for a model"):
+        register(replace(next(iter(MODELS.values())), name=name))
+
+
+def test_options_of_the_commands_are_no_settings() -> None:
+    """The names that a model may not take are those that the commands have."""
+    of_train = {field.name for field in fields(options.Train)} - {"training"}
+    drawing = [options.Sample, options.Score, options.Cas, ScoreConfig, InceptionSettings]
+    assert of_train == OF_TRAIN
+    assert {field.name for kind in drawing for field in fields(kind)} == OF_SAMPLE
+
+    @dataclass(frozen=True)
+    class Out(ModelSettings):
+        out: str = "x"
+
+    with pytest.raises(cf.InputError, match="Out has a field 'out', which is an option of the commands: rename it"):
+        register(replace(next(iter(MODELS.values())), name="other", settings=Out()))

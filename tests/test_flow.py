@@ -107,6 +107,24 @@ def test_options_change_the_images_and_the_run_keeps_its_own(run) -> None:
     assert coarse.noise(4).shape == (4, 1, 28, 28)
 
 
+def test_options_that_are_not_given_stay_as_they_are(run) -> None:
+    assert run.with_sampling(steps=3).with_sampling(solver="euler").options == FlowSampling(3, "euler")
+
+
+def test_samples_of_other_options_have_a_file_of_their_own(run) -> None:
+    usual, coarse = (cf.sample(r, 4) for r in (run, run.with_sampling(steps=3, solver="euler")))
+    assert (usual.name, coarse.name) == ("sample-n4-seed0.png", "sample-n4-seed0-steps3-solvereuler.png")
+
+
+def test_a_run_whose_rates_fall_to_its_end_has_no_more_epochs(tmp_path: Path, digits) -> None:
+    settings = {"out": tmp_path / "run", "quiet": True, "schedule": "linear", **SMALL}
+    cf.train("flow", digits[0][:64], epochs=1, **settings)
+    with pytest.raises(
+        cf.InputError, match="--schedule linear, by which the learning rates are those of 1 epochs, not 2"
+    ):
+        cf.train("flow", digits[0][:64], epochs=2, resume=True, **settings)
+
+
 def test_wrong_options_are_told_in_one_line(run) -> None:
     for options, words in (
         ({"stepz": 3}, "no setting named 'stepz'; did you mean 'steps'"),

@@ -76,9 +76,8 @@ def test_a_batch_is_in_an_epoch_once_and_one_that_is_cut_short_is_dropped() -> N
     ("of", "images", "batch_size", "epochs", "says"),
     [
         (stages((1, None)), 4, 5, 1, "--batch-size 5 is larger than the data set of 4 images; pass --batch-size 4"),
-        (stages((5, None)), 40, 9, 1, "--batch-size 9 in each of the 5 batches of a step .* pass --batch-size 8 or"),
+        (stages((5, None)), 40, 9, 1, "a step takes 5 batches of 9 images, more than the 40 .* --batch-size 8 or"),
         (stages((1, 3), (1, None)), 9, 3, 3, "--epochs is 3, and the stages before stage 1 take 3: pass 4 or more"),
-        (stages((1, None), (1, None)), 9, 3, 3, "--epochs is 3, and the stages before stage 1 take 3"),
     ],
 )
 def test_a_run_that_is_too_short_is_refused(of, images: int, batch_size: int, epochs: int, says: str) -> None:
@@ -90,3 +89,18 @@ def test_steps_are_counted_by_full_batches() -> None:
     for images in range(6, 40):
         for batches in (1, 2, 3):
             assert steps_per_epoch(images, 2, batches) == len(range(0, images - 2 * batches + 1, 2 * batches))
+
+
+@pytest.mark.parametrize(
+    ("of", "says"),
+    [
+        ([], "the model has no stages"),
+        (stages((0, None)), "'stage 0' takes 0 batches per step"),
+        (stages((1, 0), (1, None)), "'stage 0' has epochs=0: every stage but the last has 1 or more"),
+        (stages((1, None), (1, None)), "'stage 0' has epochs=None"),
+        (stages((1, 1)), "'stage 0' has epochs=1"),
+    ],
+)
+def test_stages_that_are_none_are_said(of: list[Stage], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        Plan.of(of, 100, 2, 4)

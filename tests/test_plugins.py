@@ -18,7 +18,7 @@ import pytest
 import counterfeit as cf
 from counterfeit.comparison.engines import cluster
 from counterfeit.comparison.work import Order, message
-from counterfeit.models import MODELS
+from counterfeit.models import MODELS, plugins
 from counterfeit.models.plugins import plugin_of
 from counterfeit.runs import RunFolder
 from counterfeit.settings import ScoreConfig
@@ -294,7 +294,8 @@ def test_samples_of_another_file_are_other_measurements(run: Path, plugin: Path)
 
 def test_settings_of_another_file_are_told_from_a_damaged_run(run: Path, plugin: Path) -> None:
     first = sha256(plugin)
-    plugin.write_text(SOURCE.replace("width: int = 512", "width: str = 'wide'").replace("shape, width", "shape, _"))
+    other = SOURCE.replace("width: int = 512", "width: str = 'wide'").replace("shape, width", "shape, _")
+    plugin.write_text(other.replace('check_count(self.width, "--width")', "pass"))
     shown = process("sample", "run", "--plugin", plugin, code=2)
     assert f"run is a run of my-flow from my_model.py (SHA-256 {first}), and its settings are not those of" in shown
 
@@ -482,3 +483,22 @@ def test_a_package_that_was_imported_before_is_known_too(site: str, data: list[s
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": found})
     assert record("run")["made_by"]["plugin"] == {"name": "my-package", "version": "1.2"}
     assert RunFolder("run").holds_run()
+
+
+def test_a_link_to_a_file_of_another_name_is_loaded_by_workers_too(plugin: Path) -> None:
+    Path("store").mkdir()
+    plugin.rename("store/abc123")
+    Path("link.py").symlink_to("store/abc123")
+    cf.load_plugin("link.py")
+    assert list(plugins.files()) == [str(Path("link.py").absolute())]
+    plugins.load_sent(plugins.files())
+
+
+def test_an_option_of_sampling_that_is_on_or_off_may_stand_before_the_run(command: Callable, data: list[str]) -> None:
+    text = SOURCE.replace(
+        "    steps: int = 20\n", '    churn: bool = False\n    """More noise."""\n    steps: int = 20\n'
+    )
+    Path("my_model.py").write_text(text)
+    assert command("train", "my-flow", "--plugin", "my_model.py", *data, *SMALL, "--out", "run").code == 0
+    shown = command("sample", "--churn", "run", "--plugin", "my_model.py", "-n", "2", "--out", "x.npy")
+    assert shown.code == 0, shown.err

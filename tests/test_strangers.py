@@ -238,7 +238,7 @@ def test_tensors_that_are_no_file(change: str, value: Any, run: Path, read) -> N
     one_line(read("sample"), "model-0000004.safetensors", "cannot be read")
 
 
-def test_a_step_that_only_adam_denies(run: Path, read) -> None:
+def test_a_step_that_only_the_state_denies(run: Path, read) -> None:
     """checkpoint.json and the names of its files agree on a step; Adam has done more."""
     index = json.loads((run / INDEX).read_text())
     assert (index["step"], index["epoch"]) == (4, 1)
@@ -247,7 +247,7 @@ def test_a_step_that_only_adam_denies(run: Path, read) -> None:
         (run / "checkpoint" / entry["file"]).rename(run / "checkpoint" / f"{group}-0000003.safetensors")
         entry["file"] = f"{group}-0000003.safetensors"
     (run / INDEX).write_text(json.dumps(index))
-    one_line(read("resume"), "of step 3", "the optimizer's state is of 4")
+    one_line(read("resume"), "of step 3", "its state is of step 4")
 
 
 def test_a_random_state_that_is_none(run: Path, read) -> None:

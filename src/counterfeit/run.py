@@ -75,13 +75,13 @@ class Run:
 
     @checked
     def with_sampling(self, **options: Any) -> Run:
-        """The same run, whose images are made with other options of sampling than the model's own.
+        """The same run, whose images are made with other options of sampling; those not given stay as they are.
 
         Which these are, `counterfeit sample RUN --help` shows, such as `steps` of a flow. Scores of such images have
         them in their receipts. Raises InputError if the model has no such option, or a value is wrong.
         """
         other = copy.copy(self)
-        other.options = MODELS[self.model_name].sampling_with(options)
+        other.options = MODELS[self.model_name].sampling_with(options, self.options)
         return other
 
     @cached_property

@@ -66,6 +66,8 @@ def samples(
         for i, start in enumerate(range(0, n, BLOCK)):
             y = None if labels is None else torch.from_numpy(_padded(labels[start : start + BLOCK])).to(device)
             images = draw(i, y, i % group.world == group.rank)
+            if images is not None and not torch.isfinite(images).all():
+                raise InputError("the model draws images with numbers that are not finite: its weights are of no use")
             if images is not None:
                 yield to_uint8(images).cpu().numpy()
 

@@ -13,6 +13,7 @@ import numpy as np
 from counterfeit.data import pixels
 from counterfeit.data.class_names import folder_names
 from counterfeit.errors import RunError
+from counterfeit.models import MODELS
 from counterfeit.run import Labels, Run
 from counterfeit.system import paths
 from counterfeit.system.arguments import checked
@@ -54,7 +55,10 @@ def sample(
     labels = run.labels(n, label)
     if out is None:
         of_label = "" if label is None else f"-label{folder_names([str(label)])[0]}"
-        out = run.folder.shown(run.folder.samples) / f"sample-n{n}{of_label}-seed{seed}.png"
+        usual = MODELS[run.model_name].sampling.to_dict()
+        changed = {name: value for name, value in run.options.to_dict().items() if value != usual[name]}
+        of_options = "".join(f"-{folder_names([f'{name}{value}'])[0]}" for name, value in changed.items())
+        out = run.folder.shown(run.folder.samples) / f"sample-n{n}{of_label}-seed{seed}{of_options}.png"
     path = Path(paths.typed(out))
     if run.data.path is not None and any(paths.same(path, place) for place in (run.data.path, run.config.data)):
         raise RunError(f"{path} holds the images that the run was trained on: pass another --out")

@@ -66,6 +66,7 @@ def _flags(kind: Any) -> Iterator[str]:
 def typed(values: Mapping[str, T], argv: Sequence[str]) -> dict[str, T]:
     """The values whose options were typed, their defaults or not."""
     words = {word.partition("=")[0].replace("_", "-") for word in argv}
+    words |= {word[:2] for word in argv if word.startswith("-") and word[1:2].isalpha()}  # -n50
     return {
         name: value for name, value in values.items() if words & {option(name), f"--no-{option(name)[2:]}", f"-{name}"}
     }

@@ -13,7 +13,7 @@ from tyro.conf import OmitArgPrefixes
 from counterfeit.cli.parsing import HELP, parse, positional
 from counterfeit.models import MODELS, ModelSpec
 from counterfeit.settings import having
-from counterfeit.system import paths
+from counterfeit.system import paths, reading
 
 T = TypeVar("T")
 RECORD = "run.json"
@@ -22,7 +22,8 @@ MOST = 1 << 20  # bytes of a record that is looked at for help
 
 def parsed(kind: type[T], argv: Sequence[str]) -> tuple[T, dict[str, Any]]:
     """The options as typed, and those of sampling, which are none unless a run of a model with some is named."""
-    run = positional(argv, [kind], lambda word: model_of(word) is not None)
+    kinds = [kind, *(type(spec.sampling) for spec in MODELS.values())]
+    run = positional(argv, kinds, lambda word: model_of(word) is not None)
     spec = None if run is None else model_of(run)
     if spec is None or not having(spec.sampling):
         return parse(kind, argv), {}
@@ -41,7 +42,6 @@ def model_of(word: str) -> ModelSpec[Any] | None:
     """The model of a run folder; None for anything else, which the command itself has words for."""
     path = Path(paths.typed(word)) / RECORD
     try:
-        with path.open("rb") as file:
-            return MODELS[msgspec.json.decode(file.read(MOST))["model"]]
+        return MODELS[msgspec.json.decode(reading.content(path, MOST))["model"]]  # which waits for no pipe
     except Exception:  # whatever is wrong with it: what is read here decides only which options there are
         return None

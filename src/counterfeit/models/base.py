@@ -37,7 +37,8 @@ class Batch(NamedTuple):
 #   update: call it as often as the algorithm does, with a loss that depends on all parameters of the network.
 #   rng: the only source of randomness.
 #   progress: the share of the stage's steps that are done, from 0 to 1, a float32 scalar on the device. A tensor,
-#       since a recorded step (CUDA graph) runs no Python: a number would stay what it was when it was recorded.
+#       since a recorded step (CUDA graph) runs no Python: a number would stay what it was when it was recorded. A run
+#       that is continued with more epochs has done a smaller share from there on.
 # The losses stay on the device: reading them here would stall it. A step may leave some of them out.
 Step = Callable[[Sequence[Batch], Update, Noise, Tensor], Losses]
 

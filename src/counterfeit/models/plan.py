@@ -33,12 +33,12 @@ class Plan:
 
     @classmethod
     def of(cls, stages: Sequence[Stage], images: int, batch_size: int, epochs: int) -> Plan:
-        """Raises InputError: an epoch has no full step, or the run is too short for its stages."""
+        """Raises InputError: an epoch has no full step, the run is too short for its stages, or those are none."""
+        check(stages)
         parts: list[Part] = []
         step = epoch = 0
         for number, stage in enumerate(stages):
-            last = number == len(stages) - 1
-            length = epochs - epoch if last or stage.epochs is None else stage.epochs
+            length = stage.epochs or epochs - epoch
             per_epoch = steps_per_epoch(images, batch_size, stage.batches)
             if length < 1:
                 raise InputError(
@@ -89,9 +89,28 @@ class Plan:
 def steps_per_epoch(images: int, batch_size: int, batches: int = 1) -> int:
     """Steps of `batches` full batches each in an epoch; InputError when there is none."""
     if images < batch_size * batches:
-        each = "" if batches == 1 else f" in each of the {batches} batches of a step"
+        if batches == 1:
+            raise InputError(
+                f"--batch-size {batch_size} is larger than the data set of {images} images; "
+                f"pass --batch-size {images} or less"
+            )
+        smaller = f"pass --batch-size {images // batches} or less" if images // batches > 1 else "take fewer per step"
         raise InputError(
-            f"--batch-size {batch_size}{each} is larger than the data set of {images} images; "
-            f"pass --batch-size {max(images // batches, 1)} or less"
+            f"a step takes {batches} batches of {batch_size} images, more than the {images} images of the data set: "
+            f"{smaller}"
         )
     return images // (batch_size * batches)
+
+
+def check(stages: Sequence[Stage]) -> None:
+    """InputError where stages are not what `Stage` says: a fault of the model, which a run would not survive."""
+    if not stages:
+        raise InputError("the model has no stages: stages() must give one or more")
+    for stage in stages:
+        if stage.batches < 1:
+            raise InputError(f"the stage {stage.name!r} takes {stage.batches} batches per step: give it 1 or more")
+        if (stage.epochs is None) != (stage is stages[-1]) or (stage.epochs is not None and stage.epochs < 1):
+            raise InputError(
+                f"the stage {stage.name!r} has epochs={stage.epochs}: every stage but the last has 1 or more, and the "
+                "last has None, since it goes on to the end of the run"
+            )

@@ -52,6 +52,7 @@ class Plugin(msgspec.Struct, frozen=True, omit_defaults=True):
 
 _of_model: dict[str, Plugin] = {}
 _files: dict[str, str] = {}  # path, links followed -> SHA-256
+_given: dict[str, str] = {}  # path as it was given, absolute -> SHA-256
 
 
 def plugin_of(model: str) -> Plugin | None:
@@ -68,7 +69,7 @@ def code_of(plugin: Plugin | None) -> str | None:
 
 def files() -> dict[str, str]:
     """The files that are loaded, in their order: path -> SHA-256."""
-    return dict(_files)
+    return dict(_given)
 
 
 @checked
@@ -94,7 +95,7 @@ def load_plugin(path: str | Path) -> None:
         raise InputError(f"the plugin {shown} has changed since it was loaded: start Python again to load it")
     if digest not in _files.values():
         _run(text, shown, place, Plugin(place.name, digest))
-    _files[real] = digest
+    _files[real] = _given[str(place)] = digest
 
 
 def load_sent(sent: dict[str, str]) -> None:
@@ -111,7 +112,7 @@ def load_installed() -> None:
     from importlib.metadata import entry_points
 
     for point in entry_points(group=GROUP):
-        plugin = Plugin(point.dist.name, version=point.dist.version) if point.dist else Plugin(point.module)
+        plugin = Plugin(point.dist.name, version=point.dist.version or "") if point.dist else Plugin(point.module)
         package = point.module.partition(".")[0]
         try:
             with _adding(plugin):

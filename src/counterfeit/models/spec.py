@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -120,6 +121,7 @@ class ModelSpec(Generic[S]):
         conditional: whether it learns p(image | label).
         sampling: its options of sampling, with their defaults: a part of `sample --help` and of every receipt.
         small: settings with which it trains in seconds on 28x28, for tests.
+        small_sampling: options with which it draws samples in no time, for tests.
         based_on: the model whose settings it changes, such as `vae` of `vae-tuned`.
         published: whether README and docs must show its measured figures.
     """
@@ -133,6 +135,7 @@ class ModelSpec(Generic[S]):
     conditional: bool = False
     sampling: Sampling = Sampling()
     small: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    small_sampling: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     based_on: str | None = None
     published: bool = False
 
@@ -148,12 +151,15 @@ class ModelSpec(Generic[S]):
                 )
         return settings.replace(changes)
 
-    def sampling_with(self, options: Mapping[str, Any]) -> Sampling:
-        """Options of sampling, those that are not given at their defaults. Raises InputError: it has no such option."""
+    def sampling_with(self, options: Mapping[str, Any], others: Sampling | None = None) -> Sampling:
+        """Options of sampling; those that are not given are as in `others`, by default its own.
+
+        Raises InputError: it has no such option, or a value is wrong.
+        """
         unknown = next((name for name in options if name not in having(self.sampling)), None)
         if unknown is not None and not having(self.sampling):
             raise InputError(f"{self.name} has no options of sampling: leave out {option(str(unknown))}")
-        return self.sampling.replace(options)
+        return (others or self.sampling).replace(options)
 
     def read(self, values: Mapping[str, Any]) -> S:
         """Settings of this model from plain types. Raises msgspec.ValidationError, which may wrap an InputError."""
@@ -161,11 +167,23 @@ class ModelSpec(Generic[S]):
 
 
 MODELS: Registry[ModelSpec[Any]] = Registry("model")
+# Options of `train`, and of the commands that draw samples: no settings of a model may be called so.
+OF_TRAIN = {"model", "out", "resume", "plugin"}
+OF_SAMPLE = {
+    *("run", "source", "n", "label", "seed", "out", "device", "plugin", "json", "real", "repeats", "size"),
+    *("skip_bad", "detector", "metrics", "compile", "inception", "weights", "any_weights", "protocol", "scoring"),
+}
 
 
 def register(spec: ModelSpec[Any]) -> ModelSpec[Any]:
     """Add a model to those that can be trained. Raises InputError: its name is taken, or its settings are no fields."""
-    for kind in (type(spec.settings), type(spec.sampling)):
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", spec.name):
+        raise InputError(f"{spec.name!r} is no name for a model: take letters, digits and - _ . in it")
+    for kind, taken in ((type(spec.settings), OF_TRAIN), (type(spec.sampling), OF_SAMPLE)):
+        if clash := having(kind) & taken:
+            raise InputError(
+                f"{kind.__name__} has a field {sorted(clash)[0]!r}, which is an option of the commands: rename it"
+            )
         forgotten = kind.__dict__.get("__annotations__", {}).keys() - having(kind)
         if forgotten:
             raise InputError(

@@ -43,6 +43,11 @@ def check_settings(folder: RunFolder, earlier: RunRecord, model: str, config: Mo
             "another --out"
         )
     was, now = earlier.config.to_dict(), config.to_dict()
+    if config.schedule != "constant" and was["epochs"] != now["epochs"]:
+        raise RunError(
+            f"{folder} was trained with --schedule {config.schedule}, by which the learning rates are those of "
+            f"{was['epochs']} epochs, not {now['epochs']}: leave --epochs out, or train again into another --out"
+        )
     # A changed path is allowed here, since images may have moved. If either is a named data set, another name means
     # other images, and nothing has to be read to know that.
     moved = earlier.data.kind != "dataset" and config.data not in DATASETS

@@ -13,6 +13,7 @@ Json = dict[str, int | float]
 
 RATE = "images_per_s"
 TEST = "test_"
+COLUMNS = ("epoch", "step", RATE)  # of a row, beside its losses
 
 
 @dataclass(frozen=True)

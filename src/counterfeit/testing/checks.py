@@ -94,6 +94,7 @@ def check_steps(name: str) -> None:
 def check_samples(name: str) -> None:
     """Its samples are images, and depend on the seed, on their place and label, and on nothing else."""
     spec = MODELS[name]
+    options = spec.sampling_with(spec.small_sampling)
     for shape in SHAPES:
         state, config, images, labels = fresh(name, shape)
         for _ in run_steps(state, images, labels if state.model.classes else None, config):
@@ -101,14 +102,14 @@ def check_samples(name: str) -> None:
         model = state.model.eval()
         y = torch.arange(4) if model.classes else None
         with torch.inference_mode():
-            drawn = model.sample(4, y, Noise.seeded(0), spec.sampling)
+            drawn = model.sample(4, y, Noise.seeded(0), options)
             if drawn.shape != (4, *shape) or not (drawn.min() >= 0 and drawn.max() <= 1):
                 found = f"{tuple(drawn.shape)} from {drawn.min():.3g} to {drawn.max():.3g}"
                 _fail(name, f"4 samples are {found}", f"they must be {(4, *shape)} from 0 to 1")
             if torch.equal(drawn[0], drawn[1]):
                 _fail(name, "all samples are one image", "sample() must draw from rng for every row")
             if isinstance(model, HasLatents):
-                decoded = model.decode(model.noise(4, Noise.seeded(0)), y, spec.sampling)
+                decoded = model.decode(model.noise(4, Noise.seeded(0)), y, options)
                 if not torch.equal(decoded, drawn):
                     _fail(name, "decode(noise()) is not sample()", "leave sample() to LatentModel, or be no HasLatents")
         if isinstance(model, Encodes):
@@ -119,7 +120,7 @@ def check_samples(name: str) -> None:
                 _fail(name, f"it reconstructs {tuple(x.shape)} as {tuple(again.shape)}", "give images from 0 to 1")
         given = sampling.labels_for(model, 130, None)
         whole, *others = (
-            np.concatenate(list(sampling.samples(model, 130, 1, given, size, spec.sampling))) for size in (130, 1, 7)
+            np.concatenate(list(sampling.samples(model, 130, 1, given, size, options))) for size in (130, 1, 7)
         )
         if not all(np.array_equal(other, whole) for other in others):
             mend = "every random number must come from rng, and sample() must change nothing of the model"

@@ -58,9 +58,13 @@ def check_fits(spec: ModelSpec[Any], config: ModelSettings, shape: Shape, classe
     try:
         with torch.device("meta"):  # sizes without numbers
             model = spec.build(config, shape, classes if spec.conditional else 0)
-    except (RuntimeError, TypeError, OverflowError) as error:
+    except InputError:
+        raise
+    except Exception as error:
         if plugin_of(spec.name) is not None:  # whose author needs to know what is wrong, and where
             raise InputError(f"{spec.name} cannot be built: {blamed(error)}") from error
+        if not isinstance(error, RuntimeError | TypeError | OverflowError):
+            raise
         # Of ours, it is a size that no tensor can have.
         raise InputError(f"{what} needs layers that are larger than PyTorch can count: {mend}") from None
     needed = in_training(model, bool(config.ema))

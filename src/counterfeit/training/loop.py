@@ -18,6 +18,7 @@ from counterfeit.errors import InputError, NonFiniteError
 from counterfeit.models import ModelSettings
 from counterfeit.models.base import Batch, Stage
 from counterfeit.models.plan import Plan
+from counterfeit.runs.log import COLUMNS, TEST
 from counterfeit.system.distributed import Group
 from counterfeit.training import cuda_graph
 from counterfeit.training.precision import computing_in
@@ -146,12 +147,19 @@ class _Meter:
         self.since = time.perf_counter()
 
     def add(self, losses: dict[str, Tensor]) -> None:
+        taken = next((name for name in losses if name in COLUMNS or name.startswith(TEST)), None)
+        if taken is not None:
+            raise InputError(f"the model calls a loss {taken!r}, which is another column of log.jsonl: rename the loss")
         self.kept.append({name: loss.detach() for name, loss in losses.items()})
 
     def read(self) -> Iterator[Logged]:
         if not self.kept:
             return
         places = [(i, name) for i, row in enumerate(self.kept) for name in row]
+        if not places:  # no step of the interval had a loss
+            self.step, self.kept = self.step + len(self.kept), []
+            self.restart_clock()
+            return
         flat = torch.stack([row[name] for row in self.kept for name in row])
         self.group.average([flat])
         values = flat.cpu().double().tolist()  # the one place where the loop waits for the device

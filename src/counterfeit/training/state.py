@@ -63,7 +63,7 @@ class State:
 
     def tensors(self) -> dict[str, Tensors]:
         """Everything as named tensors, in groups: `model` and `ema` are what sampling needs, `training` the rest."""
-        training = {"rng": self.rng.generator.get_state(), **self._remembered()}
+        training = {"rng": self.rng.generator.get_state(), "step": torch.tensor(self.step), **self._remembered()}
         groups = {"model": self.model.state_dict(), "training": training}
         if self.average is not None:
             groups["ema"] = self.average.state_dict()
@@ -72,7 +72,7 @@ class State:
     def load(self, groups: dict[str, Tensors], step: int) -> None:
         """Take over what `tensors` gave, after `step` steps."""
         training, kept = groups["training"], self._remembered()
-        if training.keys() != {"rng", *kept}:
+        if training.keys() != {"rng", "step", *kept}:
             raise RunError("the run's checkpoint is of another version: train anew into another --out")
         rng = self.rng.generator
         if len(training["rng"]) != len(rng.get_state()):

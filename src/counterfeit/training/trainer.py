@@ -175,27 +175,16 @@ class Training:
         check_progress(self.folder, earlier, index, state.model)
         if missing := expected.keys() - groups.keys():
             raise RunError(f"{self.folder.checkpoint} has no tensors of {missing.pop()}: {START_OVER}")
-        self._check_counted(groups["training"], state, index.step)
+        if int(groups["training"]["step"]) != index.step:
+            raise RunError(
+                f"{self.folder.checkpoint} says that it is of step {index.step:,}, and its state is of step "
+                f"{int(groups['training']['step']):,}: {START_OVER}"
+            )
         try:
             state.load(groups, index.step)
         except RuntimeError as error:  # of a generator's state, which only PyTorch can read
             told = " ".join(str(error).split())[:120]
             raise RunError(f"{self.folder.checkpoint} cannot be continued ({told}): {START_OVER}") from None
-
-    def _check_counted(self, training: dict[str, torch.Tensor], state: State, done: int) -> None:
-        """RunError where an optimizer's number of updates is none in each of `done` steps, however many in each.
-
-        Of a model with several stages nothing is known: each trains networks of its own.
-        """
-        if len(state.model.stages()) > 1:
-            return
-        for network in state.optimizers:
-            counted = int(training[f"{network}.steps"])
-            if counted < done or counted % done:
-                raise RunError(
-                    f"{self.folder.checkpoint} says that it is of step {done:,}, and the optimizer's state is of "
-                    f"{counted:,}: {START_OVER}"
-                )
 
     def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | ScoredEpoch | Tested]:
         static = self.config.binarization == "static"

@@ -62,5 +62,6 @@ register(
         differs="a small U-Net without attention, a fixed-step solver, no class condition",
         sampling=FlowSampling(),
         small={"width": 8, "batch_size": 32},
+        small_sampling={"steps": 2},
     )
 )
