@@ -30,12 +30,15 @@ CASES = {
     "ae": {},
     "gan": {"ema": 0.9, "instance_noise": 0.1},
     "dcgan": {"ema": 0.9, "batch_size": 24, "encoder_width": 32, "decoder_width": 32},
+    "cgan": {"batch_size": 24, "encoder_width": 32, "decoder_width": 32},
+    "wgan-gp": {"batch_size": 24, "critic_steps": 2, "encoder_width": 32, "decoder_width": 32},
+    "flow": {"batch_size": 24, "width": 8},
     "chunked": {"clip_norm": 0.1, "weight_decay": 0.1},
     "twostages": {"first_epochs": 1, "epochs": 2, "batch_size": 500, "optimizer": "rmsprop", "betas": (0.0, 0.9)},
 }
 # A GAN's steps amplify what rounding leaves, some tenfold in ten steps: only in float64 can they be told from a fault.
 # Toys are as quick in it.
-IN_FLOAT64 = ("gan", "dcgan", "chunked", "twostages")
+IN_FLOAT64 = ("gan", "dcgan", "cgan", "wgan-gp", "chunked", "twostages")
 
 
 class One(Alone):  # type: ignore[misc]
