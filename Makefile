@@ -126,7 +126,7 @@ gpu: $(STAMP)  ## on an NVIDIA card: the tests that need one, its speed and its 
 	$(BIN)/python benchmarks/publish.py
 
 processes: $(STAMP)  ## jobs of two and three processes: trained, scored, killed, resumed, held against one process
-	$(BIN)/pytest tests/test_processes.py -m 'processes or not processes' -rP
+	$(BIN)/pytest tests/test_processes.py tests/test_plugins.py -m 'processes or not processes' -rP
 
 detectors: $(STAMP)  ## train the three shipped detectors again (most of an hour on 2 cores)
 	$(BIN)/python benchmarks/train_detectors.py --data mnist

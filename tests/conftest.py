@@ -9,7 +9,7 @@ import sys
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,13 @@ def use_test_cache(test_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     """No test touches the user's cache or leaves a run in the checkout."""
     monkeypatch.setenv("COUNTERFEIT_CACHE", str(test_cache))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sample_quickly() -> None:
+    """Models with options of sampling draw in as few steps as their specs say for tests."""
+    for name, spec in MODELS._things.items():
+        MODELS._things[name] = replace(spec, sampling=spec.sampling_with(spec.small_sampling))
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from counterfeit.system.noise import Noise
 from counterfeit.testing.checks import CHECKS, check_steps
 from counterfeit.testing.small import descended, variant
 from counterfeit.testing.threads import together
-from loop_cases import can, small, stepped
+from loop_cases import TRAINED, can, small, stepped
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64)]
 every_model = pytest.mark.parametrize("name", list(MODELS))
@@ -63,7 +63,7 @@ def test_parameter_counts_on_mnist(name: str, part: str | None, parameters: int)
 
 
 @every_check
-@every_model
+@pytest.mark.parametrize("name", TRAINED)
 def test_every_model_keeps_the_contract(name: str, check: Callable[[str], None]) -> None:
     check(name)
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -229,10 +230,25 @@ def test_a_file_that_failed_can_be_mended(tmp_path: Path) -> None:
 # --- which code a run is of ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def run(plugin: Path, data: list[str]) -> Path:
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, test_cache: Path) -> Path:
     """A run of the file, trained by a process that has ended."""
-    process("train", "my-flow", "--plugin", plugin, *data, *SMALL, "--out", "run")
+    home = tmp_path_factory.mktemp("trained")
+    (home / "my_model.py").write_text(SOURCE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
+        digits = cf.load_data("mnist5k").images
+        np.savez("digits.npz", images=digits[:100], test_images=digits[100:200])
+        process("train", "my-flow", "--plugin", "my_model.py", "--data", "digits.npz", *SMALL, "--out", "run")
+    return home / "run"
+
+
+@pytest.fixture
+def run(trained: Path, plugin: Path, data: list[str]) -> Path:
+    """A copy of that run, beside the file and the data."""
+    shutil.copytree(trained, "run")
+    shutil.copy(trained.parent / "digits.npz", "digits.npz")
     return Path("run").absolute()
 
 
@@ -270,6 +286,7 @@ def test_it_is_continued_with_the_same_file_only(run: Path, plugin: Path, data: 
     assert "cannot be continued exactly: pass that file with --plugin" in shown
 
 
+@pytest.mark.processes
 def test_samples_of_another_file_are_other_measurements(run: Path, plugin: Path) -> None:
     first = sha256(plugin)
     process("score", "run", "--plugin", plugin, *DRAWN)
@@ -344,6 +361,7 @@ detector = "mnist-cnn"
 """
 
 
+@pytest.mark.processes
 def test_workers_of_a_grid_load_it(plugin: Path, data: list[str]) -> None:
     Path("grid.toml").write_text(GRID)
     process("compare", "grid.toml", "--workers", "2", "--plugin", "my_model.py")
@@ -419,6 +437,7 @@ def site(tmp_path: Path) -> str:
 BROKEN = "broken 0.1 adds no models, since broken cannot be imported (OSError: no luck)\n"
 
 
+@pytest.mark.processes
 def test_a_package_adds_its_models(site: str, data: list[str]) -> None:
     process("train", "--own-flag", "vae", "--help", path=site)
     for words in (

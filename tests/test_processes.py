@@ -142,6 +142,7 @@ def test_a_world_without_torchrun_is_named(job, command) -> None:
 # ---------------------------------------------------------------------------------------------------- with torchrun
 
 
+@pytest.mark.processes  # by default, tests of the contract do the same for every model with threads
 def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
     """Every tensor of the state after 20 steps: weights, average, Adam's moments, batch norm's, the generator's state.
 
