@@ -197,6 +197,7 @@ def test_bad_sources(done, command, tmp_path: Path) -> None:
         assert outcome.code == code and says in outcome.err.strip().splitlines()[-1], outcome.err
 
 
+@pytest.mark.torture  # by default, test_engines.py kills a grid once
 def test_killed_three_times_the_table_is_the_same(done, tmp_path: Path, test_cache: Path) -> None:
     """kill -9 after a random time; what was finished before a kill keeps its weights and is never trained again."""
     _, undisturbed = done

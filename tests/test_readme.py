@@ -31,6 +31,7 @@ def smaller(text: str) -> str:
         for call in re.findall(rf"cf\.train\(\"{name}\",[^)]*", text):
             given = "".join(f", {key}={value!r}" for key, value in spec.small.items() if f"{key}=" not in call)
             text = text.replace(call, call + given)
+    text = re.sub(r"(--steps )\d+", r"\g<1>2", text)
     text = re.sub(r"(?<!fashion-)\b(mnist|cifar10)\b(?!-cnn|-data)", "mnist5k", text)
     return re.sub(r"(--epochs[ =]|epochs=)\d+", r"\g<1>1", text)
 

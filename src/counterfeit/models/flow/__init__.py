@@ -61,7 +61,7 @@ register(
         paper="Lipman et al. 2023, arXiv:2210.02747; Liu, Gong & Liu 2023, arXiv:2209.03003",
         differs="a small U-Net without attention, a fixed-step solver, no class condition",
         sampling=FlowSampling(),
-        small={"width": 8, "batch_size": 32},
+        small={"width": 4},
         small_sampling={"steps": 2},
     )
 )

@@ -48,6 +48,6 @@ register(
         build=build,
         paper="Gulrajani et al. 2017, arXiv:1704.00028",
         differs="the networks of dcgan, with max-pooling in the critic, instead of the paper's",
-        small={"batch_size": 16, "critic_steps": 2, "encoder_width": 32, "decoder_width": 32},
+        small={"critic_steps": 2, "encoder_width": 32, "decoder_width": 32},
     )
 )
