@@ -116,7 +116,7 @@ def test_samples_of_other_options_have_a_file_of_their_own(run) -> None:
 
 
 def test_a_run_whose_rates_fall_to_its_end_has_no_more_epochs(tmp_path: Path, digits) -> None:
-    settings = {"out": tmp_path / "run", "quiet": True, "schedule": "linear", **SMALL}
+    settings = {"out": tmp_path / "run", "quiet": True, "schedule": "linear", "batch_size": 32, **SMALL}
     cf.train("flow", digits[0][:64], epochs=1, **settings)
     with pytest.raises(
         cf.InputError, match="--schedule linear, by which the learning rates are those of 1 epochs, not 2"
