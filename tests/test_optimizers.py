@@ -18,7 +18,7 @@ from counterfeit.models.build import build
 from counterfeit.models.plan import Plan
 from counterfeit.models.spec import Optimizer as Recipe
 from counterfeit.training.loop import Stepped, run_steps
-from counterfeit.training.optimizers import OPTIMIZERS, Optimizer, laid_out, shorten
+from counterfeit.training.optimizers import OPTIMIZERS, Optimizer, laid_out, shortened
 from counterfeit.training.state import State
 
 RATES = [1e-3, 1e-3, 3e-4]
@@ -132,9 +132,18 @@ def test_a_networks_gradient_is_clipped_as_pytorch_clips_it() -> None:
             parameter.grad = gradient.clone()
         norm = nn.utils.clip_grad_norm_(parameters, longest)
         assert norm > 10
-        shorten(found, longest)
-        for parameter, gradient in zip(parameters, found, strict=True):
+        for parameter, gradient in zip(parameters, shortened(found, longest), strict=True):
             torch.testing.assert_close(gradient, parameter.grad, rtol=1e-6, atol=0)  # a norm summed in another order
+
+
+def test_a_gradient_of_two_parameters_is_clipped_once() -> None:
+    """Autograd gives parameters that are added one tensor as the gradient of both."""
+    one, two = (nn.Parameter(torch.zeros(3)) for _ in range(2))
+    found = torch.autograd.grad(((one + two) * torch.tensor([3.0, 4.0, 12.0])).sum(), [one, two])
+    assert found[0].data_ptr() == found[1].data_ptr()
+    expected = torch.tensor([3.0, 4.0, 12.0]) / (13 * 2**0.5)
+    for gradient in shortened(list(found), 1.0):
+        torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=0)  # 1e-6 beside a norm of 18, and float32
 
 
 @pytest.mark.parametrize("kind", ["adam", "rmsprop"])

@@ -95,7 +95,6 @@ def test_the_page_is_true(plugin: Path, command: Callable) -> None:
 
 
 def test_the_model_of_the_page_keeps_the_rules(plugin: Path) -> None:
-    pytest.importorskip("counterfeit.testing")
     exec(CHECKED, {})
 
 

@@ -16,8 +16,12 @@ from counterfeit.settings import having
 from counterfeit.system import paths, reading
 
 T = TypeVar("T")
-RECORD = "run.json"
-MOST = 1 << 20  # bytes of a record that is looked at for help
+
+
+class Named(msgspec.Struct):
+    """What is read of run.json here."""
+
+    model: str
 
 
 def parsed(kind: type[T], argv: Sequence[str]) -> tuple[T, dict[str, Any]]:
@@ -40,8 +44,8 @@ def parsed(kind: type[T], argv: Sequence[str]) -> tuple[T, dict[str, Any]]:
 
 def model_of(word: str) -> ModelSpec[Any] | None:
     """The model of a run folder; None for anything else, which the command itself has words for."""
-    path = Path(paths.typed(word)) / RECORD
     try:
-        return MODELS[msgspec.json.decode(reading.content(path, MOST))["model"]]  # which waits for no pipe
-    except Exception:  # whatever is wrong with it: what is read here decides only which options there are
+        text = reading.content(Path(paths.typed(word)) / "run.json")  # which waits for no pipe
+        return MODELS[reading.record(text, Named).model]
+    except (OSError, ValueError):  # what is wrong with a run, the command itself says
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from counterfeit.models.plugins import OURS
 from counterfeit.models.spec import MODELS, ModelSettings, ModelSpec
 from counterfeit.nets import Shape
 from counterfeit.nets.initial import Seeded, initialise
+from counterfeit.system.words import listed
 
 
 def build(spec: ModelSpec[Any], settings: ModelSettings, shape: Shape, classes: int) -> Model:
@@ -48,14 +48,9 @@ def able(capability: type) -> str:
     ours = [name for name, spec in MODELS.items() if name in OURS and spec.based_on is None]
     with torch.device("meta"):
         built = {name: build_named(name, (1, 32, 32), 10) for name in ours}
-    return listed([name for name, model in built.items() if isinstance(model, capability)])
+    return listed((name for name, model in built.items() if isinstance(model, capability)), "or")
 
 
 def conditional() -> str:
     """The models that learn from labels, as words for a message."""
-    return listed([name for name, spec in MODELS.items() if spec.conditional and spec.based_on is None])
-
-
-def listed(names: Sequence[str]) -> str:
-    """a, b or c."""
-    return " or ".join([*filter(None, [", ".join(names[:-1])]), *names[-1:]])
+    return listed((name for name, spec in MODELS.items() if spec.conditional and spec.based_on is None), "or")

@@ -14,7 +14,6 @@ class Part:
     """A stage's place in a run: its first step and epoch, how many epochs it has, of how many steps each."""
 
     stage: Stage
-    number: int
     first_step: int
     first_epoch: int
     epochs: int
@@ -37,14 +36,14 @@ class Plan:
         check(stages)
         parts: list[Part] = []
         step = epoch = 0
-        for number, stage in enumerate(stages):
+        for stage in stages:
             length = stage.epochs or epochs - epoch
             per_epoch = steps_per_epoch(images, batch_size, stage.batches)
             if length < 1:
                 raise InputError(
                     f"--epochs is {epochs}, and the stages before {stage.name} take {epoch}: pass {epoch + 1} or more"
                 )
-            parts.append(Part(stage, number, step, epoch, length, per_epoch))
+            parts.append(Part(stage, step, epoch, length, per_epoch))
             step, epoch = step + parts[-1].steps, epoch + length
         return cls(tuple(parts))
 
@@ -106,10 +105,10 @@ def check(stages: Sequence[Stage]) -> None:
     """InputError where stages are not what `Stage` says: a fault of the model, which a run would not survive."""
     if not stages:
         raise InputError("the model has no stages: stages() must give one or more")
-    for stage in stages:
+    for number, stage in enumerate(stages):
         if stage.batches < 1:
             raise InputError(f"the stage {stage.name!r} takes {stage.batches} batches per step: give it 1 or more")
-        if (stage.epochs is None) != (stage is stages[-1]) or (stage.epochs is not None and stage.epochs < 1):
+        if (stage.epochs is None) != (number == len(stages) - 1) or (stage.epochs is not None and stage.epochs < 1):
             raise InputError(
                 f"the stage {stage.name!r} has epochs={stage.epochs}: every stage but the last has 1 or more, and the "
                 "last has None, since it goes on to the end of the run"

@@ -86,11 +86,12 @@ def read_trained(folder: RunFolder, opened: RunRecord) -> Trained:
     """
     _reread(folder, opened)
     _compare_plugins(opened, folder)
-    expected = forms(_on_meta(opened, folder).state_dict())
+    without_weights = _on_meta(opened, folder)
+    expected = forms(without_weights.state_dict())
     checkpoint, groups = read_checkpoint(folder.checkpoint, ["model", "ema"], {"model": expected, "ema": expected})
     record = _reread(folder, opened)  # after the weights, because a new run writes run.json before its first checkpoint
+    check_progress(folder, record, checkpoint, without_weights)
     model = build(MODELS[record.model], record.config, record.data.shape, len(record.data.classes))
-    check_progress(folder, record, checkpoint, model)
     model.load_state_dict(groups.get("ema", groups["model"]))
     return Trained(folder, record, checkpoint, model)
 

@@ -62,10 +62,10 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def listed(words: Iterable[str]) -> str:
+def listed(words: Iterable[str], last_by: str = "and") -> str:
     """Join words: `a`, `a and b`, `a, b and c`."""
     *first, last = list(words) or [""]
-    return f"{', '.join(first)} and {last}" if first else last
+    return f"{', '.join(first)} {last_by} {last}" if first else last
 
 
 def first_few(names: Sequence[str], most: int = 10) -> str:

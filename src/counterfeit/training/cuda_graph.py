@@ -84,13 +84,13 @@ class Captured:
     def __init__(self, step: Step, graph: Graph) -> None:
         self.step, self.graph = step, graph
         self.warm = 0
-        self.losses: dict[str, Tensor] = {}
+        self.losses: dict[str, Tensor] | None = None  # until the step is recorded
 
     def __call__(self, batches: Batches) -> dict[str, Tensor]:
         if self.warm < WARM_UP:
             self.warm += 1
             return self.graph.warm_up(lambda: self.step(batches))
-        if not self.losses:
+        if self.losses is None:
             self.inputs = [(pixels.clone(), None if y is None else y.clone()) for pixels, y in batches]
             self.losses = self.graph.record(lambda: self.step(self.inputs))
         for (to_pixels, to_y), (pixels, y) in zip(self.inputs, batches, strict=True):

@@ -51,7 +51,7 @@ class Optimizer(ABC):
     def step(self, gradients: list[Tensor]) -> None:
         """One update by the gradients of `parameters`, laid out in memory as they are (see `laid_out`)."""
         if self.recipe.clip_norm:
-            shorten(gradients, self.recipe.clip_norm)
+            gradients = shortened(gradients, self.recipe.clip_norm)
         self.steps += 1
         self.move(gradients)
 
@@ -118,10 +118,13 @@ class RMSProp(Optimizer):
         torch._foreach_sub_(self.parameters, steps)
 
 
-def shorten(gradients: list[Tensor], longest: float) -> None:
-    """Scale the gradients of a network, in place, to a common norm of at most `longest`: torch's clip_grad_norm_."""
+def shortened(gradients: list[Tensor], longest: float) -> list[Tensor]:
+    """The gradients of a network, scaled to a common norm of at most `longest` as torch's clip_grad_norm_ does.
+
+    Not in place: autograd gives one tensor for two parameters that are added, which would be scaled twice.
+    """
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    torch._foreach_mul_(gradients, (longest / (norm + 1e-6)).clamp(max=1.0))
+    return list(torch._foreach_mul(gradients, (longest / (norm + 1e-6)).clamp(max=1.0)))
 
 
 def laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
