@@ -31,6 +31,7 @@ from counterfeit.models import MODELS
 from counterfeit.models.build import build
 from counterfeit.runs import provenance
 from counterfeit.system.files import write_json
+from counterfeit.system.isolation import isolated
 from counterfeit.training.loop import Stepped, run_steps
 from counterfeit.training.state import State
 
@@ -144,9 +145,10 @@ def main() -> None:
         raise SystemExit("no NVIDIA card was found")
     data = cf.load_data("mnist")
     found: Json = {"rates": [], "runs": []}
-    for model in args.models:
-        found["rates"] += rates(model, data, args.rounds, args.steps)
-    found["inception"] = inception(args.features)
+    with isolated():
+        for model in args.models:
+            found["rates"] += rates(model, data, args.rounds, args.steps)
+        found["inception"] = inception(args.features)
     with tempfile.TemporaryDirectory() as folder:
         for model in args.models:
             found["runs"] += [whole(model, Path(folder), seed) for seed in range(3)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -12,12 +14,20 @@ from counterfeit.data.pixels import to_float
 from counterfeit.errors import InputError
 from counterfeit.models import MODELS
 from counterfeit.models.base import HasTerms
+from counterfeit.system.isolation import isolated
 from counterfeit.system.noise import Noise
 from counterfeit.training.state import State
 from loop_cases import can, prepared, quick, stepped, trained
 
 pytestmark = pytest.mark.gpu
 every_model = pytest.mark.parametrize("name", list(MODELS))
+
+
+@pytest.fixture(autouse=True)
+def as_every_command_does() -> Iterator[None]:
+    """Products of float32 are exact, and kernels are chosen by their bits and not their speed."""
+    with isolated():
+        yield
 
 
 def assert_equal(one: State, other: State) -> None:
@@ -60,7 +70,7 @@ def test_the_same_noise_trains_alike(name: str, digits) -> None:
         for x, y in zip(images, labels, strict=True):
             found = stepped(state.model, to_float(x), y, state.update, state.rng)
         losses.append({key: loss.item() for key, loss in found.items()})
-    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3, abs=5e-4)
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if can(name, HasTerms)])

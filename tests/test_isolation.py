@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import backends
 
 import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.models import MODELS
 from counterfeit.models.build import build_named
-from counterfeit.system.isolation import alone
+from counterfeit.system.float32 import CPU, GPU, NEWER
+from counterfeit.system.isolation import alone, isolated
 
 Digits = tuple[np.ndarray, np.ndarray]
 
@@ -38,6 +41,29 @@ def matmul_precision() -> Iterator[None]:
         torch.set_float32_matmul_precision("highest")
 
 
+@contextmanager
+def precision_of(library: Any, precision: str) -> Iterator[None]:
+    """The newer form of the same settings, PyTorch 2.9's, with which the older one cannot be read any longer."""
+    before = library.fp32_precision
+    library.fp32_precision = precision
+    try:
+        yield
+    finally:
+        library.fp32_precision = before
+
+
+def products() -> tuple[object, ...]:
+    """How float32 is rounded, in both forms. The first is what raises where they disagree."""
+    read = [torch.get_float32_matmul_precision, lambda: backends.cudnn.allow_tf32]
+    found: list[object] = [backends.cudnn.deterministic, backends.cudnn.benchmark]
+    for setting in read:
+        try:
+            found.append(setting())
+        except RuntimeError as error:
+            found.append(str(error))
+    return (*found, *(operation.fp32_precision for operation in [*GPU, *CPU]))
+
+
 SURROUNDINGS = {
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
     "default dtype": default_dtype,
@@ -45,6 +71,9 @@ SURROUNDINGS = {
     "no_grad": torch.no_grad,
     "inference_mode": torch.inference_mode,
     "matmul precision": matmul_precision,
+    "quick convolutions": lambda: backends.cudnn.flags(enabled=True, benchmark=True),
+    **({"mkldnn's precision": lambda: precision_of(backends.mkldnn.matmul, "bf16")} if NEWER else {}),
+    **({"cuda's precision": lambda: precision_of(backends.cuda.matmul, "tf32")} if NEWER else {}),
     "numpy's errors": lambda: np.errstate(all="raise"),
 }
 
@@ -90,7 +119,7 @@ def test_surroundings_are_put_back(name: str) -> None:
         return (
             torch.get_default_dtype(),
             torch.get_default_device(),
-            torch.get_float32_matmul_precision(),
+            products(),
             torch.is_autocast_enabled("cpu"),
             torch.is_grad_enabled(),
             torch.is_inference_mode_enabled(),
@@ -106,7 +135,8 @@ def test_surroundings_are_put_back(name: str) -> None:
         yield seen()
         yield seen()
 
-    usual = seen()
+    with isolated():
+        usual = seen()
     with SURROUNDINGS[name]():
         around = seen()
         assert around != usual
@@ -115,7 +145,6 @@ def test_surroundings_are_put_back(name: str) -> None:
             assert item == usual
             assert seen() == around  # between two items the user's own settings hold
         assert seen() == around
-    assert seen() == usual
 
 
 def test_nested_and_failing_calls_put_back_too() -> None:

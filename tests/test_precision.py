@@ -12,6 +12,7 @@ from counterfeit.nets import NETS
 from counterfeit.nets.batch_norm import SharedBatchNorm
 from counterfeit.scoring import Scorer
 from counterfeit.system.distributed import ALONE
+from counterfeit.system.isolation import isolated
 from counterfeit.training.precision import computing_in
 from loop_cases import TRAINED, prepared, quick, trained
 
@@ -77,12 +78,15 @@ def test_scores_while_training_are_computed_in_float32(tmp_path, monkeypatch) ->
 
 def test_tf32_is_asked_for_within_steps_only() -> None:
     """What CUDA reads the flags of; whether the products then are TF32's, only a card can tell."""
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    cuda = torch.device("cuda")
-    for precision, wanted in (("tf32", ("high", True)), ("float32", ("highest", False))):
-        with computing_in(precision, cuda):
-            assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == wanted
-        assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
+
+    def flags() -> tuple[str, bool]:
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+    with isolated():
+        for precision, wanted in (("tf32", ("high", True)), ("float32", ("highest", False))):
+            with computing_in(precision, torch.device("cuda")):
+                assert flags() == wanted
+            assert flags() == ("highest", False)
 
 
 def test_batch_norm_over_processes_takes_bfloat16() -> None:

@@ -98,10 +98,7 @@ class Detector:
     def _block(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Features and class probabilities of at most `block` images; the network always sees exactly `block`."""
         full = torch.from_numpy(rows[np.arange(self.block) % len(rows)]).to(self.device)
-        # Otherwise NVIDIA GPUs compute convolutions in TF32, with errors of 1e-3, and may choose another kernel in
-        # every run.
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            features, probabilities = self.network(full)
+        features, probabilities = self.network(full)
         self._check(features)
         # Cut before checking the values: the repeated rows do not belong to any image.
         found = _at_least_float32(features[: len(rows)])

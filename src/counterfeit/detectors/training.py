@@ -156,12 +156,11 @@ def epochs(network: SmallCNN, images: Tensor, labels: Tensor, recipe: Recipe) ->
 
 def _step(network: SmallCNN, x: Tensor, y: Tensor, recipe: Recipe, optimizer: torch.optim.Optimizer) -> Tensor:
     """Take one step on the mean loss of a batch; return that loss."""
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-        with torch.autocast(x.device.type, torch.bfloat16):
-            logits = network(network.fitted(x))[1]
-        loss = F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
-        optimizer.zero_grad()
-        loss.backward()
+    with torch.autocast(x.device.type, torch.bfloat16):
+        logits = network(network.fitted(x))[1]
+    loss = F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
+    optimizer.zero_grad()
+    loss.backward()
     optimizer.step()
     return loss
 
@@ -171,10 +170,7 @@ def predicted(network: SmallCNN, images: Tensor) -> Tensor:
     """Class probabilities float32 (N, K) of uint8 images (N, C, H, W) on any device, without test-time augmentation."""
     network.eval()
     device = next(network.parameters()).device
-    # Otherwise NVIDIA GPUs compute convolutions in TF32, with errors of 1e-3, and may choose another kernel in every
-    # run.
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-        parts = [network(network.fitted(x.to(device)))[1].softmax(1).cpu() for x in images.split(500)]
+    parts = [network(network.fitted(x.to(device)))[1].softmax(1).cpu() for x in images.split(500)]
     return torch.cat(parts)
 
 

@@ -17,8 +17,10 @@ from typing import ParamSpec, TypeVar, cast
 
 import numpy as np
 import torch
+from torch.backends import cudnn
 
 from counterfeit.errors import InputError
+from counterfeit.system.float32 import set_tf32
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,23 +52,26 @@ class _Process:
 
     def __init__(self) -> None:
         self.lock, self._inside = threading.Lock(), 0
-        self._before: tuple[torch.dtype, str] = (torch.float32, "highest")
+        self._held = ExitStack()
 
     def __enter__(self) -> None:
         with self.lock:
             self._inside += 1
             if self._inside == 1:
-                self._before = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+                self._held.callback(torch.set_default_dtype, torch.get_default_dtype())
                 torch.set_default_dtype(torch.float32)
-                torch.set_float32_matmul_precision("highest")
+                # By default, NVIDIA GPUs compute convolutions in TF32, with errors of 1e-3, ...
+                self._held.callback(set_tf32(False))
+                # ... and choose kernels by their speed of that day: no run could be continued exactly.
+                for name, value in (("deterministic", True), ("benchmark", False)):
+                    self._held.callback(setattr, cudnn, name, getattr(cudnn, name))
+                    setattr(cudnn, name, value)
 
     def __exit__(self, *error: object) -> None:
         with self.lock:
             self._inside -= 1
             if self._inside == 0:
-                dtype, precision = self._before
-                torch.set_default_dtype(dtype)
-                torch.set_float32_matmul_precision(precision)
+                self._held.close()
 
 
 _PROCESS = _Process()
