@@ -7,7 +7,7 @@ n new generated ones, and computes every metric with its standard error. If that
 its mean square over the draws is the standard deviation of the values. VAE and DCGAN are trained for two epochs: bad
 models, whose distribution differs from the data. `real` scores real images against other real images.
 
-Real images come from the two splits together, less `TRAIN` images that play the training set for memorisation. N are
+Real images come from the two splits together, less `TRAIN` images that play the training set for memorization. N are
 left; draws from them without replacement make the real part of the variance smaller by 1 − n/N, to first order. The
 spread is corrected for that; how large the part is, the metric's own parts of its standard error say.
 In `real` both sets are halves of one draw of 2 n. There two equal distributions are compared: an image in one set has

@@ -26,7 +26,7 @@ from PIL import Image
 import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.metrics.copying_test import copying_test
-from counterfeit.metrics.memorisation import Nearest, Neighbours, near_copies, neighbours
+from counterfeit.metrics.memorization import Nearest, Neighbors, near_copies, neighbors
 from counterfeit.runs import provenance
 from counterfeit.scoring.copies import Gallery, shrunk
 from counterfeit.system.files import write_json
@@ -96,8 +96,8 @@ def features(detector: detectors.Detector, images: np.ndarray) -> np.ndarray:
     return np.concatenate([detector(images[i : i + 1000]).features for i in range(0, len(images), 1000)])
 
 
-def looked_at(data: str) -> tuple[Neighbours, dict[str, np.ndarray], Json]:
-    """The neighbours of everything, which rows of the generated ones are of each kind, and how it was measured."""
+def looked_at(data: str) -> tuple[Neighbors, dict[str, np.ndarray], Json]:
+    """The neighbors of everything, which rows of the generated ones are of each kind, and how it was measured."""
     train, test = cf.load_data(data, "train"), cf.load_data(data, "test")
     rows = np.random.default_rng(0).permutation(len(train))
     held, seen = train.images[np.sort(rows[:HELD])], cf.load_data(train.images[np.sort(rows[HELD:])])
@@ -114,12 +114,12 @@ def looked_at(data: str) -> tuple[Neighbours, dict[str, np.ndarray], Json]:
     print(f"{data}: searched in {seconds:.0f} s", flush=True)
     sets = (features(detector, images) for images in (seen.images, test.images, everything))
     # For every n here there are as many cells, the most there can be: nothing depends on n but the draws.
-    whole = neighbours(*sets, matches=matches)
+    whole = neighbors(*sets, matches=matches)
     how = {"detector": detector.name, "training_images": len(seen), "searched": len(test) + len(everything)}
     return whole, where, how | {"search_s": round(seconds, 1), "made_by": provenance(detector.device)}
 
 
-def flagged(whole: Neighbours, fake: Nearest, order: np.ndarray) -> dict[str, float]:
+def flagged(whole: Neighbors, fake: Nearest, order: np.ndarray) -> dict[str, float]:
     """Whether a set is flagged, by the first half of the test images in this order."""
     halves = order[: len(order) // 2], order[len(order) // 2 :]
     found = replace(whole, fake=fake, halves=halves)
@@ -127,7 +127,7 @@ def flagged(whole: Neighbours, fake: Nearest, order: np.ndarray) -> dict[str, fl
     return {name: value.extras["flagged"] for name, value in zip(("near-copies", "ct"), values, strict=True)}
 
 
-def drawn(whole: Neighbours, where: dict[str, np.ndarray], n: int, draws: int) -> Iterator[Json]:
+def drawn(whole: Neighbors, where: dict[str, np.ndarray], n: int, draws: int) -> Iterator[Json]:
     """Shares of the draws of n images that are flagged, of honest sets and of copies by kind and share."""
 
     def row(what: str, share: float, choose: Callable[[np.random.Generator, np.ndarray], Nearest]) -> Json:

@@ -2,7 +2,7 @@
 
     python benchmarks/floors.py [--data mnist fashion-mnist cifar10] [--n 500 2000 10000] [--out FILE]
 
-What a perfect model would get: the values that `counterfeit score` prints beside a model's. The metrics of memorisation
+What a perfect model would get: the values that `counterfeit score` prints beside a model's. The metrics of memorization
 have none; theirs are of n training images against the others, as if a model had been trained on these. Each data set
 with its own small detector.
 
@@ -76,7 +76,7 @@ def markdown(data: str, scores: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def in_words(one: Mapping[str, Any]) -> str:
-    """The floor, or of memorisation the value, each with what stands after its ±."""
+    """The floor, or of memorization the value, each with what stands after its ±."""
     floor = one["floor"] is not None
     value, spread = (one["floor"], one["floor_std"]) if floor else (one["value"], one["uncertainty"])
     return f"{value:.4g}" + ("" if spread is None else f" ± {spread:.2g}")

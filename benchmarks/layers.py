@@ -40,7 +40,7 @@ def cases() -> dict[str, tuple[nn.Module, nn.Module, Tensor]]:
         # In the net these are the numbers of a Linear, unflattened: not channels-last.
         "transposed convolution, 128 to 64": (ConvTranspose2d(128, 64, 4, 2, 1), images(128, 7).contiguous()),
     }
-    for what, c, side in (("grey", 1, 28), ("RGB", 3, 32)):
+    for what, c, side in (("gray", 1, 28), ("RGB", 3, 32)):
         convolutions[f"first convolution, {what}"] = Conv2d(c, 32, 5), images(c, side)
         convolutions[f"last transposed convolution, {what}"] = ConvTranspose2d(64, c, 4, 2, 1), images(64, side // 2)
     for name, (ours, x) in convolutions.items():

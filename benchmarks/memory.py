@@ -56,7 +56,7 @@ print(opened - start, time.perf_counter() - opened)
 
 
 def make_folder(root: Path, n: int) -> float:
-    """n distinct pictures: large squares of colour under a little noise, which PNG packs to two thirds. Seconds."""
+    """n distinct pictures: large squares of color under a little noise, which PNG packs to two thirds. Seconds."""
     rng = np.random.default_rng(n)
     start = time.perf_counter()
     for first in range(0, n, A_FOLDER):

@@ -3,7 +3,7 @@
     python benchmarks/score_checks.py [--data mnist fashion-mnist cifar10] [--n 10000] [--out FILE] [--pictures FOLDER]
     python benchmarks/score_checks.py --page
 
-Noise, blur, dropped classes and mode collapse for the scores of quality; planted copiers for those of memorisation;
+Noise, blur, dropped classes and mode collapse for the scores of quality; planted copiers for those of memorization;
 each data set with its own small detector. Prints Markdown tables and every step that went the wrong way; --page writes
 the tables of what has been measured to docs/score-checks.md.
 """
@@ -35,7 +35,7 @@ from counterfeit.system.files import write_json
 
 ROOT = Path(__file__).parent.parent
 QUALITY = [name for name, metric in METRICS.items() if not {"train", "labels"} & set(metric.needs)]
-MEMORISATION = [name for name, metric in METRICS.items() if "train" in metric.needs]
+MEMORIZATION = [name for name, metric in METRICS.items() if "train" in metric.needs]
 SEED = 0
 
 
@@ -219,7 +219,7 @@ def copiers(train: cf.ImageSet, held: np.ndarray) -> dict[str, tuple[np.ndarray,
     }
 
 
-def check_memorisation(detector: detectors.Detector, test: cf.ImageSet, train: cf.ImageSet, n: int) -> dict[str, Any]:
+def check_memorization(detector: detectors.Detector, test: cf.ImageSet, train: cf.ImageSet, n: int) -> dict[str, Any]:
     """n training images are held out as what a perfect model would draw; the others are what it was trained on."""
     chosen = np.zeros(len(train), dtype=bool)
     chosen[np.concatenate(list(subset(len(train), n, SEED)))] = True
@@ -227,7 +227,7 @@ def check_memorisation(detector: detectors.Detector, test: cf.ImageSet, train: c
     scorer = Scorer(detector, test, train=seen)
     rows, wrong = [], []
     for name, (images, copier) in copiers(seen, train.images[chosen]).items():
-        found = plain(scorer.score(as_images(images, name), MEMORISATION, n))
+        found = plain(scorer.score(as_images(images, name), MEMORIZATION, n))
         rows.append({"fakes": name, "copier": copier, "n": len(images), "metrics": found})
         if bool(found["Near-copies"]["flagged"]) != copier:
             wrong.append(f"{name}: near-copies {'misses it' if copier else 'flags it'}: {with_z(found['Near-copies'])}")
@@ -236,7 +236,7 @@ def check_memorisation(detector: detectors.Detector, test: cf.ImageSet, train: c
     own = [rows[0]["metrics"][f"{label} (test)"] for label in ("Near-copies", "C_T")]
     wrong += [f"the test set's own half is flagged: z = {one['z']:.1f}" for one in own if one["flagged"]]
     result = {"training_images": len(seen), "rows": rows, "not_as_expected": wrong}
-    print("\n" + memorisation_in_words(train.name, detector.name, result), flush=True)
+    print("\n" + memorization_in_words(train.name, detector.name, result), flush=True)
     return result
 
 
@@ -244,7 +244,7 @@ def with_z(one: Mapping[str, Any]) -> str:
     return f"{one['value']:.3g} (z = {one['z']:.1f}){' **flagged**' if one['flagged'] else ''}"
 
 
-def memorisation_in_words(data: str, detector: str, found: Mapping[str, Any]) -> str:
+def memorization_in_words(data: str, detector: str, found: Mapping[str, Any]) -> str:
     """A heading, a table, and what was not as expected."""
     rows = found["rows"]
 
@@ -257,7 +257,7 @@ def memorisation_in_words(data: str, detector: str, found: Mapping[str, Any]) ->
     wrong = [f"NOT AS EXPECTED: {one}" for one in found["not_as_expected"]]
     return "\n\n".join(
         [
-            f"### {data}: memorisation, n = {rows[0]['n']:,}, {found['training_images']:,} training images",
+            f"### {data}: memorization, n = {rows[0]['n']:,}, {found['training_images']:,} training images",
             markdown([detector, "Authenticity", "Near-copies", "C_T", "copier?"], table),
             "  \n".join(wrong) or "All as expected.",
         ]
@@ -281,8 +281,8 @@ def page(results: Mapping[str, Any]) -> str:
         shown = f"![{data} under noise and blur, with FID](images/score-checks-{data}.png)"
         parts += [f"## {data}", shown]
         parts += [series_in_words(data, name, detector, one) for name, one in found["series"].items()]
-        if "memorisation" in found:
-            parts.append(memorisation_in_words(data, detector, found["memorisation"]))
+        if "memorization" in found:
+            parts.append(memorization_in_words(data, detector, found["memorization"]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -324,7 +324,7 @@ def check(data: str, n: int, pictures: Path) -> Iterator[dict[str, Any]]:
         found["series"][one] = check_series(scorer, train, n, one)
         yield found
     picture(train, found["series"], name, pictures / f"score-checks-{data}.png")
-    yield {**found, "memorisation": check_memorisation(detector, test, train, n)}
+    yield {**found, "memorization": check_memorization(detector, test, train, n)}
 
 
 def main() -> None:

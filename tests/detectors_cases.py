@@ -1,6 +1,6 @@
 """Random Inception weights and images, the same here and in benchmarks/parity/inception.py, where the peers see them.
 
-The weights are scaled like He's initialisation and batch norm is not the identity, so that activations neither vanish
+The weights are scaled like He's initialization and batch norm is not the identity, so that activations neither vanish
 nor explode and every part of the network shows in the features.
 """
 

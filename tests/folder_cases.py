@@ -13,8 +13,8 @@ from counterfeit.errors import DataError
 NOISE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
 
 
-def plain(colour, size=(16, 16), mode="RGB"):
-    return Image.new(mode, size, colour)
+def plain(color, size=(16, 16), mode="RGB"):
+    return Image.new(mode, size, color)
 
 
 def put(path: Path, image=None, **options):

@@ -21,7 +21,7 @@ TRAINED = [name for name, spec in MODELS.items() if not spec.based_on or spec.se
 
 
 def prepared(name: str, device: str = "cpu", **settings) -> tuple[State, ModelSettings]:
-    """An untrained model of 28x28 grey images, and how it is to be trained."""
+    """An untrained model of 28x28 gray images, and how it is to be trained."""
     config = MODELS[name].settings.replace({**quick(name, 64), "epochs": 3, "log_every": 1, **settings})
     return State.fresh(build(MODELS[name], config, (1, 28, 28), 10), config, torch.device(device)), config
 
@@ -55,6 +55,6 @@ def can(name: str, capability: type) -> bool:
 
 @cache
 def small(name: str) -> Model:
-    """A model of grey 28x28 digits, to be asked what it can do: it must stay as it is."""
+    """A model of gray 28x28 digits, to be asked what it can do: it must stay as it is."""
     spec = MODELS[name]
     return build(spec, spec.settings.replace(spec.small), (1, 28, 28), 10)

@@ -1,4 +1,4 @@
-"""Made-up comparisons as comparison.json holds them, one-colour pictures, a reader of pages."""
+"""Made-up comparisons as comparison.json holds them, one-color pictures, a reader of pages."""
 
 from __future__ import annotations
 

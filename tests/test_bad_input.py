@@ -1,4 +1,4 @@
-"""Bad input: exit code 2, one line on stderr that names what, where and the mend, and nothing half-written."""
+"""Bad input: exit code 2, one line on stderr that names what, where and the fix, and nothing half-written."""
 
 from __future__ import annotations
 

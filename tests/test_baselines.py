@@ -44,8 +44,8 @@ def part(data: ImageSet, split: str, rows: np.ndarray) -> ImageSet:
 def scored(parts, n: int, metrics=KNOWN, seed: int = 0) -> cf.Score:
     train, test = parts
     fakes = Images.of(np.concatenate([train.images, test.images]), test)
-    labelled = replace(fakes, most=None, labels=lambda n: np.zeros(n, np.int64))
-    return Scorer(detectors.load("mnist-cnn"), test, train, quiet=True).score(labelled, metrics, n, seed)
+    labeled = replace(fakes, most=None, labels=lambda n: np.zeros(n, np.int64))
+    return Scorer(detectors.load("mnist-cnn"), test, train, quiet=True).score(labeled, metrics, n, seed)
 
 
 def choice(total: int, seed: int = 0) -> np.ndarray:

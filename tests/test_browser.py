@@ -95,7 +95,7 @@ def test_it_is_small(report: Path) -> None:
     assert report.stat().st_size < MOST_BYTES
 
 
-# Of every element with text of its own: its colour against that of the page, as WCAG's relative luminance has it.
+# Of every element with text of its own: its color against that of the page, as WCAG's relative luminance has it.
 CONTRAST = """() => {
   const light = c => { const [r, g, b] = c.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
     .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };

@@ -1,4 +1,4 @@
-"""Classification Accuracy Score: what it says of real, mislabelled and missing images, what it keeps and refuses."""
+"""Classification Accuracy Score: what it says of real, mislabeled and missing images, what it keeps and refuses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from counterfeit.detectors.training import RECIPES, fit, recipe_for, sized
 from counterfeit.models.build import conditional
 from counterfeit.scoring import Images
 from counterfeit.scoring import cas as module
-from counterfeit.scoring.cas import NAME, Labelled, cas, in_terms_of
+from counterfeit.scoring.cas import NAME, Labeled, cas, in_terms_of
 from counterfeit.settings import ScoreConfig
 
 QUICK = ScoreConfig(n=800, device="cpu")
@@ -54,7 +54,7 @@ def files(parts: tuple[ImageSet, ImageSet, ImageSet], tmp_path_factory: pytest.T
     return folder
 
 
-def generator(images: ImageSet) -> Labelled:
+def generator(images: ImageSet) -> Labeled:
     """As many images as one likes, drawn from a set with replacement."""
 
     def rows(n: int, seed: int) -> np.ndarray:
@@ -63,7 +63,7 @@ def generator(images: ImageSet) -> Labelled:
     known = images.labels
     assert known is not None
     drawn = Images("a generator", None, lambda n, seed, group: iter([images.images[rows(n, seed)]]))
-    return Labelled(drawn, lambda n, seed: known[rows(n, seed)], images.classes, images.shape)
+    return Labeled(drawn, lambda n, seed: known[rows(n, seed)], images.classes, images.shape)
 
 
 def test_real_digits_teach_and_shuffled_labels_do_not_and_the_floor_is_kept(parts, tmp_path, monkeypatch) -> None:
@@ -78,11 +78,11 @@ def test_real_digits_teach_and_shuffled_labels_do_not_and_the_floor_is_kept(part
     monkeypatch.setattr(module, "fit", counted)
     fakes, train, test = parts
     before = torch.random.get_rng_state()
-    good = cas(Labelled.of_set(fakes), test, train, QUICK)
+    good = cas(Labeled.of_set(fakes), test, train, QUICK)
     assert torch.equal(torch.random.get_rng_state(), before), "the global random state is not ours"
     assert trained == [800, 800], "the generated images, and the real ones of the floor"
     shuffled = replace(fakes, labels=np.random.default_rng(0).permutation(fakes.labels))
-    bad = cas(Labelled.of_set(shuffled), test, train, QUICK)
+    bad = cas(Labeled.of_set(shuffled), test, train, QUICK)
     assert trained == [800, 800, 800], "the floor came from the cache"
     assert good[NAME].value > 0.7 and good[NAME].floor > 0.7 and good[NAME].better == "higher"
     assert bad[NAME].value == pytest.approx(0.1, abs=0.1) and bad[NAME].floor == good[NAME].floor
@@ -177,7 +177,7 @@ def test_real_images_to_train_on_that_have_no_labels_give_no_floor(parts, files:
 def test_a_training_split_is_never_tested_on_without_a_word(parts) -> None:
     fakes, train, test = parts
     few = replace(QUICK, n=50)
-    source = replace(Labelled.of_set(fakes), trained_on=test.digest)
+    source = replace(Labeled.of_set(fakes), trained_on=test.digest)
     assert "very images of this test" in cas(source, test, None, few)[NAME].notes[0]
     assert "is a training split" in cas(generator(fakes), train, None, few)[NAME].notes[0]
     assert cas(generator(fakes), test, None, few)[NAME].notes == ()
@@ -187,7 +187,7 @@ def test_a_generator_that_collapsed_gets_a_finite_score(parts) -> None:
     """One flat image for every label: the standard deviation of its pixels is 0."""
     fakes, _, test = parts
     same = replace(fakes, images=np.zeros_like(fakes.images))
-    assert 0 <= cas(Labelled.of_set(same), test, None, replace(QUICK, n=200))[NAME].value < 0.25
+    assert 0 <= cas(Labeled.of_set(same), test, None, replace(QUICK, n=200))[NAME].value < 0.25
 
 
 def test_labels_in_terms_of_the_real_classes() -> None:
@@ -230,9 +230,9 @@ def test_twelve_numbered_classes_are_met_by_name_from_an_array_a_file_and_a_fold
 def test_what_is_matched_by_number_is_said(parts, capsys) -> None:
     fakes, _, test = parts
     named = replace(test, classes=tuple("zero one two three four five six seven eight nine".split()))
-    by_number = cas(Labelled.of_set(fakes), named, None, replace(QUICK, n=50))[NAME]
+    by_number = cas(Labeled.of_set(fakes), named, None, replace(QUICK, n=50))[NAME]
     assert "by number: 0 is zero, 1 is one, 2 is two" in capsys.readouterr().err
-    assert by_number.value == cas(Labelled.of_set(fakes), test, None, replace(QUICK, n=50))[NAME].value
+    assert by_number.value == cas(Labeled.of_set(fakes), test, None, replace(QUICK, n=50))[NAME].value
     assert "by number" not in capsys.readouterr().err
 
 
@@ -269,26 +269,26 @@ def test_the_recipe_of_a_data_set_and_the_batches_of_few_images() -> None:
 def spoiled(files: Path, parts: tuple[ImageSet, ImageSet, ImageSet]) -> None:
     """Sources that cannot be used, beside the good ones."""
     images, labels = parts[0].images, parts[0].labels
-    np.savez(files / "unlabelled.npz", images=images)
+    np.savez(files / "unlabeled.npz", images=images)
     np.savez(files / "eleven.npz", images=images, labels=np.arange(1000) % 11)
     np.savez(files / "small.npz", images=images[:, :, :20, :20], labels=labels)
     for i in range(10):
         for path in (files / "flat", files / "named" / ("cat" if i % 2 else "dog")):
             path.mkdir(parents=True, exist_ok=True)
             Image.fromarray(images[i, 0]).save(path / f"{i}.png")
-    cf.train("vae", files / "unlabelled.npz", out=files / "vae", epochs=1, quiet=True)
+    cf.train("vae", files / "unlabeled.npz", out=files / "vae", epochs=1, quiet=True)
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["unlabelled.npz", "--real", "real.npz"], ["unlabelled.npz has no labels", "array 'labels'"]),
+        (["unlabeled.npz", "--real", "real.npz"], ["unlabeled.npz has no labels", "array 'labels'"]),
         (["flat", "--real", "real.npz"], ["flat has no labels", "each class has a subfolder"]),
         (["vae", "--real", "real.npz"], ["vae is a run of vae, whose images have no labels", f"use {conditional()}"]),
         (["fakes.npz"], ["--real is missing"]),
-        (["fakes.npz", "--real", "unlabelled.npz"], ["unlabelled.npz has no labels to test", "--real"]),
+        (["fakes.npz", "--real", "unlabeled.npz"], ["unlabeled.npz has no labels to test", "--real"]),
         (["fakes.npz", "--real", "mnits"], ["did you mean 'mnist'?"]),
-        (["small.npz", "--real", "real.npz"], ["20x20 grey", "28x28 grey"]),
+        (["small.npz", "--real", "real.npz"], ["20x20 gray", "28x28 gray"]),
         (["eleven.npz", "--real", "real.npz"], ["eleven.npz has the label 10", "0 to 9"]),
         (["named", "--real", "real.npz"], ["named has the class 'cat'", "0, 1, 2"]),
         (["nowhere.npz", "--real", "real.npz"], ["nowhere.npz"]),

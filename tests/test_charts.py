@@ -10,7 +10,7 @@ import pytest
 
 from counterfeit.report import charts
 from counterfeit.report.charts import Line, Series
-from counterfeit.report.svg import COLOURS, Style
+from counterfeit.report.svg import COLORS, Style
 
 VAE, GAN = Style.of(0), Style.of(1)
 USE = re.compile(r'<use href="#\w+" x="([\d.]+)" y="([\d.]+)" style="fill: var\(--(\w+)\); stroke: var\(--(\w+)\)')
@@ -83,7 +83,7 @@ def test_a_plane_has_a_point_a_seed_and_the_floor_where_lines_cross() -> None:
 
 
 def test_the_best_of_a_curve_is_hollow_the_last_filled_and_the_test_value_a_dot() -> None:
-    line = Line([1, 2, 3, 4], [8.0, 3.0, 5.0, 6.0], COLOURS[2], dot=7.0, marker="s")
+    line = Line([1, 2, 3, 4], [8.0, 3.0, 5.0, 6.0], COLORS[2], dot=7.0, marker="s")
     svg = str(charts.curves("FID", [[line]], "FID", 200))
     x, found = Scale(svg, "x"), marks(svg)
     assert [(round(x(mark[0])), *mark[2:]) for mark in found] == [
@@ -96,11 +96,11 @@ def test_the_best_of_a_curve_is_hollow_the_last_filled_and_the_test_value_a_dot(
 
 
 def test_the_last_is_hollow_where_it_is_the_best() -> None:
-    svg = str(charts.curves("FID", [[Line([1, 2], [2.0, 1.0], COLOURS[0], marker="o")]], "FID", 200))
+    svg = str(charts.curves("FID", [[Line([1, 2], [2.0, 1.0], COLORS[0], marker="o")]], "FID", 200))
     assert [mark[2] for mark in marks(svg)] == ["c0", "paper"]
 
 
 def test_terms_of_another_size_have_a_panel_of_their_own() -> None:
-    loss, kl, other = (Line([1, 2], [y, y], COLOURS[0]) for y in (100.0, 4.0, 60.0))
+    loss, kl, other = (Line([1, 2], [y, y], COLORS[0]) for y in (100.0, 4.0, 60.0))
     assert charts.panels_of([loss, kl, other]) == [[loss, other], [kl]]
     assert charts.panels_of([loss, other]) == [[loss, other]]

@@ -74,7 +74,7 @@ def test_with_one_spread_for_all_it_is_tukeys_test(monkeypatch, fresh) -> None:
 
 
 def test_the_published_scores() -> None:
-    """15.5 ± 0.6 is parted from 112 ± 5 at three seeds, and gan, of 144 ± 29, from its neighbours not."""
+    """15.5 ± 0.6 is parted from 112 ± 5 at three seeds, and gan, of 144 ± 29, from its neighbors not."""
     assert ranks.ranks(list(MNIST.values()), lower_is_better=True) == [1, 2, 2, 2, 4, 4]
     tenfold = [[10 * value for value in row] for row in MNIST.values()]
     assert ranks.ranks(tenfold, lower_is_better=True) == [1, 2, 2, 2, 4, 4]

@@ -13,7 +13,7 @@ from PIL import Image
 import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.data.form import Form, formed
-from counterfeit.metrics.memorisation import KINDS
+from counterfeit.metrics.memorization import KINDS
 from counterfeit.scoring import copies
 from counterfeit.scoring.copies import Gallery, Seen, shrunk
 from counterfeit.scoring.images import Images
@@ -148,7 +148,7 @@ def test_a_detector_of_any_size_does_not_make_pixels_of_two_sizes_comparable(par
     train, test, unseen = parts
     detector = replace(detectors.load("fashion-cnn"), any_size=True)
     large, small = cf.load_data(unseen[:100].repeat(2, axis=2).repeat(2, axis=3)), formed(test, Form(20))
-    says = "near-copies compares pixels, and .* images of {} grey and array:train of 28x28 grey: pass --size {}"
+    says = "near-copies compares pixels, and .* images of {} gray and array:train of 28x28 gray: pass --size {}"
     with pytest.raises(cf.InputError, match=says.format("56x56", 28)):
         Scorer(detector, test, train=train).score(Images.of_set(large), ["near-copies"], 100)
     with pytest.raises(cf.InputError, match=says.format("20x20", 20)):

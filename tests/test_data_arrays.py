@@ -14,7 +14,7 @@ from counterfeit.errors import DataError, InputError
 
 rng = np.random.default_rng(0)
 RGB = rng.integers(0, 256, (5, 3, 12, 9), dtype=np.uint8)  # (N, C, H, W)
-GREY = RGB[:, :1].copy()
+GRAY = RGB[:, :1].copy()
 
 
 def refused(*parts, source, **options):
@@ -35,9 +35,9 @@ def refused(*parts, source, **options):
         (RGB.transpose(0, 2, 3, 1), RGB),  # a view that is not contiguous
         (RGB[::2], RGB[::2]),
         (RGB[..., ::-1], RGB[..., ::-1]),
-        (GREY, GREY),
-        (GREY[:, 0], GREY),
-        (GREY.transpose(0, 2, 3, 1).copy(), GREY),
+        (GRAY, GRAY),
+        (GRAY[:, 0], GRAY),
+        (GRAY.transpose(0, 2, 3, 1).copy(), GRAY),
         (np.asfortranarray(RGB), RGB),
     ],
 )
@@ -148,9 +148,9 @@ def test_npz(tmp_path):
         assert np.array_equal(loaded.images, RGB)
         assert loaded.labels.tolist() == [0, 1, 0, 1, 1]
         assert (loaded.name, loaded.classes) == (str(path), ("0", "1"))
-    np.savez(path, images=GREY[:, 0])
+    np.savez(path, images=GRAY[:, 0])
     assert data.load(path).labels is None
-    assert data.load(path).images.shape == GREY.shape
+    assert data.load(path).images.shape == GRAY.shape
     assert data.splits(path) == ("train",)
     refused("labels", source=path, labels=[0])
     refused("size", source=path, size=16)

@@ -27,7 +27,7 @@ class Server(ThreadingHTTPServer):
         self.ranges: list[str | None] = []
         self.content = CONTENT
         self.cut_after = [len(CONTENT)] * 9  # bytes sent before the connection is closed, by request
-        self.honours_ranges = True
+        self.honors_ranges = True
         self.says_length = True
         self.status = 200
         self.encoding: str | None = None
@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         server, asked = self.server, self.headers["Range"]
         server.ranges.append(asked)
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and server.honours_ranges else 0
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and server.honors_ranges else 0
         size = len(server.content)
         if server.status != 200:
             self.send_error(server.status)
@@ -117,7 +117,7 @@ def test_gives_up_after_a_few_cuts(server, path):
 
 
 def test_server_that_ignores_ranges(server, path):
-    server.honours_ranges = False
+    server.honors_ranges = False
     path.parent.mkdir()
     part(path).write_bytes(CONTENT[:500_000])
     download(server.url, path, sha256=SHA256)

@@ -68,7 +68,7 @@ def test_a_class_without_a_good_file_is_none(root):
     assert (loaded.classes, loaded.labels.tolist()) == (("a", "c"), [0, 1])
 
 
-def test_grey_only_when_all_are(root):
+def test_gray_only_when_all_are(root):
     put(root / "a.png", plain(5, mode="L"))
     put(root / "b.png", plain(1, mode="1"))
     assert data.load(root).shape == (1, 16, 16)

@@ -203,7 +203,7 @@ def test_how_the_files_were_brought_to_one_form_is_kept(root, settled):
         conversion = data.load(root, size=20).conversion
         assert conversion["size"] == 20 and conversion["shorter_sides"] == "30 to 99"
         assert (conversion["stored"], conversion["filter"], conversion["crop"], conversion["transparency"]) == (
-            "grey and RGB",
+            "gray and RGB",
             "lanczos",
             "centered square",
             "on white",
@@ -357,7 +357,7 @@ def test_a_seal_holds_all_that_is_sealed():
 
 
 def deep(root: Path, low: int, high: int, n: int = 3) -> None:
-    """Grey PNG files of 16 bits that hold these values and what lies between them."""
+    """Gray PNG files of 16 bits that hold these values and what lies between them."""
     for i in range(n):
         values = np.linspace(low, high, 256).astype(np.uint16).reshape(16, 16)
         put(root / f"{i}.png", Image.fromarray(np.roll(values, i)))
@@ -409,7 +409,7 @@ def png_of_16_bits(values: np.ndarray, color_type: int) -> bytes:
     [
         ("rgb.png", png_of_16_bits(np.full((9, 9, 3), 4095), 2)),
         ("clear.png", png_of_16_bits(np.full((9, 9, 4), [4095, 4095, 4095, 65535]), 6)),
-        ("grey and clear.png", png_of_16_bits(np.full((9, 9, 2), [4095, 65535]), 4)),
+        ("gray and clear.png", png_of_16_bits(np.full((9, 9, 2), [4095, 65535]), 4)),
         ("map.ppm", b"P6 8 8 65535\n" + struct.pack(">H", 4095) * 192),
         ("map.pgm", b"P5 8 8 65535\n" + struct.pack(">H", 4095) * 64),
     ],

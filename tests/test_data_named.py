@@ -50,7 +50,7 @@ def test_mnist(test_cache):
     assert train.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     assert test.labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
     assert np.bincount(train.labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
-    assert train.images.mean() / 255 == pytest.approx(0.1307, abs=5e-5)  # the mean and deviation everyone normalises by
+    assert train.images.mean() / 255 == pytest.approx(0.1307, abs=5e-5)  # the mean and deviation everyone normalizes by
     assert train.images.std() / 255 == pytest.approx(0.3081, abs=5e-5)
     assert train.digest != test.digest
 

@@ -16,8 +16,8 @@ def decode(path: Path, size: int, channels: int) -> np.ndarray:
     return picture.decode(picture.read(path), size, channels).pixels
 
 
-def colour(path: Path, channels=3):
-    """The one colour of the image decoded at 8x8."""
+def color(path: Path, channels=3):
+    """The one color of the image decoded at 8x8."""
     pixels = decode(path, 8, channels)
     assert pixels.shape == (channels, 8, 8) and pixels.dtype == np.uint8
     assert (pixels == pixels[:, :1, :1]).all()
@@ -25,18 +25,18 @@ def colour(path: Path, channels=3):
 
 
 @pytest.mark.parametrize(
-    ("name", "image", "rgb", "grey"),
+    ("name", "image", "rgb", "gray"),
     [
         ("rgb.png", plain((200, 100, 50)), (200, 100, 50), False),
-        ("grey.png", plain(77, mode="L"), (77, 77, 77), True),
-        ("grey.jpg", plain(128, mode="L"), (128, 128, 128), True),
+        ("gray.png", plain(77, mode="L"), (77, 77, 77), True),
+        ("gray.jpg", plain(128, mode="L"), (128, 128, 128), True),
         ("one-bit.png", plain(1, mode="1"), (255, 255, 255), True),
         ("half-clear.png", plain((255, 0, 0, 128), mode="RGBA"), (255, 127, 127), False),
         ("all-clear.png", plain((255, 0, 0, 0), mode="RGBA"), (255, 255, 255), False),
-        ("half-clear-grey.png", plain((0, 128), mode="LA"), (127, 127, 127), True),
+        ("half-clear-gray.png", plain((0, 128), mode="LA"), (127, 127, 127), True),
         ("clear.webp", plain((0, 0, 0, 0), mode="RGBA"), (255, 255, 255), False),
         ("cmyk.tif", plain((0, 255, 255, 0), mode="CMYK"), (255, 0, 0), False),
-        ("colours.gif", plain((0, 0, 255)), (0, 0, 255), False),
+        ("colors.gif", plain((0, 0, 255)), (0, 0, 255), False),
         ("16-bit.png", Image.fromarray(np.full((16, 16), 65535, np.uint16)), (255,) * 3, True),
         ("16-bit-middle.png", Image.fromarray(np.full((16, 16), 128 * 257, np.uint16)), (128,) * 3, True),
         ("16-bit-up.tif", Image.fromarray(np.full((16, 16), 129, np.uint16)), (1, 1, 1), True),
@@ -46,32 +46,32 @@ def colour(path: Path, channels=3):
         ("map.ppm", plain((1, 2, 3)), (1, 2, 3), False),
     ],
 )
-def test_modes(root, name, image, rgb, grey):
+def test_modes(root, name, image, rgb, gray):
     path = put(root / name, image)
-    assert picture.examine(path.read_bytes()) == picture.Header((16, 16), grey, False)
-    assert colour(path) == rgb
-    if grey:
-        assert colour(path, channels=1) == rgb[:1]
+    assert picture.examine(path.read_bytes()) == picture.Header((16, 16), gray, False)
+    assert color(path) == rgb
+    if gray:
+        assert color(path, channels=1) == rgb[:1]
 
 
 def test_ycbcr(root):
     path = put(root / "a.tif", plain((76, 85, 255), mode="YCbCr"), compression="tiff_lzw")
-    assert np.abs(np.array(colour(path)) - (254, 0, 0)).max() <= 1  # JPEG's red
+    assert np.abs(np.array(color(path)) - (254, 0, 0)).max() <= 1  # JPEG's red
 
 
 def test_16_bit_pgm_of_big_endian(root):
     (root / "a.pgm").write_bytes(b"P5 8 8 65535\n" + struct.pack(">H", 0x8080) * 64)
-    assert colour(root / "a.pgm", 1) == (128,)
+    assert color(root / "a.pgm", 1) == (128,)
 
 
 def test_palettes(root):
     image = plain(1, mode="P")
     image.putpalette([0, 0, 0, 250, 120, 60])
-    assert colour(put(root / "palette.png", image)) == (250, 120, 60)
-    assert colour(put(root / "clear.png", image, transparency=1)) == (255, 255, 255)
+    assert color(put(root / "palette.png", image)) == (250, 120, 60)
+    assert color(put(root / "clear.png", image, transparency=1)) == (255, 255, 255)
     image.putpalette([9, 9, 9, 40, 40, 40])
-    assert picture.examine(put(root / "grey.png", image).read_bytes()).grey
-    assert colour(root / "grey.png", 1) == (40,)
+    assert picture.examine(put(root / "gray.png", image).read_bytes()).gray
+    assert color(root / "gray.png", 1) == (40,)
 
 
 def test_several_frames(root, capsys):
@@ -113,7 +113,7 @@ def test_malformed_exif_is_no_fault(root):
     assert (data.load(root).images == 0).all()
 
 
-def test_the_centre_is_kept(root):
+def test_the_center_is_kept(root):
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 200
     for name, image in (("wide.png", wide), ("tall.png", wide.transpose(1, 0, 2))):
@@ -131,7 +131,7 @@ def test_pixels_are_untouched_where_nothing_is_scaled(root):
 def test_shrinking_filters_and_growing_is_smooth(root):
     checks = (np.indices((256, 256)).sum(0) % 2 * 255).astype(np.uint8)
     small = decode(put(root / "a.png", Image.fromarray(checks)), 16, 1)
-    assert abs(small.astype(int) - 127).max() <= 2  # a grey, where a bare sample would be black or white
+    assert abs(small.astype(int) - 127).max() <= 2  # a gray, where a bare sample would be black or white
     ramp = np.tile(np.linspace(50, 200, 8).astype(np.uint8), (8, 1))
     large = decode(put(root / "b.png", Image.fromarray(ramp)), 64, 1)[0].astype(int)
     assert len(np.unique(large[0])) > 40

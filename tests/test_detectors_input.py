@@ -1,4 +1,4 @@
-"""What is wrong with a detector, its options or its images is said in one line: what, where, and the mend."""
+"""What is wrong with a detector, its options or its images is said in one line: what, where, and the fix."""
 
 from __future__ import annotations
 
@@ -96,15 +96,15 @@ def test_images_that_are_none(images, says: str) -> None:
         detectors.load("mnist-cnn")(images)
 
 
-def mean_colour(images: torch.Tensor) -> torch.Tensor:
+def mean_color(images: torch.Tensor) -> torch.Tensor:
     """A detector of three features."""
     return images.float().mean((2, 3))
 
 
 def test_a_function_is_a_detector() -> None:
-    detector = detectors.load(mean_colour, device="cpu")
+    detector = detectors.load(mean_color, device="cpu")
     found = detector(IMAGES)
-    assert (detector.name, detector.weights_sha256, found.probabilities) == ("mean_colour()", None, None)
+    assert (detector.name, detector.weights_sha256, found.probabilities) == ("mean_color()", None, None)
     assert found.features == pytest.approx(IMAGES.mean((2, 3)), rel=1e-5)
     as_array = detectors.load(lambda x: x.numpy().mean((2, 3)), device="cpu")  # numpy and float64 will do
     assert as_array.name == "lambda()"

@@ -39,7 +39,7 @@ UNFIT = {
     "random": lambda x: flat(x) + 3 * torch.randn(len(x), 112),
     "dropout": lambda x: nn.functional.dropout(flat(x), 0.1),
     "batch norm": in_training_mode,
-    "centred on the batch": lambda x: flat(x) - flat(x).mean(0),
+    "centered on the batch": lambda x: flat(x) - flat(x).mean(0),
     "whitened by the batch": lambda x: flat(x) / flat(x).std(0),
     "place in the batch": lambda x: flat(x) + 10 * torch.arange(len(x))[:, None],
 }

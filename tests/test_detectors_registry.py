@@ -47,7 +47,7 @@ def noise(n: int, shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
 
 
 def test_what_a_detector_says_and_returns(detector: detectors.Detector) -> None:
-    """Grey and colour, smaller and larger than the network's own size."""
+    """Gray and color, smaller and larger than the network's own size."""
     registered = detector.name.split("@")[0]
     assert f"{detector.dim} features" in DETECTORS[registered].summary
     assert detector.weights_sha256 is not None and len(detector.weights_sha256) == 64
@@ -78,12 +78,12 @@ def test_progress_counts_the_images() -> None:
     assert done == [256, 44]
 
 
-def test_grey_images_are_replicated_for_colour_networks_and_colour_made_grey_for_grey_ones() -> None:
-    grey = noise(2, (1, 40, 30))
+def test_gray_images_are_replicated_for_color_networks_and_color_made_gray_for_gray_ones() -> None:
+    gray = noise(2, (1, 40, 30))
     for name in SHIPPED:
         detector = detectors.load(name, device="cpu")
         # The luma's weights sum to 1, up to rounding.
-        assert detector(grey.repeat(3, axis=1)).features == pytest.approx(detector(grey).features, abs=1e-4)
+        assert detector(gray.repeat(3, axis=1)).features == pytest.approx(detector(gray).features, abs=1e-4)
 
 
 @pytest.mark.parametrize("protocol", list(PROTOCOLS))

@@ -104,7 +104,7 @@ def test_a_picture_that_is_none(content: bytes, tmp_path: Path) -> None:
 
 
 def test_a_picture_that_unpacks_to_too_many_pixels(tmp_path: Path) -> None:
-    """12,000 x 12,000 grey pixels in 140 kB: refused by its header."""
+    """12,000 x 12,000 gray pixels in 140 kB: refused by its header."""
     Image.new("L", (12_000, 12_000)).save(tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size < 1 << 20
     found, (fault,) = embed([tmp_path / "a.png"])

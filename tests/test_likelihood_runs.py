@@ -22,7 +22,7 @@ NARROW = {"encoder_width": 32, "decoder_width": 32, "quiet": True}
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, test_cache) -> cf.Run:
-    """One epoch of 30 steps on dynamically binarised MNIST."""
+    """One epoch of 30 steps on dynamically binarized MNIST."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
         out = tmp_path_factory.mktemp("runs") / "vae"
@@ -31,16 +31,16 @@ def run(tmp_path_factory, test_cache) -> cf.Run:
 
 def test_the_test_loss_is_that_of_black_and_white_test_images(run: cf.Run) -> None:
     """Against the formulas written out in float64; the reconstruction, whose noise is other, within that of draws."""
-    grey = cf.load_data("mnist", "test").images
-    x = torch.from_numpy(binarize.fixed(grey, "test")) / 255
+    gray = cf.load_data("mnist", "test").images
+    x = torch.from_numpy(binarize.fixed(gray, "test")) / 255
     assert isinstance(run.model, VAE)
     with torch.inference_mode():
-        kl, of_grey = (
+        kl, of_gray = (
             torch.distributions.kl_divergence(_posterior(run.model, pixels), torch.distributions.Normal(0.0, 1.0))
             .sum(1)
             .mean()
             .item()
-            for pixels in (x, torch.from_numpy(grey) / 255)
+            for pixels in (x, torch.from_numpy(gray) / 255)
         )
         posterior, noise, nll = _posterior(run.model, x), torch.Generator().manual_seed(0), []
         for _ in range(8):
@@ -49,7 +49,7 @@ def test_the_test_loss_is_that_of_black_and_white_test_images(run: cf.Run) -> No
             nll.append(-torch.distributions.Bernoulli(logits=logits).log_prob(x.double()).sum((1, 2, 3)).mean().item())
     last = run.log[-1]
     assert last["test_kl"] == pytest.approx(kl, rel=1e-5)
-    assert last["test_kl"] != pytest.approx(of_grey, rel=1e-3)
+    assert last["test_kl"] != pytest.approx(of_gray, rel=1e-3)
     # One draw against the mean of eight: four standard deviations, about 0.2 %.
     assert last["test_reconstruction"] == pytest.approx(np.mean(nll), abs=4 * np.std(nll, ddof=1) * (1 + 1 / 8) ** 0.5)
 
@@ -64,7 +64,7 @@ def test_a_run_bounds_the_likelihood_of_its_test_images(run: cf.Run, command) ->
     assert shown.code == 0
     told = json.loads(shown.out)
     found = run.likelihood(20, 50, seed=1)
-    assert isinstance(found, Likelihood) and found.binarised
+    assert isinstance(found, Likelihood) and found.binarized
     assert told["metrics"] == json.loads(json.dumps(found.to_dict()))["metrics"]
     assert list(told["metrics"]) == ["IWAE-20", "ELBO", "rate", "distortion", "active units"]
     assert told["metrics"]["IWAE-20"]["value"] == found.iwae.mean >= found.elbo.mean
@@ -84,16 +84,16 @@ def test_the_table_names_every_number(run: cf.Run, command) -> None:
     assert all(
         word in shown.out for word in ("IWAE-5", "ELBO", "rate", "distortion", "active units", "of 15", "ESS", "nats")
     )
-    assert "no normalised likelihood" not in shown.out
+    assert "no normalized likelihood" not in shown.out
 
 
-def test_grey_pixels_come_with_a_caveat(digits, tmp_path: Path) -> None:
+def test_gray_pixels_come_with_a_caveat(digits, tmp_path: Path) -> None:
     run = cf.train("vae", digits[0], out=tmp_path / "run", epochs=1, **NARROW)
     found = run.likelihood(3, 20, images=digits[0])
-    assert not found.binarised and "never with published nats" in found.table()
+    assert not found.binarized and "never with published nats" in found.table()
     assert "never with published nats" in found.to_dict()["metrics"]["ELBO"]["notes"][0]
     black_or_white = run.likelihood(3, 20, images=binarize.fixed(digits[0], "train"))
-    assert black_or_white.binarised and "published nats" not in black_or_white.table()
+    assert black_or_white.binarized and "published nats" not in black_or_white.table()
 
 
 def test_a_conditional_model_is_told_the_labels(digits, tmp_path: Path) -> None:

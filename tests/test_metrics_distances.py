@@ -1,4 +1,4 @@
-"""Nearest neighbours by float32 and float64 against float64 alone, where float32 would err."""
+"""Nearest neighbors by float32 and float64 against float64 alone, where float32 would err."""
 
 import numpy as np
 import pytest

@@ -13,7 +13,7 @@ from metrics_cases import features, softmax
 
 DRAWS = 40
 N = 120
-# Those of memorisation hold the training set fixed, and have tests of their own.
+# Those of memorization hold the training set fixed, and have tests of their own.
 OF_TWO_SETS = [name for name in METRICS if "train" not in METRICS[name].needs]
 
 
@@ -21,8 +21,8 @@ def drawn(seed, other=None):
     """120 real and 120 generated images of two distributions that differ; `other` is the seed of the real ones."""
     real, fake = (np.random.default_rng((s, i)) for i, s in enumerate((seed if other is None else other, seed)))
     labels = fake.integers(0, 4, N)
-    favoured = np.array([1.0, 0.3, 0, -0.3])
-    logits = 3 * fake.standard_normal((N, 4)) + favoured
+    favored = np.array([1.0, 0.3, 0, -0.3])
+    logits = 3 * fake.standard_normal((N, 4)) + favored
     logits[np.arange(N), labels] += 4
     return Inputs(
         real=real.standard_normal((N, 4)),

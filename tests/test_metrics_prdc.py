@@ -43,7 +43,7 @@ def test_by_hand_on_a_line_with_ties():
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_ties_are_ties_whatever_the_rounding(offset):
-    # A grid, rotated and shifted so that no distance is exact: each point's neighbours are all at the same distance,
+    # A grid, rotated and shifted so that no distance is exact: each point's neighbors are all at the same distance,
     # on the edge of the closed ball and outside the open one.
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((2, 2)))[0]
     grid = np.stack(np.meshgrid(np.arange(12.0), np.arange(12.0)), axis=-1).reshape(-1, 2)

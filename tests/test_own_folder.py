@@ -10,7 +10,7 @@ from PIL import Image
 
 import counterfeit as cf
 
-# mode -> how a grey digit becomes an image of that mode, and the format it is stored in
+# mode -> how a gray digit becomes an image of that mode, and the format it is stored in
 KINDS = {
     "L": (lambda i: i, "png"),
     "RGB": (lambda i: i.convert("RGB"), "jpg"),

@@ -15,7 +15,7 @@ from PIL import Image
 import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.comparison.table import protocol
-from counterfeit.data.form import Form, Formed, form_of, formed, is_grey
+from counterfeit.data.form import Form, Formed, form_of, formed, is_gray
 from counterfeit.scoring import Images, Scorer, features, judge
 from counterfeit.settings import ScoreConfig
 
@@ -203,41 +203,41 @@ def test_of_a_mixed_folder_the_receipt_names_the_smallest_and_the_largest(tmp_pa
     assert form["generated"]["form"]["stored"]["sizes"] == [[40, 40], [50, 90]]
 
 
-def test_grey_digits_stored_as_rgb_are_scored_as_grey_ones(digits, tmp_path: Path, capsys) -> None:
-    """On either side: as folders, files and arrays; the detector is the one of the grey images."""
-    grey = digits[0]
-    rgb = saved(tmp_path / "rgb", grey[:400], "RGB")
+def test_gray_digits_stored_as_rgb_are_scored_as_gray_ones(digits, tmp_path: Path, capsys) -> None:
+    """On either side: as folders, files and arrays; the detector is the one of the gray images."""
+    gray = digits[0]
+    rgb = saved(tmp_path / "rgb", gray[:400], "RGB")
     settings = {"metrics": ["fid"], "n": 400}
-    want = cf.score(grey[:400], "mnist5k", **settings)
-    for source in (rgb, grey[:400].repeat(3, axis=1), lambda n, seed: grey[:n].repeat(3, axis=1)):
+    want = cf.score(gray[:400], "mnist5k", **settings)
+    for source in (rgb, gray[:400].repeat(3, axis=1), lambda n, seed: gray[:n].repeat(3, axis=1)):
         score = cf.score(source, "mnist5k", **settings)
         assert score["FID[mnist-cnn]"].value == want["FID[mnist-cnn]"].value
         form = score.receipt["generated"]["form"]
         assert (form["stored"]["channels"], form["compared"]["channels"]) == (3, 1)
-    assert "stored as RGB but are grey; they are compared as grey images" in capsys.readouterr().err
-    as_real = cf.score(grey[400:], rgb, **settings)
-    assert as_real["FID[fashion-cnn]"].value == cf.score(grey[400:], grey[:400], **settings)["FID[fashion-cnn]"].value
+    assert "stored as RGB but are gray; they are compared as gray images" in capsys.readouterr().err
+    as_real = cf.score(gray[400:], rgb, **settings)
+    assert as_real["FID[fashion-cnn]"].value == cf.score(gray[400:], gray[:400], **settings)["FID[fashion-cnn]"].value
     assert as_real.receipt["real"]["form"]["compared"]["channels"] == 1
 
 
-def test_a_grey_run_is_scored_against_its_digits_stored_as_rgb(digits, tmp_path: Path) -> None:
+def test_a_gray_run_is_scored_against_its_digits_stored_as_rgb(digits, tmp_path: Path) -> None:
     run = cf.train("vae", digits[0][:130], out=tmp_path / "run", epochs=1, encoder_width=8, decoder_width=8, quiet=True)
     rgb, color = tmp_path / "rgb.npz", tmp_path / "color.npz"
     np.savez(rgb, images=digits[0][:130].repeat(3, axis=1))
     np.savez(color, images=np.concatenate([digits[0][:130]] * 2 + [255 - digits[0][:130]], axis=1))
     settings = {"metrics": ["fid"], "n": 100, "detector": "mnist-cnn"}
     assert dict(run.score(rgb, **settings)) == dict(run.score(digits[0][:130], **settings))
-    with pytest.raises(cf.InputError, match="28x28 grey.*28x28 RGB: color and grey images cannot be compared"):
+    with pytest.raises(cf.InputError, match="28x28 gray.*28x28 RGB: color and gray images cannot be compared"):
         run.score(color, **settings)
 
 
 def test_one_pixel_in_color_makes_a_set_of_colors(digits) -> None:
     rgb = np.concatenate([digits[0], digits[0][:100]]).repeat(3, axis=1)  # more than are looked at together
-    assert is_grey(cf.load_data(rgb)) and is_grey(cf.load_data(digits[0]))
+    assert is_gray(cf.load_data(rgb)) and is_gray(cf.load_data(digits[0]))
     for channel in range(3):
         tinted = rgb.copy()
         tinted[-1, channel, -1, -1] ^= 1  # of the last image, in the last block
-        assert not is_grey(cf.load_data(tinted))
+        assert not is_gray(cf.load_data(tinted))
 
 
 def test_a_formed_set_gives_rows_as_an_array_does_and_remembers_what_is_stored() -> None:
@@ -258,8 +258,8 @@ def test_cached_features_are_of_one_size() -> None:
     images = cf.load_data(blobs(30, 40, 40, seed=5))
     keys = {features.key(detector, formed(images, form), 30, 0) for form in (Form(), Form(16), Form(24), Form(40))}
     assert len(keys) == 3, "40 is what they are already"
-    grey = cf.load_data(blobs(30, 40, 40, seed=5)[:, :1].repeat(3, axis=1))
-    assert features.key(detector, grey, 30, 0) != features.key(detector, formed(grey, Form(grey=True)), 30, 0)
+    gray = cf.load_data(blobs(30, 40, 40, seed=5)[:, :1].repeat(3, axis=1))
+    assert features.key(detector, gray, 30, 0) != features.key(detector, formed(gray, Form(gray=True)), 30, 0)
 
 
 def test_a_set_is_drawn_as_it_was_loaded_from_an_earlier_size() -> None:

@@ -349,8 +349,8 @@ def test_receipts_say_what_kind_of_thing_was_scored(home: Path, tmp_path: Path, 
 
 def test_how_a_folder_was_read_is_in_its_receipt() -> None:
     data = cf.load_data("mnist5k")
-    found = of_set(replace(data, conversion={"size": 28, "crop": "centre"}))
-    assert found is not None and found["conversion"] == {"size": 28, "crop": "centre"}
+    found = of_set(replace(data, conversion={"size": 28, "crop": "center"}))
+    assert found is not None and found["conversion"] == {"size": 28, "crop": "center"}
     assert "conversion" not in (of_set(data) or {})
 
 

@@ -192,7 +192,7 @@ def test_no_tensor_reaches_it() -> None:
 
 
 def test_styles_and_words() -> None:
-    assert len({(s.colour, s.marker) for s in map(Style.of, range(56))}) == 56
+    assert len({(s.color, s.marker) for s in map(Style.of, range(56))}) == 56
     spreads = [(131.276, 1.792), (0.02391, 0.0004), (13207.1, 250.0), (5.0, None), (1.0, 0.0), (0.0, 1e-12)]
     assert [words.plus_minus({"mean": m, "std": s}) for m, s in spreads] == [
         *("131.3 ± 1.8", "0.02391 ± 0.00040", "13,207 ± 250", "5", "1", "0 ± 1e-12"),

@@ -108,7 +108,7 @@ def test_of_very_many_training_images_the_nearest_is_sought_in_a_seeded_choice(
 ) -> None:
     monkeypatch.setattr("counterfeit.scoring.images.MOST_REAL", 200)
     sheets = Sheets(trained["vae"])
-    _, _, found = sheets.neighbours
+    _, _, found = sheets.neighbors
     assert "nearest images are searched in 200 of its 600 images, a random subset" in capsys.readouterr().err
     images = cf.load_data("mnist5k").images[::8][:600]
     chosen = images[np.sort(np.random.default_rng(0).permutation(600)[:200])]

@@ -76,7 +76,7 @@ def test_interpolation_starts_and_ends_where_it_should(name: str, runs) -> None:
     labels = np.arange(3) if run.model.classes else None
     lines = run.interpolate(z[:3], z[3:], steps=5, labels=labels)
     assert lines.shape == (3, 5, 1, 28, 28)
-    # The blocks are filled differently, so the last bit of a float, and so one grey level, may differ.
+    # The blocks are filled differently, so the last bit of a float, and so one gray level, may differ.
     for got, want in ((lines[:, 0], run.decode(z[:3], labels)), (lines[:, -1], run.decode(z[3:], labels))):
         assert np.abs(got.astype(int) - want).max() <= 1
 

@@ -149,10 +149,10 @@ def test_a_conditional_run_is_asked_whether_it_draws_what_was_asked_for(tmp_path
 
 
 def test_a_run_is_not_scored_against_images_of_another_form(run: cf.Run, digits) -> None:
-    with pytest.raises(cf.InputError, match="28x28 grey.*20x20 grey: pass --size 20"):
+    with pytest.raises(cf.InputError, match="28x28 gray.*20x20 gray: pass --size 20"):
         run.score(digits[0][:, :, :20, :20], n=100, metrics=["fid"])
     colors = np.concatenate([digits[0], digits[0], 255 - digits[0]], axis=1)
-    with pytest.raises(cf.InputError, match="28x28 grey.*28x28 RGB: color and grey"):
+    with pytest.raises(cf.InputError, match="28x28 gray.*28x28 RGB: color and gray"):
         run.score(colors, n=100, metrics=["fid"])
 
 
@@ -236,8 +236,8 @@ def test_two_processes_score_into_the_same_cache(fakes: Path, tmp_path: Path, te
         (["fakes.npz", "--real", "mnist5k", "--detector", "mnist-cn"], ["did you mean 'mnist-cnn'?"]),
         (["fakes.npz", "--real", "mnist5k", "-n", 1], ["2 or more images"]),
         (["one.npz", "--real", "mnist5k"], ["1 image"]),
-        (["small.npz", "--real", "mnist5k"], ["20x20 grey", "28x28 grey"]),
-        (["colour.npz", "--real", "mnist5k"], ["28x28 RGB", "28x28 grey"]),
+        (["small.npz", "--real", "mnist5k"], ["20x20 gray", "28x28 gray"]),
+        (["color.npz", "--real", "mnist5k"], ["28x28 RGB", "28x28 gray"]),
         (["empty", "--real", "mnist5k"], ["empty", "no images"]),
         (["broken", "--real", "mnist5k"], ["0005.png", "skip"]),
         (["fakes.npz", "--real", "mnist5k", "--detector", "inception", "--weights", "nowhere.pth"], ["nowhere.pth"]),
@@ -248,7 +248,7 @@ def test_bad_input(words, says, fakes: Path, digits, tmp_path: Path, command) ->
     images, _ = digits
     np.savez(tmp_path / "one.npz", images=images[:1])
     np.savez(tmp_path / "small.npz", images=images[:, :, :20, :20])
-    np.savez(tmp_path / "colour.npz", images=np.concatenate([images, images, 255 - images], axis=1))
+    np.savez(tmp_path / "color.npz", images=np.concatenate([images, images, 255 - images], axis=1))
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     for i in range(10):

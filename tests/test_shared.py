@@ -74,7 +74,7 @@ def test_a_run_at_a_url_is_whole_after_every_change_of_it(monkeypatch, tmp_path:
         again.publish()  # nothing has changed: nothing is written
 
 
-def test_other_objects_are_left_alone_and_neighbours_are_not_mixed_up(tmp_path: Path) -> None:
+def test_other_objects_are_left_alone_and_neighbors_are_not_mixed_up(tmp_path: Path) -> None:
     write("memory://bucket/runs/vae-s1/notes.txt", b"mine")
     write("memory://bucket/runs/vae-s10/run.json", b"{}")
     with opened(URL) as place:

@@ -252,15 +252,15 @@ def test_a_reader_beside_a_writer_finds_a_whole_checkpoint(tmp_path: Path) -> No
     writer.join()
 
 
-@pytest.mark.parametrize("binarise", ["none", "static"])
+@pytest.mark.parametrize("binarize", ["none", "static"])
 def test_images_that_are_replaced_under_a_training_are_not_trained_on(
-    binarise: str, cache: Path, tmp_path: Path, capsys
+    binarize: str, cache: Path, tmp_path: Path, capsys
 ) -> None:
     """In the cache, cut short too: a map of such a file kills the process that looks at it."""
     (tmp_path / "photos").mkdir()
     for i, image in enumerate(np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)):
         Image.fromarray(image).save(tmp_path / "photos" / f"{i}.png")
-    config = MODELS["vae"].settings.replace({**SETTINGS, "data": "photos", "binarize": binarise})
+    config = MODELS["vae"].settings.replace({**SETTINGS, "data": "photos", "binarize": binarize})
 
     def train() -> None:
         for event in trainer.Training("vae", config, RunFolder(tmp_path / "run")).events():
@@ -268,7 +268,7 @@ def test_images_that_are_replaced_under_a_training_are_not_trained_on(
                 (stored,) = cache.glob("folders/*/images.npy")
                 stored.write_bytes(stored.read_bytes()[:200])
 
-    if binarise == "static":  # drawn at the start: only a picture asks for the images again
+    if binarize == "static":  # drawn at the start: only a picture asks for the images again
         train()
         assert "its content is not what was stored" in capsys.readouterr().err
         return

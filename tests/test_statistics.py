@@ -137,7 +137,7 @@ SKEW = np.eye(224) + np.triu(np.full((224, 224), 0.1), 1)
         ({**NAMED, "detector": np.array("mnist-cn")}, "did you mean 'mnist-cnn'"),
         ({**NAMED, "weights_sha256": np.array("0" * 64)}, "whose weights_sha256 is '0000"),
         ({**NAMED, "mu": np.zeros(9), "sigma": np.eye(9)}, "9 and 224 features"),
-        ({**NAMED, "shape": np.array([3, 28, 28])}, "28x28 grey and the real ones"),
+        ({**NAMED, "shape": np.array([3, 28, 28])}, "28x28 gray and the real ones"),
     ],
 )
 def test_files_that_cannot_be_right_are_refused_in_one_line(arrays, says: str, tmp_path: Path, digits) -> None:

@@ -156,7 +156,7 @@ GRID_VALUES: list[tuple[str, str, str]] = [  # field, value, what is said
     ("train.device", '"cuda:99"', "--device cuda:99"),
     ("train.precision", '"tf32"', "tf32"),
     ("train.loss", '"bce"', "--loss is 'bce'; it must be 'bernoulli'"),
-    ("train.init", '"random"', "no initialisation named 'random'"),
+    ("train.init", '"random"', "no initialization named 'random'"),
     ("train.dcgan.lr", "0.1", "no model of this grid"),
     ("score.detector", "3", "--detector is 3"),
     ("score.detector", '"mnist_cnn"', "did you mean 'mnist-cnn'?"),

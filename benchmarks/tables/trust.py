@@ -56,7 +56,7 @@ def floors_all(found: Json) -> list[list[str]]:
 
 
 def floor_of(one: Json) -> str:
-    """The floor, or of memorisation the value, each with what stands after its ±."""
+    """The floor, or of memorization the value, each with what stands after its ±."""
     value, spread = ("value", "uncertainty") if one["floor"] is None else ("floor", "floor_std")
     return plus_minus({"mean": one[value], "std": one[spread]})
 

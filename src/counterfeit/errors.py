@@ -1,8 +1,8 @@
-"""The errors that are the user's to mend."""
+"""The errors that are the user's to fix."""
 
 
 class InputError(ValueError):
-    """The user's input is wrong: the message says in one line what, where and how to mend it.
+    """The user's input is wrong: the message says in one line what, where and how to fix it.
 
     The command line prints the message and exits with code 2; any other exception is a fault of ours (code 1).
     """
@@ -23,7 +23,7 @@ class NonFiniteError(InputError):
     """Training reached a loss or weight that is not a finite number; the last good checkpoint is kept."""
 
 
-class Told(InputError):
+class ReportedElsewhere(InputError):
     """The error of another process of this job, which tells the user of it."""
 
 

@@ -26,7 +26,7 @@ from counterfeit.models.plan import Plan
 from counterfeit.runs import DataRecord, RunFolder, Trained, read_trained
 from counterfeit.runs.data import images_of
 from counterfeit.scoring import Images, Score, Scorer, judge
-from counterfeit.scoring.cas import Labelled, cas
+from counterfeit.scoring.cas import Labeled, cas
 from counterfeit.scoring.images import BATCH, subset
 from counterfeit.scoring.likelihood import Likelihood, bounded, likelihood
 from counterfeit.scoring.receipt import DRAWING, file_name, made_here, of_code, of_set
@@ -226,7 +226,7 @@ class Run:
         test, train, _ = judge.real_sides(sets, config.size, self.data.shape)
         images, of = self.generated().at_size(config.size), self.data
         assert images.shape is not None
-        fakes = Labelled(images, lambda n, seed: np.asarray(self.labels(n)), of.classes, images.shape, of.digest)
+        fakes = Labeled(images, lambda n, seed: np.asarray(self.labels(n)), of.classes, images.shape, of.digest)
         return self._store(cas(fakes, test, train, config), "cas")
 
     @checked
@@ -305,7 +305,7 @@ class Run:
             "model": self.model_name,
             "generated": {"kind": "run", "name": self.name, "digest": self.weights_sha256, **self.trained.facts()},
             "real": of_set(data),
-            "pixels": "black and white" if found.binarised else "grey",
+            "pixels": "black and white" if found.binarized else "gray",
             "trained_with_binarise": self.config.binarization,
             "given_labels": bool(self.model.classes),
             **{"k": k, "n": n, "seed": seed, "seconds": round(time.perf_counter() - begun, 2)},
@@ -319,7 +319,7 @@ class Run:
         """A split of the images that the run was trained on. InputError if they are missing or have changed."""
         if self.data.kind == "array":
             raise InputError(f"{self.name} was trained on an array, which a run does not store: pass images= in Python")
-        found = images_of(self.record, self.name, mend="restore it, or pass images= in Python")
+        found = images_of(self.record, self.name, fix="restore it, or pass images= in Python")
         if split not in found:
             raise InputError(f"{self.data.name} has no {split} images: pass --split {' or --split '.join(found)}")
         return found[split]

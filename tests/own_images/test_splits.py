@@ -63,11 +63,11 @@ def test_splits_that_do_not_fit_each_other_are_refused(tmp_path: Path, real) -> 
     write_folder(tmp_path / "one" / "test", images[:30], labels * 0)
     with pytest.raises(DataError, match="train/ has classes and test/ has none, which takes two subfolders or more"):
         cf.load_data(tmp_path / "one", "test")
-    write_folder(tmp_path / "grey" / "train", images[:30])
-    Image.new("RGB", (28, 28), (1, 2, 3)).save(tmp_path / "grey" / "train" / "red.png")
-    write_folder(tmp_path / "grey" / "test", images[:30])
-    with pytest.raises(DataError, match="all images in test/ are grey"):
-        cf.load_data(tmp_path / "grey", "test")
+    write_folder(tmp_path / "gray" / "train", images[:30])
+    Image.new("RGB", (28, 28), (1, 2, 3)).save(tmp_path / "gray" / "train" / "red.png")
+    write_folder(tmp_path / "gray" / "test", images[:30])
+    with pytest.raises(DataError, match="all images in test/ are gray"):
+        cf.load_data(tmp_path / "gray", "test")
 
 
 @pytest.mark.parametrize("beside", ["val", "train/../image.png", "other"])
@@ -140,7 +140,7 @@ def held(request, tmp_path: Path, real) -> tuple[cf.Run, object]:
 
 
 def test_own_images_get_the_whole_measurement_by_holdout(held, tmp_path: Path) -> None:
-    """A test loss, a baseline and memorisation, none of which there was for own images."""
+    """A test loss, a baseline and memorization, none of which there was for own images."""
     run, source = held
     n = 4000 if run.data.kind == "dataset" else 320
     assert run.config.holdout == 0.2 and run.data.n == n and "test_loss" in run.log[-1]
@@ -187,7 +187,7 @@ def test_an_array_with_labels_is_given_again_with_its_labels(tmp_path: Path, rea
     assert score.receipt["real"]["split"] == "test" and score.receipt["floor"]["digest"] == run.data.digest
 
 
-def test_other_real_images_than_a_runs_own_have_no_memorisation(home: Path) -> None:
+def test_other_real_images_than_a_runs_own_have_no_memorization(home: Path) -> None:
     run = cf.load("run")
     other = cf.load_data("mnist5k").images[1:400:2]
     score = run.score(other, metrics="fid", n=50)

@@ -9,7 +9,7 @@ from counterfeit.errors import InputError
 from counterfeit.run import Run
 from counterfeit.runs import RunFolder
 from counterfeit.scoring import Score, judge
-from counterfeit.scoring.cas import Labelled
+from counterfeit.scoring.cas import Labeled
 from counterfeit.scoring.cas import cas as measure
 from counterfeit.scoring.images import generated, paired
 from counterfeit.settings import ScoreConfig
@@ -62,4 +62,4 @@ def cas(
     sets = judge.real_images(config, None)
     images = generated(source, size, skip_bad, labels)
     test, train, _ = judge.real_sides(sets, size, images.shape)
-    return measure(Labelled.of_set(paired(images, test)), test, train, config)
+    return measure(Labeled.of_set(paired(images, test)), test, train, config)

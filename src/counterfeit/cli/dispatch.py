@@ -12,7 +12,7 @@ from counterfeit.cli import run_options
 from counterfeit.cli.help import columns
 from counterfeit.cli.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Stats, plugins
 from counterfeit.cli.parsing import PROG, parse, typed
-from counterfeit.errors import InputError, OutputError, Told
+from counterfeit.errors import InputError, OutputError, ReportedElsewhere
 from counterfeit.models import MODELS
 from counterfeit.models.plugins import load_plugin
 from counterfeit.registry import Registry
@@ -137,7 +137,7 @@ def compare(argv: list[str]) -> int:
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; run the same command to continue") from None
     result(terminal(of_json(found, Comparison)))
-    return told(found["failures"])
+    return report_failures(found["failures"])
 
 
 @VERBS.register("report")
@@ -150,7 +150,7 @@ def report(argv: list[str]) -> int:
     settings = typed(asked.scoring.keywords(), argv)  # the rest is for the scores that are there to say
     found = make(asked.runs, asked.out, title=asked.title, rank_by=asked.rank_by, **settings)
     result(paths.typed(asked.out))
-    return told(found["failures"])
+    return report_failures(found["failures"])
 
 
 @VERBS.register("list")
@@ -164,7 +164,7 @@ def list_(argv: list[str]) -> int:
     return 0
 
 
-def told(failures: list[dict[str, str]]) -> int:
+def report_failures(failures: list[dict[str, str]]) -> int:
     """Name the members of a comparison that failed; the exit code."""
     for failure in failures:
         say(f"{PROG}: {failure['run']}: {failure['error']}")
@@ -184,7 +184,7 @@ def told_here(error: InputError) -> bool:
     """Of processes that all have an error one tells it: until they are joined, the first on each machine."""
     torch = sys.modules.get("torch")
     joined = torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized()
-    return not isinstance(error, Told) and (joined or alone() or os.environ.get("LOCAL_RANK", "0") == "0")
+    return not isinstance(error, ReportedElsewhere) and (joined or alone() or os.environ.get("LOCAL_RANK", "0") == "0")
 
 
 def overview() -> str:

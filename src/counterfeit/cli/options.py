@@ -75,7 +75,7 @@ class Sample(Pluggable):
 
 @dataclass(frozen=True)
 class Score(Pluggable):
-    """Score generated images against real ones: FID, KID, Inception Score, precision, recall, memorisation and more."""
+    """Score generated images against real ones: FID, KID, Inception Score, precision, recall, memorization and more."""
 
     source: Positional[Annotated[str, arg(metavar="RUN|FOLDER|FILE.npz")]]
     """Generated images to score: a run (--help shows the options of sampling of its model, if it has some), a folder of
@@ -115,7 +115,7 @@ class Stats:
 
 @dataclass(frozen=True)
 class Cas(Pluggable):
-    """Train a classifier on labelled generated images only, and test it on real ones: Classification Accuracy Score."""
+    """Train a classifier on labeled generated images only, and test it on real ones: Classification Accuracy Score."""
 
     source: Positional[Annotated[str, arg(metavar="RUN|FOLDER|FILE.npz")]]
     """Generated images to train on: a run of a conditional model, a folder with one subfolder per class, or an .npz

@@ -86,6 +86,6 @@ def check_given(argv: Sequence[str]) -> None:
 def _in_one_line(box: str) -> str:
     """The fault that tyro draws in a box: below its title, above the rules between its parts."""
     lines = [line.strip("│| ") for line in box.splitlines() if line.strip("│|─- ")]
-    told = [line for line in lines[1:] if not line.startswith(("╰", "+", "For full help", "Argument helptext"))]
-    kept = told[:3] if len(told) > 1 and told[1].endswith(":") else told[:2]
+    shown = [line for line in lines[1:] if not line.startswith(("╰", "+", "For full help", "Argument helptext"))]
+    kept = shown[:3] if len(shown) > 1 and shown[1].endswith(":") else shown[:2]
     return re.sub(r"^Error parsing \w+: ", "", " ".join(kept))

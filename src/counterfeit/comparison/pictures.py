@@ -26,7 +26,7 @@ from counterfeit.system.files import write_json
 from counterfeit.system.text import reason
 
 LAYOUT = 1  # increase it when the drawings change, so that old ones are drawn again
-GREY = 128  # between images: visible beside black and white images, on light and dark pages
+GRAY = 128  # between images: visible beside black and white images, on light and dark pages
 
 
 class Drawn(msgspec.Struct, frozen=True):
@@ -81,7 +81,7 @@ def draw(run: Run, place: Path | None = None) -> Drawn:
         for kind, make in sheets.kinds().items():
             try:
                 batch, columns = make()
-                sheet = pixels.grid(batch, columns, gap=1, paper=GREY)
+                sheet = pixels.grid(batch, columns, gap=1, paper=GRAY)
             except Exception as error:  # a failure of one kind must not cost the others
                 left_out.append(f"{run.name}: no picture of {kind}: {reason(error)}")
                 say(left_out[-1])

@@ -10,7 +10,7 @@ import numpy as np
 from counterfeit.data import ImageSet, binarize
 from counterfeit.data.rows import take
 from counterfeit.metrics.distances import nearest
-from counterfeit.metrics.memorisation import PIXEL_RATIO
+from counterfeit.metrics.memorization import PIXEL_RATIO
 from counterfeit.metrics.value import as_pair
 from counterfeit.models.base import Encodes, HasLatents
 from counterfeit.run import Run
@@ -95,10 +95,10 @@ class Sheets:
         return self.run.decode(z.repeat(k, axis=0), np.tile(np.arange(k), ROWS)), k
 
     @cached_property
-    def neighbours(self) -> tuple[np.ndarray, np.ndarray, Grid]:
+    def neighbors(self) -> tuple[np.ndarray, np.ndarray, Grid]:
         """The distance ratio of every sample, the index of its nearest training image, and that image.
 
-        As in `metrics.memorisation.near_copies`, the ratio is the distance to the nearest training image divided by the
+        As in `metrics.memorization.near_copies`, the ratio is the distance to the nearest training image divided by the
         distance from that image to its nearest other one: simple images are close to each other, and a copy is closer
         than that. If the pixels show a copy, possibly mirrored or shifted, its source counts as the nearest image.
         """
@@ -120,7 +120,7 @@ class Sheets:
         return np.where(copied, np.minimum(ratio, found.ratio), ratio), rows, take(train.images, rows)
 
     def nearest(self) -> tuple[Grid, int]:
-        ratio, index, train = self.neighbours
+        ratio, index, train = self.neighbors
         order = np.argsort(ratio, kind="stable")
         _, first = np.unique(index[order], return_index=True)  # the nearest sample of each training image
         others = np.setdiff1d(np.arange(len(order)), first)  # a collapsed model is near to few training images
@@ -134,7 +134,7 @@ class Sheets:
         return np.asarray(data.images[rows]), COLUMNS
 
     def random(self) -> tuple[Grid, int]:
-        _, _, train = self.neighbours
+        _, _, train = self.neighbors
         return _in_pairs(self.samples[:COLUMNS], train[:COLUMNS])
 
 

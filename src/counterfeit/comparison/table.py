@@ -47,9 +47,9 @@ def tables(records: Sequence[RunRow], ranked_by: str | None = None) -> tuple[lis
                 f"({', '.join(_differing(protocols))}); numbers of different protocols do not compare"
             )
         for how, rows in zip(protocols, by_protocol.values(), strict=True):
-            table, told = _table(data, how, rows, ranked_by)
+            table, more = _table(data, how, rows, ranked_by)
             found.append(table)
-            notes += told
+            notes += more
     return found, notes
 
 

@@ -82,7 +82,7 @@ def as_nchw(array: np.ndarray, where: str) -> np.ndarray:
                 f"must be at least {SMALLEST_SIDE}"
             )
         if not first and not last:
-            raise DataError(f"{where} has shape {shape}: neither axis 1 nor axis 3 has 1 (grey) or 3 (RGB) channels")
+            raise DataError(f"{where} has shape {shape}: neither axis 1 nor axis 3 has 1 (gray) or 3 (RGB) channels")
         if last:
             array = array.transpose(0, 3, 1, 2)  # (N, H, W, C) → (N, C, H, W)
     if min(array.shape[2:]) < SMALLEST_SIDE:

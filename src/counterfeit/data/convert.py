@@ -65,7 +65,7 @@ class Survey:
         usable: names and contents of the usable files.
         n: number of usable files. The next three are about these.
         sizes: (height, width) in pixels: one if all are the same, else those of the smallest and the largest.
-        grey: number of files stored as grayscale.
+        gray: number of files stored as grayscale.
         several: number of files with several frames.
         unread: number of files that could not be read at all.
     """
@@ -74,7 +74,7 @@ class Survey:
     usable: Names = field(default_factory=Names)
     n: int = 0
     sizes: list[tuple[int, int]] = field(default_factory=list)
-    grey: int = 0
+    gray: int = 0
     several: int = 0
     unread: int = 0
 
@@ -127,7 +127,7 @@ def survey(root: Path, files: int, bad: dict[str, str] | None) -> Survey:
         for _, header in _usable(map(counted, each), root, bad, seen.usable):
             seen.n += 1
             seen.add_size(header.size)
-            seen.grey += header.grey
+            seen.gray += header.gray
             seen.several += header.several_frames
     if not seen.n:
         raise DataError(f"{root}: none of its {files:,} image files can be used: {some(bad or {})}")
@@ -146,7 +146,7 @@ def convert(
         known, usable = len(bad or ()), Names()
         side = None if size == NATIVE else size or min(DEFAULT_SIZE, seen.shorter[0])
         height, width = (side, side) if side else one_size(seen.sizes, root)
-        shape = (seen.n, 1 if seen.grey == seen.n else 3, height, width)
+        shape = (seen.n, 1 if seen.gray == seen.n else 3, height, width)
         what = f"{root}: converting {seen.n:,} images to {shape[2]}x{shape[3]}"
         decoded = partial(decode, size=side, channels=shape[1])
         with closing(_each(decoded, root, seen.n, what, bad)) as each:

@@ -172,7 +172,7 @@ def _make(
 
 def _say_what(root: Path, made: Converted, classes: list[str], several: int) -> None:
     n, channels, height, width = made.shape
-    kind = f"{height}x{width} {'grey' if channels == 1 else 'RGB'}"
+    kind = f"{height}x{width} {'gray' if channels == 1 else 'RGB'}"
     of_classes = f"{len(classes):,} classes: {first_few(classes)}" if classes else "no classes"
     say(f"{root}: {n:,} images, {kind}, {of_classes}")
     if several:
@@ -201,7 +201,7 @@ def _notes(made: Converted, bad: Mapping[str, str]) -> list[str]:
 def _conversion(used: Survey, made: Converted, size: Size) -> dict[str, str | int]:
     """How the files were converted to a common form."""
     least, most = used.shorter
-    stored = {0: "RGB", used.n: "grey"}.get(used.grey, "grey and RGB")
+    stored = {0: "RGB", used.n: "gray"}.get(used.gray, "gray and RGB")
     sides = f"{least} to {most}"
     as_they_are = {"size": NATIVE, **dict.fromkeys(UNSCALED, "none")} if size == NATIVE else {}
     of_files: dict[str, str | int] = {

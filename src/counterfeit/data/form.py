@@ -21,20 +21,20 @@ class Form:
 
     Attributes:
         size: height and width in pixels to which the centered square of every image is scaled; None keeps the size.
-        grey: whether RGB images whose three channels are equal are reduced to one channel.
+        gray: whether RGB images whose three channels are equal are reduced to one channel.
     """
 
     size: int | None = None
-    grey: bool = False
+    gray: bool = False
 
     def shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
         """(C, H, W) in this form of an image with shape `shape`."""
         c, h, w = shape
-        return (1 if self.grey else c, self.size or h, self.size or w)
+        return (1 if self.gray else c, self.size or h, self.size or w)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Convert uint8 (B, C, H, W) images to this form; the same array if nothing changes."""
-        images = images[:, :1] if self.grey else images
+        images = images[:, :1] if self.gray else images
         n, c, h, w = images.shape
         if self.size is None or (h, w) == (self.size, self.size):
             return np.ascontiguousarray(images)
@@ -65,7 +65,7 @@ def formed(images: ImageSet, form: Form) -> ImageSet:
     return replace(images, images=cast(np.ndarray, Formed(images.images, form)))
 
 
-def is_grey(images: ImageSet) -> bool:
+def is_gray(images: ImageSet) -> bool:
     """Whether every pixel of every image is gray, even if stored as RGB; checked block by block."""
     if images.shape[0] == 1:
         return True

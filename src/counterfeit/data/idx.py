@@ -24,20 +24,20 @@ def parse_idx(content: np.ndarray, path: Path, *, ndim: int) -> np.ndarray:
     The header is big-endian, 4 bytes each: the magic number 0x000008nn (08 = uint8, nn = ndim), then the length of each
     axis. Raises DataError that names `path` for another magic number, or a length that contradicts the header.
     """
-    mend = "it must be downloaded again"
+    fix = "it must be downloaded again"
     header = 4 * (1 + ndim)
     if len(content) < header:
-        raise DataError(f"{path} is not an IDX file: {len(content)} bytes, expected a header of {header}; {mend}")
+        raise DataError(f"{path} is not an IDX file: {len(content)} bytes, expected a header of {header}; {fix}")
     magic, *shape = (int(word) for word in content[:header].view(">u4"))
     if magic != 0x0800 + ndim:
         raise DataError(
-            f"{path} is not an IDX file of {ndim} axes: magic {magic:#010x}, expected {0x0800 + ndim:#010x}; {mend}"
+            f"{path} is not an IDX file of {ndim} axes: magic {magic:#010x}, expected {0x0800 + ndim:#010x}; {fix}"
         )
     expected = header + math.prod(shape)
     if len(content) != expected:
         fault = "too short" if len(content) < expected else "too long"
         axes = "x".join(map(str, shape))
-        raise DataError(f"{path} is {fault}: {len(content):,} bytes, its header ({axes}) requires {expected:,}; {mend}")
+        raise DataError(f"{path} is {fault}: {len(content):,} bytes, its header ({axes}) requires {expected:,}; {fix}")
     return content[header:].reshape(shape)
 
 

@@ -67,8 +67,8 @@ def folder_split(root: Path, split: str, *, size: Size, skip_bad: bool) -> Image
             f"{root}: the images of the two splits are {' and '.join(sizes)}; pass --size {least}, for example"
         )
     if test.shape != train.shape:
-        grey = homes["test" if test.shape[0] == 1 else "train"]
-        raise DataError(f"{root}: all images in {grey.name}/ are grey and those of the other split are not")
+        gray = homes["test" if test.shape[0] == 1 else "train"]
+        raise DataError(f"{root}: all images in {gray.name}/ are gray and those of the other split are not")
     if size is None and min(test.sizes[0]) < train.shape[1]:
         say(
             f"{root}: images in {homes['test'].name}/, down to {min(test.sizes[0])} pixels, are enlarged to the "

@@ -20,7 +20,7 @@ from counterfeit.system.words import first_few, listed
 
 STEMS = (("images", "labels"), ("x", "y"))  # names of images and labels, with the split before or after
 LONGEST_NAME = 255  # characters of a class name
-MEND = "np.savez(path, images=images, labels=labels)"
+FIX = "np.savez(path, images=images, labels=labels)"
 
 
 class Names(NamedTuple):
@@ -102,7 +102,7 @@ def _only(arrays: Npz, pictures: list[str]) -> Names:
             arrays.header(arrays.names[0])  # raises if it is invalid
         there = [f"{name} {_form(arrays, name)}" for name in arrays.names]
         raise DataError(
-            f"{arrays.path} has no array 'images', only {first_few(there, 5) or 'nothing'}; save it by {MEND}"
+            f"{arrays.path} has no array 'images', only {first_few(there, 5) or 'nothing'}; save it by {FIX}"
         )
     (images,) = pictures
     n = arrays.header(images).shape[0]
@@ -110,7 +110,7 @@ def _only(arrays: Npz, pictures: list[str]) -> Names:
     labels = fitting[0] if len(fitting) == 1 else None
     taken = f"{labels!r} for their labels" if labels else "no labels"
     of = f" (of {listed(fitting)} none is called labels)" if len(fitting) > 1 else ""
-    _say_once(f"{arrays.path}: its array {images!r} is taken for the images, {taken}{of}; {MEND} names them")
+    _say_once(f"{arrays.path}: its array {images!r} is taken for the images, {taken}{of}; {FIX} names them")
     return Names(images, labels)
 
 

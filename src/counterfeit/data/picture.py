@@ -118,7 +118,7 @@ class Header:
     """What a header says: (height, width) in pixels, whether it is grayscale, whether it has several frames."""
 
     size: tuple[int, int]
-    grey: bool
+    gray: bool
     several_frames: bool
 
 
@@ -168,7 +168,7 @@ def examine(content: bytes) -> Header:
                 raise BadPicture(f"{image.width}x{image.height}: the longer side is over {LONGEST} times the shorter")
             if image.mode == "F":
                 raise BadPicture("its pixels are floats, whose range is not known")
-            return Header((image.height, image.width), _is_grey(image), getattr(image, "is_animated", False))
+            return Header((image.height, image.width), _is_gray(image), getattr(image, "is_animated", False))
     except (BadPicture, MemoryError):  # MemoryError is not the file's fault
         raise
     except Exception as error:  # Pillow's parsers may raise anything on a malformed file
@@ -233,7 +233,7 @@ def squared(image: Image.Image, size: int, whole: tuple[int, int] | None = None)
     return image.resize((size, size), Image.Resampling.LANCZOS, box=box)
 
 
-def _is_grey(image: Image.Image) -> bool:
+def _is_gray(image: Image.Image) -> bool:
     """Whether an image is stored as grayscale; an RGB image that happens to be gray is not."""
     if image.mode in ("P", "PA"):
         palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)

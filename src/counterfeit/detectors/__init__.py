@@ -93,7 +93,7 @@ def auto(data: str, shape: tuple[int, int, int], *, weights: str | os.PathLike[s
             return name, f"it was trained on {entry.data[0]}"
     if at_hand(weights):
         return "inception", "the standard for images of one's own, and its weights are here"
-    name, kind = ("cifar10-cnn", "colour") if shape[0] == 3 else ("fashion-cnn", "grey")
+    name, kind = ("cifar10-cnn", "color") if shape[0] == 3 else ("fashion-cnn", "gray")
     return name, (
         f"it ships with the package and takes {kind} images; better for images of your own is --detector inception, "
         "which fetches 91 MiB once or takes them from --weights PATH"

@@ -59,7 +59,7 @@ class Architecture:
     @property
     def protocol(self) -> str:
         """How images reach the network, for the receipt."""
-        return f"{'grey' if self.channels == 1 else 'RGB'} {self.side}x{self.side}, bilinear with antialias"
+        return f"{'gray' if self.channels == 1 else 'RGB'} {self.side}x{self.side}, bilinear with antialias"
 
 
 class ConvNorm(nn.Module):

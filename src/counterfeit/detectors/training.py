@@ -63,10 +63,10 @@ class Recipe:
             raise InputError(f"{self.epochs} epochs in batches of {self.batch_size}: take 1 or more, and 2 or more")
 
 
-GREY = Recipe("mnist-cnn", stem=(32, 4, 2), widths=(64, 128), epochs=8, turn=10.0)
+GRAY = Recipe("mnist-cnn", stem=(32, 4, 2), widths=(64, 128), epochs=8, turn=10.0)
 RECIPES: Registry[Recipe] = Registry("data set")
-RECIPES.add("mnist", GREY)
-RECIPES.add("fashion-mnist", replace(GREY, name="fashion-cnn", epochs=14, flip=True, turn=0.0))
+RECIPES.add("mnist", GRAY)
+RECIPES.add("fashion-mnist", replace(GRAY, name="fashion-cnn", epochs=14, flip=True, turn=0.0))
 RECIPES.add("cifar10", Recipe("cifar10-cnn", stem=(16, 3, 1), widths=(48, 64, 128), epochs=22, shift=4, flip=True))
 
 

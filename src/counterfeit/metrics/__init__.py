@@ -21,7 +21,7 @@ from counterfeit.metrics import (
     inception_score,
     kernel,
     label_accuracy,
-    memorisation,
+    memorization,
     prdc,
 )
 from counterfeit.metrics.value import PROTOCOL_SEED, Value
@@ -56,17 +56,17 @@ class Inputs:
     """Labels for which the images were generated, integers (M,)."""
     train: Any = None
     """Features (T, D) of the images that the model was trained on."""
-    reference: memorisation.Reference | None = None
-    """`memorisation.reference(train, real)` if already known; it saves most of the time of the memorization metrics."""
-    matches: tuple[memorisation.Matches, memorisation.Matches] | None = None
+    reference: memorization.Reference | None = None
+    """`memorization.reference(train, real)` if already known; it saves most of the time of the memorization metrics."""
+    matches: tuple[memorization.Matches, memorization.Matches] | None = None
     """Results of the pixel search among training images, for the real and the generated images; used by near-copies."""
     seed: int = PROTOCOL_SEED
     """Seed of subsets, shuffles and halves; the default draws the same subsets as torch-fidelity."""
 
     @cached_property
-    def neighbours(self) -> memorisation.Neighbours:
+    def neighbors(self) -> memorization.Neighbors:
         """The nearest training images, found once for all memorization metrics."""
-        return memorisation.neighbours(
+        return memorization.neighbors(
             self.train, self.real, self.fake, seed=self.seed, known=self.reference, matches=self.matches
         )
 
@@ -157,15 +157,15 @@ _add(
 _add(
     "authenticity",
     ("real", "fake", "train"),
-    lambda i: memorisation.authenticity(i.neighbours),
+    lambda i: memorization.authenticity(i.neighbors),
 )
 _add(
     "near-copies",
     ("real", "fake", "train"),
-    lambda i: memorisation.near_copies(i.neighbours),
+    lambda i: memorization.near_copies(i.neighbors),
 )
 _add(
     "ct",
     ("real", "fake", "train"),
-    lambda i: copying_test.copying_test(i.neighbours),
+    lambda i: copying_test.copying_test(i.neighbors),
 )

@@ -60,7 +60,7 @@ class Balls:
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class Neighbors:
     """The nearest other images of every image in one set; `KEPT` or more per image, or all if there are fewer."""
 
     square: Floats
@@ -69,7 +69,7 @@ class Neighbours:
     """(N, K) row numbers of these images."""
 
     @classmethod
-    def of(cls, rows: Floats, protocols: Sequence[Protocol]) -> Neighbours:
+    def of(cls, rows: Floats, protocols: Sequence[Protocol]) -> Neighbors:
         wanted = max(KEPT, *(7 * p.k for p in protocols))
         return cls(*nearest_others(rows, min(wanted, len(rows) - 1)))
 
@@ -99,7 +99,7 @@ class Filled:
     """The balls of each protocol, and the data from which the balls of halves are computed."""
 
     balls: Sequence[Balls]
-    around: tuple[Neighbours, Neighbours]
+    around: tuple[Neighbors, Neighbors]
     """Neighbors of the real and of the fake images."""
     pairs: tuple[Pairs, Pairs] | None
     """Pairs with a real owner, and pairs with a fake owner; None if either has more than MOST_PAIRS."""
@@ -107,7 +107,7 @@ class Filled:
 
 def fill(real: Floats, fake: Floats, protocols: Sequence[Protocol]) -> Filled:
     """Fill the balls around real (N, D) and fake (M, D) images, in three passes over blocks of distances."""
-    around = Neighbours.of(real, protocols), Neighbours.of(fake, protocols)
+    around = Neighbors.of(real, protocols), Neighbors.of(fake, protocols)
     balls = [_empty(len(real), len(fake), p) for p in protocols]
     parts: tuple[list[Pairs], list[Pairs]] | None = ([], [])
     for rows, block in squared_distances(real, fake):
@@ -148,7 +148,7 @@ def _near(block: Floats, reach: Floats) -> tuple[NDArray[np.intp], NDArray[np.in
 
 
 def _pairs(
-    around: Neighbours, protocols: Sequence[Protocol], owner: NDArray[np.intp], other: NDArray[np.intp], square: Floats
+    around: Neighbors, protocols: Sequence[Protocol], owner: NDArray[np.intp], other: NDArray[np.intp], square: Floats
 ) -> Pairs:
     """The pairs of a block, each with its column among the owner's neighbors."""
     places = [np.empty(len(owner), dtype=np.uint16) for _ in protocols]

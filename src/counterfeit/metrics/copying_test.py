@@ -7,13 +7,13 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from counterfeit.metrics.memorisation import FLAG_Z, Nearest, Neighbours, verdict
+from counterfeit.metrics.memorization import FLAG_Z, Nearest, Neighbors, verdict
 from counterfeit.metrics.value import RULE_OF_THREE, Floats, Value
 
 Cells = NDArray[np.intp]  # (N,): the cell of each image
 
 
-def copying_test(found: Neighbours) -> dict[str, Value]:
+def copying_test(found: Neighbors) -> dict[str, Value]:
     """C_T (Meehan et al. 2020, arXiv:2004.05675): are fakes nearer to the training set than real test images are?
 
     In every cell of feature space: a Mann-Whitney z of the distances to the nearest training image, fakes against

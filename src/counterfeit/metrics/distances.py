@@ -35,11 +35,11 @@ def squared_distances(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
     digits. Both sets are centered on y, so that less cancels, and the rest for equal rows is set to exactly 0, so that
     copies are copies. The caller may overwrite a block.
     """
-    centre = y.mean(axis=0)
-    y = y - centre
+    center = y.mean(axis=0)
+    y = y - center
     yy = np.einsum("md,md->m", y, y)
     for rows in _blocks(len(x), y):
-        some = x[rows] - centre
+        some = x[rows] - center
         xx = np.einsum("nd,nd->n", some, some)[:, None]
         block = some @ y.T
         block *= -2
@@ -107,19 +107,19 @@ def nearest(x: Floats, y: Floats, but: NDArray[np.intp] | None = None) -> tuple[
     products and their sum it is (D + 8) u Σ|terms| with u = 2⁻²⁴ (Higham 2002, section 3.1; this includes the rounding
     of the inputs).
     """
-    centre = y.mean(axis=0)
-    x_norm, y_norm = (np.sqrt(np.einsum("nd,nd->n", rows - centre, rows - centre)) for rows in (x, y))
+    center = y.mean(axis=0)
+    x_norm, y_norm = (np.sqrt(np.einsum("nd,nd->n", rows - center, rows - center)) for rows in (x, y))
     # float32 overflows at 1e38, and features may be 1e30: measure everything in units of the longest row.
     unit = max(float(x_norm.max()), float(y_norm.max())) or 1.0
     x_norm, y_norm = x_norm / unit, y_norm / unit
     width = y_norm.max()
     error = (y.shape[1] + 8) * 2.0**-24 * (2 * x_norm * width + width**2) + 1e-30
-    low_y = _low((y - centre) / unit, y_norm**2)
+    low_y = _low((y - center) / unit, y_norm**2)
     distance, index = np.empty(len(x)), np.empty(len(x), dtype=np.intp)
     for rows in _blocks(len(x), y):
         some = x[rows]
         # ‖y‖² − 2 x·y, which has the same order over the rows of y as the distances
-        low = _low(-2 * (some - centre) / unit, np.ones(len(some))) @ low_y.T
+        low = _low(-2 * (some - center) / unit, np.ones(len(some))) @ low_y.T
         if but is not None:
             low[np.arange(len(low)), but[rows]] = np.inf
         reach = np.nextafter((low.min(axis=1) + 2 * error[rows]).astype(np.float32), np.float32(np.inf))

@@ -39,8 +39,8 @@ class Moments:
         moments = cls(columns)
         moments.n = count
         moments.mean = rows.mean(axis=0)
-        centred = rows - moments.mean
-        moments.scatter = centred.T @ centred
+        centered = rows - moments.mean
+        moments.scatter = centered.T @ centered
         moments._rows = rows.copy() if count <= columns else None
         return moments
 
@@ -189,8 +189,8 @@ def _standard_errors(sets: tuple[Floats | None, Floats], moments: tuple[Moments,
         if rows is None:
             errors.append(np.nan)
             continue
-        centred = rows - own.mean
-        pull = 2 * centred @ direction + np.square(centred).sum(axis=1) - np.square(centred @ transport).sum(axis=1)
+        centered = rows - own.mean
+        pull = 2 * centered @ direction + np.square(centered).sum(axis=1) - np.square(centered @ transport).sum(axis=1)
         errors.append(float(pull.std(ddof=1) / np.sqrt(own.n)))
     return errors[0], errors[1]
 
@@ -234,9 +234,9 @@ def fid_infinity(real: ArrayLike, fake: ArrayLike, *, points: int = 15, seed: in
 
 def _line(x: Floats, y: Floats) -> tuple[float, float, float]:
     """Intercept, slope, and standard error of the intercept of the least-squares line through at least 3 points."""
-    centred = x - x.mean()
-    spread = float(centred @ centred)
-    slope = float(centred @ y) / spread
+    centered = x - x.mean()
+    spread = float(centered @ centered)
+    slope = float(centered @ y) / spread
     intercept = float(y.mean() - slope * x.mean())
     variance = float(np.square(y - intercept - slope * x).sum()) / (len(x) - 2)
     return intercept, slope, float(np.sqrt(variance * (1 / len(x) + x.mean() ** 2 / spread)))

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from counterfeit.metrics.balls import Filled, Neighbours, Pairs, Protocol, fill
+from counterfeit.metrics.balls import Filled, Neighbors, Pairs, Protocol, fill
 from counterfeit.metrics.value import Floats
 
 SPLITS = 50
@@ -127,7 +127,7 @@ def _fewest(k: int, half: Half) -> int:
 
 
 def _counts(
-    pairs: Pairs, protocol: int, around: Neighbours, k: int, own: Half, others: Half
+    pairs: Pairs, protocol: int, around: Neighbors, k: int, own: Half, others: Half
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """(2, M): number of balls of each half of the owners that hold an image; (2, N): images of each half in a ball."""
     inside = np.flatnonzero(pairs.places[protocol] <= around.places(own, k)[pairs.owner])

@@ -11,12 +11,12 @@ from counterfeit.models.base import Model
 from counterfeit.models.plugins import OURS
 from counterfeit.models.spec import MODELS, ModelSettings, ModelSpec
 from counterfeit.nets import Shape
-from counterfeit.nets.initial import Seeded, initialise
+from counterfeit.nets.initial import Seeded, initialize
 from counterfeit.system.words import listed
 
 
 def build(spec: ModelSpec[Any], settings: ModelSettings, shape: Shape, classes: int) -> Model:
-    """A model on the CPU, initialised from settings.seed alone: the global random state is neither used nor changed.
+    """A model on the CPU, initialized from settings.seed alone: the global random state is neither used nor changed.
 
     Args:
         settings: of the model's own type.
@@ -33,7 +33,7 @@ def build(spec: ModelSpec[Any], settings: ModelSettings, shape: Shape, classes: 
         )
     with Seeded(settings.seed):
         model = spec.build(settings, shape, classes if spec.conditional else 0)
-        initialise(model, settings.init)
+        initialize(model, settings.init)
         return model
 
 

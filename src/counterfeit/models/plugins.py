@@ -44,7 +44,7 @@ class Plugin(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.sha256 or str(self)
 
     @property
-    def mend(self) -> str:
+    def fix(self) -> str:
         """How to have it, as the end of a message."""
         how = "with --plugin, or in Python to cf.load_plugin"
         return f"pass that file {how}" if self.sha256 else f"install {self}"
@@ -118,7 +118,7 @@ def load_installed() -> None:
             with _adding(plugin):
                 point.load()
         except (Exception, SystemExit) as error:
-            say(f"{plugin} adds no models, since {point.value} cannot be imported ({_told(error)})")
+            say(f"{plugin} adds no models, since {point.value} cannot be imported ({_reason(error)})")
             continue
         for name, spec in MODELS.items():  # those of a package that had been imported before
             build = getattr(spec.build, "func", spec.build)
@@ -141,7 +141,7 @@ def _run(text: bytes, shown: str, place: Path, plugin: Plugin) -> None:
         del sys.modules[module.__name__]
         if not isinstance(error, Exception | SystemExit):
             raise
-        raise InputError(f"the plugin {shown}{_line(error, str(place))}: {_told(error)}") from error
+        raise InputError(f"the plugin {shown}{_line(error, str(place))}: {_reason(error)}") from error
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def blamed(error: BaseException) -> str:
     """What failed, with the last place of it that is in a plugin's file: `TypeError: … (my_model.py, line 12)`."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if os.path.realpath(f.filename) in _files]
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-    return f"{_told(error)}{where}"
+    return f"{_reason(error)}{where}"
 
 
 def _line(error: BaseException, file: str) -> str:
@@ -174,7 +174,7 @@ def _line(error: BaseException, file: str) -> str:
     return f", line {lines[-1]}" if lines else ""
 
 
-def _told(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, InputError):
         return str(error)
     text = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""Batch normalisation whose batch is shared out over processes.
+"""Batch normalization whose batch is shared out over processes.
 
 torch's SyncBatchNorm does the same on GPUs only.
 """
@@ -53,11 +53,11 @@ class SharedBatchNorm(_BatchNorm):
         input = widened(input)  # moments are kept in float32, whatever the layer before it computed in
         axes, form = [0, *range(2, input.ndim)], [1, -1] + [1] * (input.ndim - 2)
         mean = _Mean.apply(input.mean(axes), self.group)  # (C,)
-        centred = input - mean.view(form)
-        variance = _Mean.apply(centred.square().mean(axes), self.group)  # (C,)
+        centered = input - mean.view(form)
+        variance = _Mean.apply(centered.square().mean(axes), self.group)  # (C,)
         self._track(mean, variance, input.numel() // self.num_features * self.group.world)
         scale = self.weight * (variance + self.eps).rsqrt()
-        return torch.addcmul(self.bias.view(form), centred, scale.view(form))
+        return torch.addcmul(self.bias.view(form), centered, scale.view(form))
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, n: int) -> None:

@@ -24,7 +24,7 @@ def _check(shape: Shape) -> None:
         )
 
 
-def _initialise(net: nn.Module) -> None:
+def _initialize(net: nn.Module) -> None:
     """Xavier-uniform weights for Linear and ConvTranspose2d, as in the assignment; Conv2d keeps PyTorch's default."""
     for module in net.modules():
         if isinstance(module, nn.Linear | nn.ConvTranspose2d):
@@ -48,7 +48,7 @@ class Encoder(nn.Module):
         )  # fmt: skip
         flat = 64 * (((h - 4) // 2 - 4) // 2) * (((w - 4) // 2 - 4) // 2)  # 28x28 -> 64x4x4 = 1024
         self.head = nn.Sequential(Linear(flat + classes, width, slope=0.01), Linear(width, out))
-        _initialise(self)
+        _initialize(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return widened(self.head(join_label(self.features(x).flatten(1), y, self.classes)))
@@ -75,7 +75,7 @@ class Decoder(nn.Module):
             ConvTranspose2d(128, 64, 4, stride=2, padding=1), nn.ReLU(inplace=True), nn.BatchNorm2d(64),
             ConvTranspose2d(64, c, 4, stride=2, padding=1),
         )  # fmt: skip
-        _initialise(self)
+        _initialize(self)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return widened(self.upsample(self.stem(join_label(z, y, self.classes))))

@@ -13,14 +13,14 @@ from torch.overrides import TorchFunctionMode
 from counterfeit.registry import Registry
 
 # name -> function that fills the weights of a layer in place; None keeps the initialization of each network
-INITIAL: Registry[Callable[[Tensor], object] | None] = Registry("initialisation")
+INITIAL: Registry[Callable[[Tensor], object] | None] = Registry("initialization")
 INITIAL.add("own", None)
 INITIAL.add("xavier", nn.init.xavier_uniform_)  # Glorot & Bengio 2010
 INITIAL.add("he", partial(nn.init.kaiming_normal_, nonlinearity="relu"))  # He et al. 2015, arXiv:1502.01852
 INITIAL.add("normal", partial(nn.init.normal_, std=0.02))  # Radford et al. 2016, arXiv:1511.06434, section 4
 
 
-def initialise(net: nn.Module, name: str) -> None:
+def initialize(net: nn.Module, name: str) -> None:
     """Initialize the weights of all linear and convolutional layers of a network; biases are set to 0."""
     fill = INITIAL[name]
     for module in net.modules():

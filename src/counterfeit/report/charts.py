@@ -9,7 +9,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from counterfeit.report.svg import COLOURS, DASHES, INK, PAPER, QUIET, Style, chart
+from counterfeit.report.svg import COLORS, DASHES, INK, PAPER, QUIET, Style, chart
 from counterfeit.system.drawing import Axes, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from counterfeit.system.words import number, shortened
 
@@ -40,7 +40,7 @@ class Line:
     Attributes:
         x: epochs.
         y: values.
-        colour, dash: the same as in the legend.
+        color, dash: the same as in the legend.
         faint: draw it thin and pale; set for every seed after the first.
         dot: a single value shown at the end of the curve, such as the one on the test set.
         marker: marks the best and the final value; None for no marks.
@@ -48,7 +48,7 @@ class Line:
 
     x: Sequence[float]
     y: Sequence[float]
-    colour: str
+    color: str
     dash: str = "-"
     faint: bool = False
     dot: float | None = None
@@ -140,18 +140,18 @@ def panels_of(lines: Sequence[Line]) -> list[list[Line]]:
 
 def _curve(axes: Axes, line: Line) -> None:
     width, alpha = (1.0, 0.55) if line.faint else (1.7, 1.0)
-    axes.plot(line.x, line.y, color=line.colour, linestyle=line.dash, linewidth=width, alpha=alpha)
+    axes.plot(line.x, line.y, color=line.color, linestyle=line.dash, linewidth=width, alpha=alpha)
     if line.dot is not None:
-        axes.plot(line.x[-1:], [line.dot], "o", color=line.colour, markersize=5, markeredgecolor=INK, clip_on=False)
+        axes.plot(line.x[-1:], [line.dot], "o", color=line.color, markersize=5, markeredgecolor=INK, clip_on=False)
     if line.marker is not None:
         best = min(range(len(line.y)), key=line.y.__getitem__)
-        _mark(axes, line, line.marker, len(line.y) - 1, line.colour)
+        _mark(axes, line, line.marker, len(line.y) - 1, line.color)
         _mark(axes, line, line.marker, best, PAPER)  # drawn last: if the last value is the best, the marker is hollow
 
 
 def term_style(place: int) -> tuple[str, str]:
     """Color and dash of a loss term."""
-    return COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
+    return COLORS[place % len(COLORS)], DASHES[place % len(DASHES)]
 
 
 def _mark(axes: Axes, line: Line, marker: str, at: int, fill: str) -> None:
@@ -159,9 +159,9 @@ def _mark(axes: Axes, line: Line, marker: str, at: int, fill: str) -> None:
         line.x[at : at + 1],
         line.y[at : at + 1],
         marker,
-        color=line.colour,
+        color=line.color,
         markerfacecolor=fill,
-        markeredgecolor=line.colour,
+        markeredgecolor=line.color,
         markeredgewidth=1.5,
         markersize=6.5,
         clip_on=False,
@@ -174,7 +174,7 @@ def _points(axes: Axes, x: Sequence[float], y: Sequence[float], style: Style) ->
         y,
         linestyle="none",
         marker=style.marker,
-        color=style.colour,
+        color=style.color,
         markeredgecolor=PAPER,
         markeredgewidth=0.7,
         markersize=8.5,

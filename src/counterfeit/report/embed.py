@@ -60,10 +60,10 @@ def embed(paths: Iterable[Path], room: int = ROOM) -> tuple[dict[Path, Embedded]
         except MemoryError:
             raise
         except Exception as error:  # Pillow's parsers can raise anything on a malformed file
-            told = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            faults.append(f"{path} cannot be shown: {told}")
-    for colours, scale in LEVELS:
-        made = _up_to(opened, colours, scale, room)
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            faults.append(f"{path} cannot be shown: {reason}")
+    for colors, scale in LEVELS:
+        made = _up_to(opened, colors, scale, room)
         if len(made) == len(opened):
             return made, faults
     return made, [*faults, f"{len(opened) - len(made)} pictures are left out: the page would be too large"]
@@ -89,11 +89,11 @@ def _scaled(image: Image.Image, scale: float) -> Image.Image:
     return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def _up_to(opened: dict[Path, Picture], colours: int | None, scale: float, room: int) -> dict[Path, Embedded]:
+def _up_to(opened: dict[Path, Picture], colors: int | None, scale: float, room: int) -> dict[Path, Embedded]:
     """Embed the images in order, as many as there is room for."""
     made: dict[Path, Embedded] = {}
     for path, picture in opened.items():
-        one = _encoded(picture, colours, scale)
+        one = _encoded(picture, colors, scale)
         room -= len(one.uri)
         if room < 0:
             break
@@ -101,11 +101,11 @@ def _up_to(opened: dict[Path, Picture], colours: int | None, scale: float, room:
     return made
 
 
-def _encoded(picture: Picture, colours: int | None, scale: float) -> Embedded:
+def _encoded(picture: Picture, colors: int | None, scale: float) -> Embedded:
     scale = min(scale, FIRST_SIDE / max(picture.width, picture.height))
     image = _scaled(picture.image, scale * picture.width / picture.image.width)
-    if colours is not None:
-        image = image.quantize(colours, dither=Image.Dither.NONE)
+    if colors is not None:
+        image = image.quantize(colors, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", optimize=True)
     uri = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -114,7 +114,7 @@ def _plane(table: Table, x: Metric, y: Metric, styles: Styles, name: str) -> Fig
 
 def _curves(table: Table, runs: Mapping[str, RunRow], styles: Styles, name: str) -> list[Figure]:
     """One figure, or none, of the rows that were scored during training by the same detector on as many samples."""
-    lines, told, of = [], [], None
+    lines, ends, of = [], [], None
     for row in table.rows:
         style = styles[row.label]
         scored = [run.curve for run in row.found(runs) if run.curve]
@@ -122,9 +122,9 @@ def _curves(table: Table, runs: Mapping[str, RunRow], styles: Styles, name: str)
             of = of or (curve.name, curve.n)
             if (curve.name, curve.n) == of:
                 epochs, values = zip(*curve.points, strict=True)
-                lines.append(Line(epochs, values, style.colour, faint=i > 0, marker=style.marker))
+                lines.append(Line(epochs, values, style.color, faint=i > 0, marker=style.marker))
         if scored and row.curve:
-            told.append(f"{row.label} best {row.curve.best} at epoch {row.curve.best_epoch}, final {row.curve.final}")
+            ends.append(f"{row.label} best {row.curve.best} at epoch {row.curve.best_epoch}, final {row.curve.final}")
     if of is None:
         return []
     caption = f"{of[1]:,} samples an epoch, a line a seed. Hollow markers: the best epoch; filled: the last."
@@ -132,7 +132,7 @@ def _curves(table: Table, runs: Mapping[str, RunRow], styles: Styles, name: str)
         Figure(
             f"{of[0]} while training",
             charts.curves(name, [lines], str(of[0]), 300),
-            f"{of[0]} of {of[1]:,} samples over the epochs: {'; '.join(told)}.",
+            f"{of[0]} of {of[1]:,} samples over the epochs: {'; '.join(ends)}.",
             caption,
         )
     ]

@@ -55,7 +55,7 @@ KINDS = {
     "random": Kind("first ten", "", "upper row the first ten samples, lower row the training image nearest to each"),
 }
 
-NEIGHBOURS = ("nearest", "random")
+NEIGHBORS = ("nearest", "random")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def galleries(table: Table, pictures: Pictures, embedded: Mapping[Path, Embedded
     """Every kind that at least one model has, from each row's first run with images; memorization is separate."""
     found = []
     for kind, about in KINDS.items():
-        if kind in NEIGHBOURS:
+        if kind in NEIGHBORS:
             continue
         cards = [card for row in table.rows for card in _card(row, kind, table, pictures, embedded)]
         if kind == "samples" and cards:
@@ -105,12 +105,12 @@ def galleries(table: Table, pictures: Pictures, embedded: Mapping[Path, Embedded
     return found
 
 
-def neighbours(table: Table, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Card]:
+def neighbors(table: Table, pictures: Pictures, embedded: Mapping[Path, Embedded]) -> list[Card]:
     """For every model, the samples nearest to training images and the first samples, side by side."""
     return [
         replace(card, fact=KINDS[kind].title)
         for row in table.rows
-        for kind in NEIGHBOURS
+        for kind in NEIGHBORS
         for card in _card(row, kind, table, pictures, embedded)
     ]
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from counterfeit.report import figures, sheet
 from counterfeit.report.embed import embed
-from counterfeit.report.gallery import Pictures, galleries, neighbours, used
+from counterfeit.report.gallery import Pictures, galleries, neighbors, used
 from counterfeit.report.records import Comparison, RunRow, Table
 from counterfeit.report.svg import Style
 from counterfeit.system import words
@@ -39,7 +39,7 @@ def render(comparison: Comparison, pictures: Pictures) -> str:
         name = _anchor(table.data, i)
         shown = {
             "galleries": galleries(table, pictures, embedded),
-            "neighbours": neighbours(table, pictures, embedded),
+            "neighbors": neighbors(table, pictures, embedded),
         }
         sections.append({"id": name, "title": _title(table, tables), **_section(table, runs, styles, name), **shown})
     return (
@@ -67,7 +67,7 @@ def _section(table: Table, runs: Mapping[str, RunRow], styles: Mapping[str, Styl
         "charts": charts,
         "dashed": any(figure.dashed for figure in charts),
         "losses": _drawn(lambda: figures.of_losses(table, runs, name), table.data),
-        "memorisation": sheet.memorisation(table, runs),
+        "memorization": sheet.memorization(table, runs),
         "flags": sheet.flags(table, runs),
         "tested": any(name.label in sheet.FLAGGING for name in table.columns),
         "classes": sheet.classes(table, runs),
@@ -89,17 +89,17 @@ def summary(comparison: Comparison) -> list[str]:
     labels = dict.fromkeys(row.label for table in tables for row in table.rows)
     data = words.listed(dict.fromkeys(table.data for table in tables))
     seeds = sorted({run.seed for run in runs})
-    told = []
+    lines = []
     if runs:
-        told.append(
+        lines.append(
             f"{words.count(len(labels), 'model').capitalize()} on {data}, {words.named_seeds(seeds)}: "
             f"{words.count(len(runs), 'run')}, each sampled and scored in the same way."
         )
     for table in tables:
-        told += _leader(table)
+        lines += _leader(table)
     if comparison.failures:
-        told.append(f"{words.count(len(comparison.failures), 'run')} failed, see below.")
-    return told or ["There is nothing to compare: no run was brought to its end."]
+        lines.append(f"{words.count(len(comparison.failures), 'run')} failed, see below.")
+    return lines or ["There is nothing to compare: no run was brought to its end."]
 
 
 def _leader(table: Table) -> list[str]:

@@ -72,7 +72,7 @@ def scores(table: Table) -> Sheet:
     return Sheet(tuple(heads), tuple(lines))
 
 
-def memorisation(table: Table, runs: Mapping[str, RunRow]) -> Sheet | None:
+def memorization(table: Table, runs: Mapping[str, RunRow]) -> Sheet | None:
     """The scores whose ideal is the test set's own value, which is the last row; None if there are none."""
     names = [c for c in table.columns if table.better[c] == LIKE_TEST and OF_TEST not in c.label]
     if not names:

@@ -18,8 +18,8 @@ DOTS = 72  # SVG units per inch, in matplotlib
 
 # Placeholder colors that no chart uses otherwise; in the page they become CSS variables.
 INK, QUIET, RULE, PAPER = "#010101", "#010102", "#010103", "#010104"
-COLOURS = [f"#0102{i:02x}" for i in range(7)]  # Okabe-Ito, without yellow, which is hard to see on white
-_VARIABLES = {INK: "ink", QUIET: "quiet", RULE: "rule", PAPER: "paper"} | {c: f"c{i}" for i, c in enumerate(COLOURS)}
+COLORS = [f"#0102{i:02x}" for i in range(7)]  # Okabe-Ito, without yellow, which is hard to see on white
+_VARIABLES = {INK: "ink", QUIET: "quiet", RULE: "rule", PAPER: "paper"} | {c: f"c{i}" for i, c in enumerate(COLORS)}
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 _NUMBER = re.compile(r"(\d+\.\d\d)\d+")  # more decimals than a screen shows
 DASHES = ("-", "--", ":", "-.")
@@ -50,32 +50,32 @@ class Style:
     """How a model looks in every chart. The first 56 styles all differ in color or marker.
 
     Attributes:
-        colour: placeholder for the page's CSS variable.
+        color: placeholder for the page's CSS variable.
         marker: matplotlib's name for it.
     """
 
-    colour: str
+    color: str
     marker: str
 
     @classmethod
     def of(cls, place: int) -> Style:
-        return cls(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)])
+        return cls(COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)])
 
     def swatch(self) -> Markup:
         """The marker as a small SVG for a legend."""
         shape = _path_data(self.marker)
         return Markup(
             '<svg class="swatch" viewBox="-9 -9 18 18" aria-hidden="true">'
-            f'<path d="{shape}" fill="var(--{_VARIABLES[self.colour]})"/></svg>'
+            f'<path d="{shape}" fill="var(--{_VARIABLES[self.color]})"/></svg>'
         )
 
 
-def line_swatch(colour: str, dash: str) -> Markup:
+def line_swatch(color: str, dash: str) -> Markup:
     """A short piece of line as SVG for a legend."""
     dashes = {"-": "none", "--": "6 3", ":": "2 3", "-.": "6 3 2 3"}[dash]
     return Markup(
         '<svg class="swatch wide" viewBox="0 0 28 18" aria-hidden="true"><path d="M0 9H28" fill="none" '
-        f'stroke="var(--{_VARIABLES[colour]})" stroke-width="2.5" stroke-dasharray="{dashes}"/></svg>'
+        f'stroke="var(--{_VARIABLES[color]})" stroke-width="2.5" stroke-dasharray="{dashes}"/></svg>'
     )
 
 

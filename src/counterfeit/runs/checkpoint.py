@@ -203,8 +203,8 @@ def _read_group(path: Path, sha256: str, expected: Forms | None) -> dict[str, Te
     try:
         tensors = safetensors.torch.load(content)
     except (safetensors.SafetensorError, ValueError, LookupError, TypeError, RuntimeError, OverflowError) as error:
-        told = " ".join(str(error).split())[:160]
-        raise RunError(f"{path} is not a safetensors file ({told}): {START_OVER}") from None
+        reason = " ".join(str(error).split())[:160]
+        raise RunError(f"{path} is not a safetensors file ({reason}): {START_OVER}") from None
     fault = None if expected is None else misfit(tensors, expected)
     if fault is not None:
         raise RunError(f"the weights in {path} do not fit run.json: {fault}: {START_OVER}")

@@ -39,7 +39,7 @@ def check_settings(folder: RunFolder, earlier: RunRecord, model: str, config: Mo
     if code_of(before) != code_of(plugin):
         raise RunError(
             f"{folder} was trained with {before or 'no plugin'}, and {model} is now of {plugin or 'no plugin'}, so it "
-            f"cannot be continued exactly: {before.mend if before else 'leave out --plugin'}, or train again into "
+            f"cannot be continued exactly: {before.fix if before else 'leave out --plugin'}, or train again into "
             "another --out"
         )
     was, now = earlier.config.to_dict(), config.to_dict()

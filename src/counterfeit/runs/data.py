@@ -20,39 +20,39 @@ from counterfeit.runs.folder import DataRecord, RunRecord
 from counterfeit.system import paths
 from counterfeit.system.arguments import shown
 
-MEND = "restore it, or pass --real"
+FIX = "restore it, or pass --real"
 
 
-def images_of(run: RunRecord, where: str, place: Any = None, mend: str = MEND) -> dict[str, ImageSet]:
+def images_of(run: RunRecord, where: str, place: Any = None, fix: str = FIX) -> dict[str, ImageSet]:
     """The splits of the images that a run was trained on, by name; "train" is always among them.
 
     Args:
         run: run.json of the run.
         where: the run, for messages.
         place: where the images are now, or an array; by default where they were during training.
-        mend: end of the error message, which says how to fix it.
+        fix: end of the error message, which says how to fix it.
 
     Raises:
         DataError: the images are missing, or have changed.
     """
-    source = source_of(run, where, mend) if place is None else place
+    source = source_of(run, where, fix) if place is None else place
     try:
         found = datasets.load_splits(source, **_options(run.config, source))
     except DataError as error:
         raise DataError(f"the images that {where} was trained on cannot be read: {error}") from error
-    check(run, where, found["train"], mend)
+    check(run, where, found["train"], fix)
     if place is None:  # show the name as typed at that time
         return {split: replace(images, name=run.data.name) for split, images in found.items()}
     return found
 
 
-def check(run: RunRecord, where: str, train: ImageSet, mend: str = MEND) -> None:
+def check(run: RunRecord, where: str, train: ImageSet, fix: str = FIX) -> None:
     """Raise DataError if these are not the images that the run was trained on."""
     if train.digest != run.data.digest:
         raise DataError(
             f"{where} was trained on other images: {train.name} has changed since then, or is another ({len(train):,} "
             f"training images found, {run.data.n:,} recorded{', of other content' * (len(train) == run.data.n)}); "
-            f"{mend}"
+            f"{fix}"
         )
 
 
@@ -73,7 +73,7 @@ def matching(run: RunRecord, place: Any) -> dict[str, ImageSet] | None:
     return found if "train" in found and found["train"].digest == run.data.digest else None
 
 
-def source_of(run: RunRecord, where: str, mend: str = MEND) -> str:
+def source_of(run: RunRecord, where: str, fix: str = FIX) -> str:
     """Where the run's images are: a data set's name or a path. Raises DataError if missing, or if it was an array."""
     of = run.data
     if of.kind == "array":
@@ -83,14 +83,14 @@ def source_of(run: RunRecord, where: str, mend: str = MEND) -> str:
         )
     if of.kind == "dataset":
         if of.name not in DATASETS:
-            raise DataError(f"{where} was trained on {shown(of.name)}, which is not a data set here; {mend}")
+            raise DataError(f"{where} was trained on {shown(of.name)}, which is not a data set here; {fix}")
         return of.name
     # If a whole project was moved, the path as typed is still right, relative to the current folder.
     for path in (of.path, paths.absolute(run.config.data)):
         if path is not None and os.path.exists(paths.typed(path)):
             return paths.typed(path)
     raise DataError(
-        f"the images that {where} was trained on do not exist any more: there is no {of.path or of.name}; {mend}"
+        f"the images that {where} was trained on do not exist any more: there is no {of.path or of.name}; {fix}"
     )
 
 

@@ -40,8 +40,8 @@ WRITTEN = ("run.json", "log.jsonl", "curves.png")  # in the folder itself, atomi
 PICTURE = re.compile(r"(epoch|reconstruction)-[0-9]{4,}\.png")  # in `samples`, while training
 MOST_LOG = 256 << 20  # bytes of log.jsonl: a million rows
 KINDS = ("dataset", "folder", "npz", "array")  # of data, see ImageSet
-MEND = "fix it or train again"
-MEND_LOG = "fix it, or remove it, which loses only the curves"
+FIX = "fix it or train again"
+FIX_LOG = "fix it, or remove it, which loses only the curves"
 
 Count = Annotated[int, Meta(ge=1, le=reading.COUNT)]
 Side = Annotated[int, Meta(ge=1, le=1 << 16)]  # channels, pixels
@@ -199,7 +199,7 @@ class RunFolder:
         except (FileNotFoundError, NotADirectoryError):
             raise RunError(f"{self} is not a run, since {self.record_file} is missing: check the path") from None
         except (OSError, Malformed) as error:
-            raise RunError(f"{self.record_file} cannot be read ({reading.reason(error)}): {MEND}") from None
+            raise RunError(f"{self.record_file} cannot be read ({reading.reason(error)}): {FIX}") from None
 
     def write_score(self, name: str, score: dict[str, Any]) -> Path | None:
         """Store a score as scores/NAME.json; where that cannot be, say so and return None: the score is still good."""
@@ -231,14 +231,14 @@ class RunFolder:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise RunError(f"{self.log_file} cannot be read ({reading.reason(error)}): {MEND_LOG}") from None
+            raise RunError(f"{self.log_file} cannot be read ({reading.reason(error)}): {FIX_LOG}") from None
         for line in lines[:-1]:  # what follows the last newline was cut short, or is empty
             try:
                 row = log.parsed(line)
                 if rows and row.step < rows[-1].step:
                     raise Malformed(f"step {row.step:,} comes after step {rows[-1].step:,}")
             except Malformed as error:
-                raise RunError(f"{self.log_file}, line {len(rows) + 1:,}: {error}; {MEND_LOG}") from None
+                raise RunError(f"{self.log_file}, line {len(rows) + 1:,}: {error}; {FIX_LOG}") from None
             rows.append(row)
         return rows
 
@@ -280,7 +280,7 @@ def _settings(found: _Stored) -> ModelSettings:
     """The run's settings, of its model's type. Raises reading.Malformed; RunError where that is in another plugin."""
     plugin = _plugin(found.made_by)
     if plugin and found.model not in MODELS:
-        raise RunError(f"is a run of {found.model}, a model of {plugin}, which is not loaded: {plugin.mend}")
+        raise RunError(f"is a run of {found.model}, a model of {plugin}, which is not loaded: {plugin.fix}")
     try:
         kind = type(MODELS[found.model].settings)
     except InputError as error:
@@ -298,7 +298,7 @@ def _settings(found: _Stored) -> ModelSettings:
             raise
         raise RunError(
             f"is a run of {found.model} from {plugin or 'no plugin'}, and its settings are not those of {here} "
-            f"({error}): {plugin.mend if plugin else 'leave out --plugin'}"
+            f"({error}): {plugin.fix if plugin else 'leave out --plugin'}"
         ) from None
     return settings
 

@@ -119,8 +119,8 @@ def _on_meta(record: RunRecord, folder: RunFolder) -> Model:
     except InputError:
         raise
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:  # sizes that no tensor can have
-        told = " ".join(str(error).split())[:120]
-        raise RunError(f"no model can be built from the settings in {folder.record_file} ({told})") from None
+        reason = " ".join(str(error).split())[:120]
+        raise RunError(f"no model can be built from the settings in {folder.record_file} ({reason})") from None
 
 
 def check_progress(folder: RunFolder, record: RunRecord, checkpoint: Checkpoint, model: Model) -> None:

@@ -72,9 +72,9 @@ class StatisticsScorer(Scorer):
         _, height, width = self.real.shape
         if self.detector.any_size or shape[1:] == (height, width):
             return
-        mend = f"pass --size {height}" if height == width else f"scale them to {height}x{width}"
+        fix = f"pass --size {height}" if height == width else f"scale them to {height}x{width}"
         raise InputError(
-            f"{name} has images of {in_words(shape)} and {self.real.name} holds statistics of {height}x{width}: {mend}"
+            f"{name} has images of {in_words(shape)} and {self.real.name} holds statistics of {height}x{width}: {fix}"
         )
 
     def measured(self, fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:

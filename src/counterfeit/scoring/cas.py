@@ -44,7 +44,7 @@ NAME = f"CAS[{CLASSIFIER}]"
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labeled:
     """Generated images and the labels for which they were generated.
 
     Attributes:
@@ -62,7 +62,7 @@ class Labelled:
     trained_on: str | None = None
 
     @classmethod
-    def of_set(cls, images: ImageSet) -> Labelled:
+    def of_set(cls, images: ImageSet) -> Labeled:
         """Use an existing set of images. Raises InputError if it has no labels."""
         known = images.labels
         if known is None:
@@ -78,7 +78,7 @@ class Labelled:
         )
 
 
-def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreConfig) -> Score:
+def cas(fakes: Labeled, test: ImageSet, train: ImageSet | None, config: ScoreConfig) -> Score:
     """Train a classifier on n generated images, `config.repeats` times, and test it on all images of `test`.
 
     With repeats > 1, draw and classifier use the seeds `config.seed`, `config.seed` + 1, …
@@ -117,7 +117,7 @@ def cas(fakes: Labelled, test: ImageSet, train: ImageSet | None, config: ScoreCo
     return Score({NAME: scored if floor is None else floor.beside(scored)}, made)
 
 
-def _drawn(fakes: Labelled, test: ImageSet, n: int, recipe: Recipe, device: torch.device) -> tuple[Value, SmallCNN]:
+def _drawn(fakes: Labeled, test: ImageSet, n: int, recipe: Recipe, device: torch.device) -> tuple[Value, SmallCNN]:
     """The score of one draw and one classifier, both with the recipe's seed."""
     labels = in_terms_of(test.classes, fakes.labels(n, recipe.seed), fakes.classes, fakes.images.name)
     images = np.concatenate(list(fakes.images.draw(n, recipe.seed, ALONE)))
@@ -173,13 +173,13 @@ def _floor(test: ImageSet, train: ImageSet, asked: int, recipe: Recipe, device: 
     return Baseline(found, math.sqrt(found * (1 - found) / (len(test) - 1)), 1, fewer(n, asked))
 
 
-def _overlap(fakes: Labelled, test: ImageSet) -> tuple[str, ...]:
+def _overlap(fakes: Labeled, test: ImageSet) -> tuple[str, ...]:
     """A note if the generator was, or may have been, trained on the images that the classifier is tested on."""
-    mend = "name a test split by --real"
+    fix = "name a test split by --real"
     if fakes.trained_on == test.digest:
-        return (f"the generator was trained on the very images of this test, so that copying them pays: {mend}",)
+        return (f"the generator was trained on the very images of this test, so that copying them pays: {fix}",)
     if test.split == "train" and test.dataset:
-        return (f"the test is a training split; had the generator seen it, copying would pay: {mend}",)
+        return (f"the test is a training split; had the generator seen it, copying would pay: {fix}",)
     return ()
 
 

@@ -19,7 +19,7 @@ from counterfeit.data import ImageSet
 from counterfeit.data.form import form_of
 from counterfeit.data.rows import take
 from counterfeit.errors import InputError
-from counterfeit.metrics.memorisation import Matches
+from counterfeit.metrics.memorization import Matches
 from counterfeit.sampling import BLOCK
 from counterfeit.scoring.features import CHOICE
 from counterfeit.scoring.images import Images, in_words, subset, used
@@ -59,12 +59,12 @@ def spectra(small: Small) -> np.ndarray:
 
     For a mirrored image they are reversed along the first of these axes.
     """
-    grey = small.mean(axis=1, dtype=np.float32)  # (N, h, w)
-    height, width = grey.shape[1:]
+    gray = small.mean(axis=1, dtype=np.float32)  # (N, h, w)
+    height, width = gray.shape[1:]
     across = _waves(width, np.arange(FREQUENCIES))
     down = _waves(height, np.arange(1 - FREQUENCIES, FREQUENCIES))
-    lines = grey.reshape(-1, width) @ np.concatenate([across.real, across.imag], axis=1)
-    real, imaginary = lines.reshape(len(grey), height, 2, FREQUENCIES).transpose(2, 0, 3, 1)  # (N, 7, h) each
+    lines = gray.reshape(-1, width) @ np.concatenate([across.real, across.imag], axis=1)
+    real, imaginary = lines.reshape(len(gray), height, 2, FREQUENCIES).transpose(2, 0, 3, 1)  # (N, 7, h) each
     found = np.matmul(real + 1j * imaginary, down)  # (N, 7, 13)
     return np.abs(found).transpose(0, 2, 1).astype(np.float32)
 
@@ -108,8 +108,8 @@ class Gallery:
             # float16 holds quarters up to 255.75, so nothing is lost.
             parts.append((*_halves(spectra(small)), middles(small, STILL)[:, 0].astype(np.float16)))
         even, self.odd, self.middles = (np.concatenate(part) for part in zip(*parts, strict=True))
-        self.centre = even.mean(axis=0)  # the mean of the odd halves is 0 if mirrored images count as well
-        self.even = even - self.centre
+        self.center = even.mean(axis=0)  # the mean of the odd halves is 0 if mirrored images count as well
+        self.even = even - self.center
         self.half_norms = (np.square(self.even).sum(axis=1) + np.square(self.odd).sum(axis=1)) / 2
         room = -(-len(even) // GROUPS) * GROUPS
         self.scores = np.full((ROWS, room), np.inf, np.float32)
@@ -146,7 +146,7 @@ class Gallery:
         scores, product = self.scores[:count], self.product[:count]
         np.matmul(odd, self.odd.T, out=product)
         np.subtract(self.half_norms, np.abs(product, out=product), out=scores[:, :total])
-        scores[:, :total] -= np.matmul(even - self.centre, self.even.T, out=product)
+        scores[:, :total] -= np.matmul(even - self.center, self.even.T, out=product)
         # The K nearest are in the K groups with the smallest minima: numpy has no fast partial sort of long rows.
         groups = scores.reshape(count, GROUPS, -1)
         width = groups.shape[2]

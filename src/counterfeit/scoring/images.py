@@ -11,7 +11,7 @@ import numpy as np
 
 from counterfeit import data as datasets
 from counterfeit.data import ImageSet
-from counterfeit.data.form import Form, form_at, form_of, formed, is_grey
+from counterfeit.data.form import Form, form_at, form_of, formed, is_gray
 from counterfeit.data.rows import take
 from counterfeit.errors import InputError
 from counterfeit.sampling import BLOCK
@@ -150,24 +150,24 @@ def paired(images: ImageSet, like: ImageSet, any_size: bool = False) -> ImageSet
     Raises:
         InputError: they have other sizes, unless the detector accepts `any_size`, or other channels.
     """
-    if like.shape[0] == 1 and images.shape[0] == 3 and is_grey(images):
-        images = as_grey(images)
+    if like.shape[0] == 1 and images.shape[0] == 3 and is_gray(images):
+        images = as_gray(images)
     check_form(images.name, images.shape, like, any_size)
     return images
 
 
-def as_grey(images: ImageSet) -> ImageSet:
+def as_gray(images: ImageSet) -> ImageSet:
     """Convert RGB images with equal channels to grayscale."""
-    say(f"{images.name}: its images are stored as RGB but are grey; they are compared as grey images")
-    return formed(images, Form(grey=True))
+    say(f"{images.name}: its images are stored as RGB but are gray; they are compared as gray images")
+    return formed(images, Form(gray=True))
 
 
 def check_form(name: str, shape: tuple[int, int, int], like: ImageSet, any_size: bool = False) -> None:
     """Raise InputError if generated images (C, H, W) cannot be compared with the real ones as they are."""
     both = f"{name} has images of {in_words(shape)} and the real ones, {like.name}, are {in_words(like.shape)}"
     if shape[0] != like.shape[0]:
-        fix = "in color" if shape[0] == 3 else "in grey"
-        raise InputError(f"{both}: color and grey images cannot be compared; pass real images {fix} as --real")
+        fix = "in color" if shape[0] == 3 else "in gray"
+        raise InputError(f"{both}: color and gray images cannot be compared; pass real images {fix} as --real")
     if shape[1:] != like.shape[1:]:
         side = min(*shape[1:], *like.shape[1:])
         if not any_size:
@@ -192,6 +192,6 @@ def subset(total: int, n: int, seed: int, group: Group = ALONE) -> Iterator[np.n
 
 
 def in_words(shape: tuple[int, int, int]) -> str:
-    """A shape (C, H, W) in words, such as `28x28 grey`."""
+    """A shape (C, H, W) in words, such as `28x28 gray`."""
     c, h, w = shape
-    return f"{h}x{w} {'grey' if c == 1 else 'RGB'}"
+    return f"{h}x{w} {'gray' if c == 1 else 'RGB'}"

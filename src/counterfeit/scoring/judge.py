@@ -10,7 +10,7 @@ from typing import Any
 from counterfeit import data as datasets
 from counterfeit import detectors
 from counterfeit.data import DATASETS, ImageSet
-from counterfeit.data.form import is_grey
+from counterfeit.data.form import is_gray
 from counterfeit.data.walk import glance
 from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
@@ -20,7 +20,7 @@ from counterfeit.runs import RunRecord
 from counterfeit.runs.data import images_of, matching, source_of
 from counterfeit.scoring.against_statistics import StatisticsScorer
 from counterfeit.scoring.baselines import SMALL, knows_classes, tells_apart
-from counterfeit.scoring.images import Images, as_grey, at_size, check_form, generated, used
+from counterfeit.scoring.images import Images, as_gray, at_size, check_form, generated, used
 from counterfeit.scoring.score import Score
 from counterfeit.scoring.scorer import Scorer
 from counterfeit.scoring.statistics import is_statistics, read
@@ -204,13 +204,13 @@ def default_metrics(scorer: Scorer, fakes: Images) -> list[str]:
     Labels are compared with the detector's classes only if generator, detector and real images have the same classes.
     """
     detector = scorer.detector
-    memorisation = scorer.train is not None and detector.dim is not None and detector.dim < SMALL
+    memorization = scorer.train is not None and detector.dim is not None and detector.dim < SMALL
     classifier = any(detector.name.startswith(name) for name in DETECTORS)
     same_classes = knows_classes(detector, scorer.real) and tells_apart(detector, fakes.classes)
     return [
         name
         for name, metric in METRICS.items()
-        if ("train" not in metric.needs or memorisation)
+        if ("train" not in metric.needs or memorization)
         and ("probabilities" not in metric.needs or classifier)
         and ("labels" not in metric.needs or same_classes)
     ]
@@ -223,8 +223,8 @@ def real_sides(sets: Sets, size: int | None, shape: tuple[int, int, int] | None)
     grayscale.
     """
     there = {one.digest: at_size(one, size) for one in sets if one is not None}
-    if shape and shape[0] == 1 and all(one.shape[0] == 3 and is_grey(one) for one in there.values()):
-        there = {digest: as_grey(one) for digest, one in there.items()}
+    if shape and shape[0] == 1 and all(one.shape[0] == 3 and is_gray(one) for one in there.values()):
+        there = {digest: as_gray(one) for digest, one in there.items()}
     real, other, train = sets
     return there[real.digest], other and there[other.digest], train and there[train.digest]
 

@@ -30,8 +30,8 @@ from counterfeit.system.console import progress
 ACTIVE = 0.01  # variance over images of a posterior mean, above which a latent unit is active: Burda et al.
 FEW = 10  # effective samples: if the median image has fewer (and fewer than K / 2), IWAE_K is reported as loose
 ENCODED = 1000  # images encoded together
-GREY = (
-    "these pixels are not black and white, and on grey ones the Bernoulli cross-entropy is no normalised likelihood: "
+GRAY = (
+    "these pixels are not black and white, and on gray ones the Bernoulli cross-entropy is no normalized likelihood: "
     "compare with runs on the same data only, never with published nats; train with --binarize for those"
 )
 
@@ -72,7 +72,7 @@ class Likelihood:
         n: number of images.
         active_units: number of latent units whose posterior mean has a variance over the images above ACTIVE.
         latent: number of latent units.
-        binarised: whether every pixel was black or white; otherwise these values are not log-likelihoods.
+        binarized: whether every pixel was black or white; otherwise these values are not log-likelihoods.
         receipt: which images, seeds and versions, if a run was measured; JSON types throughout.
     """
 
@@ -85,7 +85,7 @@ class Likelihood:
     n: int
     active_units: int
     latent: int
-    binarised: bool
+    binarized: bool
     receipt: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -99,7 +99,7 @@ class Likelihood:
 
     def to_dict(self) -> dict[str, Any]:
         """{"metrics": {name: {"value": …, …}}, "receipt": {…}}, plain types, in the same form as any score."""
-        notes = () if self.binarised else (GREY,)
+        notes = () if self.binarized else (GRAY,)
         loose = () if self.loose is None else (self.loose,)
         kind = f"standard error over {self.n} images, in nats"
         metrics = {
@@ -121,7 +121,7 @@ class Likelihood:
         lines.append(f"{'active units':<20}{self.active_units:>10} of {self.latent}")
         lines.append(f"{'ESS':<20}{self.ess.median:>10.1f} median, {self.ess.least:.1f} least, of {self.k:,} samples")
         lines.append(f"± is the standard error over {self.n:,} images; papers print IWAE and ELBO with the sign turned")
-        notes = [self.loose, None if self.binarised else GREY]
+        notes = [self.loose, None if self.binarized else GRAY]
         return "\n".join([*lines, *(note for note in notes if note is not None), *self.notes])
 
     @property
@@ -199,7 +199,7 @@ def likelihood(
         n=len(images),
         active_units=int((means.var(axis=0) > ACTIVE).sum()),
         latent=means.shape[1],
-        binarised=all(np.isin(image, (0, 255)).all() for image in images),
+        binarized=all(np.isin(image, (0, 255)).all() for image in images),
     )
 
 

@@ -109,8 +109,8 @@ class Score(Mapping[str, Scored]):
         for name, scored in self.metrics.items():
             for note in scored.notes:
                 noted.setdefault(note, []).append(name)
-        told = [f"{', '.join(names)}: {note}" for note, names in noted.items()]
-        return "\n".join([as_text(table, 110), *told, *self.notes])
+        lines = [f"{', '.join(names)}: {note}" for note, names in noted.items()]
+        return "\n".join([as_text(table, 110), *lines, *self.notes])
 
 
 class _Named(TypedDict, total=False):

@@ -14,7 +14,7 @@ from counterfeit.data import ImageSet
 from counterfeit.detectors import Detector, Features, probed
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS, Inputs, Metric, Value
-from counterfeit.metrics.memorisation import Matches, Reference, reference
+from counterfeit.metrics.memorization import Matches, Reference, reference
 from counterfeit.scoring import features, receipt
 from counterfeit.scoring.baselines import Baseline, Baselines, knows_classes
 from counterfeit.scoring.copies import Gallery, Seen, of_test
@@ -129,13 +129,13 @@ class Scorer:
         keys = [features.key(self.detector, images, used(images), 0) for images in (self.train, self.real)]
         key = None if None in keys else key_of(keys, "metrics")
         train, test = self._of_real(self.train).features, self._of_real(self.real).features
-        what = f"nearest neighbours among {len(train):,} training images of {self.train.name}"
+        what = f"nearest neighbors among {len(train):,} training images of {self.train.name}"
 
         def make() -> Arrays:
             say(f"{self.detector.name}: {what}")
             return asdict(reference(train, test))
 
-        return Reference(**kept("neighbours", key, ("local", "other", "distance", "index"), what, make))
+        return Reference(**kept("neighbors", key, ("local", "other", "distance", "index"), what, make))
 
     @cached_property
     def _gallery(self) -> Gallery:

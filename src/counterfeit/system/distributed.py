@@ -22,7 +22,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from counterfeit.errors import Abandoned, InputError, Told
+from counterfeit.errors import Abandoned, InputError, ReportedElsewhere
 from counterfeit.system.console import job_size
 from counterfeit.system.device import pick_device
 
@@ -79,7 +79,8 @@ class Group(ABC):
     def everyone(self, work: Callable[[], T]) -> T:
         """Do the work in every process, and go on when all have finished.
 
-        An InputError or OSError in one process ends them all: it is raised there, and as `Told` in the others.
+        An InputError or OSError in one process ends them all: it is raised there, and as `ReportedElsewhere` in the
+        others.
         """
 
     @abstractmethod
@@ -163,16 +164,16 @@ class Joined(Group):
             result = work()
         except (InputError, OSError) as raised:
             error = raised
-        told: list[Any] = [None] * self.world
+        gathered: list[Any] = [None] * self.world
         with _connected():
-            dist.all_gather_object(told, (None if error is None else str(error), result if tell else None))
-        faults = [(rank, fault) for rank, (fault, _) in enumerate(told) if fault is not None]
+            dist.all_gather_object(gathered, (None if error is None else str(error), result if tell else None))
+        faults = [(rank, fault) for rank, (fault, _) in enumerate(gathered) if fault is not None]
         if faults:
             rank, fault = faults[0]
             if rank == self.rank and error:
                 raise error
-            raise Told(fault)
-        results = [value for _, value in told]
+            raise ReportedElsewhere(fault)
+        results = [value for _, value in gathered]
         results[self.rank] = result
         return results
 
@@ -202,7 +203,7 @@ def join(device: str) -> Group:
     return Joined()
 
 
-MEND = "start it with torchrun, or unset WORLD_SIZE, RANK and the other variables of torchrun"
+FIX = "start it with torchrun, or unset WORLD_SIZE, RANK and the other variables of torchrun"
 
 
 def check_environment(world: int) -> None:
@@ -211,15 +212,15 @@ def check_environment(world: int) -> None:
         given = os.environ.get(name)
         if given is None:
             raise InputError(
-                f"WORLD_SIZE is {world}, but torchrun did not start this process, {name} is not set: {MEND}"
+                f"WORLD_SIZE is {world}, but torchrun did not start this process, {name} is not set: {FIX}"
             )
         least = 1 if name == "LOCAL_WORLD_SIZE" else 0
         if not (given.isascii() and given.isdecimal() and least <= int(given) <= most):
-            raise InputError(f"{name} is {given!r}, of {world} processes {least} to {most}: {MEND}")
+            raise InputError(f"{name} is {given!r}, of {world} processes {least} to {most}: {FIX}")
     here, rank, local = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "RANK", "LOCAL_RANK"))
     if world % here or local >= here or local > rank:
         raise InputError(
-            f"RANK {rank}, LOCAL_RANK {local} of {here} and WORLD_SIZE {world} do not belong to one job: {MEND}"
+            f"RANK {rank}, LOCAL_RANK {local} of {here} and WORLD_SIZE {world} do not belong to one job: {FIX}"
         )
 
 
@@ -227,13 +228,13 @@ def check_address() -> None:
     """Raise InputError if the job's address is invalid or its job has ended: joining that would wait forever."""
     host, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT", "")
     if not host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 1 << 16):
-        raise InputError(f"MASTER_ADDR and MASTER_PORT are {host!r} and {port!r}, which is not an address: {MEND}")
+        raise InputError(f"MASTER_ADDR and MASTER_PORT are {host!r} and {port!r}, which is not an address: {FIX}")
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":  # torchrun listens there while its job lives
         try:
             socket.create_connection((host, int(port)), timeout=60).close()
         except OSError as error:
             raise InputError(
-                f"no torchrun responds at {host}:{port} ({error.strerror or error}), so its job has ended: {MEND}"
+                f"no torchrun responds at {host}:{port} ({error.strerror or error}), so its job has ended: {FIX}"
             ) from None
 
 

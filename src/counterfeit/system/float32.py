@@ -15,8 +15,9 @@ from torch import backends
 Restore = Callable[[], None]
 
 NEWER = hasattr(backends, "fp32_precision")
-GPU: list[Any] = [backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn] if NEWER else []
-CPU: list[Any] = [backends.mkldnn.matmul, backends.mkldnn.conv, backends.mkldnn.rnn] if NEWER else []
+_libraries: Any = backends  # PyTorch adds the operations to its modules when it is imported
+GPU = [_libraries.cuda.matmul, _libraries.cudnn.conv, _libraries.cudnn.rnn] if NEWER else []
+CPU = [_libraries.mkldnn.matmul, _libraries.mkldnn.conv, _libraries.mkldnn.rnn] if NEWER else []
 
 
 def set_tf32(allowed: bool) -> Restore:

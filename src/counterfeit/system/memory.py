@@ -20,12 +20,12 @@ LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_by
 ADAM = 4  # float32 numbers per weight: the weight, its gradient and two moments
 
 
-def check_room(needed: int, what: str, mend: str, device: torch.device | None = None) -> None:
+def check_room(needed: int, what: str, fix: str, device: torch.device | None = None) -> None:
     """Raise InputError if `needed` bytes are more than the available memory; never if that is unknown."""
     there = of_card(device) if device is not None and device.type == "cuda" else available()
     if there is not None and needed > there:
         where = f"{device} has" if device is not None and device.type == "cuda" else "there is"
-        raise InputError(f"{what} would take {in_bytes(needed)} of memory, and {where} {in_bytes(there)}: {mend}")
+        raise InputError(f"{what} would take {in_bytes(needed)} of memory, and {where} {in_bytes(there)}: {fix}")
 
 
 def available() -> int | None:

@@ -102,8 +102,8 @@ def converted(value: Any, kind: type[T], hook: Callable[[type[Any], Any], Any] |
     try:
         return msgspec.convert(value, kind, dec_hook=hook)
     except msgspec.ValidationError as error:
-        told = error.__cause__ if isinstance(error.__cause__, InputError) else error
-        raise Malformed(str(told)) from None
+        cause = error.__cause__ if isinstance(error.__cause__, InputError) else error
+        raise Malformed(str(cause)) from None
 
 
 def _refused(word: str) -> None:

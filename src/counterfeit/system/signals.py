@@ -61,13 +61,13 @@ class _Process:
         quiet: whether to print nothing when a signal ends the process at once.
         working: whether a signal raises KeyboardInterrupt rather than ends the process at once.
         deferring: how many `deferred` blocks are active.
-        told: time of the first request to stop (`time.monotonic`); None if there was none.
+        first_request: time of the first request to stop (`time.monotonic`); None if there was none.
         repeat: has the signal sent again after a moment.
     """
 
     def __init__(self) -> None:
         self.quiet, self.working, self.deferring = False, False, 0
-        self.told: float | None = None
+        self.first_request: float | None = None
         self.repeat: Callable[[], object] = interrupt
 
 
@@ -122,7 +122,7 @@ def deferred() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield stop  # only the main thread may handle signals
         return
-    if _process.told is not None:  # its KeyboardInterrupt was lost
+    if _process.first_request is not None:  # its KeyboardInterrupt was lost
         stop.set()
     before = {number: handler for number in STOPS if (handler := _replaceable(number)) is not None}
     first = 0.0
@@ -165,10 +165,10 @@ def _replaceable(number: int) -> Handler | None:
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    now, before = time.monotonic(), _process.told
+    now, before = time.monotonic(), _process.first_request
     if before is not None and now - before < SAME:
         return
-    _process.told = now if before is None else before
+    _process.first_request = now if before is None else before
     if not _process.working or before is not None:
         _end()
     if _importing(frame):
@@ -229,7 +229,7 @@ def _watch(received: socket.socket, keep: socket.socket) -> None:
             continue
         if number == LOST:
             time.sleep(0.02)  # until the callback has returned, or the import is done
-            _process.told = None
+            _process.first_request = None
             interrupt()
         elif number[0] in STOPS and until is None:
             until = time.monotonic() + PATIENCE

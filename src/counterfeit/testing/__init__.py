@@ -8,7 +8,7 @@ __all__ = ["check_model"]
 
 
 def check_model(name: str, **settings: Any) -> None:
-    """Raise AssertionError, which says what is wrong and how to mend it, unless a registered model keeps the contract.
+    """Raise AssertionError, which says what is wrong and how to fix it, unless a registered model keeps the contract.
 
     That is `counterfeit.models.base.Model`. The model is looked at as the package uses it: small (`ModelSpec.small`),
     trained for a few steps on made images on the CPU, stopped and continued, sampled, shared out over two processes.

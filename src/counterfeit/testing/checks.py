@@ -43,8 +43,8 @@ def check_networks(name: str) -> None:
         called: dict[int, str] = {}
         for key, tensor in model.state_dict(keep_vars=True).items():
             if called.setdefault(id(tensor), key) != key:
-                mend = "a part of the model has one name: networks() may put several in an nn.ModuleList"
-                _fail(name, f"{called[id(tensor)]} and {key} are one tensor", mend)
+                fix = "a part of the model has one name: networks() may put several in an nn.ModuleList"
+                _fail(name, f"{called[id(tensor)]} and {key} are one tensor", fix)
         owners: dict[str, list[str]] = {parameter: [] for parameter, _ in model.named_parameters()}
         names = {id(weight): parameter for parameter, weight in model.named_parameters()}
         for network, module in model.networks().items():
@@ -55,8 +55,8 @@ def check_networks(name: str) -> None:
         for parameter, found in owners.items():
             if len(found) != 1:
                 whose = f"of the networks {' and '.join(found)}" if found else "of no network"
-                mend = "networks() must give each to one; what is not trained is a buffer (register_buffer)"
-                _fail(name, f"the parameter {parameter} is {whose}", mend)
+                fix = "networks() must give each to one; what is not trained is a buffer (register_buffer)"
+                _fail(name, f"the parameter {parameter} is {whose}", fix)
 
 
 def check_steps(name: str) -> None:
@@ -123,8 +123,8 @@ def check_samples(name: str) -> None:
             np.concatenate(list(sampling.samples(model, 130, 1, given, size, options))) for size in (130, 1, 7)
         )
         if not all(np.array_equal(other, whole) for other in others):
-            mend = "every random number must come from rng, and sample() must change nothing of the model"
-            _fail(name, "the same seed gives other samples the second time", mend)
+            fix = "every random number must come from rng, and sample() must change nothing of the model"
+            _fail(name, "the same seed gives other samples the second time", fix)
 
 
 def check_resume(name: str) -> None:
@@ -141,8 +141,8 @@ def check_resume(name: str) -> None:
     for group, tensors in whole.items():
         for key, tensor in tensors.items():
             if not torch.equal(tensor, parts[group][key]):
-                mend = "what a step remembers must be a parameter or a buffer, and its random numbers come from rng"
-                _fail(name, f"a run that was stopped and continued has another {group}/{key}", mend)
+                fix = "what a step remembers must be a parameter or a buffer, and its random numbers come from rng"
+                _fail(name, f"a run that was stopped and continued has another {group}/{key}", fix)
 
 
 def check_processes(name: str) -> None:
@@ -155,21 +155,21 @@ def check_processes(name: str) -> None:
     start = fresh(name, SHAPES[0])[0].model
     ((one, losses),) = together(1, lambda group: descended(name, group))
     (two, found), (other, _) = together(2, lambda group: descended(name, group))
-    mend = "losses must be means over rows, buffers linear in such means, and random numbers come by the row from rng"
+    fix = "losses must be means over rows, buffers linear in such means, and random numbers come by the row from rng"
     for key, tensor in two.state_dict().items():
         if not torch.equal(tensor, other.state_dict()[key]):
-            _fail(name, f"two processes have different {key} after the same steps", mend)
+            _fail(name, f"two processes have different {key} after the same steps", fix)
     for network in start.networks():
         far = _far(*(torch.cat([p.flatten() for p in m.networks()[network].parameters()]) for m in (start, one, two)))
         if far > TOLERANCE:
-            _fail(name, f"two processes move {network} otherwise than one, by {far:.2g} of the way", mend)
+            _fail(name, f"two processes move {network} otherwise than one, by {far:.2g} of the way", fix)
     for key, buffer in start.named_buffers():
         if buffer.is_floating_point() and _far(buffer, one.get_buffer(key), two.get_buffer(key)) > TOLERANCE:
-            _fail(name, f"two processes have another {key} than one", mend)
+            _fail(name, f"two processes have another {key} than one", fix)
     for step, (row, wanted) in enumerate(zip(found, losses, strict=True)):
         for loss, value in wanted.items():
             if not abs(row[loss] - value) <= TOLERANCE * (1 + abs(value)):
-                _fail(name, f"two processes have {loss} {row[loss]:.6g} at step {step + 1}, one {value:.6g}", mend)
+                _fail(name, f"two processes have {loss} {row[loss]:.6g} at step {step + 1}, one {value:.6g}", fix)
 
 
 def check_options(name: str) -> None:
@@ -183,8 +183,8 @@ def check_options(name: str) -> None:
 CHECKS = (check_networks, check_steps, check_samples, check_resume, check_processes, check_options)
 
 
-def _fail(name: str, what: str, mend: str) -> NoReturn:
-    raise AssertionError(f"{name}: {what}; {mend}")
+def _fail(name: str, what: str, fix: str) -> NoReturn:
+    raise AssertionError(f"{name}: {what}; {fix}")
 
 
 def _equal(before: list[Tensor], now: Iterable[Tensor]) -> bool:
@@ -201,8 +201,10 @@ def _noting(name: str, state: State, updated: set[str]) -> Callable[[str, Tensor
         try:
             plain(network, loss)
         except RuntimeError as error:
-            told = str(error).partition("\n")[0]
-            _fail(name, f"no gradients for update({network!r}, …) ({told})", "its loss must depend on all its weights")
+            reason = str(error).partition("\n")[0]
+            _fail(
+                name, f"no gradients for update({network!r}, …) ({reason})", "its loss must depend on all its weights"
+            )
         updated.add(network)
 
     return update

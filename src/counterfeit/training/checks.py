@@ -54,7 +54,7 @@ def _say_that_it_is_slow() -> None:
 def check_fits(spec: ModelSpec[Any], config: ModelSettings, shape: Shape, classes: int, device: torch.device) -> None:
     """InputError where a model's weights, and what Adam keeps of them, are more than the memory."""
     sizes = [option(name) for name in SIZES if name in having(config)]
-    what, mend = f"training {spec.name} with these settings", f"lower {', '.join(sizes)} or --size"
+    what, fix = f"training {spec.name} with these settings", f"lower {', '.join(sizes)} or --size"
     try:
         with torch.device("meta"):  # sizes without numbers
             model = spec.build(config, shape, classes if spec.conditional else 0)
@@ -66,9 +66,9 @@ def check_fits(spec: ModelSpec[Any], config: ModelSettings, shape: Shape, classe
         if not isinstance(error, RuntimeError | TypeError | OverflowError):
             raise
         # Of ours, it is a size that no tensor can have.
-        raise InputError(f"{what} needs layers that are larger than PyTorch can count: {mend}") from None
+        raise InputError(f"{what} needs layers that are larger than PyTorch can count: {fix}") from None
     needed = in_training(model, bool(config.ema))
-    check_room(needed, what, mend, device)
+    check_room(needed, what, fix, device)
 
 
 def check_batch(model: Model, name: str, config: ModelSettings) -> None:

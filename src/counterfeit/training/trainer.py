@@ -18,7 +18,7 @@ from counterfeit.data import ImageSet, binarize
 from counterfeit.data.feed import as_fed, resident
 from counterfeit.data.rows import Rows
 from counterfeit.data.stored import is_whole
-from counterfeit.errors import Abandoned, InputError, NonFiniteError, RunError, Told
+from counterfeit.errors import Abandoned, InputError, NonFiniteError, ReportedElsewhere, RunError
 from counterfeit.models import MODELS, ModelSettings
 from counterfeit.models.base import Encodes, HasTerms, Model
 from counterfeit.models.plan import Plan
@@ -183,8 +183,8 @@ class Training:
         try:
             state.load(groups, index.step)
         except RuntimeError as error:  # of a generator's state, which only PyTorch can read
-            told = " ".join(str(error).split())[:120]
-            raise RunError(f"{self.folder.checkpoint} cannot be continued ({told}): {START_OVER}") from None
+            reason = " ".join(str(error).split())[:120]
+            raise RunError(f"{self.folder.checkpoint} cannot be continued ({reason}): {START_OVER}") from None
 
     def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | ScoredEpoch | Tested]:
         static = self.config.binarization == "static"
@@ -293,7 +293,7 @@ class Training:
             raise Abandoned(f"{error}; {self._last_good()}; the same command with --resume goes on") from None
         except NonFiniteError as error:
             if not self.group.first:
-                raise Told(str(error)) from None
+                raise ReportedElsewhere(str(error)) from None
             raise NonFiniteError(f"{error}; {self._last_good()}; a lower --lr may help") from None
         except OSError as error:
             reason = error.strerror or str(error)

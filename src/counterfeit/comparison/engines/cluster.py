@@ -76,8 +76,8 @@ def _mapped(members: Sequence[Member], order: Order, address: str | None, cpus: 
             for ref in ray.wait(list(pending), timeout=0.5)[0]:
                 i = pending.pop(ref)
                 result = _result(ref, members[i])
-                told = f"failed: {result.error}" if isinstance(result, Failure) else "done"
-                say(f"[{i + 1}/{len(members)}] {members[i]}: {told}")
+                outcome = f"failed: {result.error}" if isinstance(result, Failure) else "done"
+                say(f"[{i + 1}/{len(members)}] {members[i]}: {outcome}")
                 yield i, result
         if pending:
             for ref in pending:

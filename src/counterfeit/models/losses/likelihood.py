@@ -38,7 +38,7 @@ LIKELIHOODS: Registry[Likelihood] = Registry("likelihood")
 def bernoulli(logits: Tensor, x: Tensor) -> Tensor:
     """-Σ x log σ(l) + (1-x) log(1-σ(l)) over pixels: Kingma & Welling 2013 (arXiv:1312.6114), appendix C.1.
 
-    On grey pixels this is no normalised likelihood (Loaiza-Ganem & Cunningham 2019): its nats compare runs on the same
+    On gray pixels this is no normalized likelihood (Loaiza-Ganem & Cunningham 2019): its nats compare runs on the same
     data, and nothing else.
     """
     return F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from counterfeit.metrics.copying_test import _cell_mean, _rank_z, copying_test
-from counterfeit.metrics.memorisation import (
+from counterfeit.metrics.memorization import (
     KINDS,
     Matches,
     Nearest,
     _cells,
     authenticity,
     near_copies,
-    neighbours,
+    neighbors,
 )
 from metrics_cases import features
 
@@ -36,7 +36,7 @@ COPIERS = {
 
 @pytest.mark.parametrize("name", COPIERS)
 def test_a_copier_is_flagged_and_the_test_set_is_not(name):
-    found = neighbours(TRAIN, TEST, COPIERS[name])
+    found = neighbors(TRAIN, TEST, COPIERS[name])
     copies, ranks, honest = near_copies(found), copying_test(found), authenticity(found)
     assert copies["Near-copies"].extras["flagged"] and ranks["C_T"].extras["flagged"]
     assert copies["Near-copies"].notes and ranks["C_T"].notes
@@ -47,7 +47,7 @@ def test_a_copier_is_flagged_and_the_test_set_is_not(name):
 
 def test_copies_among_bad_images_are_flagged():
     # C_T and authenticity are means, in which images far from the data make up for copies: near-copies must not miss.
-    found = neighbours(TRAIN, TEST, half(TRAIN, 5 * MODEL))
+    found = neighbors(TRAIN, TEST, half(TRAIN, 5 * MODEL))
     assert near_copies(found)["Near-copies"].extras["flagged"]
     assert not copying_test(found)["C_T"].extras["flagged"]
 
@@ -55,7 +55,7 @@ def test_copies_among_bad_images_are_flagged():
 @pytest.mark.parametrize("fake", [MODEL, 3 * MODEL, 0.7 * MODEL + 0.3 * MODEL.mean(axis=0)])
 def test_models_that_do_not_copy_have_no_near_copies(fake):
     # Good, too wide, and too near the mean as blurry images are.
-    assert not near_copies(neighbours(TRAIN, TEST, fake))["Near-copies"].extras["flagged"]
+    assert not near_copies(neighbors(TRAIN, TEST, fake))["Near-copies"].extras["flagged"]
 
 
 def test_honest_sets_are_flagged_as_rarely_as_documented():
@@ -63,7 +63,7 @@ def test_honest_sets_are_flagged_as_rarely_as_documented():
     rng = np.random.default_rng(5)
     z = []
     for seed in range(250):
-        found = neighbours(*(rng.standard_normal((n, 3)) for n in (150, 100, 100)), seed=seed)
+        found = neighbors(*(rng.standard_normal((n, 3)) for n in (150, 100, 100)), seed=seed)
         ranks = copying_test(found)["C_T"].extras
         assert ranks["z"] == max(ranks["z_test"], ranks["z_train"])  # which flags no more often than z_test does
         z.append((near_copies(found)["Near-copies"].extras["z"], -ranks["z_test"]))
@@ -80,12 +80,12 @@ def test_authenticity_against_loops():
         distance, index = min((math.dist(image, other), i) for i, other in enumerate(train))
         local = min(math.dist(train[index], other) for i, other in enumerate(train) if i != index)
         authentic.append(distance > local)
-    assert authenticity(neighbours(train, TEST[:50, :3], fake))["Authenticity"].value == np.mean(authentic)
+    assert authenticity(neighbors(train, TEST[:50, :3], fake))["Authenticity"].value == np.mean(authentic)
 
 
 def test_a_duplicated_training_image_does_not_hide_its_copies():
     train = np.concatenate([TRAIN[:200], TRAIN[:200]])
-    found = neighbours(train, TEST, half(TRAIN[:200].repeat(2, axis=0), MODEL))
+    found = neighbors(train, TEST, half(TRAIN[:200].repeat(2, axis=0), MODEL))
     assert near_copies(found)["Near-copies"].value >= 0.5
     assert authenticity(found)["Authenticity"].value <= 0.5
 
@@ -132,7 +132,7 @@ def test_every_error_is_the_spread_over_draws_of_generated_and_test_images(name)
     rng = np.random.default_rng(6)
     values, errors = {}, {}
     for seed in range(200):
-        found = neighbours(FIXED, rng.standard_normal((240, 3)), draw(rng, 240), seed=seed)
+        found = neighbors(FIXED, rng.standard_normal((240, 3)), draw(rng, 240), seed=seed)
         for label, value in (authenticity(found) | near_copies(found) | copying_test(found)).items():
             values.setdefault(label, []).append(value.value)
             errors.setdefault(label, []).append(value.uncertainty)
@@ -146,15 +146,15 @@ def test_every_error_is_the_spread_over_draws_of_generated_and_test_images(name)
 def test_an_honest_model_is_no_copier_where_test_images_are_of_another_kind():
     """MNIST's test digits are by other writers: an honest model is then nearer to the training set than they are."""
     test = 1.3 * TEST
-    honest = copying_test(neighbours(TRAIN, test, features(10, 600, D)))["C_T"].extras
+    honest = copying_test(neighbors(TRAIN, test, features(10, 600, D)))["C_T"].extras
     assert honest["z_test"] < -3 < honest["z_train"] == honest["z"] and not honest["flagged"]
-    assert copying_test(neighbours(TRAIN, test, COPIERS["exact"]))["C_T"].extras["flagged"]
+    assert copying_test(neighbors(TRAIN, test, COPIERS["exact"]))["C_T"].extras["flagged"]
 
 
 def test_duplicates_in_the_training_set_do_not_hide_copying_from_c_t():
     """Their distance of 0 to each other is no distance that new images have."""
     for train in (np.concatenate([TRAIN, TRAIN]), np.concatenate([TRAIN, TRAIN[:700]])):
-        assert copying_test(neighbours(train, TEST, COPIERS["noisy"]))["C_T"].extras["flagged"]
+        assert copying_test(neighbors(train, TEST, COPIERS["noisy"]))["C_T"].extras["flagged"]
 
 
 def matched(ratio, kind=0):
@@ -165,7 +165,7 @@ def matched(ratio, kind=0):
 def test_copies_that_only_pixels_show_are_flagged_by_kind():
     apart = np.full(600, 0.8)
     copied = np.where(np.arange(600) < 30, 0.05, apart)
-    found = neighbours(TRAIN, TEST, MODEL, matches=(matched(apart), matched(copied, KINDS.index("mirrored"))))
+    found = neighbors(TRAIN, TEST, MODEL, matches=(matched(apart), matched(copied, KINDS.index("mirrored"))))
     near = near_copies(found)
     assert near["Near-copies"].extras["flagged"] and not near["Near-copies (test)"].extras["flagged"]
     assert near["Near-copies"].extras["mirrored"] == near["Near-copies"].extras["pixels"] == 0.05
@@ -175,7 +175,7 @@ def test_copies_that_only_pixels_show_are_flagged_by_kind():
 def test_what_the_test_set_has_as_many_of_is_no_copying():
     """CIFAR-10's test images have near-duplicates among the training images: a perfect model has them too."""
     same = np.where(np.arange(600) % 30 == 0, 0.05, 0.8)
-    found = neighbours(TRAIN, TEST, MODEL, matches=(matched(same), matched(same)))
+    found = neighbors(TRAIN, TEST, MODEL, matches=(matched(same), matched(same)))
     assert near_copies(found)["Near-copies"].value >= 0.03
     assert not near_copies(found)["Near-copies"].extras["flagged"]
 
@@ -189,7 +189,7 @@ def test_cells_part_the_training_set():
 
 
 def test_c_t_is_seeded_and_weighted_over_cells():
-    first, second = (copying_test(neighbours(TRAIN, TEST, MODEL, seed=7)) for _ in range(2))
+    first, second = (copying_test(neighbors(TRAIN, TEST, MODEL, seed=7)) for _ in range(2))
     assert first == second
     assert first["C_T"].uncertainty < 1  # three cells, whose mean scatters less than one of them
     # Where nothing is copied the error is about the standard deviation that z counts in.
@@ -199,7 +199,7 @@ def test_c_t_is_seeded_and_weighted_over_cells():
 
 def test_far_from_the_data_the_error_of_c_t_is_not_0():
     """All of one set are farther than all of the other: no rank can change, and ± 0 was printed."""
-    value = copying_test(neighbours(TRAIN, TEST, TEST + 1e3))["C_T"]
+    value = copying_test(neighbors(TRAIN, TEST, TEST + 1e3))["C_T"]
     assert value.value > 5 and value.uncertainty > 0.01
 
 

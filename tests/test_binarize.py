@@ -1,4 +1,4 @@
-"""Black and white images out of grey ones, drawn once or at every step."""
+"""Black and white images out of gray ones, drawn once or at every step."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from counterfeit.training.state import State
 from counterfeit.training.trainer import Stepped, Training
 
 
-def every_grey(n: int) -> np.ndarray:
-    """n images of 16x16 pixels, of all grey values each."""
+def every_gray(n: int) -> np.ndarray:
+    """n images of 16x16 pixels, of all gray values each."""
     return np.tile(np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16), (n, 1, 1, 1))
 
 
 def test_a_pixel_is_white_as_often_as_it_is_bright() -> None:
-    """8,000 draws of each grey value, both ways: within 4.5 standard deviations (256 x 2 draws: a chance of 0.3 %)."""
-    n, images = 8000, every_grey(8000)
+    """8,000 draws of each gray value, both ways: within 4.5 standard deviations (256 x 2 draws: a chance of 0.3 %)."""
+    n, images = 8000, every_gray(8000)
     p = np.arange(256) / 255
     drawn = {
         "fixed": binarize.fixed(images, "train") / 255,
@@ -40,12 +40,12 @@ def test_a_pixel_is_white_as_often_as_it_is_bright() -> None:
         assert set(np.unique(values)) == {0, 1}, how
         mean = values.reshape(n, 256).mean(0)
         assert (np.abs(mean - p) <= 4.5 * np.sqrt(p * (1 - p) / n)).all(), how  # black and white: exactly
-        neighbours = np.corrcoef(values[:-1, 0, 8, 0], values[1:, 0, 8, 0])[0, 1]
-        assert abs(neighbours) < 4.5 / math.sqrt(n), how
+        neighbors = np.corrcoef(values[:-1, 0, 8, 0], values[1:, 0, 8, 0])[0, 1]
+        assert abs(neighbors) < 4.5 / math.sqrt(n), how
 
 
 def test_fixed_draws_are_a_function_of_split_index_and_pixel() -> None:
-    images = every_grey(2500)
+    images = every_gray(2500)
     drawn = binarize.fixed(images, "test")
     assert drawn.dtype == np.uint8 and np.array_equal(binarize.fixed(images, "test"), drawn)
     assert np.array_equal(binarize.fixed(images[:1234], "test"), drawn[:1234])
@@ -58,7 +58,7 @@ def test_fixed_draws_are_a_function_of_split_index_and_pixel() -> None:
 
 @pytest.mark.parametrize("how", ["static", "dynamic", "none"])
 def test_static_training_sees_the_same_pixels_in_every_epoch_and_dynamic_does_not(how: str, tmp_path: Path) -> None:
-    images = every_grey(10)
+    images = every_gray(10)
     shown: list[Tensor] = []
     config = MODELS["vae"].settings.replace({"epochs": 3, "batch_size": 10, "binarize": how, "data": "array"})
     training = Training("vae", config, RunFolder(tmp_path / "run"), array=images)
@@ -101,7 +101,7 @@ def test_a_stopped_run_goes_on_exactly(name: str, how: str, digits, tmp_path: Pa
     assert whole.keys() == parts.keys() and all(torch.equal(whole[key], tensor) for key, tensor in parts.items())
 
 
-def test_grey_training_draws_as_before(digits) -> None:
+def test_gray_training_draws_as_before(digits) -> None:
     """The option's default touches no noise: the same losses as with a loop that knows nothing of it."""
     images = torch.from_numpy(digits[0][:256])
     config = MODELS["vae"].settings.replace({"epochs": 1})

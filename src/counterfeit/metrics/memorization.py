@@ -1,8 +1,8 @@
 """Does the model repeat its training set? Authenticity and near-copies, each beside the value of the real test set.
 
-Every statistic compares distances to the nearest training image, so the first step, `neighbours`, is shared.
+Every statistic compares distances to the nearest training image, so the first step, `neighbors`, is shared.
 Near-copies also uses the result of a pixel search (`Matches`), which finds mirrored, shifted or compressed copies. C_T,
-which also starts from `neighbours`, is in `copying_test`.
+which also starts from `neighbors`, is in `copying_test`.
 
 The test set shows what to expect without copying. A seeded half of it is the reference; the other half is scored like a
 model, so its value is what a perfect model gets. The rule: a set is flagged if z is beyond 3, that is, if it has more
@@ -92,7 +92,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class Neighbors:
     """The nearest training images of the fakes, the real test set and the training set; the halves of the test set."""
 
     fake: Nearest
@@ -112,13 +112,13 @@ class Neighbours:
 
 
 def reference(train: ArrayLike, test: ArrayLike) -> Reference:
-    """Make it from training (T, D) and test (N, D) features: (T + N) T distances. Raises InputError as `neighbours`."""
+    """Make it from training (T, D) and test (N, D) features: (T + N) T distances. Raises InputError as `neighbors`."""
     train, test = as_pair(train, test, ("training", "real test"))
     local, other = nearest(train, train, but=np.arange(len(train)))
     return Reference(local, other, *nearest(test, train))
 
 
-def neighbours(
+def neighbors(
     train: ArrayLike,
     test: ArrayLike,
     fake: ArrayLike,
@@ -126,7 +126,7 @@ def neighbours(
     seed: int = PROTOCOL_SEED,
     known: Reference | None = None,
     matches: tuple[Matches, Matches] | None = None,
-) -> Neighbours:
+) -> Neighbors:
     """Find the nearest row of train (T, D) for every row of test (N, D) and fake (M, D): the input of the metrics here.
 
     `seed` determines the halves of the test set and the start of the cells. `known` is an earlier `reference(train,
@@ -146,7 +146,7 @@ def neighbours(
 
     of_test, of_fake = matches or (None, None)
     own = near(known.local, known.other, None)[known.local > 0]
-    return Neighbours(near(*nearest(fake, train), of_fake), near(known.distance, known.index, of_test), own, halves)
+    return Neighbors(near(*nearest(fake, train), of_fake), near(known.distance, known.index, of_test), own, halves)
 
 
 def _cells(train: Floats, count: int, rng: np.random.RandomState, rounds: int = 10) -> NDArray[np.intp]:
@@ -155,14 +155,14 @@ def _cells(train: Floats, count: int, rng: np.random.RandomState, rounds: int = 
     if count < 2:
         return labels
     rows = train - train.mean(axis=0)
-    centres = rows[rng.choice(len(rows), min(count, len(rows)), replace=False)]
+    centers = rows[rng.choice(len(rows), min(count, len(rows)), replace=False)]
     for _ in range(rounds):
-        labels = (np.square(centres).sum(axis=1) - 2 * rows @ centres.T).argmin(axis=1)
-        centres = np.stack([rows[labels == cell].mean(axis=0) for cell in np.unique(labels)])
+        labels = (np.square(centers).sum(axis=1) - 2 * rows @ centers.T).argmin(axis=1)
+        centers = np.stack([rows[labels == cell].mean(axis=0) for cell in np.unique(labels)])
     return labels
 
 
-def authenticity(found: Neighbours) -> dict[str, Value]:
+def authenticity(found: Neighbors) -> dict[str, Value]:
     """Share of images farther from their nearest training image than it is from its own nearest other training image.
 
     Alaa et al. 2022 (arXiv:2102.08921), in [0, 1]. The ideal is the value of real test images (0.4 to 0.8, depending on
@@ -175,7 +175,7 @@ def authenticity(found: Neighbours) -> dict[str, Value]:
     }
 
 
-def near_copies(found: Neighbours) -> dict[str, Value]:
+def near_copies(found: Neighbors) -> dict[str, Value]:
     """Share of images far nearer to a training image than real test images are, in features or in pixels; in [0, 1].
 
     In features, the ratio is an image's distance to the nearest training image over that training image's distance to
