@@ -10,10 +10,18 @@ import numpy as np
 import pytest
 
 import counterfeit as cf
+from counterfeit.data import named
 from counterfeit.models import MODELS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.fixture
+def third(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mnist5k with every third of its images: 167 of each digit."""
+    read = named._read
+    monkeypatch.setattr(named, "_read", lambda *of: [part[::3] for part in read(*of)])
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -21,7 +29,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def smaller(text: str) -> str:
-    """The same on less: MNIST's 5,000 digits for MNIST and CIFAR-10, one epoch, few images to score."""
+    """The same on less: mnist5k for MNIST and CIFAR-10, one epoch, few images to score."""
     text = re.sub(r"(counterfeit cas .*-n )\d+", r"\g<1>200", text)
     text = re.sub(r"(counterfeit (?:score|compare|report)\b.* -n )\d+", r"\g<1>500", text)
     text = re.sub(r"counterfeit (score|compare|report)\b(?!.* -n )", r"counterfeit \1 -n 500", text)
@@ -48,14 +56,14 @@ def test_the_contract_of_the_design(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_python_blocks_run(page: Path) -> None:
+def test_python_blocks_run(page: Path, third) -> None:
     names: dict[str, object] = {}
     for block in blocks(page, "python"):
         exec(compile(smaller(block), str(page), "exec"), names)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_commands_run(page: Path, command) -> None:
+def test_commands_run(page: Path, command, third) -> None:
     """Every line of a `sh` block that starts with `counterfeit`, in order, in one folder."""
     for block in blocks(page, "sh"):
         for line in smaller(block).replace("\\\n", " ").splitlines():

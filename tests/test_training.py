@@ -30,9 +30,9 @@ every_model = pytest.mark.parametrize("name", TRAINED)
 
 
 def small(digits, name="vae"):
-    """Real digits, few enough that an epoch is two steps of 128, and settings with which the model is quick."""
+    """Real digits, few enough that an epoch is two steps of 64, and settings with which the model is quick."""
     images, labels = digits
-    return {"data": images[:300], "labels": labels[:300], "quiet": True, **quick(name, 128)}
+    return {"data": images[:150], "labels": labels[:150], "quiet": True, **quick(name, 64)}
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -62,11 +62,11 @@ def test_two_epochs_and_two_more_equal_four_bit_for_bit(name: str, digits, tmp_p
 @every_model
 def test_stopping_in_the_middle_of_an_epoch_and_going_on_is_exact(name: str, digits, tmp_path: Path) -> None:
     images, labels = digits
-    config = MODELS[name].settings.replace({**quick(name, 64), "data": "array", "epochs": 2})
+    config = MODELS[name].settings.replace({**quick(name, 32), "data": "array", "epochs": 2})
 
     def training(folder: str, resume: bool = False) -> Training:
         return Training(
-            name, config, RunFolder(tmp_path / folder), resume=resume, array=images[:400], labels=labels[:400]
+            name, config, RunFolder(tmp_path / folder), resume=resume, array=images[:200], labels=labels[:200]
         )
 
     list(training("whole").events())
