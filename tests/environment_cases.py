@@ -13,17 +13,26 @@ Environment = dict[str, str | None]
 CODE_PAGE: Environment = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 NO_HOME: Environment = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "USER", "LOGNAME"))
 
-# A process each in the normal suite: every one imports torch.
+JOB: Environment = {"RANK": "3", "LOCAL_RANK": "3", "LOCAL_WORLD_SIZE": "4", "MASTER_ADDR": "nobody"}
+NOTEBOOK: Environment = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "MATPLOTLIBRC": "{rc}"}
+NO_BACKEND: Environment = {"MPLBACKEND": "no-such-backend", "MATPLOTLIBRC": "{noise}", "MPLCONFIGDIR": "/proc/1"}
+ASCII: Environment = {"PYTHONIOENCODING": "ascii:strict"}
+GBK: Environment = {"PYTHONIOENCODING": "gbk:strict", "COLUMNS": "20", "FORCE_COLOR": "1"}
+
+# A process each in the normal suite, and every one imports torch: so two that do not touch each other are one.
 QUICK: dict[str, Environment] = {
-    "an ascii stdout": {"PYTHONIOENCODING": "ascii:strict"},
-    "gbk": {"PYTHONIOENCODING": "gbk:strict", "COLUMNS": "20", "FORCE_COLOR": "1"},
-    "a code page": CODE_PAGE,
-    "a notebook": {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "MATPLOTLIBRC": "{rc}"},
-    "no such backend": {"MPLBACKEND": "no-such-backend", "MATPLOTLIBRC": "{noise}", "MPLCONFIGDIR": "/proc/1"},
-    "left over from torchrun": {"RANK": "3", "LOCAL_RANK": "3", "LOCAL_WORLD_SIZE": "4", "MASTER_ADDR": "nobody"},
+    "gbk, left over from torchrun": {**GBK, **JOB},
+    "a code page, a notebook": {**CODE_PAGE, **NOTEBOOK},
+    "an ascii stdout, no such backend": {**ASCII, **NO_BACKEND},
 }
 # Under the marker `torture`.
 MORE: dict[str, Environment] = {
+    "gbk": GBK,
+    "left over from torchrun": JOB,
+    "a code page": CODE_PAGE,
+    "a notebook": NOTEBOOK,
+    "an ascii stdout": ASCII,
+    "no such backend": NO_BACKEND,
     "latin-1": {"PYTHONIOENCODING": "latin-1:strict"},
     "cp1252": {"PYTHONIOENCODING": "cp1252:strict", "PYTHONLEGACYWINDOWSSTDIO": "1"},
     "shift-jis": {"PYTHONIOENCODING": "shift_jis:strict"},
