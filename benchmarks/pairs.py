@@ -21,7 +21,6 @@ import torch
 from counterfeit.models import MODELS
 from counterfeit.runs import provenance
 from counterfeit.system.files import write_json
-from tables.scores import TUNED
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -52,9 +51,14 @@ def measure(model: str, data: str, home: Path) -> dict[str, object]:
     }
 
 
+def grids() -> list[str]:
+    """The models whose scores are published, and the recipes of them that a search found."""
+    return [name for name, spec in MODELS.items() if MODELS[spec.based_on or name].published]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=[name for name in MODELS if not name.endswith(TUNED)])
+    parser.add_argument("--models", nargs="+", default=grids())
     parser.add_argument("--data", nargs="+", default=["mnist", "cifar10"])
     args = parser.parse_args()
     rows = []

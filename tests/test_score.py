@@ -139,7 +139,7 @@ def test_real_images_score_better_than_noise_and_the_order_of_a_set_is_nothing(d
 
 
 def test_a_conditional_run_is_asked_whether_it_draws_what_was_asked_for(tmp_path: Path) -> None:
-    run = cf.train("cvae", "mnist5k", out=tmp_path / "run", epochs=12, quiet=True)
+    run = cf.train("cvae", "mnist5k", out=tmp_path / "run", epochs=4, lr=4e-3, quiet=True)
     score = run.score("mnist", n=500, metrics=["label-accuracy"])["Label-accuracy[mnist-cnn]"]
     assert score.value > 0.5, "chance is 0.1"
     assert {name for name in score.extras if name.startswith("class_")} == {f"class_{c}" for c in range(10)}

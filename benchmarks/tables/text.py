@@ -10,11 +10,6 @@ from counterfeit.system.words import plus_minus
 Json = dict[str, Any]
 
 
-def median(spread: Json) -> str:
-    """Of times: the middle seed, since one that shared the machine with other work says nothing of the model."""
-    return f"{statistics.median(spread['values']):,.0f}"
-
-
 def real_images(table: Json, name: str) -> str:
     """`0.915 ± 0.037`: what real images get in a column of a comparison's table, whose spread older ones lack."""
     return plus_minus({"mean": table["floors"].get(name), "std": table.get("floor_stds", {}).get(name)})
