@@ -18,6 +18,8 @@ from counterfeit.training.state import State
 # Models whose steps differ, for tests that train each: those that are based on none, and those with a moving average
 # and two rates. What else a search changed, a weight or the size of a batch, is a number to the steps.
 TRAINED = [name for name, spec in MODELS.items() if not spec.based_on or spec.settings.ema]
+# The first with each class of settings: for what `check_model` asks of every model, and a test asks by another door.
+KINDS = list({type(spec.settings): name for name, spec in reversed(MODELS.items())}.values())
 
 
 def prepared(name: str, device: str = "cpu", **settings) -> tuple[State, ModelSettings]:

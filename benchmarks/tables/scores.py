@@ -54,7 +54,8 @@ def of_readme(results: Json, data: str) -> str:
     lines = [["model", names[0], "precision", "recall", "training, s"]]
     for row in table["rows"]:
         scores = [plus_minus(row["metrics"][name]) for name in names]
-        lines.append([f"[`{row['label']}`](docs/models/{row['model']}.md)", *scores, seconds(results, row["model"], data)])
+        took = seconds(results, row["model"], data)
+        lines.append([f"[`{row['label']}`](docs/models/{row['model']}.md)", *scores, took])
     lines.append(["real images", *(real_images(table, name) for name in names), ""])
     return markdown(lines)
 
@@ -95,7 +96,8 @@ def of_tuned(results: Json, data: str) -> str:
         if any(row["model"] == model + TUNED for row in tuned["rows"]):
             for row in (row_of(exact, model), row_of(tuned, model + TUNED)):
                 scores = [plus_minus(row["metrics"][name]) for name in names]
-                lines.append([f"`{row['model']}`", str(len(row["seeds"])), *scores, seconds(results, row["model"], data)])
+                took = seconds(results, row["model"], data)
+                lines.append([f"`{row['model']}`", str(len(row["seeds"])), *scores, took])
     return markdown(lines)
 
 
