@@ -1,5 +1,7 @@
-"""The oldest dependencies that `make compat` installs are those of pyproject.toml."""
+"""The oldest versions that pyproject.toml allows: `make compat` installs them, and Python 3.10 reads our source."""
 
+import ast
+import re
 import sys
 from pathlib import Path
 
@@ -30,3 +32,13 @@ def test_the_core_of_the_tests_is_there():
     text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", "")
     (core,) = [line for line in text.splitlines() if line.startswith("CORE :=")]
     assert all((ROOT / f"tests/test_{name}.py").exists() for name in core.removeprefix("CORE :=").split())
+
+
+def test_nothing_is_written_that_the_oldest_python_refuses() -> None:
+    """Grammar, and what it says of a class when it is made: a named tuple had no second base before Python 3.11."""
+    (major, minor) = re.search(r'requires-python = ">=(\d)\.(\d+)"', (ROOT / "pyproject.toml").read_text()).groups()
+    for path in (ROOT / "src").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(int(major), int(minor)))
+        for one in ast.walk(tree):
+            bases = [ast.unparse(base) for base in one.bases] if isinstance(one, ast.ClassDef) else []
+            assert "NamedTuple" not in bases or len(bases) == 1, f"{path}:{one.lineno}"

@@ -67,7 +67,8 @@ def _shown(hint: Any) -> Any:
         return Annotated[bool, arg(help_behavior_hint="")]
     notes = getattr(hint, "__metadata__", ())
     made = [note.constructor_factory() for note in notes if getattr(note, "constructor_factory", None)]
-    return Annotated[(*made, *notes)] if made else hint  # `arg(constructor=str)` reads a value of any type as str
+    parts: Any = (*made, *notes)
+    return Annotated[parts] if made else hint  # `arg(constructor=str)` reads a value of any type as str
 
 
 def _default(field: Any, given: Any) -> Any:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -34,7 +34,8 @@ NAMED = 3  # files named in a message
 T = TypeVar("T")
 
 
-class Found(NamedTuple, Generic[T]):
+@dataclass(frozen=True)
+class Found(Generic[T]):
     """A file that was read: the SHA-256 (hex) of its content, "" if unreadable; and what was parsed from it."""
 
     entry: Entry
