@@ -21,7 +21,7 @@ demo: $(STAMP)  ## train a VAE on MNIST for 10 epochs, sample it, and say where 
 	$(BIN)/python examples/demo.py
 
 test: $(STAMP)  ## the whole test suite, under 8 minutes on 2 cores
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 BROWSER := $(VENV)/.browser
 $(BROWSER): $(STAMP)

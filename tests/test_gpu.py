@@ -70,7 +70,7 @@ def test_the_same_noise_trains_alike(name: str, digits) -> None:
         for x, y in zip(images, labels, strict=True):
             found = stepped(state.model, to_float(x), y, state.update, state.rng)
         losses.append({key: loss.item() for key, loss in found.items()})
-    assert losses[1] == pytest.approx(losses[0], rel=1e-3, abs=5e-4)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3, abs=2e-4)
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if can(name, HasTerms)])

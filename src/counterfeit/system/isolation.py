@@ -56,16 +56,19 @@ class _Process:
 
     def __enter__(self) -> None:
         with self.lock:
+            if not self._inside:
+                self._set()
             self._inside += 1
-            if self._inside == 1:
-                self._held.callback(torch.set_default_dtype, torch.get_default_dtype())
-                torch.set_default_dtype(torch.float32)
-                # By default, NVIDIA GPUs compute convolutions in TF32, with errors of 1e-3, ...
-                self._held.callback(set_tf32(False))
-                # ... and choose kernels by their speed of that day: no run could be continued exactly.
-                for name, value in (("deterministic", True), ("benchmark", False)):
-                    self._held.callback(setattr, cudnn, name, getattr(cudnn, name))
-                    setattr(cudnn, name, value)
+
+    def _set(self) -> None:
+        self._held.callback(torch.set_default_dtype, torch.get_default_dtype())
+        torch.set_default_dtype(torch.float32)
+        # By default, NVIDIA GPUs compute convolutions in TF32, with errors of 1e-3, and choose kernels by their
+        # speed of that moment, by which no run could be continued exactly.
+        self._held.callback(set_tf32(False))
+        for name, value in (("deterministic", True), ("benchmark", False)):
+            self._held.callback(setattr, cudnn, name, getattr(cudnn, name))
+            setattr(cudnn, name, value)
 
     def __exit__(self, *error: object) -> None:
         with self.lock:
