@@ -113,7 +113,7 @@ pairs: $(STAMP)  ## all models on mnist and cifar10, one epoch each: images/s an
 	$(BIN)/python benchmarks/publish.py
 
 torture: $(STAMP)  ## runs and grids stopped, killed, out of room and in each other's way at 100 moments; all end bit-equal
-	$(BIN)/pytest tests/test_kill.py tests/test_torture.py tests/test_engines.py tests/test_compare.py -m torture -rP
+	$(BIN)/pytest tests/test_kill.py tests/test_torture.py tests/test_engines.py tests/test_compare.py tests/test_signals.py -m torture -rP
 
 # What else is a table of cases that nobody should have to think of.
 CASES := tests/abuse $(addprefix tests/test_, values.py environments.py strangers.py data_npz.py data_bombs.py)

@@ -127,14 +127,14 @@ def test_a_collapsed_generator_gets_finite_numbers(parts) -> None:
 
 
 def test_real_images_score_better_than_noise_and_the_order_of_a_set_is_nothing(digits) -> None:
-    images, _ = digits
+    images, real = np.split(digits[0], 2)
     noise = np.random.default_rng(0).integers(0, 256, images.shape, dtype=np.uint8)
-    good = cf.score(images, "mnist5k", metrics=QUICK)
-    bad = cf.score(noise, "mnist5k", metrics=QUICK)
+    good = cf.score(images, real, detector="mnist-cnn", metrics=QUICK)
+    bad = cf.score(noise, real, detector="mnist-cnn", metrics=QUICK)
     assert good["FID[mnist-cnn]"].value < bad["FID[mnist-cnn]"].value / 10
     assert good["KID[mnist-cnn]"].value < bad["KID[mnist-cnn]"].value / 10
     assert good["PRDC-precision[mnist-cnn]"].value > 0.8 > 0.2 > bad["PRDC-precision[mnist-cnn]"].value
-    shuffled = cf.score(images[::-1].copy(), "mnist5k", metrics=["fid"])
+    shuffled = cf.score(images[::-1].copy(), real, detector="mnist-cnn", metrics=["fid"])
     assert shuffled["FID[mnist-cnn]"].value == pytest.approx(good["FID[mnist-cnn]"].value, rel=1e-9)
 
 
