@@ -56,13 +56,19 @@ def sample_quickly() -> None:
 
 
 @pytest.fixture(autouse=True)
-def forget_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models that a test adds end with it."""
-    monkeypatch.setattr(MODELS, "_things", dict(MODELS._things))
-    for name in ("_of_model", "_files", "_given"):
-        monkeypatch.setattr(plugins, name, {})
-    for module in [name for name in sys.modules if name.startswith("counterfeit_plugin_")]:
-        monkeypatch.delitem(sys.modules, module)
+def forget_plugins(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Models that a test adds end with it; or earlier, when it calls this."""
+    known = dict(MODELS._things)
+
+    def forget() -> None:
+        monkeypatch.setattr(MODELS, "_things", dict(known))
+        for name in ("_of_model", "_files", "_given"):
+            monkeypatch.setattr(plugins, name, {})
+        for module in [name for name in sys.modules if name.startswith("counterfeit_plugin_")]:
+            monkeypatch.delitem(sys.modules, module)
+
+    forget()
+    return forget
 
 
 @pytest.fixture(autouse=True)

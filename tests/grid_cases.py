@@ -13,9 +13,10 @@ seeds = [0, 1]
 out = "runs/small"
 [train]
 epochs = 2
-score_every = 1
 encoder_width = 64
 decoder_width = 64
+[train.vae]
+score_every = 1
 [train.gan]
 lr = 2e-4
 [score]

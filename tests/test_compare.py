@@ -31,9 +31,11 @@ def test_a_grid_becomes_a_table_over_seeds(done) -> None:
         own = [cf.load(home / path).score(n=200, metrics=["fid", "kid"]) for path in row["runs"]]
         assert values == [score["FID[mnist-cnn]"].value for score in own]
         assert row["metrics"]["FID[mnist-cnn]"]["std"] == pytest.approx(np.std(values, ddof=1))
-        curves = [run["curve"]["points"] for run in comparison["runs"] if run["path"] in row["runs"]]
-        best = [min(points, key=lambda point: point[1])[0] for points in curves]
-        assert row["seeds"] == [0, 1] and row["curve"]["best_epoch"]["values"] == best
+        assert row["seeds"] == [0, 1]
+    curves = [run["curve"]["points"] for run in comparison["runs"] if run["path"] in rows["vae"]["runs"]]
+    assert [len(points) for points in curves] == [2, 2] and rows["gan, lr 0.0002"]["curve"] is None
+    best = [min(points, key=lambda point: point[1])[0] for points in curves]
+    assert rows["vae"]["curve"]["best_epoch"]["values"] == best
     written = json.loads((home / "runs/small/comparison.json").read_text())
     assert written == json.loads(json.dumps(comparison))
     assert "| vae | 2 |" in (home / "runs/small/table.md").read_text()

@@ -19,6 +19,7 @@ from grid_cases import GRID, assert_alike, numbers
 
 # Three members: when one of two processes is killed, one is still to be given out.
 THREE = GRID.replace('["vae", "gan"]', '["vae", "gan", "ae"]').replace("[0, 1]", "[0]").replace("score_every = 1\n", "")
+THREE = THREE.replace(', "kid"', "")
 
 
 @pytest.fixture
@@ -69,9 +70,13 @@ def test_two_at_once_one_of_them_killed_and_the_table_is_the_same(start, tmp_pat
     _, err = process.communicate(timeout=300)
     (last,) = [line for line in err.splitlines() if line.startswith("counterfeit: ")]
     assert process.returncode == 1 and "its process was killed by signal 9; run the same command to continue" in last
-    assert "[1/3] vae on mnist5k, seed 0: to be trained" in err and "[3/3] epoch   2/2" in err
     first = json.loads(Path("runs/small/comparison.json").read_text())
-    assert len(first["failures"]) == 1 and len(first["runs"]) == 2, "it cost its member, and no other"
+    (failure,) = first["failures"]
+    assert len(first["runs"]) == 2, "it cost its member, and no other"
+    # Any of the three, at any of its moments: what it still said before it died is not known.
+    for place, model in enumerate(["vae", "gan", "ae"], start=1):
+        if f"/{model}-" not in str(failure):
+            assert f"[{place}/3] {model} on mnist5k, seed 0: to be trained" in err and f"[{place}/3] epoch   2/2" in err
     assert_alike(numbers(cf.compare("grid.toml")), numbers(serial))  # it went on, by another engine even
     whole = cf.load(first["runs"][0]["path"]).record
     command = ["compare", "grid.toml", "--workers", "2"]

@@ -72,6 +72,19 @@ def process(*words: object, code: int = 0, before: list[str] | None = None, path
     return done.stderr
 
 
+@pytest.fixture
+def anew(command: Callable, forget_plugins: Callable[[], None]) -> Callable[..., str]:
+    """What `counterfeit …` says on stderr, in this process, which forgets what plugins it had: as a new one begins."""
+
+    def run(*words: object, code: int = 0) -> str:
+        forget_plugins()
+        shown = command(*words)
+        assert shown.code == code, shown.err
+        return shown.err
+
+    return run
+
+
 def record(run: str | Path) -> dict[str, object]:
     return json.loads((Path(run) / "run.json").read_text())
 
@@ -267,20 +280,20 @@ def test_a_run_folder_loads_no_code(run: Path, plugin: Path, command: Callable) 
     assert cf.load(run).sample(2).shape == (2, 1, 28, 28)
 
 
-def test_it_is_continued_with_the_same_file_only(run: Path, plugin: Path, data: list[str]) -> None:
+def test_it_is_continued_with_the_same_file_only(run: Path, plugin: Path, data: list[str], anew: Callable) -> None:
     whole = ["train", "my-flow", "--plugin", plugin, *data, *SMALL, "--epochs", "2"]
-    process(*whole, "--out", "whole")
+    anew(*whole, "--out", "whole")
     plugin.rename("elsewhere.py")  # the name says nothing of the code
-    shown = process("train", "my-flow", "--plugin", "elsewhere.py", "--out", "run", "--resume", "--width", "9", code=2)
+    shown = anew("train", "my-flow", "--plugin", "elsewhere.py", "--out", "run", "--resume", "--width", "9", code=2)
     assert "was trained with --width 8, not 9" in shown
-    process("train", "my-flow", "--plugin", "elsewhere.py", "--out", "run", "--resume", "--epochs", "2")
+    anew("train", "my-flow", "--plugin", "elsewhere.py", "--out", "run", "--resume", "--epochs", "2")
     (resumed,) = record(run)["resumed_by"]
     assert resumed["plugin"] == {"name": "elsewhere.py", "sha256": sha256(Path("elsewhere.py"))}
     cf.load_plugin("elsewhere.py")
     assert cf.load(run).weights_sha256 == cf.load("whole").weights_sha256
 
     plugin.write_text(SOURCE + "# another\n")
-    shown = process("train", "my-flow", "--plugin", plugin, "--out", "run", "--resume", "--epochs", "3", code=2)
+    shown = anew("train", "my-flow", "--plugin", plugin, "--out", "run", "--resume", "--epochs", "3", code=2)
     assert shown.count("\n") == 1 and f"my-flow is now of my_model.py (SHA-256 {sha256(plugin)}), so it" in shown
     assert "cannot be continued exactly: pass that file with --plugin" in shown
 
@@ -308,11 +321,11 @@ def test_samples_of_another_file_are_other_measurements(run: Path, plugin: Path)
     assert "scored already" not in shown
 
 
-def test_settings_of_another_file_are_told_from_a_damaged_run(run: Path, plugin: Path) -> None:
+def test_settings_of_another_file_are_told_from_a_damaged_run(run: Path, plugin: Path, anew: Callable) -> None:
     first = sha256(plugin)
     other = SOURCE.replace("width: int = 512", "width: str = 'wide'").replace("shape, width", "shape, _")
     plugin.write_text(other.replace('check_count(self.width, "--width")', "pass"))
-    shown = process("sample", "run", "--plugin", plugin, code=2)
+    shown = anew("sample", "run", "--plugin", plugin, code=2)
     assert f"run is a run of my-flow from my_model.py (SHA-256 {first}), and its settings are not those of" in shown
 
 
@@ -324,11 +337,11 @@ def test_a_strangers_record_of_it_is_refused(value: object, run: Path, plugin: P
     assert shown.code == 2 and "plugin" in shown.err and shown.err.count("\n") == 1
 
 
-def test_runs_of_different_files_are_in_separate_rows(run: Path, plugin: Path, data: list[str]) -> None:
+def test_runs_of_different_files_are_in_separate_rows(run: Path, plugin: Path, data: list[str], anew: Callable) -> None:
     first = sha256(plugin)
     plugin.write_text(SOURCE + "# another\n")
-    process("train", "my-flow", "--plugin", plugin, *data, *SMALL, "--seed", "1", "--out", "other")
-    process("train", "my-flow", "--plugin", plugin, *data, *SMALL, "--out", "third")
+    anew("train", "my-flow", "--plugin", plugin, *data, *SMALL, "--seed", "1", "--out", "other")
+    anew("train", "my-flow", "--plugin", plugin, *data, *SMALL, "--out", "third")
     cf.load_plugin(plugin)
     found = cf.compare(["run", "other", "third"], n=30, metrics="fid", detector="mnist-cnn", device="cpu")
     (table,) = found["tables"]
@@ -379,13 +392,14 @@ def test_workers_of_a_grid_load_it(plugin: Path, data: list[str]) -> None:
         ("my_model.py", "0" * 64, f"the plugin my_model.py is another file here, SHA-256 FOUND, and not {'0' * 64}"),
     ],
 )
-def test_a_node_without_the_file_says_so(file: str, digest: str, told: str, plugin: Path) -> None:
+def test_a_node_without_the_file_says_so(file: str, digest: str, told: str, plugin: Path, monkeypatch) -> None:
     """What Ray runs on a node; the last line of its error is that of the run's failure."""
+    monkeypatch.setattr(cluster, "keep_freed_memory", lambda: None)  # it is for a whole process
+    monkeypatch.setattr(sys, "argv", sys.argv)
     order = message(Order(ScoreConfig(), False, plugins={file: digest}))
-    code = f"from {cluster.__name__} import _work; _work({order!r}, b'{{}}', '.')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    told = told.replace("FOUND", sha256(plugin))
-    assert done.returncode == 1 and told in done.stderr.strip().splitlines()[-1]
+    with pytest.raises(cf.InputError) as error:
+        cluster._work(order, b"{}", ".")
+    assert told.replace("FOUND", sha256(plugin)) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_worker_whose_file_has_changed_says_so(plugin: Path) -> None:

@@ -32,7 +32,8 @@ class AE(Autoencoder):
         super().__init__((latent,))
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.register_buffer("mean", torch.zeros(latent))
-        self.register_buffer("second", torch.eye(latent))
+        # Not torch.eye: on the meta device, where sizes are checked, it imports torch._dynamo, which takes a second.
+        self.register_buffer("second", torch.zeros(latent, latent).fill_diagonal_(1.0))
         self.register_buffer("batches", torch.zeros(()))
 
     def terms(self, x: Tensor, y: Tensor | None, rng: Noise) -> dict[str, Tensor]:
