@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# The tests start a hundred processes: without bytecode each would compile our modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test browser compat lint format peers bombs bench quality seed tuned stale bits pairs memory torture abuse gpu processes ray detectors checks parity full clean
 

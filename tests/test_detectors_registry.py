@@ -65,10 +65,10 @@ def test_features_are_the_same_bits_in_any_batch_and_place(detector: detectors.D
     images.flags.writeable = False  # as a memory map of a folder is
     whole = detector(images)
     alone = detector(images[1:2])
-    turned = detector(images[::-1])
+    turned = detector(images[1:9][::-1])
     for field in ("features", "probabilities"):
         assert np.array_equal(getattr(whole, field)[1:2], getattr(alone, field))
-        assert np.array_equal(getattr(whole, field), getattr(turned, field)[::-1])
+        assert np.array_equal(getattr(whole, field)[1:9], getattr(turned, field)[::-1])
 
 
 def test_progress_counts_the_images() -> None:

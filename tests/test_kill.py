@@ -64,12 +64,16 @@ def assert_same(one, two) -> None:
     assert log == other_log
 
 
-def kill_and_resume(model: str, seconds: float, out: Path) -> str:
-    """Kill -9 after `seconds`, go on to the end; returns where the kill struck."""
-    process = start(model, out)
+def kill(process: subprocess.Popen[str], seconds: float) -> None:
+    """kill -9 after so long."""
     time.sleep(seconds)
     process.kill()
     process.communicate()
+
+
+def kill_and_resume(model: str, seconds: float, out: Path) -> str:
+    """Kill -9 after `seconds`, go on to the end; returns where the kill struck."""
+    kill(start(model, out), seconds)
     folder = RunFolder(out)
     if not folder.holds_run():
         finish(start(model, out))
@@ -80,17 +84,10 @@ def kill_and_resume(model: str, seconds: float, out: Path) -> str:
     return f"checkpoint of step {step}, {len(folder.read_log())} rows logged in the end"
 
 
-@pytest.mark.parametrize("model", ["vae", pytest.param("gan", marks=pytest.mark.torture)])
-def test_a_killed_run_resumes_bit_equal(model: str, uninterrupted, tmp_path: Path) -> None:
-    expected, seconds = uninterrupted(model)
-    kill_and_resume(model, seconds * random.uniform(0.4, 0.95), tmp_path / "run")
-    assert_same(result(tmp_path / "run"), expected)
-
-
 @pytest.mark.torture
-@pytest.mark.parametrize("kill", range(20))
-def test_twenty_kills_at_random_moments(kill: int, uninterrupted, tmp_path: Path) -> None:
-    model = ("vae", "gan", "dcgan", "cvae")[kill % 4]
+@pytest.mark.parametrize("trial", range(20))
+def test_twenty_kills_at_random_moments(trial: int, uninterrupted, tmp_path: Path) -> None:
+    model = ("vae", "gan", "dcgan", "cvae")[trial % 4]
     expected, whole = uninterrupted(model)
     seconds = random.uniform(0, whole)
     struck = kill_and_resume(model, seconds, tmp_path / "run")
@@ -99,9 +96,10 @@ def test_twenty_kills_at_random_moments(kill: int, uninterrupted, tmp_path: Path
 
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.torture), signal.SIGTERM])
-def test_ctrl_c_stops_at_a_step_boundary_with_a_checkpoint(
+def test_a_run_that_is_told_to_stop_and_then_killed_resumes_bit_equal(
     number: signal.Signals, uninterrupted, tmp_path: Path
 ) -> None:
+    expected, seconds = uninterrupted("vae")
     out = tmp_path / "run"
     process = start("vae", out)
     while not (out / "log.jsonl").exists():
@@ -112,10 +110,10 @@ def test_ctrl_c_stops_at_a_step_boundary_with_a_checkpoint(
     assert process.returncode == 130, err
     assert "with a checkpoint; the same command with --resume goes on" in err and "Traceback" not in err
     assert (out / "checkpoint" / "checkpoint.json").exists()
+    kill(start("vae", out, "--resume"), seconds * random.uniform(0.4, 0.95))
     finish(start("vae", out, "--resume"))
-    groups, _ = result(out)
-    (expected, _), _ = uninterrupted("vae")
-    for group, tensors in expected.items():
+    groups, _ = result(out)  # the log has a row more, of the step where it stopped
+    for group, tensors in expected[0].items():
         assert all(torch.equal(tensor, groups[group][name]) for name, tensor in tensors.items())
 
 

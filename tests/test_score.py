@@ -212,9 +212,10 @@ def test_stale_features_are_never_met(digits, tmp_path: Path, monkeypatch) -> No
     cf.score(images[800:], tmp_path / "real.npz", detector="mnist-cnn", metrics=["fid"])
 
 
-def test_two_processes_score_into_the_same_cache(fakes: Path, tmp_path: Path, test_cache: Path, monkeypatch) -> None:
-    words = ["score", str(fakes), "--real", "mnist5k", "--metrics", "fid", "-n", "200", "--json"]
-    cf.load_data("mnist5k")
+def test_two_processes_score_into_the_same_cache(fakes: Path, tmp_path: Path, digits, monkeypatch) -> None:
+    np.savez(tmp_path / "real.npz", images=digits[0])
+    words = ["score", str(fakes), "--real", str(tmp_path / "real.npz"), "--detector", "mnist-cnn"]
+    words += ["--metrics", "fid", "-n", "200", "--json"]
     monkeypatch.setenv("COUNTERFEIT_CACHE", str(tmp_path / "cache"))
     both = [
         subprocess.Popen([sys.executable, "-m", "counterfeit", *words], stdout=subprocess.PIPE, text=True)

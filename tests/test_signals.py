@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 
 import counterfeit as cf
+from counterfeit.cli.dispatch import VERBS
 from counterfeit.comparison.engines import processes
 from counterfeit.comparison.grid import read_grid
 from counterfeit.comparison.work import Order, Task, message
+from counterfeit.errors import Abandoned
 from counterfeit.runs import RunFolder
 from counterfeit.system import signals
 from counterfeit.system.signals import Interrupted, deferred
@@ -245,3 +247,19 @@ def test_a_training_goes_on_whoever_listens(shell: str, images, tmp_path: Path) 
     subprocess.run(["sh", "-c", shell.format(" ".join([*words, "--batch-size", "20"]))], timeout=PATIENCE)
     run = cf.load("run")
     assert run.record.finished and len(run.log) == 21 and run.sample(1).shape == (1, 1, 8, 8)
+
+
+@pytest.mark.parametrize("raised", [Abandoned, cf.InputError])
+def test_that_another_process_has_ended_is_told_whenever_torchrun_stops_this_one(raised, command, monkeypatch) -> None:
+    """Its signal comes while the error is on its way to the user; of others, what was interrupted is not told."""
+
+    def verb(words: list[str]) -> int:
+        try:
+            raise raised("another process of this job ended; the last good checkpoint is that of step 39")
+        finally:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setitem(VERBS._things, "train", verb)
+    outcome = command("train")
+    said = "another process of this job ended; the last good checkpoint is that of step 39"
+    assert outcome.code == 130 and outcome.err == f"counterfeit: {said if raised is Abandoned else 'interrupted'}\n"

@@ -15,7 +15,8 @@ import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.detectors.inception import InceptionV3
 from counterfeit.metrics.frechet import fid
-from counterfeit.scoring import statistics
+from counterfeit.scoring import judge, statistics
+from counterfeit.settings import ScoreConfig
 from detectors_cases import weights
 
 FID = "FID[mnist-cnn]"
@@ -108,8 +109,8 @@ def test_files_of_other_tools_are_taken_for_inception(random_inception: Path, tm
 def test_the_resize_that_a_file_names_is_taken(random_inception: Path, tmp_path: Path, digits) -> None:
     loaded = {"weights": str(random_inception), "any_weights": True}
     path = cf.stats(digits[0][:4], tmp_path / "r.npz", detector="inception", protocol="clean", **loaded)
-    (name,) = cf.score(digits[0][4:8], path, **loaded)
-    assert name.startswith("FID[inception:clean@")
+    scorer = judge.prepared(ScoreConfig.of({"real": str(path), **loaded}))
+    assert scorer.detector.name.startswith("inception:clean@")
     with pytest.raises(cf.InputError, match="whose protocol is 'clean', and inception@.* has 'tf1'"):
         cf.score(digits[0][4:8], path, detector="inception", **loaded)
 

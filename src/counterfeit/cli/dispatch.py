@@ -12,7 +12,7 @@ from counterfeit.cli import run_options
 from counterfeit.cli.help import columns
 from counterfeit.cli.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Stats, plugins
 from counterfeit.cli.parsing import PROG, parse, typed
-from counterfeit.errors import InputError, OutputError, ReportedElsewhere
+from counterfeit.errors import Abandoned, InputError, OutputError, ReportedElsewhere
 from counterfeit.models import MODELS
 from counterfeit.models.plugins import load_plugin
 from counterfeit.registry import Registry
@@ -225,6 +225,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _run(words: list[str]) -> int:
     """The exit code of a verb; what it raises for the user is told here."""
     try:
+        return _worked(words)
+    except KeyboardInterrupt as stopped:
+        say(str(stopped) or f"{PROG}: {_cut_short(stopped) or 'interrupted'}")
+        return STOPPED
+
+
+def _cut_short(stopped: BaseException) -> BaseException | None:
+    """That another process has ended, if this was on its way to the user: just then torchrun stops the others."""
+    error = stopped.__context__
+    while error is not None and not isinstance(error, Abandoned):
+        error = error.__context__
+    return error
+
+
+def _worked(words: list[str]) -> int:
+    try:
         if not words or words[0] in ("-h", "--help"):
             result(overview().rstrip())
             return 0
@@ -245,8 +261,5 @@ def _run(words: list[str]) -> int:
         if told_here(error):
             tell(f"{PROG}: {' '.join(str(error).split())}")
         return 2
-    except KeyboardInterrupt as stopped:
-        say(str(stopped) or f"{PROG}: interrupted")
-        return STOPPED
     except BrokenPipeError:  # who reads our output, such as `head`, has seen enough
         return 0
