@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 import counterfeit as cf
@@ -94,6 +95,17 @@ def test_gray_pixels_come_with_a_caveat(digits, tmp_path: Path) -> None:
     assert "never with published nats" in found.to_dict()["metrics"]["ELBO"]["notes"][0]
     black_or_white = run.likelihood(3, 20, images=binarize.fixed(digits[0], "train"))
     assert black_or_white.binarized and "published nats" not in black_or_white.table()
+
+
+def test_a_folder_is_read_at_the_size_of_the_run(digits, tmp_path: Path) -> None:
+    """Twice as large there as here; without a size, a folder is read at 64x64."""
+    run = cf.train("vae", digits[0], out=tmp_path / "run", epochs=1, **NARROW)
+    (tmp_path / "large").mkdir()
+    for i, image in enumerate(digits[0][:4]):
+        Image.fromarray(image[0].repeat(2, 0).repeat(2, 1)).save(tmp_path / "large" / f"{i}.png")
+    of_folder = run.likelihood(3, images=tmp_path / "large")
+    same = run.likelihood(3, images=cf.load_data(tmp_path / "large", size=28).images)
+    assert of_folder.receipt["n"] == 4 and of_folder.elbo.mean == same.elbo.mean
 
 
 def test_a_conditional_model_is_told_the_labels(digits, tmp_path: Path) -> None:

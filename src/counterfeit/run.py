@@ -15,9 +15,10 @@ import numpy as np
 
 from counterfeit import data as datasets
 from counterfeit import sampling
-from counterfeit.data import ImageSet, binarize
+from counterfeit.data import NATIVE, ImageSet, binarize
 from counterfeit.data.class_names import numbers
 from counterfeit.data.form import form_at
+from counterfeit.data.place import locate
 from counterfeit.errors import InputError, RunError
 from counterfeit.models import MODELS, ModelSettings, Sampling
 from counterfeit.models.base import Encodes, HasLatents, Model
@@ -284,7 +285,8 @@ class Run:
             n: number of images, chosen at random by the seed; by default all.
             split: split of the data that the run was trained on.
             seed: random seed of the importance samples, and for choosing n of the images.
-            images, labels: uint8 images in place of the run's own data, and their labels.
+            images, labels: images in place of the run's own data, as `counterfeit.load_data` takes them, and the labels
+                of an array. A folder is read at the size of the run's images.
 
         Raises:
             InputError: the model has no likelihood, or an argument is wrong.
@@ -292,7 +294,7 @@ class Run:
         begun = time.perf_counter()
         check_seed(seed)
         bounded(self.model)
-        data = self.real(split) if images is None else datasets.load(images, labels=labels)
+        data = self.real(split) if images is None else self._others(images, labels)
         n = len(data) if n is None else n
         if not 1 <= n <= len(data):
             raise InputError(f"-n is {n}; {data.name} has {len(data):,} {data.split} images: choose 1 to {len(data)}")
@@ -337,6 +339,12 @@ class Run:
         if not isinstance(self.model, HasLatents):
             raise InputError(f"{self.model_name} has no latents that decide its images: use {able(HasLatents)}")
         return self.model
+
+    def _others(self, source: Any, labels: Any) -> ImageSet:
+        """Images that are not those of the run, in the size of those that are."""
+        _, height, width = self.data.shape
+        size = None if locate(source).kind != "folder" else height if height == width else NATIVE
+        return datasets.load(source, labels=labels, size=size)
 
     def _checked(self, images: np.ndarray) -> np.ndarray:
         images = np.asarray(images)
