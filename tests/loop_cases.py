@@ -18,8 +18,6 @@ from counterfeit.training.state import State
 # Models whose steps differ, for tests that train each: those that are based on none, and those with a moving average
 # and two rates. What else a search changed, a weight or the size of a batch, is a number to the steps.
 TRAINED = [name for name, spec in MODELS.items() if not spec.based_on or spec.settings.ema]
-# The first with each class of settings: for what `check_model` asks of every model, and a test asks by another door.
-KINDS = list({type(spec.settings): name for name, spec in reversed(MODELS.items())}.values())
 
 
 def prepared(name: str, device: str = "cpu", **settings) -> tuple[State, ModelSettings]:
@@ -60,3 +58,8 @@ def small(name: str) -> Model:
     """A model of gray 28x28 digits, to be asked what it can do: it must stay as it is."""
     spec = MODELS[name]
     return build(spec, spec.settings.replace(spec.small), (1, 28, 28), 10)
+
+
+# Those whose step takes fewest and most batches: for what `check_model` asks of every model, and a test asks by another
+# door, where models differ no more.
+EXTREMES = [choose(TRAINED, key=lambda name: max(s.batches for s in small(name).stages())) for choose in (min, max)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 
 import counterfeit as cf
 from counterfeit.data import named
+from counterfeit.detectors.training import RECIPES
 from counterfeit.models import MODELS
+from counterfeit.scoring import cas as cas_module
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -30,8 +33,8 @@ def blocks(page: Path, language: str) -> list[str]:
 def smaller(text: str) -> str:
     """The same on less: mnist5k for MNIST and CIFAR-10, one epoch, few images to score."""
     text = re.sub(r"(counterfeit cas .*-n )\d+", r"\g<1>200", text)
-    text = re.sub(r"(counterfeit (?:score|compare|report)\b.* -n )\d+", r"\g<1>500", text)
-    text = re.sub(r"counterfeit (score|compare|report)\b(?!.* -n )", r"counterfeit \1 -n 500", text)
+    text = re.sub(r"(counterfeit (?:score|compare|report)\b.* -n )\d+", r"\g<1>300", text)
+    text = re.sub(r"counterfeit (score|compare|report)\b(?!.* -n )", r"counterfeit \1 -n 300", text)
     for name, spec in MODELS.items():  # as it is small enough for tests
         typed = "".join(f" --{key.replace('_', '-')} {value}" for key, value in spec.small.items())
         text = re.sub(rf"counterfeit train {name}(?![\w-])", rf"\g<0>{typed}", text)
@@ -66,6 +69,8 @@ def test_python_blocks_run(page: Path, monkeypatch) -> None:
 def test_commands_run(page: Path, command, monkeypatch) -> None:
     """Every line of a `sh` block that starts with `counterfeit`, in order, in one folder."""
     thin(monkeypatch, 6)
+    quick = replace(RECIPES["mnist"], epochs=1)
+    monkeypatch.setattr(cas_module, "recipe_for", lambda data, channels: quick)
     for block in blocks(page, "sh"):
         for line in smaller(block).replace("\\\n", " ").splitlines():
             if line.startswith("counterfeit "):

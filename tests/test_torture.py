@@ -266,23 +266,23 @@ def test_a_full_disk_after_training(start, disk: Path) -> None:
     done(start(*sample))
 
 
-def test_two_trainings_into_one_folder_started_together(start, tmp_path: Path) -> None:
-    two_trainings(0.0, start, tmp_path)
+def test_two_trainings_into_one_folder_started_together(start, command, tmp_path: Path) -> None:
+    two_trainings(0.0, start, command, tmp_path)
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("apart", np.linspace(0.0, 6.0, 25))
-def test_two_trainings_into_one_folder(apart: float, start, tmp_path: Path) -> None:
+def test_two_trainings_into_one_folder(apart: float, start, command, tmp_path: Path) -> None:
     """From together to one after the other: one is done, the other refused, and the run is the first one's."""
-    two_trainings(apart, start, tmp_path)
+    two_trainings(apart, start, command, tmp_path)
 
 
-def two_trainings(apart: float, start: Any, tmp_path: Path) -> None:
-    command = [*TRAIN, "--epochs", "20", "--out"]
-    done(start(*command, str(tmp_path / "whole")))
-    first = start(*command, str(tmp_path / "run"))
+def two_trainings(apart: float, start: Any, command: Any, tmp_path: Path) -> None:
+    words = [*TRAIN, "--epochs", "20", "--out"]
+    assert command(*words, tmp_path / "whole").code == 0
+    first = start(*words, str(tmp_path / "run"))
     time.sleep(apart)
-    both = [ended(process) for process in (first, start(*command, str(tmp_path / "run")))]
+    both = [ended(process) for process in (first, start(*words, str(tmp_path / "run")))]
     codes = sorted(code for code, _ in both)
     said = [err.splitlines()[-1] for code, err in both if code]
     print(f"{apart:.2f} s apart: {said}")

@@ -23,11 +23,11 @@ from counterfeit.runs.log import Steps
 from counterfeit.training.loop import EpochEnded, Logged, Stepped, Stopped, run_steps
 from counterfeit.training.state import State
 from counterfeit.training.trainer import Training
-from loop_cases import KINDS, TRAINED, can, prepared, quick
+from loop_cases import EXTREMES, TRAINED, can, prepared, quick
 
 GROUPS = ("model", "training", "ema")
 every_model = pytest.mark.parametrize("name", TRAINED)
-every_kind = pytest.mark.parametrize("name", KINDS)
+extremes = pytest.mark.parametrize("name", EXTREMES)
 
 
 def small(digits, name="vae"):
@@ -48,7 +48,7 @@ def assert_bit_equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor])
     assert not different
 
 
-@every_kind
+@extremes
 def test_an_epoch_and_another_equal_two_bit_for_bit(name: str, digits, tmp_path: Path) -> None:
     """Model, optimizers, moving average, noise and position in the data; and the same seed gives the same weights."""
     settings = {**small(digits, name), "ema": 0.9, "lr_decay": 0.5, "seed": 3}
@@ -60,7 +60,7 @@ def test_an_epoch_and_another_equal_two_bit_for_bit(name: str, digits, tmp_path:
     assert any(not torch.equal(half[key], value) for key, value in weights(tmp_path / "parts").items())
 
 
-@every_kind
+@extremes
 def test_stopping_in_the_middle_of_an_epoch_and_going_on_is_exact(name: str, digits, tmp_path: Path) -> None:
     images, labels = digits
     config = MODELS[name].settings.replace({**quick(name, 32), "data": "array", "epochs": 2})
