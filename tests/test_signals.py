@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import counterfeit as cf
+from counterfeit.cli import dispatch
 from counterfeit.cli.dispatch import VERBS
 from counterfeit.comparison.engines import processes
 from counterfeit.comparison.grid import read_grid
@@ -249,17 +250,31 @@ def test_a_training_goes_on_whoever_listens(shell: str, images, tmp_path: Path) 
     assert run.record.finished and len(run.log) == 21 and run.sample(1).shape == (1, 1, 8, 8)
 
 
+@pytest.mark.parametrize("in_deferred", [True, False])
 @pytest.mark.parametrize("raised", [Abandoned, cf.InputError])
-def test_that_another_process_has_ended_is_told_whenever_torchrun_stops_this_one(raised, command, monkeypatch) -> None:
-    """Its signal comes while the error is on its way to the user; of others, what was interrupted is not told."""
+def test_that_another_process_has_ended_is_told_whenever_torchrun_stops_this_one(
+    raised: type[cf.InputError], in_deferred: bool, command, monkeypatch
+) -> None:
+    """Its signal comes while the error is on its way, or before; it was the first process that died, which speaks for
+    all. Of other errors, the one that was interrupted is the first process's to tell."""
 
     def verb(words: list[str]) -> int:
+        if in_deferred:
+            with deferred():
+                signal.raise_signal(signal.SIGTERM)
+                raise raised("another process of this job ended")
         try:
-            raise raised("another process of this job ended; the last good checkpoint is that of step 39")
+            raise raised("another process of this job ended")
         finally:
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setitem(VERBS._things, "train", verb)
+    monkeypatch.setattr(dispatch, "told_here", lambda error: True)
+    monkeypatch.setattr(dispatch, "say", lambda message: None)  # of any process but the first
     outcome = command("train")
-    said = "another process of this job ended; the last good checkpoint is that of step 39"
-    assert outcome.code == 130 and outcome.err == f"counterfeit: {said if raised is Abandoned else 'interrupted'}\n"
+    said = (
+        "another process of this job ended; stopped"
+        if in_deferred
+        else "counterfeit: another process of this job ended"
+    )
+    assert outcome.code == 130 and outcome.err == (f"{said}\n" if raised is Abandoned else "")

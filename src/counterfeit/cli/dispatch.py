@@ -227,11 +227,14 @@ def _run(words: list[str]) -> int:
     try:
         return _worked(words)
     except KeyboardInterrupt as stopped:
-        say(str(stopped) or f"{PROG}: {_cut_short(stopped) or 'interrupted'}")
+        error = _cut_short(stopped)
+        message = str(stopped) or f"{PROG}: {error or 'interrupted'}"
+        # That a process has died, any other one says: it may have been the one that speaks for all.
+        (tell if error is not None and told_here(error) else say)(message)
         return STOPPED
 
 
-def _cut_short(stopped: BaseException) -> BaseException | None:
+def _cut_short(stopped: BaseException) -> Abandoned | None:
     """That another process has ended, if this was on its way to the user: just then torchrun stops the others."""
     error = stopped.__context__
     while error is not None and not isinstance(error, Abandoned):
