@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from PIL import Image
 import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.data import ImageSet, cache_dir
-from counterfeit.metrics import METRICS
+from counterfeit.metrics import METRICS, balls
+from counterfeit.metrics.prdc import prdc, precision_recall
 from counterfeit.scoring import Images, Scorer
 
 QUICK = ["fid", "kid", "is", "prdc"]
@@ -294,3 +296,25 @@ def test_a_detector_that_sees_nothing_is_refused(digits) -> None:
 
     with pytest.raises(cf.InputError, match="same features for all 200 images"):
         cf.score(images[:200], images[200:400], detector=nothing, n=200, metrics=["fid"])
+
+
+def test_neighbors_of_real_images_are_sought_once_and_change_no_bit(digits, cache, monkeypatch) -> None:
+    """By the first scorer, for its baseline's draws too; the second one has them from the cache."""
+    parts = [cf.load_data(digits[0][of]) for of in (slice(0, 300), slice(300, 610), slice(610, 1000))]
+    sought: list[int] = []
+    of = balls.Neighbors.of
+    monkeypatch.setattr(balls.Neighbors, "of", lambda rows, protocols: sought.append(len(rows)) or of(rows, protocols))
+
+    def scored(real: cf.ImageSet) -> dict[str, Any]:
+        scorer = Scorer(detectors.load("mnist-cnn", device="cpu"), real, parts[2])
+        found = scorer.score(Images.of(parts[0], real), ["precision-recall", "prdc"], 300)
+        return found.to_dict()["metrics"]
+
+    first = scored(parts[1])
+    assert sought.count(310) == 1 and len(sought) > 2
+    sought.clear()
+    assert scored(parts[1]) == first and sought == [300], "those of the generated images"
+    detector = detectors.load("mnist-cnn", device="cpu")
+    fake, real = (detector(part.images).features for part in parts[:2])
+    for name, value in {**precision_recall(real, fake), **prdc(real, fake)}.items():
+        assert first[f"{name}[mnist-cnn]"]["value"] == value.value

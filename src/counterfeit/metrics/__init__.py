@@ -60,6 +60,8 @@ class Inputs:
     """`memorization.reference(train, real)` if already known; it saves most of the time of the memorization metrics."""
     matches: tuple[memorization.Matches, memorization.Matches] | None = None
     """Results of the pixel search among training images, for the real and the generated images; used by near-copies."""
+    real_neighbors: Callable[[], prdc.Neighbors | None] = lambda: None
+    """Gives `prdc.neighbors(real)` if already known; it saves a third of the time of precision and recall."""
     seed: int = PROTOCOL_SEED
     """Seed of subsets, shuffles and halves; the default draws the same subsets as torch-fidelity."""
 
@@ -73,7 +75,7 @@ class Inputs:
     @cached_property
     def balls(self) -> list[prdc.Judged]:
         """The balls of both protocols of precision and recall, filled in one pass."""
-        return prdc.fill(self.real, self.fake, prdc.KYNKAANNIEMI, prdc.NAEEM, seed=self.seed)
+        return prdc.fill(self.real, self.fake, *prdc.BOTH, seed=self.seed, known=self.real_neighbors())
 
 
 @dataclass(frozen=True)

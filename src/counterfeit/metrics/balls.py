@@ -105,9 +105,12 @@ class Filled:
     """Pairs with a real owner, and pairs with a fake owner; None if either has more than MOST_PAIRS."""
 
 
-def fill(real: Floats, fake: Floats, protocols: Sequence[Protocol]) -> Filled:
-    """Fill the balls around real (N, D) and fake (M, D) images, in three passes over blocks of distances."""
-    around = Neighbors.of(real, protocols), Neighbors.of(fake, protocols)
+def fill(real: Floats, fake: Floats, protocols: Sequence[Protocol], known: Neighbors | None = None) -> Filled:
+    """Fill the balls around real (N, D) and fake (M, D) images, in three passes over blocks of distances.
+
+    `known`, the neighbors of the real images for these protocols, saves one of them.
+    """
+    around = known or Neighbors.of(real, protocols), Neighbors.of(fake, protocols)
     balls = [_empty(len(real), len(fake), p) for p in protocols]
     parts: tuple[list[Pairs], list[Pairs]] | None = ([], [])
     for rows, block in squared_distances(real, fake):

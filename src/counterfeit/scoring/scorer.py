@@ -14,7 +14,9 @@ from counterfeit.data import ImageSet
 from counterfeit.detectors import Detector, Features, probed
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS, Inputs, Metric, Value
+from counterfeit.metrics.balls import Neighbors
 from counterfeit.metrics.memorization import Matches, Reference, reference
+from counterfeit.metrics.prdc import neighbors
 from counterfeit.scoring import features, receipt
 from counterfeit.scoring.baselines import Baseline, Baselines, knows_classes
 from counterfeit.scoring.copies import Gallery, Seen, of_test
@@ -52,7 +54,7 @@ class Scorer:
         self.detector, self.real, self.other, self.train = detector, real, other, train
         self.probe = probed(detector, real.shape) if detector.custom else None
         self._found: dict[str, Features] = {}
-        self._baselines = Baselines(detector, real, other, self._of_real, self._found)
+        self._baselines = Baselines(detector, real, other, self._of_real, self._found, lambda: self._real_neighbors)
 
     def score(self, fakes: Images, metrics: Sequence[str], n: int, seed: int = 0, repeats: int = 1) -> Score:
         """Draw n images `repeats` times, compute their features once per draw, and apply the metrics.
@@ -115,7 +117,14 @@ class Scorer:
     ) -> dict[str, Value]:
         assert found is not None
         real = self._of_real(self.real)
-        inputs = Inputs(real.features, found.features, found.probabilities, real.probabilities, labels)
+        inputs = Inputs(
+            real.features,
+            found.features,
+            found.probabilities,
+            real.probabilities,
+            labels,
+            real_neighbors=lambda: self._real_neighbors,
+        )
         if self.train is not None and any("train" in metric.needs for metric in wanted.values()):
             inputs = replace(inputs, train=self._of_real(self.train).features, reference=self._reference)
             if small is not None:
@@ -136,6 +145,15 @@ class Scorer:
             return asdict(reference(train, test))
 
         return Reference(**kept("neighbors", key, ("local", "other", "distance", "index"), what, make))
+
+    @cached_property
+    def _real_neighbors(self) -> Neighbors:
+        """The neighbors of the real images among themselves, for precision and recall; cached."""
+        of = features.key(self.detector, self.real, used(self.real), 0)
+        key = None if of is None else key_of([of, "real images among themselves"], "metrics")
+        real = self._of_real(self.real).features
+        what = f"nearest neighbors of {len(real):,} images of {self.real.name} among themselves"
+        return Neighbors(**kept("neighbors", key, ("square", "index"), what, lambda: vars(neighbors(real))))
 
     @cached_property
     def _gallery(self) -> Gallery:
