@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import requests
-import urllib3
 
 from counterfeit.errors import DataError
 from counterfeit.system.console import progress
+
+if TYPE_CHECKING:  # else where it is needed: loading it takes a tenth of a second, and most commands download nothing
+    import requests
 
 TIMEOUT = (10, 60)  # seconds: to connect, and between two reads
 CHUNK = 1 << 18  # bytes
@@ -59,6 +60,8 @@ def download(url: str, path: Path, *, size: int | None = None, sha256: str | Non
 
 def _stream(url: str, part: Path) -> bool:
     """Append what the server sends to `part`; return False if the connection is cut before the end."""
+    import urllib3
+
     start = _size(part)
     with _request(url, start) as response:
         if response.status_code == 416:  # nothing after `start`: complete, or not the beginning of this file
@@ -90,6 +93,8 @@ def _stream(url: str, part: Path) -> bool:
 @contextmanager
 def _request(url: str, start: int) -> Iterator[requests.Response]:
     """The open response: status 200, or when resuming also 206 or 416."""
+    import requests
+
     host = urlsplit(url).netloc
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
