@@ -73,6 +73,7 @@ format: $(STAMP)  ## mend what ruff can
 
 bench: $(STAMP) $(PEERS)/.installed  ## training speed against the course loop and Pythae; commands; scoring against torch-fidelity
 	$(BIN)/python benchmarks/speed.py --peers $(PEERS)
+	$(BIN)/python benchmarks/busy.py --peers $(PEERS)
 	$(BIN)/python benchmarks/layers.py
 	$(BIN)/python benchmarks/profiles.py
 	$(BIN)/python benchmarks/compiled.py

@@ -17,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,10 +36,11 @@ PROBE = 10  # steps from which the length of a stretch is judged
 class Side:
     """A process that trains a stretch when it is told to."""
 
-    def __init__(self, python: str, side: str, model: str, data: str, steps: int) -> None:
+    def __init__(self, python: str, side: str, model: str, data: str, steps: int, **how: Any) -> None:
+        """`how`: what else `Popen` takes."""
         words = [python, str(HERE / "sides.py"), side, model, data, str(steps)]
         self.process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, **how
         )
         self.steps = steps
         self._expect("ready")

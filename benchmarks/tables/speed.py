@@ -22,6 +22,38 @@ def of_speed(results: Json, data: str) -> str:
     return markdown(lines)
 
 
+BUSY_SIDES = {
+    "ours": "ours",
+    "ours_spinning": "ours, threads that spin",
+    "course": "course loop",
+    "pythae": "Pythae",
+}
+
+
+def of_busy(results: Json, which: str) -> str:
+    """How many times as long things take beside others, and what is faster there."""
+    found = results["busy"]
+    if which == "together":
+        lines = [["model", "each of two at once, of its speed alone", "threads that spin"]]
+        for row in found["two_at_once"]:
+            parts = row["of_its_speed_alone"]
+            shares = [f"{p['median']:.0%} ({p['least']:.0%}–{p['most']:.0%})" for p in parts.values()]
+            lines.append([f"`{row['model']}`", *shares])
+        return markdown(lines)
+    if which == "limits":
+        lines = [["model", "threads on one core of several", "speed over that of `--threads 1`"]]
+        rows = [[f"`{row['model']}`", str(row["threads"]), times(row["over_threads_1"])] for row in found["one_core"]]
+        return markdown([*lines, *rows])
+    lines = [["", "side", "idle", "beside 1 process", "beside 2", "times as long beside 1", "beside 2"]]
+    for row in found["rows"]:
+        measured = row.get("images_per_s") or row["seconds"]
+        unit = "images/s" if "images_per_s" in row else "s"
+        for side, values in measured.items():
+            cells = [f"{value:,} {unit}" for value in values]
+            lines.append([f"`{row['model']}`", BUSY_SIDES[side], *cells, *map(times, row["over_idle"][side])])
+    return markdown(lines)
+
+
 def of_commands(results: Json, which: str) -> str:
     """Seconds and memory of the commands, or samples/s of the models."""
     found = results["commands"]
@@ -185,6 +217,7 @@ def fid_of(run: Json) -> float:
 
 KINDS: dict[str, Callable[[Json, str], str]] = {
     "speed": of_speed,
+    "busy": of_busy,
     "commands": of_commands,
     "layers": of_layers,
     "quality": of_quality,

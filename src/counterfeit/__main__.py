@@ -1,4 +1,4 @@
-"""The command `counterfeit`, and `python -m counterfeit`: signals are obeyed while all else is imported."""
+"""The command `counterfeit`, and `python -m counterfeit`: what has to be settled before all else is imported."""
 
 import os
 import sys
@@ -7,9 +7,10 @@ import sys
 def main() -> None:
     """Run the command line; see `cli.main`."""
     _take_closed_numbers()
-    from counterfeit.system import signals
+    from counterfeit.system import openmp, signals
 
-    signals.obey()
+    signals.obey()  # while all else is imported, too
+    openmp.prepare(os.environ, sys.argv[1:])
     try:
         from counterfeit.cli.dispatch import main as run
 

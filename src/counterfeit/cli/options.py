@@ -9,8 +9,10 @@ from typing import Annotated
 from tyro import MISSING
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
+from counterfeit.errors import InputError
 from counterfeit.models import ModelSettings
-from counterfeit.settings import CasConfig, InceptionSettings, ScoreConfig
+from counterfeit.settings import CasConfig, InceptionSettings, ScoreConfig, check_count
+from counterfeit.system.openmp import MOST_THREADS
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,22 @@ class Pluggable:
         field(default=(), kw_only=True)
     )
     """Python file with models of your own, which is run before anything else."""
+
+
+@dataclass(frozen=True)
+class Threaded:
+    """The option of every command that computes. It is read before PyTorch is loaded: see `system.openmp`."""
+
+    threads: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: the cores it may use)")] = field(
+        default=None, kw_only=True
+    )
+    """Number of threads to compute with on the CPU. Fewer leave cores to other programs."""
+
+    def __post_init__(self) -> None:
+        if self.threads is not None:
+            check_count(self.threads, "--threads")
+            if self.threads > MOST_THREADS:
+                raise InputError(f"--threads is {self.threads}; at most {MOST_THREADS} are possible")
 
 
 def plugins(verb: str, argv: Sequence[str]) -> list[str]:
@@ -37,7 +55,7 @@ def plugins(verb: str, argv: Sequence[str]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Train(Pluggable):
+class Train(Pluggable, Threaded):
     """Train a generator and save it in a run folder."""
 
     model: Positional[Annotated[str, arg(metavar="MODEL")]]
@@ -52,7 +70,7 @@ class Train(Pluggable):
 
 
 @dataclass(frozen=True)
-class Sample(Pluggable):
+class Sample(Pluggable, Threaded):
     """Draw samples from a trained model. The same seed gives the same images, however many are drawn. If the model of
     RUN has options of sampling, `counterfeit sample RUN --help` shows them."""
 
@@ -74,7 +92,7 @@ class Sample(Pluggable):
 
 
 @dataclass(frozen=True)
-class Score(Pluggable):
+class Score(Pluggable, Threaded):
     """Score generated images against real ones: FID, KID, Inception Score, precision, recall, memorization and more."""
 
     source: Positional[Annotated[str, arg(metavar="RUN|FOLDER|FILE.npz")]]
@@ -86,7 +104,7 @@ class Score(Pluggable):
 
 
 @dataclass(frozen=True)
-class Stats:
+class Stats(Threaded):
     """Compute the mean and covariance of the features of real images, for `score --real`."""
 
     source: Positional[Annotated[str, arg(metavar="NAME[:SPLIT]|PATH")]]
@@ -114,7 +132,7 @@ class Stats:
 
 
 @dataclass(frozen=True)
-class Cas(Pluggable):
+class Cas(Pluggable, Threaded):
     """Train a classifier on labeled generated images only, and test it on real ones: Classification Accuracy Score."""
 
     source: Positional[Annotated[str, arg(metavar="RUN|FOLDER|FILE.npz")]]
@@ -126,7 +144,7 @@ class Cas(Pluggable):
 
 
 @dataclass(frozen=True)
-class Likelihood(Pluggable):
+class Likelihood(Pluggable, Threaded):
     """Estimate the log-likelihood of real images under a variational autoencoder, in nats: ELBO, rate, distortion,
     IWAE bound, active units."""
 
@@ -148,7 +166,7 @@ class Likelihood(Pluggable):
 
 
 @dataclass(frozen=True)
-class Compare(Pluggable):
+class Compare(Pluggable, Threaded):
     """Compare models over seeds: a table with uncertainties and ranks, and a report. Runs of a grid file that do not
     exist yet are trained first."""
 
@@ -172,7 +190,7 @@ class Compare(Pluggable):
 
 
 @dataclass(frozen=True)
-class Report(Pluggable):
+class Report(Pluggable, Threaded):
     """Write an HTML report of finished runs: tables, charts, samples side by side, receipts. Nothing is trained."""
 
     runs: Positional[Annotated[tuple[str, ...], arg(metavar="RUN…", help_behavior_hint="")]]

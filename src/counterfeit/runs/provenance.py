@@ -18,7 +18,7 @@ import torch
 from counterfeit.models.plugins import plugin_of
 from counterfeit.nets import linear
 from counterfeit.runs import source
-from counterfeit.system import distributed
+from counterfeit.system import distributed, openmp
 from counterfeit.version import __version__
 
 
@@ -47,6 +47,7 @@ def provenance(device: torch.device, model: str | None = None) -> dict[str, Any]
             "platform": platform.platform(),
             "cpus": os.cpu_count(),
             "threads": torch.get_num_threads(),
+            "openmp": openmp.in_force(),
             "processes": distributed.count(),
             "onednn": linear.HAS_ONEDNN,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

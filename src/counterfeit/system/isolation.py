@@ -21,6 +21,7 @@ from torch.backends import cudnn
 
 from counterfeit.errors import InputError
 from counterfeit.system.float32 import set_tf32
+from counterfeit.system.openmp import Watch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,7 +52,7 @@ class _Process:
     """Settings of the whole process rather than a thread: the first thread sets them, the last one restores them."""
 
     def __init__(self) -> None:
-        self.lock, self._inside = threading.Lock(), 0
+        self.lock, self._inside, self.watch = threading.Lock(), 0, Watch()
         self._held = ExitStack()
 
     def __enter__(self) -> None:
@@ -61,6 +62,7 @@ class _Process:
             self._inside += 1
 
     def _set(self) -> None:
+        self.watch.wake()
         self._held.callback(torch.set_default_dtype, torch.get_default_dtype())
         torch.set_default_dtype(torch.float32)
         # By default, NVIDIA GPUs compute convolutions in TF32, with errors of 1e-3, and choose kernels by their
@@ -74,6 +76,7 @@ class _Process:
         with self.lock:
             self._inside -= 1
             if self._inside == 0:
+                self.watch.rest()
                 self._held.close()
 
 
@@ -87,7 +90,7 @@ def _forked() -> None:
     the order in which threads would have summed.
     """
     torch.set_num_threads(1)
-    _PROCESS.lock = threading.Lock()
+    _PROCESS.lock, _PROCESS.watch = threading.Lock(), Watch()
 
 
 if hasattr(os, "register_at_fork"):

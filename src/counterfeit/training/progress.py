@@ -12,16 +12,17 @@ from counterfeit.system.console import decoration, say, stderr
 from counterfeit.training.trainer import EpochEnded, Logged, Resumed, ScoredEpoch, Stepped, Tested
 
 E = TypeVar("E")
+BUSY = 3.0  # times as slow as the fastest interval: more than warming up, or a browser's page, costs
 
 
-def show(events: Iterable[E], epochs: int) -> Iterator[E]:
+def show(events: Iterable[E], epochs: int, on_cpu: bool = False) -> Iterator[E]:
     """Pass the events on while showing them on stderr: epoch, losses, images/s, time elapsed and time left.
 
-    If that fails, a line says so, and training continues.
+    If that fails, a line says so, and training continues. `on_cpu`: whether other programs may be in its way there.
     """
     screen: _Screen | None = None
     with decoration("the progress of training"):
-        screen = _Screen(epochs)
+        screen = _Screen(epochs, on_cpu)
     try:
         for event in events:
             if screen is not None:
@@ -46,8 +47,9 @@ def _shown(screen: _Screen, event: object) -> _Screen | None:
 class _Screen:
     """The live line, and what stays above it."""
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int, on_cpu: bool) -> None:
         console = stderr()
+        self._best, self._slow, self._watched = 0.0, 0, on_cpu
         self._epochs, self._measured = epochs, ""  # losses and speed, once there are any
         self.live = Progress(
             TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
@@ -73,6 +75,7 @@ class _Screen:
             case Logged():
                 self._measured = f"{in_words(event.losses)}  {speed(event.images_per_s)}"
                 self.live.update(self._task, epoch=event.epoch, measured=self._measured)
+                self._notice(event.images_per_s)
             case EpochEnded():
                 say(f"epoch {event.epoch:>3}/{self._epochs}  {self._measured}")
             case ScoredEpoch():
@@ -81,6 +84,15 @@ class _Screen:
             case Tested():
                 unit = f", in {event.unit}" if event.unit else ""
                 say(f"test set{unit}: {in_words(event.losses)}")
+
+    def _notice(self, images_per_s: float) -> None:
+        """Say it once where two intervals in a row are much slower than the fastest was."""
+        self._best = max(self._best, images_per_s)
+        self._slow = self._slow + 1 if images_per_s < self._best / BUSY else 0
+        if self._slow == 2 and self._watched:
+            times = f"{self._best / images_per_s:.0f} times slower than it was"
+            say(f"training is {times}: other programs seem to use its cores")
+            self._watched = False
 
 
 def speed(images_per_s: float) -> str:

@@ -33,7 +33,7 @@ def fitting(
     )
     with deferred() as stop:
         events = training.events(stop.is_set)
-        for event in events if quiet else show(events, config.epochs):
+        for event in events if quiet else show(events, config.epochs, training.device.type == "cpu"):
             yield event
             if isinstance(event, Stopped):
                 raise Interrupted(
