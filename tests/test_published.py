@@ -35,6 +35,7 @@ def test_every_model_has_its_figures() -> None:
         ("copies", "cifar10"),
         ("copies", "mnist"),
         ("bombs", "all"),
+        *(("busy", which) for which in ("all", "together", "limits")),
         ("floors", "all"),
         ("floors", "fresh"),
         ("memory", "points"),

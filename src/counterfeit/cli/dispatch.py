@@ -95,7 +95,7 @@ def stats(argv: list[str]) -> int:
     from counterfeit.api.stats import stats as write
 
     settings = {**vars(asked), **vars(asked.inception)}
-    del settings["inception"]
+    del settings["inception"], settings["threads"]
     result(str(write(settings.pop("source"), settings.pop("out"), **settings)))
     return 0
 
