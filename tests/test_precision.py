@@ -14,7 +14,7 @@ from counterfeit.scoring import Scorer
 from counterfeit.system.distributed import ALONE
 from counterfeit.system.isolation import isolated
 from counterfeit.training.precision import computing_in
-from loop_cases import TRAINED, prepared, quick, trained
+from loop_cases import EXTREMES, TRAINED, prepared, quick, trained
 
 every_model = pytest.mark.parametrize("name", TRAINED)
 CPU = torch.device("cpu")
@@ -55,7 +55,7 @@ def test_weights_that_have_moved_within_a_step_are_seen_moved(net: str) -> None:
         assert not torch.equal(judge(images), before)
 
 
-@pytest.mark.parametrize("name", ["vae", "dcgan"])  # the precision is the steps', whatever model they are of
+@pytest.mark.parametrize("name", EXTREMES)
 def test_training_in_bfloat16_goes_on_exactly(name: str, digits, tmp_path) -> None:
     images, labels = digits
     settings = {"data": images[:200], "labels": labels[:200], "precision": "bfloat16", "quiet": True, **quick(name, 64)}

@@ -29,7 +29,7 @@ CHOSEN = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"}
 BRIEFLY = "1"
 
 INTERVAL = 0.25  # seconds between two looks
-CROWDED = 0.05  # part of its time that a thread waits for a core; on an idle machine of two cores it is 0.005 to 0.015
+CROWDED = 0.05  # part of its time that a thread waits for a core; at most 0.011 on an idle machine of two cores
 CALM = 4  # looks without that, until the threads spin again
 MOST_CROWDS = 8
 MOST_THREADS = 1024
