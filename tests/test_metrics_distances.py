@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from counterfeit.metrics import distances
+from counterfeit.metrics import blocks, distances, sieve
 from counterfeit.metrics.distances import nearest
 from metrics_cases import features
 
@@ -31,13 +31,22 @@ def plainly(x, y, but=None):
     return np.sqrt(square.min(axis=1)), square.argmin(axis=1)
 
 
-@pytest.mark.parametrize("block", [1, 5000, distances.BLOCK_NUMBERS])
-@pytest.mark.parametrize("most", [0, distances.MOST_CANDIDATES])
+def with_few_axes(monkeypatch):
+    """Look for axes among few rows too, and be content with half of the variance: a coarse sieve, then a fine one."""
+    monkeypatch.setattr(sieve, "PAYS", 0)
+    monkeypatch.setattr(sieve, "SHARE", 0.5)
+
+
+@pytest.mark.parametrize("block", [1, 5000, blocks.BLOCK_NUMBERS])
+@pytest.mark.parametrize("most", [0, sieve.MOST_CANDIDATES])
+@pytest.mark.parametrize("coarse", [False, True])
 @pytest.mark.parametrize("name", SETS)
-def test_nearest_against_every_pair(name, most, block, monkeypatch):
+def test_nearest_against_every_pair(name, coarse, most, block, monkeypatch):
     # With most = 0 every block takes the way of many equal rows: float64 products, where 1e-7 of the norm cancels.
-    monkeypatch.setattr(distances, "BLOCK_NUMBERS", block)
-    monkeypatch.setattr(distances, "MOST_CANDIDATES", most)
+    if coarse:
+        with_few_axes(monkeypatch)
+    monkeypatch.setattr(blocks, "BLOCK_NUMBERS", block)
+    monkeypatch.setattr(sieve, "MOST_CANDIDATES", most)
     x, y = SETS[name]
     expected, index = plainly(x, y)
     distance, found = nearest(x, y)
@@ -49,8 +58,11 @@ def test_nearest_against_every_pair(name, most, block, monkeypatch):
         np.testing.assert_allclose(distance, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("coarse", [False, True])
 @pytest.mark.parametrize("name", ["plain", "copies", "every row twice", "long rows"])
-def test_a_row_that_does_not_count(name):
+def test_a_row_that_does_not_count(name, coarse, monkeypatch):
+    if coarse:
+        with_few_axes(monkeypatch)
     _, y = SETS[name]
     itself = np.arange(len(y))
     distance, index = nearest(y, y, but=itself)
@@ -62,7 +74,21 @@ def test_a_row_that_does_not_count(name):
 
 def test_the_quick_way_is_taken_and_looks_at_few_rows(monkeypatch):
     """Float32 leaves about one candidate a row, also at Inception's length."""
-    monkeypatch.setattr(distances, "MOST_CANDIDATES", 2)
+    monkeypatch.setattr(sieve, "MOST_CANDIDATES", 2)
     monkeypatch.setattr(distances, "squared_distances", None)  # calling it would fail
     nearest(*SETS["plain"])
     nearest(*SETS["long rows"])
+
+
+def test_a_coarse_sieve_looks_at_few_rows_of_features_that_hang_together(monkeypatch):
+    """As a detector's do: a few axes hold nearly all of the variance, and 40 numbers become 4."""
+    spread = 0.3 ** np.arange(40)
+    x, y = X * spread, Y * spread
+    monkeypatch.setattr(sieve, "PAYS", 0)
+    axes = sieve.leading_axes(len(x), y)
+    assert axes.shape == (40, 3) or axes.shape == (40, 2)
+    unit = np.linalg.norm(np.concatenate([x, y]) - y.mean(axis=0), axis=1).max()
+    place, candidate = sieve.Sieve(y, unit, axes).candidates(x)
+    assert len(place) < 4 * len(x)
+    _, expected = plainly(x, y)
+    assert {*enumerate(expected)} <= {*zip(place, candidate, strict=True)}

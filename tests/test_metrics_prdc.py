@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from counterfeit.metrics import distances
+from counterfeit.metrics import blocks, distances
 from counterfeit.metrics.prdc import prdc, precision_recall
 from metrics_cases import features
 
@@ -21,9 +21,9 @@ def by_loops(real, fake, k, inside):
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
-@pytest.mark.parametrize("block", [1, 100, distances.BLOCK_NUMBERS])
+@pytest.mark.parametrize("block", [1, 100, blocks.BLOCK_NUMBERS])
 def test_against_loops_in_blocks_of_any_size(k, block, monkeypatch):
-    monkeypatch.setattr(distances, "BLOCK_NUMBERS", block)
+    monkeypatch.setattr(blocks, "BLOCK_NUMBERS", block)
     real, fake = features(1, 60, 4), features(2, 45, 4, 0.8, 0.3)
     # Counts: equal to the last digit but for the order of a sum.
     got = [one.value for one in prdc(real, fake, k=k).values()]
@@ -65,8 +65,8 @@ def test_copies_are_at_distance_zero():
 def test_distances_do_not_cancel_far_from_the_origin():
     x, y = (1e6 + features(seed, 30, 50) for seed in (1, 2))
     direct = ((x[:, None] - y) ** 2).sum(axis=2)
-    blocks = np.concatenate([block for _, block in distances.squared_distances(x, y)])
-    np.testing.assert_allclose(blocks, direct, rtol=1e-9)
+    square = np.concatenate([block for _, block in distances.squared_distances(x, y)])
+    np.testing.assert_allclose(square, direct, rtol=1e-9)
 
 
 def test_perfect_model():

@@ -18,6 +18,7 @@ import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.data import ImageSet, cache_dir
 from counterfeit.metrics import METRICS, balls
+from counterfeit.metrics.keep import computed
 from counterfeit.metrics.prdc import prdc, precision_recall
 from counterfeit.scoring import Images, Scorer
 
@@ -318,3 +319,26 @@ def test_neighbors_of_real_images_are_sought_once_and_change_no_bit(digits, cach
     fake, real = (detector(part.images).features for part in parts[:2])
     for name, value in {**precision_recall(real, fake), **prdc(real, fake)}.items():
         assert first[f"{name}[mnist-cnn]"]["value"] == value.value
+
+
+def test_what_is_kept_of_real_images_does_not_depend_on_what_was_scored_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KID's subsets and the cells of C_T depend on the number of generated images: scores of several numbers in turn,
+    by one scorer in one cache, are those that are computed without it."""
+    whole = cf.load_data("mnist5k").images
+    real, train = (cf.load_data(whole[part]) for part in (slice(800), slice(800, 1600)))
+    fakes = Images.of_set(cf.load_data(whole[1600:2100] // 2))
+    metrics = ["kid", "prdc", "precision-recall", "ct", "authenticity"]
+
+    def values(scorer: Scorer, n: int) -> dict[str, Any]:
+        found = scorer.score(fakes, metrics, n)
+        return {label: (scored.value, scored.uncertainty) for label, scored in found.items()}
+
+    def scorer() -> Scorer:
+        return Scorer(detectors.load("mnist-cnn"), real, train=train, quiet=True)
+
+    first = scorer()
+    kept = {n: values(first, n) for n in (500, 450, 250, 120)}
+    read = values(scorer(), 250)
+    monkeypatch.setattr(Scorer, "_keep", staticmethod(computed))
+    assert kept == {n: values(scorer(), n) for n in kept}
+    assert read == kept[250]

@@ -24,6 +24,7 @@ from counterfeit.metrics import (
     memorization,
     prdc,
 )
+from counterfeit.metrics.keep import Keep, computed
 from counterfeit.metrics.value import PROTOCOL_SEED, Value
 from counterfeit.registry import Registry
 
@@ -56,12 +57,10 @@ class Inputs:
     """Labels for which the images were generated, integers (M,)."""
     train: Any = None
     """Features (T, D) of the images that the model was trained on."""
-    reference: memorization.Reference | None = None
-    """`memorization.reference(train, real)` if already known; it saves most of the time of the memorization metrics."""
     matches: tuple[memorization.Matches, memorization.Matches] | None = None
     """Results of the pixel search among training images, for the real and the generated images; used by near-copies."""
-    real_neighbors: Callable[[], prdc.Neighbors | None] = lambda: None
-    """Gives `prdc.neighbors(real)` if already known; it saves a third of the time of precision and recall."""
+    keep: Keep = computed
+    """Asked for what depends on the real and training images alone, such as their neighbors among themselves."""
     seed: int = PROTOCOL_SEED
     """Seed of subsets, shuffles and halves; the default draws the same subsets as torch-fidelity."""
 
@@ -69,13 +68,13 @@ class Inputs:
     def neighbors(self) -> memorization.Neighbors:
         """The nearest training images, found once for all memorization metrics."""
         return memorization.neighbors(
-            self.train, self.real, self.fake, seed=self.seed, known=self.reference, matches=self.matches
+            self.train, self.real, self.fake, seed=self.seed, keep=self.keep, matches=self.matches
         )
 
     @cached_property
     def balls(self) -> list[prdc.Judged]:
         """The balls of both protocols of precision and recall, filled in one pass."""
-        return prdc.fill(self.real, self.fake, *prdc.BOTH, seed=self.seed, known=self.real_neighbors())
+        return prdc.fill(self.real, self.fake, *prdc.BOTH, seed=self.seed, keep=self.keep)
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ _add(
 _add(
     "kid",
     ("real", "fake"),
-    lambda i: {"KID": kernel.kid(i.real, i.fake, seed=i.seed)},
+    lambda i: {"KID": kernel.kid(i.real, i.fake, seed=i.seed, keep=i.keep)},
 )
 _add(
     "is",

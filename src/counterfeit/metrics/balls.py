@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterfeit.metrics.distances import nearest_others, squared_distances
+from counterfeit.metrics.keep import Keep, computed
 from counterfeit.metrics.value import Floats
 
 TIE = 1e-10
@@ -59,6 +60,11 @@ class Balls:
     notes: tuple[str, ...]
 
 
+def wanted(protocols: Sequence[Protocol]) -> int:
+    """How many neighbors of every image are stored."""
+    return max(KEPT, *(7 * p.k for p in protocols))
+
+
 @dataclass(frozen=True)
 class Neighbors:
     """The nearest other images of every image in one set; `KEPT` or more per image, or all if there are fewer."""
@@ -70,17 +76,18 @@ class Neighbors:
 
     @classmethod
     def of(cls, rows: Floats, protocols: Sequence[Protocol]) -> Neighbors:
-        wanted = max(KEPT, *(7 * p.k for p in protocols))
-        return cls(*nearest_others(rows, min(wanted, len(rows) - 1)))
+        return cls(*nearest_others(rows, min(wanted(protocols), len(rows) - 1)))
 
     def reach(self, protocol: Protocol) -> Floats:
         """Squared radii (N,) of the balls; with fewer than k neighbors, the distance to the last one counts."""
         return self.square[:, min(protocol.k, self.square.shape[1]) - 1] * protocol.margin
 
-    def places(self, half: NDArray[np.uint8], k: int) -> NDArray[np.intp]:
-        """(N,) column of each image's k-th nearest neighbor in its own half, 0 or 1; K if that one is not stored."""
-        ours = half[self.index] == half[:, None]
-        return np.count_nonzero(np.cumsum(ours, axis=1, dtype=np.int16) < k, axis=1)
+    def ranks(self, half: NDArray[np.uint8]) -> NDArray[np.int16]:
+        """(N, K) how many neighbors up to this one are in the image's own half, 0 or 1.
+
+        The k-th of them is in column np.count_nonzero(ranks < k, axis=1), which is K if that one is not stored.
+        """
+        return np.cumsum(half[self.index] == half[:, None], axis=1, dtype=np.int16)
 
 
 @dataclass(frozen=True)
@@ -105,12 +112,14 @@ class Filled:
     """Pairs with a real owner, and pairs with a fake owner; None if either has more than MOST_PAIRS."""
 
 
-def fill(real: Floats, fake: Floats, protocols: Sequence[Protocol], known: Neighbors | None = None) -> Filled:
+def fill(real: Floats, fake: Floats, protocols: Sequence[Protocol], keep: Keep = computed) -> Filled:
     """Fill the balls around real (N, D) and fake (M, D) images, in three passes over blocks of distances.
 
-    `known`, the neighbors of the real images for these protocols, saves one of them.
+    `keep` is asked for the neighbors of the real images, which saves one of them.
     """
-    around = known or Neighbors.of(real, protocols), Neighbors.of(fake, protocols)
+    what = f"{wanted(protocols)} nearest neighbors of every real image"
+    own = keep(what, ("real",), Neighbors, lambda: Neighbors.of(real, protocols))
+    around = own, Neighbors.of(fake, protocols)
     balls = [_empty(len(real), len(fake), p) for p in protocols]
     parts: tuple[list[Pairs], list[Pairs]] | None = ([], [])
     for rows, block in squared_distances(real, fake):

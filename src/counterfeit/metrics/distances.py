@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from counterfeit.metrics.blocks import blocks, pieces
+from counterfeit.metrics.sieve import Candidates, Sieve, leading_axes
 from counterfeit.metrics.value import Floats
-
-BLOCK_NUMBERS = 2**23
-"""Distances held in memory at once: 64 MiB of float64."""
 
 ROUNDING = 1e-13
 """A squared distance below this times the squared norm is a rounding error of ‖x‖² + ‖y‖² − 2 x·y: it counts as zero.
@@ -23,10 +23,6 @@ MOST_BELOW = 32
 """Times k: if more numbers of a row are within the bound, many are equal, and the whole block is partitioned instead.
 """
 
-MOST_CANDIDATES = 32
-"""Number of rows of y, per row of x on average, that are compared in float64; fewer if rows are so long that they would
-take more than four blocks. With more candidates, float64 throughout is faster."""
-
 
 def squared_distances(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
     """Yield (rows, ‖x[rows] − y‖² of shape (len(rows), M)) over x (N, D) for y (M, D), in order.
@@ -38,14 +34,16 @@ def squared_distances(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
     center = y.mean(axis=0)
     y = y - center
     yy = np.einsum("md,md->m", y, y)
-    for rows in _blocks(len(x), y):
+    for rows in blocks(len(x), y):
         some = x[rows] - center
         xx = np.einsum("nd,nd->n", some, some)[:, None]
         block = some @ y.T
-        block *= -2
-        block += xx
-        block += yy
-        block[block < ROUNDING * xx] = 0.0
+        for few in pieces(block):
+            piece = block[few]
+            piece *= -2
+            piece += xx[few]
+            piece += yy
+            piece[piece < ROUNDING * xx[few]] = 0.0
         yield rows, block
 
 
@@ -102,56 +100,40 @@ def nearest(x: Floats, y: Floats, but: NDArray[np.intp] | None = None) -> tuple[
 
     `but` (N,) excludes one row of y for every row of x, such as the row itself.
 
-    float32 products find the few rows of y that can be the nearest, twice as fast as float64 products; for these the
-    differences are then computed in float64. The bound on the float32 error is strict, so nothing is missed: for D + 1
-    products and their sum it is (D + 8) u Σ|terms| with u = 2⁻²⁴ (Higham 2002, section 3.1; this includes the rounding
-    of the inputs).
+    A sieve finds the few rows of y that can be the nearest, several times faster than float64 products would; for these
+    the differences are then computed in float64. If the coarse sieve leaves too many rows, a fine one is tried.
     """
-    center = y.mean(axis=0)
-    x_norm, y_norm = (np.sqrt(np.einsum("nd,nd->n", rows - center, rows - center)) for rows in (x, y))
-    # float32 overflows at 1e38, and features may be 1e30: measure everything in units of the longest row.
-    unit = max(float(x_norm.max()), float(y_norm.max())) or 1.0
-    x_norm, y_norm = x_norm / unit, y_norm / unit
-    width = y_norm.max()
-    error = (y.shape[1] + 8) * 2.0**-24 * (2 * x_norm * width + width**2) + 1e-30
-    low_y = _low((y - center) / unit, y_norm**2)
+    unit = max(_longest(x, y), _longest(y, y)) or 1.0
+    axes = leading_axes(len(x), y)
+    coarse = None if axes is None else Sieve(y, unit, axes)
+    fine = cache(lambda: Sieve(y, unit))
     distance, index = np.empty(len(x)), np.empty(len(x), dtype=np.intp)
-    for rows in _blocks(len(x), y):
-        some = x[rows]
-        # ‖y‖² − 2 x·y, which has the same order over the rows of y as the distances
-        low = _low(-2 * (some - center) / unit, np.ones(len(some))) @ low_y.T
-        if but is not None:
-            low[np.arange(len(low)), but[rows]] = np.inf
-        reach = np.nextafter((low.min(axis=1) + 2 * error[rows]).astype(np.float32), np.float32(np.inf))
-        within = low <= reach[:, None]
-        room = max(2 * len(some), min(MOST_CANDIDATES * len(some), 4 * BLOCK_NUMBERS // y.shape[1]))
-        if np.count_nonzero(within) <= room:
-            # in numpy, nonzero along one axis is several times faster than along two
-            place, candidate = np.divmod(np.flatnonzero(within.ravel()), len(y))
-            square = np.square(some[place] - y[candidate]).sum(axis=1)
-            first = np.searchsorted(place, np.arange(len(some)))
-            best = np.minimum.reduceat(square, first)
-            hits = np.flatnonzero(square == best[place])
-            chosen = hits[np.searchsorted(place[hits], np.arange(len(some)))]
-            distance[rows], index[rows] = np.sqrt(best), candidate[chosen]
+    for rows in blocks(len(x), y):
+        some, skipped = x[rows], None if but is None else but[rows]
+        pairs = coarse and coarse.candidates(some, skipped)
+        pairs = pairs or fine().candidates(some, skipped)
+        if pairs is not None:
+            distance[rows], index[rows] = _nearest_of(pairs, some, y)
         else:  # many equal rows
             ((_, block),) = squared_distances(some, y)
-            if but is not None:
-                block[np.arange(len(block)), but[rows]] = np.inf
+            if skipped is not None:
+                block[np.arange(len(block)), skipped] = np.inf
             index[rows] = block.argmin(axis=1)
             distance[rows] = np.sqrt(block[np.arange(len(block)), index[rows]])
     return distance, index
 
 
-def _low(rows: Floats, last: Floats) -> NDArray[np.float32]:
-    """float32 (N, D + 1): rows (N, D) with one more column."""
-    low = np.empty((len(rows), rows.shape[1] + 1), dtype=np.float32)
-    low[:, :-1], low[:, -1] = rows, last
-    return low
+def _longest(x: Floats, y: Floats) -> float:
+    """The largest norm of a row of x (N, D) after subtracting the mean of y."""
+    center = y.mean(axis=0)
+    return max(float(np.square(x[some] - center).sum(axis=1).max()) for some in pieces(x)) ** 0.5
 
 
-def _blocks(count: int, y: Floats) -> Iterator[slice]:
-    """Yield slices of rows such that their distances to all of y (M, D) are at most BLOCK_NUMBERS."""
-    step = max(1, BLOCK_NUMBERS // max(y.shape))
-    for start in range(0, count, step):
-        yield slice(start, min(start + step, count))
+def _nearest_of(pairs: Candidates, x: Floats, y: Floats) -> tuple[Floats, NDArray[np.intp]]:
+    """Distance (N,) of every row of x to the nearest of its candidates, and the row of y that this is."""
+    place, candidate = pairs
+    square = np.square(x[place] - y[candidate]).sum(axis=1)
+    first = np.searchsorted(place, np.arange(len(x)))
+    best = np.minimum.reduceat(square, first)
+    hits = np.flatnonzero(square == best[place])
+    return np.sqrt(best), candidate[hits[np.searchsorted(place[hits], np.arange(len(x)))]]

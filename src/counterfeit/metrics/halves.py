@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from counterfeit.metrics.balls import Filled, Neighbors, Pairs, Protocol, fill
+from counterfeit.metrics.balls import Filled, Pairs, Protocol, fill
 from counterfeit.metrics.value import Floats
 
 SPLITS = 50
@@ -106,10 +106,11 @@ def _layout(filled: Filled, protocols: Sequence[Protocol], real: Half, fake: Hal
     """For each protocol, the statistics of the four pairs of halves, (real half, fake half)."""
     assert filled.pairs is not None
     (near_real, near_fake), (around_real, around_fake) = filled.around, filled.pairs
+    ranks_real, ranks_fake = near_real.ranks(real), near_fake.ranks(fake)
     layouts = []
     for p, protocol in enumerate(protocols):
-        held_by, holds = _counts(around_real, p, near_real, _fewest(protocol.k, real), real, fake)
-        real_held_by, _ = _counts(around_fake, p, near_fake, _fewest(protocol.k, fake), fake, real)
+        held_by, holds = _counts(around_real, p, ranks_real, _fewest(protocol.k, real), real, fake)
+        real_held_by, _ = _counts(around_fake, p, ranks_fake, _fewest(protocol.k, fake), fake, real)
         layouts.append(
             {
                 "precision": _means(held_by > 0, fake),
@@ -127,10 +128,11 @@ def _fewest(k: int, half: Half) -> int:
 
 
 def _counts(
-    pairs: Pairs, protocol: int, around: Neighbors, k: int, own: Half, others: Half
+    pairs: Pairs, protocol: int, ranks: NDArray[np.int16], k: int, own: Half, others: Half
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """(2, M): number of balls of each half of the owners that hold an image; (2, N): images of each half in a ball."""
-    inside = np.flatnonzero(pairs.places[protocol] <= around.places(own, k)[pairs.owner])
+    reach = np.count_nonzero(ranks < k, axis=1)
+    inside = np.flatnonzero(pairs.places[protocol] <= reach[pairs.owner])
     owner, other = pairs.owner[inside], pairs.other[inside]
     held_by = np.bincount(own[owner].astype(np.intp) * len(others) + other, minlength=2 * len(others))
     holds = np.bincount(others[other].astype(np.intp) * len(own) + owner, minlength=2 * len(own))

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from counterfeit.metrics.distances import nearest
+from counterfeit.metrics.keep import Keep, Sets, computed
 from counterfeit.metrics.value import PROTOCOL_SEED, Floats, Value, as_pair, share_error
 
 FLAG_Z = 3.0
@@ -79,7 +80,7 @@ class Nearest:
 
 @dataclass(frozen=True)
 class Reference:
-    """What training and test images give before any fake is seen; worth caching, since it is most of the work."""
+    """What training and test images give before any fake is seen: most of the work."""
 
     local: Floats
     """(T,) distance of every training image to the nearest other one."""
@@ -111,11 +112,12 @@ class Neighbors:
         return self.test[self.halves[1]]
 
 
-def reference(train: ArrayLike, test: ArrayLike) -> Reference:
-    """Make it from training (T, D) and test (N, D) features: (T + N) T distances. Raises InputError as `neighbors`."""
-    train, test = as_pair(train, test, ("training", "real test"))
-    local, other = nearest(train, train, but=np.arange(len(train)))
-    return Reference(local, other, *nearest(test, train))
+@dataclass(frozen=True)
+class Cells:
+    """A partition of feature space."""
+
+    labels: NDArray[np.intp]
+    """(T,) the cell of every training image."""
 
 
 def neighbors(
@@ -124,22 +126,27 @@ def neighbors(
     fake: ArrayLike,
     *,
     seed: int = PROTOCOL_SEED,
-    known: Reference | None = None,
+    keep: Keep = computed,
     matches: tuple[Matches, Matches] | None = None,
 ) -> Neighbors:
     """Find the nearest row of train (T, D) for every row of test (N, D) and fake (M, D): the input of the metrics here.
 
-    `seed` determines the halves of the test set and the start of the cells. `known` is an earlier `reference(train,
-    test)`; with it only M T distances are computed. `matches` are those of test and fake, for near-copies. Raises
-    InputError (fewer than 2 images, numbers that are not finite, different numbers of columns).
+    `seed` determines the halves of the test set and the start of the cells. `keep` is asked for what depends on
+    training and test images alone: all but M T of the (T + N + M) T distances. `matches` are those of test and fake,
+    for near-copies. Raises InputError (fewer than 2 images, numbers that are not finite, different numbers of columns).
     """
     train, test = as_pair(train, test, ("training", "real test"))
     train, fake = as_pair(train, fake, ("training", "fake"))
-    known = known or reference(train, test)
+    both: Sets = ("train", "real")
+    known = keep("nearest training images", both, Reference, lambda: _reference(train, test))
     rng = np.random.RandomState(seed)
     shuffled = rng.permutation(len(test))
-    cells = _cells(train, min(MOST_CELLS, min(len(test) // 2, len(fake)) // IMAGES_PER_CELL), rng)
     halves = shuffled[len(test) // 2 :], shuffled[: len(test) // 2]
+    count = min(MOST_CELLS, min(len(test) // 2, len(fake)) // IMAGES_PER_CELL)
+    what = f"{count} cells of the training images, seed {seed}"
+    cells = np.zeros(len(train), dtype=np.intp)
+    if count > 1:
+        cells = keep(what, both, Cells, lambda: Cells(_cells(train, count, rng))).labels
 
     def near(distance: Floats, index: NDArray[np.intp], found: Matches | None) -> Nearest:
         return Nearest(distance, known.local[index], cells[index], found)
@@ -147,6 +154,11 @@ def neighbors(
     of_test, of_fake = matches or (None, None)
     own = near(known.local, known.other, None)[known.local > 0]
     return Neighbors(near(*nearest(fake, train), of_fake), near(known.distance, known.index, of_test), own, halves)
+
+
+def _reference(train: Floats, test: Floats) -> Reference:
+    local, other = nearest(train, train, but=np.arange(len(train)))
+    return Reference(local, other, *nearest(test, train))
 
 
 def _cells(train: Floats, count: int, rng: np.random.RandomState, rounds: int = 10) -> NDArray[np.intp]:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from counterfeit.metrics import balls, halves
-from counterfeit.metrics.balls import Balls, Neighbors, Protocol
+from counterfeit.metrics.balls import Balls, Protocol
 from counterfeit.metrics.halves import Error
-from counterfeit.metrics.value import PROTOCOL_SEED, RULE_OF_THREE, Value, as_features, as_pair, standard_errors
+from counterfeit.metrics.keep import Keep, computed
+from counterfeit.metrics.value import PROTOCOL_SEED, RULE_OF_THREE, Value, as_pair, standard_errors
 
 Counted = Literal["real", "fake"] | None
 OF_FEW = 0.25
@@ -72,26 +73,21 @@ def prdc_of(found: Judged) -> dict[str, Value]:
     }
 
 
-def neighbors(real: ArrayLike) -> Neighbors:
-    """The neighbors of real images (N, D) for both protocols, which are the same whatever they are compared with."""
-    return Neighbors.of(as_features(real, "real"), BOTH)
-
-
 def fill(
     real: ArrayLike,
     fake: ArrayLike,
     *protocols: Protocol,
     seed: int = PROTOCOL_SEED,
-    known: Neighbors | None = None,
+    keep: Keep = computed,
 ) -> list[Judged]:
     """Fill the balls of each protocol in three shared passes; `seed` determines the halves for the standard errors.
 
-    `known` is the result of `neighbors(real)`, if it is there already.
+    `keep` is asked for what depends on the real images alone, one of the passes.
 
     Raises InputError (fewer than 2 images, numbers that are not finite, different numbers of columns).
     """
     real, fake = as_pair(real, fake)
-    filled = balls.fill(real, fake, protocols, known)
+    filled = balls.fill(real, fake, protocols, keep)
     errors = halves.errors(real, fake, protocols, filled, np.random.RandomState(seed))
     return [Judged(*both) for both in zip(filled.balls, errors, strict=True)]
 

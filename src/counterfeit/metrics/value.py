@@ -70,8 +70,8 @@ def as_features(features: ArrayLike, name: str, least: int = 2) -> Floats:
         raise InputError(f"{name} features are of {len(array)} image(s); at least {least} are needed")
     array = array.astype(np.float64, copy=False)
     # NaN compares false, so this one test finds NaN, infinities and absurdly large values.
-    bad = np.count_nonzero(~(np.abs(array) <= LARGEST).all(axis=1))
-    if bad:
+    if not max(array.max(), -array.min()) <= LARGEST:
+        bad = np.count_nonzero(~(np.abs(array) <= LARGEST).all(axis=1))
         raise InputError(
             f"{name} features: {bad} of {len(array)} images have NaN, infinite or huge (over {LARGEST:g}) ones; "
             "look at these images and at the detector's weights"

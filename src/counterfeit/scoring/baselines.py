@@ -17,7 +17,7 @@ import numpy as np
 from counterfeit.data import DATASETS, ImageSet
 from counterfeit.detectors import DETECTORS, Detector, Features
 from counterfeit.metrics import Inputs, Metric
-from counterfeit.metrics.balls import Neighbors
+from counterfeit.metrics.keep import Keep, computed
 from counterfeit.scoring import features, receipt
 from counterfeit.scoring.images import subset, used
 from counterfeit.scoring.kept import Arrays, kept, key_of
@@ -146,7 +146,7 @@ class Baselines:
         other: another split of the same data, or None.
         of_real: computes the features of a whole real set (of `used` images).
         known: features of whole sets that are in memory, by digest.
-        real_neighbors: finds the neighbors of the real images among themselves, the same for all draws from `other`.
+        keep: asked for what depends on the real images alone, the same for all draws from `other`.
     """
 
     detector: Detector
@@ -154,7 +154,7 @@ class Baselines:
     other: ImageSet | None
     of_real: Callable[[ImageSet], Features]
     known: Mapping[str, Features]
-    real_neighbors: Callable[[], Neighbors | None] = lambda: None
+    keep: Keep = computed
 
     def of(self, wanted: Mapping[str, Metric], n: int) -> dict[str, Baseline]:
         """Baselines by label for n generated images, for the metrics that have a baseline."""
@@ -232,7 +232,7 @@ class Baselines:
             labels = None if stand.images.labels is None else stand.images.labels[rows]
             inputs = Inputs(real.features, fake.features, fake.probabilities, real.probabilities, labels)
             if not stand.apart:
-                inputs = replace(inputs, real_neighbors=self.real_neighbors)
+                inputs = replace(inputs, keep=self.keep)
             for metric in metrics:
                 for label, value in metric.compute(inputs).items():
                     values[label].append((value.value, np.nan if value.uncertainty is None else value.uncertainty))

@@ -36,7 +36,7 @@ EDGE = 0.3
 MOVES = 2
 """Largest shift of a copy that is searched for, in pixels up, down, left and right."""
 CANDIDATES = 16
-ROWS = 128  # images searched together: with 60,000 training images, 60 MiB of products and distances
+ROWS = 128  # images searched together: with 60,000 training images, 30 MiB of distances
 GROUPS = 32  # training images represented by their smallest distance when the nearest are selected
 
 
@@ -84,11 +84,22 @@ def middles(small: Small, moves: list[tuple[int, int]]) -> np.ndarray:
     inner = [(side - 2 * MOVES) // pool * pool for side in (h, w)]
     rows, columns = (size // pool for size in inner)
     found = np.empty((len(small), len(moves), small.shape[1] * rows * columns), np.float32)
+    pixels = small.astype(np.float32)
+    pooled: dict[tuple[int, int], np.ndarray] = {}  # by where the first square begins; moves by whole squares share it
     for i, (down, right) in enumerate(moves):
-        part = small[:, :, MOVES + down :, MOVES + right :][:, :, : inner[0], : inner[1]].astype(np.float32)
-        pooled = sum(part[:, :, y::pool, x::pool] for y in range(pool) for x in range(pool))
-        found[:, i] = np.reshape(pooled, (len(small), -1)) / pool**2
+        (top, y), (left, x) = divmod(MOVES + down, pool), divmod(MOVES + right, pool)
+        if (y, x) not in pooled:
+            pooled[y, x] = _averaged(pixels[:, :, y:, x:], pool)
+        part = pooled[y, x][:, :, top : top + rows, left : left + columns]
+        found[:, i] = part.reshape(len(small), -1)
     return found
+
+
+def _averaged(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Means of float32 (N, C, h, w) over whole squares of side x side pixels."""
+    h, w = (size // side * side for size in pixels.shape[2:])
+    parts = [pixels[:, :, y:h:side, x:w:side] for y in range(side) for x in range(side)]
+    return sum(parts[1:], start=parts[0]) / side**2
 
 
 STILL = [(0, 0)]
@@ -111,9 +122,8 @@ class Gallery:
         self.center = even.mean(axis=0)  # the mean of the odd halves is 0 if mirrored images count as well
         self.even = even - self.center
         self.half_norms = (np.square(self.even).sum(axis=1) + np.square(self.odd).sum(axis=1)) / 2
-        room = -(-len(even) // GROUPS) * GROUPS
-        self.scores = np.full((ROWS, room), np.inf, np.float32)
-        self.product = np.empty((ROWS, len(even)), np.float32)
+        self.width = -(-len(even) // GROUPS)
+        self.scores = np.full((ROWS, self.width * GROUPS), np.inf, np.float32)
 
     def search(self, small: Small) -> Matches:
         """The best match of each image, uint8 (N, C, h, w) from `shrunk`."""
@@ -142,16 +152,20 @@ class Gallery:
         image.
         """
         even, odd = _halves(spectra(small))
-        total, count = len(self.even), len(small)
-        scores, product = self.scores[:count], self.product[:count]
-        np.matmul(odd, self.odd.T, out=product)
-        np.subtract(self.half_norms, np.abs(product, out=product), out=scores[:, :total])
-        scores[:, :total] -= np.matmul(even - self.center, self.even.T, out=product)
+        even -= self.center
+        total, count, width = len(self.even), len(small), self.width
+        scores = self.scores[:count]
         # The K nearest are in the K groups with the smallest minima: numpy has no fast partial sort of long rows.
-        groups = scores.reshape(count, GROUPS, -1)
-        width = groups.shape[2]
+        # Image i of every run of `width` images is in group i; one run after another stays in a processor's cache.
+        least = np.full((count, width), np.inf, np.float32)
+        for start in range(0, total, width):
+            run = slice(start, min(start + width, total))
+            product = odd @ self.odd[run].T
+            np.subtract(self.half_norms[run], np.abs(product, out=product), out=product)
+            found = np.subtract(product, even @ self.even[run].T, out=scores[:, run])
+            np.minimum(least[:, : found.shape[1]], found, out=least[:, : found.shape[1]])
         some = min(CANDIDATES, width)
-        where = np.argpartition(groups.min(axis=1), some - 1, axis=1)[:, :some]  # (N, some)
+        where = np.argpartition(least, some - 1, axis=1)[:, :some]  # (N, some)
         columns = (where[:, None] + np.arange(GROUPS)[:, None] * width).reshape(count, -1)
         some = min(CANDIDATES, total)
         order = np.argpartition(np.take_along_axis(scores, columns, axis=1), some - 1, axis=1)[:, :some]

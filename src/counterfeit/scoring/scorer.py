@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -14,9 +14,8 @@ from counterfeit.data import ImageSet
 from counterfeit.detectors import Detector, Features, probed
 from counterfeit.errors import InputError
 from counterfeit.metrics import METRICS, Inputs, Metric, Value
-from counterfeit.metrics.balls import Neighbors
-from counterfeit.metrics.memorization import Matches, Reference, reference
-from counterfeit.metrics.prdc import neighbors
+from counterfeit.metrics.keep import Sets, T
+from counterfeit.metrics.memorization import Matches
 from counterfeit.scoring import features, receipt
 from counterfeit.scoring.baselines import Baseline, Baselines, knows_classes
 from counterfeit.scoring.copies import Gallery, Seen, of_test
@@ -54,7 +53,8 @@ class Scorer:
         self.detector, self.real, self.other, self.train = detector, real, other, train
         self.probe = probed(detector, real.shape) if detector.custom else None
         self._found: dict[str, Features] = {}
-        self._baselines = Baselines(detector, real, other, self._of_real, self._found, lambda: self._real_neighbors)
+        self._known: dict[tuple[str, Sets], Any] = {}
+        self._baselines = Baselines(detector, real, other, self._of_real, self._found, self._keep)
 
     def score(self, fakes: Images, metrics: Sequence[str], n: int, seed: int = 0, repeats: int = 1) -> Score:
         """Draw n images `repeats` times, compute their features once per draw, and apply the metrics.
@@ -118,42 +118,37 @@ class Scorer:
         assert found is not None
         real = self._of_real(self.real)
         inputs = Inputs(
-            real.features,
-            found.features,
+            real.features.astype(np.float64, copy=False),  # once for all metrics
+            found.features.astype(np.float64, copy=False),
             found.probabilities,
             real.probabilities,
             labels,
-            real_neighbors=lambda: self._real_neighbors,
+            keep=self._keep,
         )
         if self.train is not None and any("train" in metric.needs for metric in wanted.values()):
-            inputs = replace(inputs, train=self._of_real(self.train).features, reference=self._reference)
+            inputs = replace(inputs, train=self._of_real(self.train).features)
             if small is not None:
                 inputs = replace(inputs, matches=(self._matches, self._gallery.search(small)))
         return {label: value for metric in wanted.values() for label, value in metric.compute(inputs).items()}
 
-    @cached_property
-    def _reference(self) -> Reference:
-        """What training and test images give for the memorization metrics; takes about a minute, cached."""
-        assert self.train is not None
-        keys = [features.key(self.detector, images, used(images), 0) for images in (self.train, self.real)]
-        key = None if None in keys else key_of(keys, "metrics")
-        train, test = self._of_real(self.train).features, self._of_real(self.real).features
-        what = f"nearest neighbors among {len(train):,} training images of {self.train.name}"
+    def _keep(self, what: str, of: Sets, kind: type[T], make: Callable[[], T]) -> T:
+        """What `make` computes from the features of these images: known since an earlier time, cached, or new."""
+        if (what, of) not in self._known:
+            sets = {"real": self.real, "train": self.train}
+            images = [one for one in map(sets.__getitem__, of) if one is not None]
+            assert len(images) == len(of)
+            keys = [features.key(self.detector, one, used(one), 0) for one in images]
+            key = None if None in keys else key_of([what, *keys], "metrics")
+            said = f"{what}, of {' and '.join(f'{used(one):,} of {one.name}' for one in images)}"
 
-        def make() -> Arrays:
-            say(f"{self.detector.name}: {what}")
-            return asdict(reference(train, test))
+            def told() -> Arrays:
+                if self.train in images:  # takes seconds
+                    say(f"{self.detector.name}: {said}")
+                return vars(make())
 
-        return Reference(**kept("neighbors", key, ("local", "other", "distance", "index"), what, make))
-
-    @cached_property
-    def _real_neighbors(self) -> Neighbors:
-        """The neighbors of the real images among themselves, for precision and recall; cached."""
-        of = features.key(self.detector, self.real, used(self.real), 0)
-        key = None if of is None else key_of([of, "real images among themselves"], "metrics")
-        real = self._of_real(self.real).features
-        what = f"nearest neighbors of {len(real):,} images of {self.real.name} among themselves"
-        return Neighbors(**kept("neighbors", key, ("square", "index"), what, lambda: vars(neighbors(real))))
+            names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+            self._known[what, of] = kind(**kept("known", key, names, said, told))
+        return self._known[what, of]
 
     @cached_property
     def _gallery(self) -> Gallery:
