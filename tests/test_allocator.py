@@ -10,6 +10,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -70,8 +71,7 @@ class Reached(Exception):
 
 GRID = 'models = ["vae"]\ndata = ["mnist5k"]\n'
 PROCESSES: dict[str, tuple[object, Callable[[], object]]] = {
-    "the command that trains": (dispatch, lambda: dispatch.train(["vae"])),
-    "the command that compares": (dispatch, lambda: dispatch.compare(["grid.toml"])),
+    **{f"the command {verb}": (dispatch, partial(dispatch.main, [verb])) for verb in dispatch.VERBS},
     "one of several workers": (member, member.main),
     "a task on a cluster": (cluster, lambda: cluster._work(b"", b"", "")),
 }

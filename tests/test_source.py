@@ -35,6 +35,7 @@ def test_a_change_of_code_is_another_digest(tmp_path: Path, monkeypatch: pytest.
     for text in (CODE, CODE.replace("# twice", "# two times"), CODE.replace("2 * x", "3 * x")):
         (tmp_path / "nets" / "double.py").write_text(text, encoding="utf-8")
         source.digest.cache_clear()
+        source._read.cache_clear()
         digests.append(source.digest("nets"))
     source.digest.cache_clear()
     assert digests[0] == digests[1] != digests[2]

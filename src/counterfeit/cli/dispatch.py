@@ -40,7 +40,6 @@ def train(argv: list[str]) -> int:
     if asked.resume:  # what was typed goes on top of what the run was trained with
         settings = typed(vars(config), argv)
         config = MODELS[asked.model].changed(starting_config(asked.model, asked.out, True, settings), settings)
-    keep_freed_memory()
     folder = fit(asked.model, config, out=asked.out, resume=asked.resume).folder
     samples = max(folder.samples.glob("epoch-*.png"), default=folder.samples)
     lines = [f"run      {folder}", f"samples  {folder.shown(samples)}", f"curves   {folder.shown(folder.curves)}"]
@@ -122,7 +121,6 @@ def compare(argv: list[str]) -> int:
     from counterfeit.report.records import Comparison, of_json
 
     settings = typed(asked.scoring.keywords(), argv)  # on top of what the grid file says
-    keep_freed_memory()  # runs are trained here, one after another, unless asked for otherwise
     try:
         found = contrast(
             asked.sources,
@@ -257,6 +255,7 @@ def _worked(words: list[str]) -> int:
         verb = VERBS[words[0]]
         for path in plugins(words[0], words[1:]):
             load_plugin(path)
+        keep_freed_memory()
         return verb(words[1:])
     except SystemExit as exit:  # --help of a verb
         return int(exit.code or 0)

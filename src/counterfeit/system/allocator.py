@@ -1,8 +1,8 @@
-"""Configure the C library's allocator to keep the memory that training frees.
+"""Configure the C library's allocator to keep the memory that training and scoring free.
 
-A training step frees tens of megabytes and allocates them again in the next step. By default, glibc returns such memory
-to the system every time. Each of its pages then costs a page fault, and has to be zeroed, in the next step: thousands
-of faults per step for convolutions.
+A training step frees tens of megabytes and allocates them again in the next step, and so does the next block of
+distances. By default, glibc returns such memory to the system every time. Each of its pages then costs a page fault,
+and has to be zeroed, in the next step: thousands of faults per step for convolutions.
 
 The setting affects the whole process and cannot be undone. It is made by the command line, and in the processes that we
 start for members of a comparison. A script or notebook that imports us decides for itself.
