@@ -1,6 +1,6 @@
 """Training and scoring on a machine that others use too: competing processes, two trainings at once, one core of many.
 
-    python benchmarks/busy.py [--models vae gan dcgan] [--rounds 3] [--seconds 1] [--peers .venv-peers]
+    python benchmarks/busy.py [--models vae gan dcgan] [--rounds 3] [--seconds 1] [--peers .venv-peers] [--parts …]
 
 Ours runs twice: with threads that make room (see system/openmp.py), and with threads that always spin, as PyTorch comes
 and as ours did before. The loop that courses teach and Pythae run as PyTorch comes. A competitor is a process that
@@ -10,6 +10,7 @@ computes on one core for ever. All sides of a row take turns within one run; the
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -32,10 +33,11 @@ from counterfeit.runs import provenance
 from counterfeit.system import openmp
 from counterfeit.system.files import write_json
 from speed import Side, stretch_length
-from spread import spread
+from spread import ratios, spread
 
 HERE = Path(__file__).parent
 COMPETITORS = (0, 1, 2)
+PAIRS = 10  # a round, where both sides are idle and nearly equal
 COMPETE = "import os; us = os.getppid()\nwhile os.getppid() == us: pass"  # until this process ends, however it does
 GRID = """
 models = ["vae", "gan"]
@@ -82,6 +84,20 @@ def training(model: str, rounds: int, seconds: float, peers: Path | None, array:
     batch = cf.models.MODELS[model].settings.batch_size
     rates = {name: [round(median(values) * batch) for values in by.values()] for name, by in found.items()}
     return {"model": model, "images_per_s": rates, "over_idle": over_idle(found, -1)}
+
+
+def idle(model: str, rounds: int, seconds: float) -> dict[str, Any]:
+    """The speed with threads that make room over that with threads that spin, on an idle machine: what room costs."""
+    steps = stretch_length(model, "mnist", seconds)
+    environments = {"ours": PLAIN, "ours_spinning": SPINNING}
+    sides = {name: Side(sys.executable, "ours", model, "mnist", steps, env=env) for name, env in environments.items()}
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for i in range(PAIRS * rounds):
+        for name in sorted(sides, reverse=bool(i % 2)):
+            rates[name].append(sides[name].rate())
+    for side in sides.values():
+        side.close()
+    return {"model": model, "pairs": PAIRS * rounds, "over_spinning": ratios(rates["ours"], rates["ours_spinning"])}
 
 
 def scoring(rounds: int, home: Path) -> dict[str, Any]:
@@ -184,24 +200,32 @@ def main() -> None:
         "--seconds", type=float, default=1.0, help="of one stretch of the course's loop on an idle machine"
     )
     parser.add_argument("--peers", type=Path, help="environment that has Pythae (make peers)")
+    parser.add_argument("--parts", nargs="+", default=[], help="measure these alone, and keep the other figures")
     args = parser.parse_args()
-    found: dict[str, Any] = {"competitors": COMPETITORS, "rows": []}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         np.save(home / "images.npy", cf.load_data("mnist").images)
-        for model in args.models:
-            found["rows"].append(training(model, args.rounds, args.seconds, args.peers, home / "images.npy"))
-            print(found["rows"][-1], flush=True)
-        found["rows"].append(scoring(args.rounds, home))
-        print(found["rows"][-1], flush=True)
-        found["two_at_once"] = [two_at_once(model, args.rounds, args.seconds) for model in args.models]
-        print(found["two_at_once"], flush=True)
-        found["workers"] = workers(args.rounds, home)
-        print(found["workers"], flush=True)
-        found["one_core"] = [one_core(model, args.rounds, args.seconds) for model in args.models]
-        print(found["one_core"], flush=True)
-    found |= {"threads": torch.get_num_threads()}
-    write_json(HERE / "results/busy.json", {**found, "made_by": provenance(torch.device("cpu"))})
+        each = {"rounds": args.rounds, "seconds": args.seconds}
+
+        def rows() -> Iterator[dict[str, Any]]:
+            for model in args.models:
+                yield training(model, peers=args.peers, array=home / "images.npy", **each)
+            yield scoring(args.rounds, home)
+
+        parts: dict[str, Callable[[], Any]] = {
+            "rows": lambda: list(rows()),
+            "idle": lambda: [idle(model, **each) for model in args.models],
+            "two_at_once": lambda: [two_at_once(model, **each) for model in args.models],
+            "workers": lambda: workers(args.rounds, home),
+            "one_core": lambda: [one_core(model, **each) for model in args.models],
+        }
+        path = HERE / "results/busy.json"
+        found = json.loads(path.read_text()) if args.parts else {}
+        for part in args.parts or parts:
+            found[part] = parts[part]()
+            found.setdefault("made_by", {})[part] = provenance(torch.device("cpu"))
+            print(part, found[part], flush=True)
+    write_json(path, {**found, "competitors": COMPETITORS, "threads": torch.get_num_threads()})
 
 
 if __name__ == "__main__":

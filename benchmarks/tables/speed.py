@@ -40,6 +40,10 @@ def of_busy(results: Json, which: str) -> str:
             shares = [f"{p['median']:.0%} ({p['least']:.0%}–{p['most']:.0%})" for p in parts.values()]
             lines.append([f"`{row['model']}`", *shares])
         return markdown(lines)
+    if which == "idle":
+        lines = [["model", "pairs of stretches", "speed over that of threads that spin"]]
+        pairs = [[f"`{row['model']}`", str(row["pairs"]), times(row["over_spinning"])] for row in found["idle"]]
+        return markdown([*lines, *pairs])
     if which == "limits":
         lines = [["model", "threads on one core of several", "speed over that of `--threads 1`"]]
         rows = [[f"`{row['model']}`", str(row["threads"]), times(row["over_threads_1"])] for row in found["one_core"]]
@@ -60,10 +64,16 @@ def of_commands(results: Json, which: str) -> str:
     if which == "samples":
         rates = found["samples_per_s"]
         return markdown([[f"`{model}`" for model in rates], [f"{rate:,}" for rate in rates.values()]])
-    lines = [["command", "seconds, median (range)", "peak memory, MiB"]]
+    before = any("before" in row for row in found["commands"])
+    more = ["before: seconds", "MiB"] if before else []
+    lines = [["command", "seconds, median (range)", "peak memory, MiB", *more]]
+
+    def cells(of: Json) -> list[str]:
+        low, high = of["seconds_range"]
+        return [f"{of['seconds']} ({low}–{high})", f"{of['peak_mib']:,}"]
+
     for row in found["commands"]:
-        low, high = row["seconds_range"]
-        lines.append([f"`{row['command']}`", f"{row['seconds']} ({low}–{high})", f"{row['peak_mib']:,}"])
+        lines.append([f"`{row['command']}`", *cells(row), *(cells(row["before"]) if before else [])])
     return markdown(lines)
 
 
