@@ -47,7 +47,7 @@ class Constant(nn.Module):
 
 
 def constructed(slopes: list[float], logit: float = 0.0, logvar: float = 0.0) -> VAE:
-    return VAE(Encoder(slopes, logvar), Constant(logit), LIKELIHOODS["bernoulli"], len(slopes)).eval()
+    return VAE(Encoder(slopes, logvar), Constant(logit), LIKELIHOODS["bernoulli"](), len(slopes)).eval()
 
 
 def tiny(latent: int) -> VAE:

@@ -135,7 +135,11 @@ class HasTerms(Protocol):
 
 @runtime_checkable
 class HasBound(HasTerms, Protocol):
-    """It bounds the log-likelihood of images: a prior N(0, I) of z (Z,), a Gaussian posterior, and log p(x|z)."""
+    """It bounds the log-likelihood of images: a prior N(0, I) of z (Z,), a Gaussian posterior, and log p(x|z).
+
+    If it has a method `caution(binarized)`, that gives a sentence on what its nats are, see `Likelihood.caution`.
+    Without it they are taken for a Bernoulli's.
+    """
 
     def posterior(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """mu and logvar of q(z|x), each (B, Z)."""
@@ -192,10 +196,16 @@ class Autoencoder(LatentModel):
 
     def step(self, batches: Sequence[Batch], update: Update, rng: Noise, progress: Tensor) -> Losses:
         ((x, y),) = batches
-        terms = {name: term.mean() for name, term in self.terms(x, y, rng).items()}
-        loss = reduce(torch.add, [term * self.weights.get(name, 1.0) for name, term in terms.items()])
+        terms = self.terms(x, y, rng)
+        means = {name: term.mean() for name, term in terms.items()}
+        asked = means | {name: term.mean() for name, term in self.penalties(terms, progress).items()}
+        loss = reduce(torch.add, [term * self.weights.get(name, 1.0) for name, term in asked.items()])
         update("autoencoder", loss)
-        return {"loss": loss} | (terms if len(terms) > 1 else {})
+        return {"loss": loss} | (means if len(means) > 1 else {})
+
+    def penalties(self, terms: Mapping[str, Tensor], progress: Tensor) -> dict[str, Tensor]:
+        """What takes the place of some terms in training, each (B,); `progress` is that of `Step`."""
+        return {}
 
 
 @contextmanager

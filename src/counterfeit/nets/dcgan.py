@@ -9,19 +9,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from counterfeit.errors import InputError
 from counterfeit.nets.conv import Conv2d, ConvTranspose2d
 from counterfeit.nets.linear import Linear
-from counterfeit.nets.pair import NETS, Pair, Shape, join_label, widened
-
-
-def _check(shape: Shape) -> None:
-    _, h, w = shape
-    if h % 4 or w % 4 or min(h, w) < 16:
-        raise InputError(
-            f"the dcgan net needs images with sides that are multiples of 4 and at least 16, not {h}x{w}: "
-            "pass another --size for a folder, or take a fully connected model"
-        )
+from counterfeit.nets.pair import NETS, Pair, Shape, check_sides, join_label, widened
 
 
 def _initialize(net: nn.Module) -> None:
@@ -39,7 +29,7 @@ class Encoder(nn.Module):
 
     def __init__(self, shape: Shape, out: int, width: int, classes: int = 0) -> None:
         super().__init__()
-        _check(shape)
+        check_sides("dcgan", shape, least=16)
         c, h, w = shape
         self.classes = classes
         self.features = nn.Sequential(
@@ -62,7 +52,7 @@ class Decoder(nn.Module):
 
     def __init__(self, shape: Shape, latent: int, width: int, classes: int = 0) -> None:
         super().__init__()
-        _check(shape)
+        check_sides("dcgan", shape, least=16)
         c, h, w = shape
         self.classes = classes
         flat = 128 * (h // 4) * (w // 4)  # 28x28 -> 128x7x7 = 6272

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from counterfeit.errors import InputError
 from counterfeit.registry import Registry
 
 Shape = tuple[int, int, int]  # (C, H, W) of one image
@@ -27,6 +28,16 @@ class Pair:
 
 
 NETS: Registry[Pair] = Registry("net")
+
+
+def check_sides(net: str, shape: Shape, least: int) -> None:
+    """Raise InputError if a net that halves an image twice cannot take images of this shape."""
+    _, h, w = shape
+    if h % 4 or w % 4 or min(h, w) < least:
+        raise InputError(
+            f"the {net} net needs images with sides that are multiples of 4 and at least {least}, not {h}x{w}: "
+            "pass another --size for a folder, or take a fully connected model"
+        )
 
 
 def join_label(v: Tensor, y: Tensor | None, classes: int) -> Tensor:

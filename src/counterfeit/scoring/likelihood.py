@@ -21,7 +21,7 @@ from counterfeit.data.pixels import to_float
 from counterfeit.errors import InputError
 from counterfeit.models.base import Encodes, HasBound, Model
 from counterfeit.models.build import able
-from counterfeit.models.losses import kl_standard_normal
+from counterfeit.models.losses import Bernoulli, kl_standard_normal
 from counterfeit.sampling import device_of
 from counterfeit.scoring import Scored
 from counterfeit.settings import check_count, check_seed
@@ -30,10 +30,6 @@ from counterfeit.system.console import progress
 ACTIVE = 0.01  # variance over images of a posterior mean, above which a latent unit is active: Burda et al.
 FEW = 10  # effective samples: if the median image has fewer (and fewer than K / 2), IWAE_K is reported as loose
 ENCODED = 1000  # images encoded together
-GRAY = (
-    "these pixels are not black and white, and on gray ones the Bernoulli cross-entropy is no normalized likelihood: "
-    "compare with runs on the same data only, never with published nats; train with --binarize for those"
-)
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,8 @@ class Likelihood:
         n: number of images.
         active_units: number of latent units whose posterior mean has a variance over the images above ACTIVE.
         latent: number of latent units.
-        binarized: whether every pixel was black or white; otherwise these values are not log-likelihoods.
+        binarized: whether every pixel was black or white.
+        caution: what to know of these nats; "" if they are log probabilities of black and white images.
         receipt: which images, seeds and versions, if a run was measured; JSON types throughout.
     """
 
@@ -86,6 +83,7 @@ class Likelihood:
     active_units: int
     latent: int
     binarized: bool
+    caution: str
     receipt: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -99,7 +97,7 @@ class Likelihood:
 
     def to_dict(self) -> dict[str, Any]:
         """{"metrics": {name: {"value": …, …}}, "receipt": {…}}, plain types, in the same form as any score."""
-        notes = () if self.binarized else (GRAY,)
+        notes = (self.caution,) if self.caution else ()
         loose = () if self.loose is None else (self.loose,)
         kind = f"standard error over {self.n} images, in nats"
         metrics = {
@@ -121,8 +119,7 @@ class Likelihood:
         lines.append(f"{'active units':<20}{self.active_units:>10} of {self.latent}")
         lines.append(f"{'ESS':<20}{self.ess.median:>10.1f} median, {self.ess.least:.1f} least, of {self.k:,} samples")
         lines.append(f"± is the standard error over {self.n:,} images; papers print IWAE and ELBO with the sign turned")
-        notes = [self.loose, None if self.binarized else GRAY]
-        return "\n".join([*lines, *(note for note in notes if note is not None), *self.notes])
+        return "\n".join([*lines, *(note for note in (self.loose, self.caution) if note), *self.notes])
 
     @property
     def loose(self) -> str | None:
@@ -189,6 +186,7 @@ def likelihood(
                 sizes.append(size)
                 advance(1)
     means, of_rate, of_distortion = torch.cat(mus).numpy(), torch.cat(rates).numpy(), np.array(distortions)
+    binarized = all(np.isin(image, (0, 255)).all() for image in images)
     return Likelihood(
         elbo=Nats.of(-of_rate - of_distortion),
         rate=Nats.of(of_rate),
@@ -199,7 +197,8 @@ def likelihood(
         n=len(images),
         active_units=int((means.var(axis=0) > ACTIVE).sum()),
         latent=means.shape[1],
-        binarized=all(np.isin(image, (0, 255)).all() for image in images),
+        binarized=binarized,
+        caution=getattr(model, "caution", Bernoulli().caution)(binarized),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, final
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from counterfeit.models.base import Autoencoder
 from counterfeit.models.losses import Likelihood, kl_standard_normal
 from counterfeit.system.noise import Noise
+
+RISE = 0.5  # share of the training in which the capacity rises
 
 
 @final
@@ -28,13 +31,18 @@ class VAE(Autoencoder):
         latent: int,
         classes: int = 0,
         kl_weight: float = 1.0,
+        capacity: float = 0.0,
     ) -> None:
         """`encoder` gives (B, 2Z): the heads mu and logvar side by side in one Linear.
 
-        `decoder` gives the parameters of the likelihood.
+        `decoder` gives the parameters of the likelihood. With a `capacity` above 0, see `penalties`.
         """
         super().__init__((latent,), classes, {"kl": kl_weight})
-        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
+        self.encoder, self.decoder, self.likelihood, self.capacity = encoder, decoder, likelihood, capacity
+
+    def caution(self, binarized: bool) -> str:
+        """See `HasBound`."""
+        return self.likelihood.caution(binarized)
 
     def posterior(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """mu and logvar of q(z|x), each (B, Z)."""
@@ -49,6 +57,12 @@ class VAE(Autoencoder):
             "reconstruction": self.distortion(z, x, y),
             "kl": kl_standard_normal(mu, logvar),
         }
+
+    def penalties(self, terms: Mapping[str, Tensor], progress: Tensor) -> dict[str, Tensor]:
+        """|KL - C| instead of KL, with C rising to the capacity: Burgess et al. 2018 (arXiv:1804.03599), eq. 8."""
+        if not self.capacity:
+            return {}
+        return {"kl": (terms["kl"] - self.capacity * (progress / RISE).clamp(max=1)).abs()}
 
     def distortion(self, z: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.likelihood.nll(self.decoder(z, y), x)
