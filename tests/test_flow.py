@@ -16,6 +16,7 @@ from counterfeit.models import MODELS
 from counterfeit.models.flow import FlowSampling
 from counterfeit.models.flow.model import STEPS, Flow, solved
 from counterfeit.nets.unet import UNet
+from counterfeit.settings import having
 from counterfeit.system.noise import Noise
 
 SOLVERS = list(STEPS)
@@ -135,7 +136,7 @@ def test_wrong_options_are_told_in_one_line(run) -> None:
 
 
 def test_models_without_options_say_so(tmp_path: Path, digits) -> None:
-    plain = next(name for name, spec in MODELS.items() if not spec.sampling.to_dict())
+    plain = next(name for name, spec in MODELS.items() if not having(spec.sampling))
     other = cf.train(plain, digits[0], out=tmp_path / "run", epochs=1, quiet=True, labels=digits[1])
     with pytest.raises(cf.InputError, match=f"{plain} has no options of sampling: leave out --steps"):
         other.with_sampling(steps=3)

@@ -35,14 +35,14 @@ def test_every_model_has_its_figures() -> None:
         ("copies", "cifar10"),
         ("copies", "mnist"),
         ("bombs", "all"),
-        *(("busy", which) for which in ("all", "together", "limits")),
+        *(("busy", which) for which in ("all", "idle", "together", "limits")),
         ("floors", "all"),
         ("floors", "fresh"),
         ("memory", "points"),
         ("memory", "million"),
         *(("gpu", which) for which in ("machine", "rates", "runs")),
         *(("ranks", which) for which in ("tests", "chosen", "noise")),
-        *((kind, "all") for kind in ("layers", "compiled", "pairs", "profiles", "reuse", "scoring")),
+        *((kind, "all") for kind in ("layers", "compiled", "pairs", "profiles", "reuse", "samplers", "scoring")),
     }
 
 

@@ -106,7 +106,12 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
         "register(replace(MODELS['vae'], name='mine'))\n"
     )
     return {
-        "Run.with_sampling": (run.with_sampling, {}, ["steps"]),
+        "Run.with_sampling": (run.with_sampling, {}, ["steps", "sampler", "components"]),
+        "Run.fit_sampler": (
+            run.with_sampling(sampler="gmm", components=2).fit_sampler,
+            {"images": np.load(run.path.parent / "small.npz")["images"], "labels": labels},
+            [],
+        ),
         "train": (
             cf.train,
             {
@@ -178,7 +183,7 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
 
 NAMES = (
     "train,score,cas,stats,likelihood,compare,report,sample,load,load_data,Run,Run.sample,Run.sample_batches,"
-    "Run.with_sampling,Run.labels,Run.noise,Run.decode,Run.encode,Run.reconstruct,Run.interpolate,Run.real,"
+    "Run.with_sampling,Run.fit_sampler,Run.labels,Run.noise,Run.decode,Run.encode,Run.reconstruct,Run.interpolate,Run.real,"
     "Run.score,Run.generated,Run.cas,Run.likelihood,"
     "Detector,detectors.load,ImageSet,Score,Score[],RunFolder,load_plugin"
 ).split(",")

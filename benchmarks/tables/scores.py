@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from statistics import median
 
 from counterfeit.catalog import DATA
 from counterfeit.system.words import number, plus_minus
-from tables.text import Json, markdown, real_images
+from tables.text import Json, markdown, over_seeds, real_images
 
 GRIDS = ("seed", "tuned")  # of benchmarks/grids
 TUNED = "-tuned"  # ends the names of recipes that the search found
@@ -113,10 +114,26 @@ def of_search(results: Json, model: str) -> str:
     return markdown(lines)
 
 
+def of_samplers(results: Json, which: str) -> str:
+    """FID by where the latents come from."""
+    rows = results["samplers"]["rows"]
+    lines = [["model", "sampler", "seeds", "FID[mnist-cnn]", "PRDC-precision", "PRDC-recall", "fitted in, s"]]
+    groups: dict[tuple[str, str], list[Json]] = {}
+    for row in rows:
+        name = f"`{row['sampler']}`" + (f", {row['components']}" if "components" in row else "")
+        groups.setdefault((row["model"], name), []).append(row)
+    for (model, sampler), of in groups.items():
+        values = [over_seeds([row[name] for row in of]) for name in ("FID", "PRDC-precision", "PRDC-recall")]
+        seconds = "" if sampler == "`own`" else f"{median(row['seconds'] for row in of):.0f}"
+        lines.append([f"`{model}`", sampler, str(len(of)), *values, seconds])
+    return markdown(lines)
+
+
 KINDS: dict[str, Callable[[Json, str], str]] = {
     "scores": of_readme,
     "data": of_data,
     "model": of_model,
     "tuned": of_tuned,
     "search": of_search,
+    "samplers": of_samplers,
 }

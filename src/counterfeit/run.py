@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,8 +24,9 @@ from counterfeit.models import MODELS, ModelSettings, Sampling
 from counterfeit.models.base import Encodes, HasLatents, Model
 from counterfeit.models.build import able, conditional
 from counterfeit.models.plan import Plan
-from counterfeit.runs import DataRecord, RunFolder, Trained, read_trained
+from counterfeit.runs import DataRecord, RunFolder, Trained, read_trained, samplers
 from counterfeit.runs.data import images_of
+from counterfeit.samplers import Mixture
 from counterfeit.scoring import Images, Score, Scorer, judge
 from counterfeit.scoring.cas import Labeled, cas
 from counterfeit.scoring.images import BATCH, subset
@@ -83,7 +84,38 @@ class Run:
         """
         other = copy.copy(self)
         other.options = MODELS[self.model_name].sampling_with(options, self.options)
+        other.__dict__.pop("sampler", None)
         return other
+
+    @cached_property
+    def sampler(self) -> Mixture | None:
+        """What draws the latents of samples in place of the model: fitted on first use, and kept in the folder.
+
+        None where they are the model's own. InputError where the training images are missing; see `fit_sampler`.
+        """
+        fit = f"with_sampling(sampler={getattr(self.options, 'sampler', '')!r}).fit_sampler(images)"
+        return self._sampler_of(lambda: self._images("train", f"fit it in Python: {fit}"))
+
+    @checked
+    @alone
+    def fit_sampler(self, images: Any, labels: Any = None) -> Run:
+        """Fit the sampler that `with_sampling` asks for, and keep it in the folder; returns the run.
+
+        For a run that was trained on an array, which its folder does not hold; others find their images. InputError if
+        these are not the training images, or if no sampler to be fitted was asked for.
+        """
+        if not getattr(self.options, "fitted", 0):
+            raise InputError("there is nothing to fit: ask for a sampler first, with_sampling(sampler='gmm')")
+        train = images_of(self.record, self.name, datasets.load(images, labels=labels), "pass its training images")[
+            "train"
+        ]
+        self.sampler = self._sampler_of(lambda: train, anew=True)
+        return self
+
+    @alone
+    def _sampler_of(self, images: Callable[[], ImageSet], anew: bool = False) -> Mixture | None:
+        components = getattr(self.options, "fitted", 0)
+        return samplers.kept(self.trained, components, self.name, images, anew) if components else None
 
     @cached_property
     @alone
@@ -135,7 +167,8 @@ class Run:
         check_count(n, "the number of samples")
         check_count(batch_size, "the batch size")
         check_seed(seed)
-        return sampling.samples(self.model, n, seed, self.labels(n, labels), batch_size, self.options)
+        asked = self.labels(n, labels)
+        return sampling.samples(self.model, n, seed, asked, batch_size, self.options, sampler=self.sampler)
 
     @checked
     def labels(self, n: int, labels: Labels = None) -> np.ndarray | None:
@@ -156,7 +189,7 @@ class Run:
         check_seed(seed)
         model = self._with_latents()
         self._check_room(n, 2 * 4 * math.prod(model.latent_shape))
-        return sampling.noise(model, n, seed)
+        return sampling.noise(model, n, seed, self.sampler)
 
     @checked
     @alone
@@ -209,6 +242,8 @@ class Run:
         """
         config = ScoreConfig.of({"real": real, **settings})
         scorer = scorer or judge.prepared(config, self.record, self.name)
+        if getattr(self.options, "fitted", 0):  # the same one for all processes
+            self.sampler = scorer.group.by_first(lambda: self.sampler)
         fakes = scorer.group.everyone(self.generated)
         self._check_same(scorer.group)
         result = judge.score(fakes, config, self.record, scorer)
@@ -235,10 +270,12 @@ class Run:
         """The samples of this run in the form that scoring takes."""
 
         def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
-            return sampling.samples(self.model, n, seed, self.labels(n), BATCH, self.options, group)
+            return sampling.samples(self.model, n, seed, self.labels(n), BATCH, self.options, group, self.sampler)
 
         shape, options = self.data.shape, self.options.to_dict()
         about = {**self.trained.facts(), **({"sampling": options} if options else {})}
+        if self.sampler is not None:
+            about["sampler_sha256"] = samplers.digest(self.sampler)
         classes = self.data.classes if self.model.classes else ()
         return Images(
             self.name, None, draw, self.weights_sha256, self.labels, shape, form_at(shape), "run", about, classes
@@ -319,9 +356,12 @@ class Run:
     @checked
     def real(self, split: str = "test") -> ImageSet:
         """A split of the images that the run was trained on. InputError if they are missing or have changed."""
+        return self._images(split, "pass images= in Python")
+
+    def _images(self, split: str, fix: str) -> ImageSet:
         if self.data.kind == "array":
-            raise InputError(f"{self.name} was trained on an array, which a run does not store: pass images= in Python")
-        found = images_of(self.record, self.name, fix="restore it, or pass images= in Python")
+            raise InputError(f"{self.name} was trained on an array, which a run does not store: {fix}")
+        found = images_of(self.record, self.name, fix=f"restore it, or {fix}")
         if split not in found:
             raise InputError(f"{self.data.name} has no {split} images: pass --split {' or --split '.join(found)}")
         return found[split]

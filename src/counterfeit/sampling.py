@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from counterfeit.data.pixels import to_float, to_uint8
 from counterfeit.errors import InputError
 from counterfeit.models import Sampling
-from counterfeit.models.base import Encodes, HasLatents, HasTerms, Model
+from counterfeit.models.base import Encodes, HasBound, HasLatents, HasTerms, Model
 from counterfeit.models.build import conditional
+from counterfeit.samplers import Mixture
 from counterfeit.system.distributed import ALONE, Group
 from counterfeit.system.noise import Noise
 
@@ -57,10 +58,14 @@ def samples(
     batch_size: int,
     options: Sampling,
     group: Group = ALONE,
+    sampler: Mixture | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yield n samples as uint8 arrays (≤ batch_size, C, H, W); of several processes, this one's blocks of them."""
+    """Yield n samples as uint8 arrays (≤ batch_size, C, H, W); of several processes, this one's blocks of them.
+
+    A `sampler` draws the latents in place of the model, which has some.
+    """
     device = device_of(model)
-    draw = _drawing(model, seed, options)
+    draw = _drawing(model, seed, options, sampler)
 
     def blocks() -> Iterator[np.ndarray]:
         for i, start in enumerate(range(0, n, BLOCK)):
@@ -74,7 +79,9 @@ def samples(
     yield from _rebatch(blocks(), len(group.shares(n, BLOCK)[group.rank]), batch_size)
 
 
-def _drawing(model: Model, seed: int, options: Sampling) -> Callable[[int, Tensor | None, bool], Tensor | None]:
+def _drawing(
+    model: Model, seed: int, options: Sampling, sampler: Mixture | None
+) -> Callable[[int, Tensor | None, bool], Tensor | None]:
     """From a block's number, its labels and whether it is wanted to its images; blocks are asked for in turn.
 
     The noise of a model with latents is one stream, as `noise` gives it: that of blocks that others make is drawn as
@@ -84,7 +91,7 @@ def _drawing(model: Model, seed: int, options: Sampling) -> Callable[[int, Tenso
 
     def decoded(block: int, y: Tensor | None, wanted: bool) -> Tensor | None:
         assert isinstance(model, HasLatents)
-        z = model.noise(BLOCK, rng)
+        z = (sampler or model).noise(BLOCK, rng)
         return model.decode(z, y, options) if wanted else None
 
     def sampled(block: int, y: Tensor | None, wanted: bool) -> Tensor | None:
@@ -95,10 +102,10 @@ def _drawing(model: Model, seed: int, options: Sampling) -> Callable[[int, Tenso
 
 
 @torch.inference_mode()
-def noise(model: HasLatents, n: int, seed: int) -> np.ndarray:
+def noise(model: HasLatents, n: int, seed: int, sampler: Mixture | None = None) -> np.ndarray:
     """The latents, float32 (n, *latent_shape), of which `samples` makes its images."""
     rng = Noise.seeded(seed, device_of(model), "samples")
-    blocks = [model.noise(BLOCK, rng).cpu().numpy() for _ in range(0, n, BLOCK)]
+    blocks = [(sampler or model).noise(BLOCK, rng).cpu().numpy() for _ in range(0, n, BLOCK)]
     return np.concatenate(blocks)[:n]
 
 
@@ -113,6 +120,20 @@ def decode(model: HasLatents, z: np.ndarray, labels: np.ndarray | None, options:
 def encode(model: Encodes, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
     """uint8 (N, C, H, W) -> latents float32 (N, *latent_shape)."""
     return _by_blocks(model, lambda x, y: model.encode(to_float(x), y), _as_tensor(images), labels)
+
+
+@torch.inference_mode()
+def codes(model: Encodes, images: np.ndarray, labels: np.ndarray | None, seed: int) -> np.ndarray:
+    """uint8 (N, C, H, W) -> float32 (N, *latent_shape) as training decodes them: of a distribution, a seeded draw."""
+    rng = Noise.seeded(seed, device_of(model), "codes")
+
+    def drawn(x: Tensor, y: Tensor | None) -> Tensor:
+        if not isinstance(model, HasBound):
+            return model.encode(to_float(x), y)
+        mu, logvar = model.posterior(to_float(x), y)
+        return mu + (0.5 * logvar).exp() * rng.normal(*mu.shape)
+
+    return _by_blocks(model, drawn, _as_tensor(images), labels)
 
 
 @torch.inference_mode()

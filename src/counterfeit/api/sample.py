@@ -56,7 +56,7 @@ def sample(
     if out is None:
         of_label = "" if label is None else f"-label{folder_names([str(label)])[0]}"
         usual = MODELS[run.model_name].sampling.to_dict()
-        changed = {name: value for name, value in run.options.to_dict().items() if value != usual[name]}
+        changed = {name: value for name, value in run.options.to_dict().items() if value != usual.get(name)}
         of_options = "".join(f"-{folder_names([f'{name}{value}'])[0]}" for name, value in changed.items())
         out = run.folder.shown(run.folder.samples) / f"sample-n{n}{of_label}-seed{seed}{of_options}.png"
     path = Path(paths.typed(out))

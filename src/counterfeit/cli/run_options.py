@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from tyro.conf import OmitArgPrefixes
 
-from counterfeit.cli.parsing import HELP, parse, positional
+from counterfeit.cli.parsing import HELP, parse, positional, typed
 from counterfeit.models import MODELS, ModelSpec
 from counterfeit.settings import having
 from counterfeit.system import paths, reading
@@ -39,7 +39,7 @@ def parsed(kind: type[T], argv: Sequence[str]) -> tuple[T, dict[str, Any]]:
     made = dataclasses.make_dataclass(kind.__name__, [field], bases=(kind,), frozen=True)
     made.__doc__ = kind.__doc__
     asked: Any = parse(made, argv)
-    return asked, asked.sampling.to_dict()
+    return asked, typed(vars(asked.sampling), argv)
 
 
 def model_of(word: str) -> ModelSpec[Any] | None:

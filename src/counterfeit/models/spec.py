@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -102,6 +102,9 @@ class ModelSettings(RunSettings):
 class Sampling(Settings):
     """Options of sampling; of a model with some, a class of its own. This one has none."""
 
+    def check_given(self, names: Collection[str]) -> None:
+        """InputError if an option that was given decides nothing beside the others."""
+
 
 S = TypeVar("S", bound=ModelSettings)
 
@@ -159,7 +162,9 @@ class ModelSpec(Generic[S]):
         unknown = next((name for name in options if name not in having(self.sampling)), None)
         if unknown is not None and not having(self.sampling):
             raise InputError(f"{self.name} has no options of sampling: leave out {option(str(unknown))}")
-        return (others or self.sampling).replace(options)
+        found = (others or self.sampling).replace(options)
+        found.check_given(options)
+        return found
 
     def read(self, values: Mapping[str, Any]) -> S:
         """Settings of this model from plain types. Raises msgspec.ValidationError, which may wrap an InputError."""

@@ -4,6 +4,7 @@ run.json          settings, model, data, provenance
 log.jsonl         one row a log event
 checkpoint/       safetensors + checkpoint.json
 samples/*.png     pictures, one an epoch
+samplers/         fitted distributions of latents, safetensors
 curves.png        losses over the steps
 scores/*.json     what `counterfeit score`, `cas` and `likelihood` found
 """
@@ -104,6 +105,7 @@ class RunFolder:
         self._typed = str(Path(paths.typed(path)))
         self.checkpoint = self.path / "checkpoint"
         self.samples = self.path / "samples"
+        self.samplers = self.path / "samplers"
         self.log_file = self.path / "log.jsonl"
         self.record_file = self.path / "run.json"
         self.curves = self.path / "curves.png"

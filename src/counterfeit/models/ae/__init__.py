@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from counterfeit.models.spec import ModelSettings, ModelSpec, register
+from counterfeit.errors import InputError
+from counterfeit.models.spec import ModelSettings, ModelSpec, Sampling, register
 from counterfeit.settings import check_count, option, setting
 
 if TYPE_CHECKING:
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
 class AutoencoderSettings(ModelSettings):
     """Settings of an autoencoder. The defaults are the report's."""
 
-    loss: Literal["bernoulli"] = setting("bernoulli")
-    """Likelihood of a pixel given z."""
+    loss: Literal["bernoulli", "gaussian", "logistic"] = setting("bernoulli")
+    """Likelihood of a pixel given z: `gaussian` learns its variance, `logistic` is of the 256 levels of a pixel and
+    learns its scale."""
     binarize: Literal["none", "static", "dynamic"] = setting("none")
     """Binarize the images, where the gray value of a pixel is its probability of being white: `static` samples each
     image once, `dynamic` samples it again at every step, `none` keeps the gray values. Likelihoods are comparable with
@@ -34,6 +37,8 @@ class AutoencoderSettings(ModelSettings):
         super().__post_init__()
         for name in ("latent", "encoder_width", "decoder_width"):
             check_count(getattr(self, name), option(name))
+        if self.binarize != "none" and self.loss != "bernoulli":
+            raise InputError(f"--binarize {self.binarize} makes pixels for --loss bernoulli, not {self.loss}")
 
     @property
     def binarization(self) -> str:
@@ -44,13 +49,42 @@ class AutoencoderSettings(ModelSettings):
         return "nats per image"
 
 
+@dataclass(frozen=True)
+class LatentSampling(Sampling):
+    """Where the latents of samples come from."""
+
+    sampler: Literal["own", "gaussian", "gmm"] = "own"
+    """Distribution of the latents: `own` is the model's, `gaussian` and `gmm` (a mixture of Gaussians) are fitted to
+    the codes of the training images, once, and kept in the run."""
+    components: int = 30
+    """Gaussians of a `gmm`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count(self.components, "--components")
+
+    def check_given(self, names: Collection[str]) -> None:
+        if "components" in names and self.sampler != "gmm":
+            raise InputError(f"--components is for --sampler gmm, and it is {self.sampler}: leave it out, or pass that")
+
+    @property
+    def fitted(self) -> int:
+        """How many Gaussians are fitted; 0 where the latents are the model's own."""
+        return {"own": 0, "gaussian": 1, "gmm": self.components}[self.sampler]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What decides the latents: nothing where they are the model's own, as before there was a choice."""
+        asked = {"own": (), "gaussian": ("sampler",), "gmm": ("sampler", "components")}[self.sampler]
+        return {name: getattr(self, name) for name in asked}
+
+
 def build(settings: AutoencoderSettings, shape: Shape, classes: int) -> Model:
     """An AE of the report's networks; `classes` is 0."""
     from counterfeit.models.ae.model import AE
     from counterfeit.models.losses import LIKELIHOODS
     from counterfeit.nets import NETS
 
-    pair, likelihood = NETS["fc-vae"], LIKELIHOODS[settings.loss]
+    pair, likelihood = NETS["fc-vae"], LIKELIHOODS[settings.loss]()
     encoder = pair.encoder(shape, settings.latent, settings.encoder_width, 0)
     decoder = pair.decoder(likelihood.outputs(shape), settings.latent, settings.decoder_width, 0)
     return AE(encoder, decoder, likelihood, settings.latent)
@@ -64,6 +98,7 @@ register(
         build=build,
         paper="Hinton & Salakhutdinov 2006, Science 313; sampling: Ghosh et al. 2020, arXiv:1903.12436",
         differs="trained end to end without pretraining; the Gaussian follows the codes during training",
+        sampling=LatentSampling(),
         published=True,
     )
 )
