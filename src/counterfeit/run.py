@@ -106,10 +106,9 @@ class Run:
         """
         if not getattr(self.options, "fitted", 0):
             raise InputError("there is nothing to fit: ask for a sampler first, with_sampling(sampler='gmm')")
-        train = images_of(self.record, self.name, datasets.load(images, labels=labels), "pass its training images")[
-            "train"
-        ]
-        self.sampler = self._sampler_of(lambda: train, anew=True)
+        given = datasets.load(images, labels=labels)
+        found = images_of(self.record, self.name, given, "pass its training images")
+        self.sampler = self._sampler_of(lambda: found["train"], anew=True)
         return self
 
     @alone
