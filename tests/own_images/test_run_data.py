@@ -6,7 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
-from own_images_cases import ASKED, QUICK, change_record, refused
+import numpy as np
+from own_images_cases import ASKED, QUICK, change_record, refused, write_folder
 
 import counterfeit as cf
 from counterfeit.runs import RunFolder
@@ -125,3 +126,21 @@ def test_two_spellings_of_one_folder_are_one_table(home: Path) -> None:
     Path("other/run.json").write_text(json.dumps(record))
     (table,) = cf.compare(["run", "other"], **QUICK)["tables"]
     assert table["rows"][0]["seeds"] == [0, 1]
+
+
+def test_cas_holds_to_it_too(home: Path, command) -> None:
+    write_folder(Path("labeled"), cf.load_data("pics").images, np.arange(200) % 2)
+    cf.train("cvae", "labeled", out="conditional", epochs=1, quiet=True)
+    next(Path("labeled/1").iterdir()).unlink()
+    refused(command("cas", "conditional", "-n", 50), "conditional was trained on other images", "199 training images")
+
+
+def test_a_report_of_stored_scores_shows_no_images_that_the_run_was_not_trained_on(home: Path, command) -> None:
+    """The scores' receipts say which images they are of; pictures are of images that are read now."""
+    assert command("score", "run", *ASKED).code == 0
+    next((home / "pics").iterdir()).unlink()
+    outcome = command("report", "run", "-n", 50)
+    assert outcome.code == 0 and "1 run scored already" in outcome.err
+    for kind in ("reconstructions", "nearest", "random", "real"):
+        assert f"no picture of {kind}: run was trained on other images" in outcome.err
+    assert {path.stem for path in Path("run/samples/report").glob("*.png")} == {"samples"}
