@@ -4,8 +4,8 @@
     python benchmarks/publish.py [--comparison runs/seed/comparison.json]
 
 Copies a comparison (less its loss curves, which are long), its table and the samples of every model's first seed, and
-rewrites what stands between `<!-- figures: … -->` and `<!-- end -->` in the pages. Without --comparison it takes what
-is in benchmarks/results already.
+rewrites what stands between `<!-- figures: … -->` and `<!-- end -->` in the pages, and the minutes that `counterfeit
+list models` says. Without --comparison it takes what is in benchmarks/results already.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import re
 import shutil
 from pathlib import Path
 
+from counterfeit.catalog import MINUTES
 from counterfeit.system.files import write_json
 from tables import KINDS
+from tables.minutes import minutes
 from tables.scores import GRIDS
 from tables.text import Json
 
@@ -62,6 +64,7 @@ def main() -> None:
                 last = max((Path(row["runs"][0]) / "samples").glob("epoch-*.png"))
                 shutil.copy(last, PICTURES / f"{row['model']}-{table['data']}.png")
     results = read()
+    write_json(MINUTES, minutes(results))
     for page in PAGES:
         page.write_text(filled(page.read_text(), results))
 

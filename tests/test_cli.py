@@ -105,13 +105,22 @@ def test_lists_name_what_the_registries_hold_and_nothing_else(command) -> None:
     assert list(LISTS) == list(of)
     for what, registry in of.items():
         rows = command("list", what).out.splitlines()[2:]  # below the title and the columns' names
-        listed = [row.split("  ")[0] for row in rows if not row.startswith((" ", "A folder"))]
+        listed = [row.split("  ")[0] for row in rows if not row.startswith((" ", "A folder", "min:"))]
         assert listed == list(registry), what
     everything = command("list").out
     assert all(command("list", what).out in everything for what in of)
     only = command("list", "data").out
     assert "mnist5k" in only and "lsgan" not in only
     assert "no list named 'modles'; did you mean 'models'?" in command("list", "modles").err
+
+
+def test_minutes_are_said_of_the_models_whose_training_was_timed(command) -> None:
+    (row,) = (row for row in command("list", "models").out.splitlines() if row.startswith("lsgan "))
+    on_digits, on_photos = (float(word) for word in row.split("  ")[-1].split(", "))
+    assert 0 < on_digits < on_photos < 60
+    told = " ".join(command("train", "lsgan", "--help").out.split())
+    assert f"lsgan takes these minutes on 2 cores: {on_digits} on mnist and {on_photos} on cifar10." in told
+    assert "takes these minutes" not in command("train", "flow", "--help").out
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

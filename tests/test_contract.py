@@ -249,3 +249,13 @@ def test_options_of_the_commands_are_no_settings() -> None:
 
     with pytest.raises(cf.InputError, match="Out has a field 'out', which is an option of the commands: rename it"):
         register(replace(next(iter(MODELS.values())), name="other", settings=Out()))
+
+
+def test_a_setting_of_every_run_keeps_its_meaning() -> None:
+    @dataclass(frozen=True)
+    class Diffusion(ModelSettings):
+        epochs: int = 20
+        steps: int = 1000  # type: ignore[assignment]
+
+    with pytest.raises(cf.InputError, match="has a field 'steps', which every run has as a whole number or None"):
+        register(replace(next(iter(MODELS.values())), name="other", settings=Diffusion()))

@@ -14,13 +14,16 @@ from counterfeit.models.base import Stage
 from counterfeit.models.plan import Plan
 from counterfeit.runs import RunFolder, log
 from counterfeit.runs.curves import draw_curves
-from counterfeit.runs.log import EpochScore, OnTestSet, Steps
+from counterfeit.runs.log import EpochScore, OnTestSet, Steps, Trouble
 from report_cases import Page, comparison, page_of
 
 LINES = {
     '{"epoch": 1, "step": 4, "loss": 2.5, "kl": 1, "images_per_s": 10.0}': Steps(1, 4, {"loss": 2.5, "kl": 1}, 10.0),
     '{"epoch": 2, "step": 8, "FID[mnist-cnn]": 3.5}': EpochScore(2, 8, "FID[mnist-cnn]", 3.5),
     '{"epoch": 2, "step": 8, "test_loss": 2.0, "test_kl": 1.5}': OnTestSet(2, 8, {"loss": 2.0, "kl": 1.5}),
+    '{"epoch": 2, "step": 8, "trouble": "dead codes", "used": 9, "codes": 64}': Trouble(
+        2, 8, "dead codes", {"used": 9, "codes": 64}
+    ),
 }
 # A penalty that is there from the second row on, and a loss that the last two rows lack.
 GAPS = [

@@ -22,6 +22,10 @@ def test_the_seed_grids_figures(page: Path) -> None:
     assert text == publish.filled(text, publish.read()), "run benchmarks/publish.py"
 
 
+def test_the_minutes_that_the_list_says() -> None:
+    assert json.loads(publish.MINUTES.read_text()) == publish.minutes(publish.read()), "run benchmarks/publish.py"
+
+
 def test_every_model_has_its_figures() -> None:
     blocks = {(m[2], m[3]) for page in publish.PAGES for m in publish.BLOCK.finditer(page.read_text())}
     exact = {name for name, spec in MODELS.items() if spec.published and not spec.based_on}

@@ -5,8 +5,11 @@ The rooms `data/`, `detectors/` and `metrics/` register each of these names with
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 
@@ -127,3 +130,16 @@ METRICS = {
         "rank test of the distances to the training set, samples against real test images; detects copying",
     ),
 }
+
+MINUTES = Path(__file__).with_name("minutes.json")  # of training with a model's defaults; benchmarks/publish.py
+
+
+@functools.cache
+def _minutes() -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = json.loads(MINUTES.read_text(encoding="utf-8"))
+    return found
+
+
+def minutes(model: str) -> dict[str, str]:
+    """By data set, the minutes that training a model with its defaults takes on 2 cores; those that were measured."""
+    return {data: f"{found:.1f}" if found < 10 else f"{found:.0f}" for data, found in _minutes().get(model, {}).items()}

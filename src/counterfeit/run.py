@@ -23,7 +23,7 @@ from counterfeit.errors import InputError, RunError
 from counterfeit.models import MODELS, ModelSettings, Sampling
 from counterfeit.models.base import Encodes, HasLatents, Model
 from counterfeit.models.build import able, conditional
-from counterfeit.models.plan import Plan
+from counterfeit.models.plan import Plan, planned
 from counterfeit.runs import DataRecord, RunFolder, Trained, read_trained, samplers
 from counterfeit.runs.data import images_of
 from counterfeit.samplers import Mixture
@@ -48,8 +48,8 @@ class Run:
     """A trained model, opened from its run folder.
 
     Images are uint8 (N, C, H, W) numpy arrays; latents float32 (N, *latent_shape), which is (N, Z) of most models;
-    labels class numbers or names, one for all images or one per image. The weights are those of the last checkpoint:
-    the moving average if the run has one (`--ema`).
+    labels class numbers or names, one for all images or one per image. The weights are those of the last checkpoint,
+    or with `--keep best` of the best epoch: the moving average if the run has one (`--ema`).
 
     Attributes:
         path: the run folder.
@@ -104,7 +104,7 @@ class Run:
         For a run that was trained on an array, which its folder does not hold; others find their images. InputError if
         these are not the training images, or if no sampler to be fitted was asked for.
         """
-        if not getattr(self.options, "fitted", 0):
+        if not self.options.fitted:
             raise InputError("there is nothing to fit: ask for a sampler first, with_sampling(sampler='gmm')")
         given = datasets.load(images, labels=labels)
         found = images_of(self.record, self.name, given, "pass its training images")
@@ -113,7 +113,7 @@ class Run:
 
     @alone
     def _sampler_of(self, images: Callable[[], ImageSet], anew: bool = False) -> Mixture | None:
-        components = getattr(self.options, "fitted", 0)
+        components = self.options.fitted
         return samplers.kept(self.trained, components, self.name, images, anew) if components else None
 
     @cached_property
@@ -136,7 +136,7 @@ class Run:
     @property
     def plan(self) -> Plan:
         """Which of its steps are of which epoch."""
-        return Plan.of(self.model.stages(), self.data.n, self.config.batch_size, self.config.epochs)
+        return planned(self.model, self.config, self.data.n)
 
     @property
     def weights_sha256(self) -> str:
@@ -241,7 +241,7 @@ class Run:
         """
         config = ScoreConfig.of({"real": real, **settings})
         scorer = scorer or judge.prepared(config, self.record, self.name)
-        if getattr(self.options, "fitted", 0):  # the same one for all processes
+        if self.options.fitted:  # the same one for all processes
             self.sampler = scorer.group.by_first(lambda: self.sampler)
         fakes = scorer.group.everyone(self.generated)
         self._check_same(scorer.group)
@@ -292,7 +292,7 @@ class Run:
 
     def _store(self, score: Measured, by: str) -> Measured:
         """The score with what is to be said of the run's weights, stored in the scores folder where it can be."""
-        notes = [*self.trained.unfinished(), *self.trained.replaced()]
+        notes = [*self.trained.unfinished(), *self.trained.selected(), *self.trained.replaced()]
         for note in notes:
             say(f"{self.name}: {note}")
         noted = score.noted(*notes)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from counterfeit.data.pixels import to_float, to_uint8
 from counterfeit.errors import InputError
 from counterfeit.models import Sampling
-from counterfeit.models.base import Encodes, HasBound, HasLatents, HasTerms, Model
+from counterfeit.models.base import Encodes, HasLatents, HasPosterior, HasTerms, Model
 from counterfeit.models.build import conditional
 from counterfeit.samplers import Mixture
 from counterfeit.system.distributed import ALONE, Group
@@ -128,7 +128,7 @@ def codes(model: Encodes, images: np.ndarray, labels: np.ndarray | None, seed: i
     rng = Noise.seeded(seed, device_of(model), "codes")
 
     def drawn(x: Tensor, y: Tensor | None) -> Tensor:
-        if not isinstance(model, HasBound):
+        if not isinstance(model, HasPosterior):
             return model.encode(to_float(x), y)
         mu, logvar = model.posterior(to_float(x), y)
         return mu + (0.5 * logvar).exp() * rng.normal(*mu.shape)

@@ -14,7 +14,7 @@ from tyro.conf import OmitArgPrefixes, arg
 
 from counterfeit.errors import InputError
 from counterfeit.registry import nearest
-from counterfeit.system import paths
+from counterfeit.system import durations, paths
 from counterfeit.system.arguments import MOST, fields_of, fitted, listed, shown
 
 if TYPE_CHECKING:
@@ -32,6 +32,16 @@ def setting(default: Any, *, computes: bool = True, may_change: bool | None = No
     """
     may_change = not computes if may_change is None else may_change
     return dataclasses.field(default=default, metadata={"computes": computes, "may_change": may_change})
+
+
+SHORTEST = 10  # seconds of a budget: with less, nothing is measured
+LENGTHS = ("budget", "steps", "epochs")  # what decides how long a run is, and before the next of them
+
+
+def length_of(settings: Mapping[str, Any]) -> tuple[str, Any]:
+    """The setting that decides how long a run is, and its value, None where all lack, as some of older runs do."""
+    given = ((name, settings[name]) for name in LENGTHS if settings.get(name) is not None)
+    return next(given, ("epochs", None))
 
 
 PLAIN = {"computes": True, "may_change": False}  # effects of a field that says none, as those of a plugin may
@@ -53,7 +63,10 @@ def spelled_today(settings: Mapping[str, Any]) -> dict[str, Any]:
 def having(settings: Any, effect: str | None = None) -> set[str]:
     """The fields of settings, an instance or a class; those with an effect, `computes` or `may_change`."""
     fields = dataclasses.fields(settings)
-    return {field.name for field in fields if effect is None or field.metadata.get(effect, PLAIN[effect])}
+    found = {field.name for field in fields if effect is None or field.metadata.get(effect, PLAIN[effect])}
+    if effect is not None and getattr(settings, "keep", "") == "best":  # then the scores choose the weights
+        found = found | {"score_every"} if effect == "computes" else found - {"score_every"}
+    return found
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,15 @@ class RunSettings(Settings):
     Subfolders named train and test are used as the splits."""
     epochs: int = setting(10, may_change=True)
     """Passes over the training images."""
+    steps: Annotated[int | None, arg(metavar="INT", help_behavior_hint=unless_set("as many as --epochs take"))] = (
+        setting(None, may_change=True)
+    )
+    """Length of the run in training steps, in place of --epochs. The last epoch may be cut short."""
+    budget: Annotated[str | None, arg(metavar="TIME", help_behavior_hint=unless_set("none"))] = setting(
+        None, may_change=True
+    )
+    """Time in which the run is to end on this machine, such as 90s, 5m or 1h30m, in place of --epochs: its speed is
+    measured first, and decides --steps."""
     seed: int = setting(0)
     """Random seed of the initial weights, the order of the images and all noise, from 0 to 2^63 - 1."""
     batch_size: int = setting(128)
@@ -104,6 +126,9 @@ class RunSettings(Settings):
     score_every: int = setting(0, computes=False)
     """Epochs between two evaluations during training, each the FID of 2,000 samples by the small detector for this data
     set; 0 turns them off."""
+    keep: Literal["last", "best"] = setting("last")
+    """Weights that samples and scores of the run are made with: `last`, or `best`, those of the epoch with the lowest
+    score of --score-every, which are kept beside the last ones."""
     precision: Literal["float32", "tf32", "bfloat16"] = setting("float32")
     """Precision of matrix products in training; `tf32` needs an NVIDIA GPU. Scores always use float32."""
     cuda_graph: bool = setting(True, computes=False)
@@ -116,7 +141,16 @@ class RunSettings(Settings):
         super().__post_init__()
         for name in ("epochs", "batch_size", "log_every"):
             check_count(getattr(self, name), option(name))
+        if self.steps is not None:
+            check_count(self.steps, "--steps")
+        if self.budget is not None:
+            seconds = durations.seconds(self.budget)
+            if seconds is None or not SHORTEST <= seconds <= MOST_COUNTED:
+                raise InputError(f"--budget is {shown(self.budget)}; it must be a time such as 90s, 5m or 1h30m")
+            object.__setattr__(self, "budget", durations.spelled(seconds))
         check_count(self.score_every, "--score-every", least=0)
+        if self.keep == "best" and not self.score_every:
+            raise InputError("--keep best needs scores to choose by: pass --score-every 1 as well")
         check_seed(self.seed)
         if self.size is not None:
             check_count(self.size, "--size")
@@ -124,6 +158,23 @@ class RunSettings(Settings):
             raise InputError(f"--holdout is {self.holdout}; it must be at least 0 (none) and less than 1, such as 0.1")
         if not 0 <= self.ema < 1:
             raise InputError(f"--ema is {self.ema}; it must be at least 0 (off) and less than 1, such as 0.999")
+
+    @property
+    def length(self) -> tuple[str, str | int]:
+        """The setting that the run's length was asked for by, and its value. The other ones follow from it."""
+        return length_of(vars(self))
+
+    def as_in(self, run: Self) -> Self:
+        """These settings with the epochs and steps of a run whose length was asked for in the same way."""
+        return dataclasses.replace(self, epochs=run.epochs, steps=run.steps) if self.length == run.length else self
+
+    def replace(self, changes: Mapping[str, Any]) -> Self:
+        """As that of all settings; a length takes the place of one given in another way. InputError for two of them."""
+        given = [name for name in LENGTHS if changes.get(name) is not None]
+        if len(given) > 1:
+            raise InputError(f"{option(given[0])} and {option(given[1])} are two lengths of one run: pass one of them")
+        others = {name: None for name in ("budget", "steps") if given and name not in given}
+        return super().replace({**others, **changes})
 
     def by_owner(self) -> dict[str, dict[str, Any]]:
         """As in run.json: what any run has under `run`, what this model has under `model`."""

@@ -36,12 +36,10 @@ def train(argv: list[str]) -> int:
 
     from counterfeit.api.train import fit, starting_config
 
-    config = asked.training
-    if asked.resume:  # what was typed goes on top of what the run was trained with
-        settings = typed(vars(config), argv)
-        config = MODELS[asked.model].changed(starting_config(asked.model, asked.out, True, settings), settings)
+    settings = typed(vars(asked.training), argv)  # on top of the model's own, or what the run was trained with
+    config = MODELS[asked.model].changed(starting_config(asked.model, asked.out, asked.resume, settings), settings)
     folder = fit(asked.model, config, out=asked.out, resume=asked.resume).folder
-    samples = max(folder.samples.glob("epoch-*.png"), default=folder.samples)
+    samples = max(folder.samples.glob("epoch-*.png"), default=folder.samples, key=lambda path: (len(path.name), path))
     lines = [f"run      {folder}", f"samples  {folder.shown(samples)}", f"curves   {folder.shown(folder.curves)}"]
     more = "".join(f" --plugin {path}" for path in asked.plugin)
     result("\n".join([*lines, f"next     {PROG} sample {folder} -n 64 --out grid.png{more}"]))

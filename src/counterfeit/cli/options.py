@@ -64,8 +64,8 @@ class Train(Pluggable, Threaded):
     out: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="(default: runs/MODEL-DATA-sSEED)")] = None
     """Run folder to create."""
     resume: bool = False
-    """Continue the run in this folder exactly from its last checkpoint, with its settings. --epochs may be larger than
-    before; --data names the images if they have moved."""
+    """Continue the run in this folder exactly from its last checkpoint, with its settings. --epochs or --steps may be
+    larger than before; --data names the images if they have moved."""
     training: OmitArgPrefixes[ModelSettings] = MISSING
 
 

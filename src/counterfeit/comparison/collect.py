@@ -10,7 +10,7 @@ from counterfeit.models.plan import Plan
 from counterfeit.models.plugins import code_of
 from counterfeit.report.records import Metric, RunRow, RunScore, ScoreCurve, of_json
 from counterfeit.run import Run
-from counterfeit.runs.log import LogRow, OnTestSet, Steps, curve, score_names, terms
+from counterfeit.runs.log import LogRow, OnTestSet, Steps, Trouble, curve, score_names, terms
 from counterfeit.training.trainer import SAMPLES_SCORED
 
 MOST_POINTS = 200  # of a loss curve: more than a chart can show
@@ -41,6 +41,7 @@ def record(run: Run, score: dict[str, Any]) -> RunRow:
         loss_unit=run.config.unit,
         curve=score_curve(rows),
         score=of_json(score, RunScore),
+        remarks=[f"epoch {row.epoch}: {row}" for row in rows if isinstance(row, Trouble)] + run.trained.selected(),
     )
 
 

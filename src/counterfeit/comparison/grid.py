@@ -15,7 +15,7 @@ from counterfeit import data as datasets
 from counterfeit.errors import InputError
 from counterfeit.models import MODELS, ModelSettings
 from counterfeit.runs import RunFolder, shared
-from counterfeit.settings import ScoreConfig
+from counterfeit.settings import LENGTHS, ScoreConfig
 from counterfeit.system import paths
 from counterfeit.system.arguments import listed, shown
 
@@ -145,7 +145,9 @@ def _members(file: _File, home: str) -> list[Member]:
         raise InputError(f"two of the data sets {', '.join(sources)} would share a run folder: rename one")
     members = []
     for seed, data, model in itertools.product(seeds, sources, models):
-        settings = {**common, **of_model.get(model, {}), "data": paths.typed(data), "seed": seed}
+        own = of_model.get(model, {})
+        others = {name: value for name, value in common.items() if not (name in LENGTHS and own.keys() & {*LENGTHS})}
+        settings = {**others, **own, "data": paths.typed(data), "seed": seed}
         config = MODELS[model].changed(MODELS[model].settings, settings)
         members.append(Member(model, config, shared.joined(home, f"{model}-{datasets.label(data)}-s{seed}")))
     return members

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from counterfeit.comparison.ranks import TEST, ranks
 from counterfeit.models import MODELS
 from counterfeit.report.records import Metric, Protocol, Row, RowCurve, RunRow, ScoreCurve, Spread, Table, to_json
-from counterfeit.settings import having, spelled_today
+from counterfeit.settings import LENGTHS, having, length_of, spelled_today
 
 Json = dict[str, Any]
 Changed = tuple[RunRow, Json]  # a run, and the settings that differ from its model's recipe
@@ -83,9 +83,14 @@ def _settings(records: Sequence[RunRow]) -> list[Json]:
     differing = []
     for r in records:
         settings = MODELS[r.model].settings
-        of_a_row, own = having(settings, "computes") - {"data", "seed"}, settings.to_dict()
+        of_a_row, own = having(settings, "computes") - {"data", "seed", *LENGTHS}, settings.to_dict()
+        if r.config.get("keep") == "best":
+            of_a_row |= {"score_every"}
         config = spelled_today(r.config)  # older versions stored settings that the model does not have
-        differing.append({key: value for key, value in config.items() if key in of_a_row and value != own[key]})
+        name, length = length_of(config)  # not what follows from it, such as the steps of a budget
+        changed = {name: length} if length is not None and (name, length) != length_of(own) else {}
+        changed |= {key: value for key, value in config.items() if key in of_a_row and value != own[key]}
+        differing.append(changed)
     return differing
 
 

@@ -29,6 +29,7 @@ from counterfeit.runs.data import same_place
 from counterfeit.runs.shared import Copy, Local, finished, opened
 from counterfeit.scoring import Scorer, judge
 from counterfeit.settings import ScoreConfig, having
+from counterfeit.system import durations
 from counterfeit.system.console import say
 from counterfeit.system.text import harmless
 from counterfeit.training.session import fitting
@@ -157,7 +158,7 @@ def check_settings(member: Member, place: Local | Copy) -> None:
     if same_place(found, member.config.data):
         free.add("data")  # however it is spelled
     was = {"model": found.model, **found.config.to_dict()}
-    now = {"model": member.model, **member.config.to_dict()}
+    now = {"model": member.model, **member.config.as_in(found.config).to_dict()}
     for name in now:
         if name not in free and was[name] != now[name]:
             raise RunError(
@@ -171,7 +172,10 @@ def in_one_line(error: object) -> str:
 
 
 class Pace:
-    """Estimate how long members take per epoch, from finished ones, with the same model and data if possible."""
+    """Estimate how long members take from finished ones, with the same model and data if possible.
+
+    That is per epoch, per step, or per second of the budget: a grid that mixes them is estimated badly.
+    """
 
     def __init__(self, members: Sequence[Member], at_once: int = 1) -> None:
         self._left = [member for member in members if not finished(member.path)]
@@ -183,7 +187,7 @@ class Pace:
         self._left = [other for other in self._left if other != member]
         if isinstance(result, Done):
             known = self._seconds.setdefault((member.model, member.config.data), [])
-            known.append(result.record.train_seconds / member.config.epochs)
+            known.append(result.record.train_seconds / _length(member))
 
     def left(self) -> str:
         """`, about 12 min left`, or "" if no member has been timed."""
@@ -192,8 +196,14 @@ class Pace:
         everything = [s for known in self._seconds.values() for s in known]
         usual = sum(everything) / len(everything)
         rates = [self._seconds.get((m.model, m.config.data), [usual]) for m in self._left]
-        seconds = sum(m.config.epochs * sum(rate) / len(rate) for m, rate in zip(self._left, rates, strict=True))
+        seconds = sum(_length(m) * sum(rate) / len(rate) for m, rate in zip(self._left, rates, strict=True))
         return f", about {max(1, round(seconds / self._at_once / 60))} min left"
+
+
+def _length(member: Member) -> int:
+    """Of a member's run, in what it was asked for by: see `Pace`."""
+    name, length = member.config.length
+    return durations.seconds(str(length)) or 1 if name == "budget" else int(length)
 
 
 def message(value: Order | Task | Result) -> bytes:

@@ -52,12 +52,15 @@ class Stage:
         name: for messages, where a model has several stages.
         batches: fresh batches that each step takes, such as one for every critic step of a WGAN.
         epochs: its length; None: to the end of the run, which only the last stage has.
+        share: its length in place of `epochs`, as a share of the run's, which the user gives as epochs, steps or time.
+            A run with such a stage cannot be made longer.
     """
 
     step: Step
     name: str = "training"
     batches: int = 1
     epochs: int | None = None
+    share: float | None = None
 
 
 class Model(nn.Module, ABC):
@@ -134,18 +137,43 @@ class HasTerms(Protocol):
 
 
 @runtime_checkable
-class HasBound(HasTerms, Protocol):
+class HasPosterior(Protocol):
+    """It encodes an image to a Gaussian of latents, of which training decodes a draw."""
+
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """mu and logvar of q(z|x), each (B, Z)."""
+
+
+@runtime_checkable
+class HasBound(HasTerms, HasPosterior, Protocol):
     """It bounds the log-likelihood of images: a prior N(0, I) of z (Z,), a Gaussian posterior, and log p(x|z).
 
     If it has a method `caution(binarized)`, that gives a sentence on what its nats are, see `Likelihood.caution`.
     Without it they are taken for a Bernoulli's.
     """
 
-    def posterior(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """mu and logvar of q(z|x), each (B, Z)."""
-
     def distortion(self, z: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
         """-log p(x|z) in nats: (B,)."""
+
+
+@runtime_checkable
+class Judges(Protocol):
+    """It is trained against a network that tells its samples from images, and that may win."""
+
+    def judged(self, x: Tensor, y: Tensor | None, rng: Noise) -> Tensor:
+        """That network's loss on images (B, C, H, W) in [0, 1] and as many new samples, over the loss of a guess.
+
+        A scalar: about 1 while it cannot tell them apart, 0 where it is sure and right. Asked in evaluation mode. A
+        critic whose loss has no least value, as that of a WGAN, does not have this.
+        """
+
+
+@runtime_checkable
+class HasCodebook(Protocol):
+    """Its codes are entries of a codebook, of which some may never be taken."""
+
+    def usage(self) -> Tensor:
+        """How often each entry was taken lately: (K,), not negative; only the ratios matter."""
 
 
 class LatentModel(Model):

@@ -14,6 +14,7 @@ import msgspec
 from counterfeit.errors import InputError
 from counterfeit.registry import Registry
 from counterfeit.settings import RunSettings, Settings, check_count, having, option, setting, spelled_today
+from counterfeit.system.arguments import fields_of, words
 
 if TYPE_CHECKING:
     from counterfeit.models.base import Model
@@ -105,6 +106,11 @@ class Sampling(Settings):
     def check_given(self, names: Collection[str]) -> None:
         """InputError if an option that was given decides nothing beside the others."""
 
+    @property
+    def fitted(self) -> int:
+        """Gaussians of a mixture that draws the latents, fitted to codes; 0 where samples are the model's own."""
+        return 0
+
 
 S = TypeVar("S", bound=ModelSettings)
 
@@ -194,6 +200,13 @@ def register(spec: ModelSpec[Any]) -> ModelSpec[Any]:
         if forgotten:
             raise InputError(
                 f"{kind.__name__} has no field {sorted(forgotten)[0]!r}: write @dataclass(frozen=True) above the class"
+            )
+    own, of_runs = fields_of(type(spec.settings)), fields_of(RunSettings)
+    for name in own.keys() & of_runs.keys():
+        if words(own[name]) != words(of_runs[name]):
+            raise InputError(
+                f"{type(spec.settings).__name__} has a field {name!r}, which every run has as {words(of_runs[name])}: "
+                "rename it"
             )
     MODELS.add(spec.name, spec)
     return spec

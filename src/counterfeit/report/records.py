@@ -106,6 +106,7 @@ class RunRow(Record, frozen=True, kw_only=True):
         losses: columns, of which one is "epoch"; None where a row of the log does not have the loss.
         images_per_s: training speed, images per second; None if the log does not have it.
         plugin: identity of the model's code if it is not ours, see `models.plugins.Plugin.identity`.
+        remarks: sentences on what went wrong while it was trained, and on which weights it is scored with.
     """
 
     path: str
@@ -129,6 +130,7 @@ class RunRow(Record, frozen=True, kw_only=True):
     curve: ScoreCurve | None
     score: RunScore
     label: str = ""
+    remarks: list[str] = []
 
 
 class RowCurve(Record, frozen=True, kw_only=True):

@@ -60,6 +60,7 @@ def render(comparison: Comparison, pictures: Pictures) -> str:
 def _section(table: Table, runs: Mapping[str, RunRow], styles: Mapping[str, Style], name: str) -> dict[str, Any]:
     """The variables that the template needs for a table, except images."""
     charts = _drawn(lambda: figures.of_scores(table, runs, styles, name), table.data)
+    found = [run for row in table.rows for run in row.found(runs)]
     return {
         "table": table,
         "several_seeds": any(len(row.seeds) > 1 for row in table.rows),
@@ -72,7 +73,8 @@ def _section(table: Table, runs: Mapping[str, RunRow], styles: Mapping[str, Styl
         "tested": any(name.label in sheet.FLAGGING for name in table.columns),
         "classes": sheet.classes(table, runs),
         "notes": _notes(table, runs),
-        "runs": [run for row in table.rows for run in row.found(runs)],
+        "remarks": [(run.path, remark) for run in found for remark in run.remarks],
+        "runs": found,
     }
 
 

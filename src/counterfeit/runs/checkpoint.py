@@ -3,6 +3,8 @@
 A checkpoint consists of a few safetensors files, one per group of tensors, and `checkpoint.json`, which names them with
 their SHA-256. The tensors are written first, under names that contain the step. The rename of `checkpoint.json` is the
 moment when the new checkpoint replaces the old one; the old files are removed only after that.
+
+With `--keep best` the index names one more file, the weights of the best epoch so far: see `Best`.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, TypedDict
 
@@ -33,6 +35,7 @@ from counterfeit.system.reading import Malformed
 INDEX = "checkpoint.json"
 TENSORS = re.compile(r"[a-z]+-[0-9]{7,}\.safetensors")  # names given by `save_checkpoint`
 GROUPS = ("model", "training", "ema")
+BEST = "best"  # the group that a file of the best epoch's weights is named after
 MOST_INDEX = 1 << 20  # bytes of checkpoint.json
 MOST_TENSORS = 8 << 30  # bytes of a file of tensors if its content is not known
 HEADER = 1 << 20  # bytes of such a file besides its tensors: their names, and random states, such as a CPU's with 5,056
@@ -53,6 +56,30 @@ class Entry(TypedDict):
 
 
 @dataclass(frozen=True)
+class Best:
+    """The epoch whose samples had the lowest score of all that were scored, and its weights, which are kept.
+
+    Attributes:
+        epoch, step: when it was.
+        score: name of the score, with its detector; lower is better.
+        value: of that score.
+        n: number of samples that were scored.
+        split: of the real images that they were compared with.
+        file: name in the folder, of the weights that samples are drawn with: the moving average where there is one.
+        sha256: of that file, hex.
+    """
+
+    epoch: Count
+    step: Count
+    score: str
+    value: float
+    n: Count
+    split: str
+    file: str = ""
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] = "0" * 64
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """The content of checkpoint.json.
 
@@ -60,14 +87,18 @@ class Checkpoint:
         step: number of steps done.
         epoch: number of full epochs done.
         files: group -> {"file": name in this folder, "sha256": hex}.
+        best: the best epoch, with `--keep best`, once one was scored.
     """
 
     step: Count
     epoch: Count
     files: dict[str, dict[str, str]] = field(default_factory=dict)
+    best: Best | None = None
 
 
-def save_checkpoint(folder: Path, groups: dict[str, dict[str, Tensor]], step: int, epoch: int) -> None:
+def save_checkpoint(
+    folder: Path, groups: dict[str, dict[str, Tensor]], step: int, epoch: int, best: Best | None = None
+) -> None:
     """Replace the checkpoint in `folder` with this one.
 
     Args:
@@ -75,6 +106,7 @@ def save_checkpoint(folder: Path, groups: dict[str, dict[str, Tensor]], step: in
         groups: group -> tensors by name.
         step: number of steps done.
         epoch: number of full epochs done.
+        best: the best epoch, whose file `save_best` has written.
 
     Raises:
         NonFiniteError: a tensor contains NaN or infinity; the last good checkpoint stays.
@@ -85,14 +117,32 @@ def save_checkpoint(folder: Path, groups: dict[str, dict[str, Tensor]], step: in
             if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                 raise NonFiniteError(f"the weights of {name} are not finite after step {step}")
     folder.mkdir(exist_ok=True)
-    files = {}
-    for group, tensors in groups.items():
-        content = safetensors.torch.save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
-        file = folder / file_name(group, step)
-        write_atomic(file, content)
-        files[group] = {"file": file.name, "sha256": hashlib.sha256(content).hexdigest()}
-    write_json(folder / INDEX, msgspec.to_builtins(Checkpoint(step, epoch, files)))
-    _remove_others(folder, {entry["file"] for entry in files.values()})
+    files = {group: _write(folder, group, tensors, step) for group, tensors in groups.items()}
+    index = msgspec.to_builtins(Checkpoint(step, epoch, files, best))
+    if best is None:
+        del index["best"]
+    write_json(folder / INDEX, index)
+    _remove_others(folder, {entry["file"] for entry in files.values()} | ({best.file} if best else set()))
+
+
+def save_best(folder: Path, tensors: dict[str, Tensor], best: Best) -> Best:
+    """Write the weights of the best epoch beside those that are there, and return it with its file.
+
+    The checkpoint that is saved next makes it the one that counts; until then that of an earlier epoch does.
+
+    Raises OSError: the file cannot be written.
+    """
+    folder.mkdir(exist_ok=True)
+    entry = _write(folder, BEST, tensors, best.step)
+    return replace(best, file=entry["file"], sha256=entry["sha256"])
+
+
+def _write(folder: Path, group: str, tensors: Mapping[str, Tensor], step: int) -> dict[str, str]:
+    """Write a file of tensors and return its entry."""
+    content = safetensors.torch.save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
+    file = folder / file_name(group, step)
+    write_atomic(file, content)
+    return {"file": file.name, "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def read_index(folder: Path) -> Checkpoint | None:
@@ -126,6 +176,9 @@ def _check_files(index: Checkpoint) -> None:
                 f"the file of {group} is {shown(file)}, and of step {index.step:,} it must be "
                 f"{file_name(group, index.step)!r}"
             )
+    best = index.best
+    if best is not None and not (best.file == file_name(BEST, best.step) and best.step <= index.step):
+        raise Malformed(f"the file of its best epoch is {shown(best.file)}, of step {best.step:,} of {index.step:,}")
 
 
 def load_checkpoint(folder: Path, groups: Iterable[str]) -> dict[str, dict[str, Tensor]]:
@@ -182,7 +235,8 @@ def _tensors(
     folder: Path, index: Checkpoint, groups: Iterable[str], expected: Mapping[str, Forms]
 ) -> dict[str, dict[str, Tensor]]:
     """The groups of tensors named by an index. Raises RunError if a file is missing or does not match the index."""
-    found = {group: index.files[group] for group in groups if group in index.files}
+    entries = index.files | ({} if index.best is None else {BEST: msgspec.to_builtins(index.best)})
+    found = {group: entries[group] for group in groups if group in entries}
     return {
         group: _read_group(folder / entry["file"], entry["sha256"], expected.get(group))
         for group, entry in found.items()

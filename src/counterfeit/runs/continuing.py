@@ -43,10 +43,12 @@ def check_settings(folder: RunFolder, earlier: RunRecord, model: str, config: Mo
             "another --out"
         )
     was, now = earlier.config.to_dict(), config.to_dict()
-    if config.schedule != "constant" and was["epochs"] != now["epochs"]:
+    if config.schedule != "constant" and earlier.config.length != config.length:
+        (named, value), (given, other) = earlier.config.length, config.length
         raise RunError(
             f"{folder} was trained with --schedule {config.schedule}, by which the learning rates are those of "
-            f"{was['epochs']} epochs, not {now['epochs']}: leave --epochs out, or train again into another --out"
+            f"{option(named)} {value}, not {option(given)} {other}: leave {option(given)} out, or train again into "
+            "another --out"
         )
     # A changed path is allowed here, since images may have moved. If either is a named data set, another name means
     # other images, and nothing has to be read to know that.

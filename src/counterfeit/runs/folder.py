@@ -75,7 +75,7 @@ class RunRecord:
     resumed_by: list[dict[str, Any]]
     """Provenance of those that continued it, each with the step it continued from."""
     finished: str | None = None
-    """When training came to the end of config.epochs, UTC; None while it has not."""
+    """When training came to its end, UTC; None while it has not."""
 
     @property
     def plugin(self) -> Plugin | None:
@@ -118,7 +118,7 @@ class RunFolder:
         return Path(self._typed) / path.relative_to(self.path)
 
     def finished(self) -> bool:
-        """Whether the run has come to the end of its epochs; RunError when there is none."""
+        """Whether the run has come to its end; RunError when there is none."""
         return self.read_record().finished is not None
 
     def holds_run(self) -> bool:
@@ -143,7 +143,7 @@ class RunFolder:
         record = self.read_record()
         if not self.holds_checkpoint():
             return None
-        if record.finished is None and (record.model, record.config) == (model, config):
+        if record.finished is None and (record.model, record.config) == (model, config.as_in(record.config)):
             return record
         raise RunError(f"{self} contains another run: pass another --out, or --resume to continue that run")
 
@@ -314,6 +314,8 @@ def parsed(text: bytes) -> RunRecord:
     record = _with_kind(RunRecord(found.model, _settings(found), found.data, *by))
     if record.data.kind not in KINDS:
         raise Malformed(f"its data.kind is {shown(record.data.kind)}, and none of {', '.join(KINDS)}")
+    if record.config.budget and not record.config.steps:
+        raise Malformed(f"its budget is {record.config.budget}, and steps are missing")
     if record.data.n < record.config.batch_size:
         raise Malformed(f"--batch-size is {record.config.batch_size:,}, of {record.data.n:,} images")
     return record

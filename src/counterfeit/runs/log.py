@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from counterfeit.runs import troubles
 from counterfeit.system import reading
 from counterfeit.system.reading import Malformed
 from counterfeit.system.words import label_and_detector
@@ -13,7 +14,8 @@ Json = dict[str, int | float]
 
 RATE = "images_per_s"
 TEST = "test_"
-COLUMNS = ("epoch", "step", RATE)  # of a row, beside its losses
+TROUBLE = "trouble"
+COLUMNS = ("epoch", "step", RATE, TROUBLE)  # of a row, beside its losses
 
 
 @dataclass(frozen=True)
@@ -54,18 +56,41 @@ class OnTestSet:
         return {"epoch": self.epoch, "step": self.step, **{f"{TEST}{name}": v for name, v in self.losses.items()}}
 
 
-LogRow = Steps | EpochScore | OnTestSet
+@dataclass(frozen=True)
+class Trouble:
+    """What was first seen to go wrong at the end of an epoch: a kind of `troubles.KINDS`, and its numbers."""
+
+    epoch: int
+    step: int
+    kind: str
+    numbers: Json
+
+    def to_json(self) -> dict[str, int | float | str]:
+        return {"epoch": self.epoch, "step": self.step, TROUBLE: self.kind, **self.numbers}
+
+    def __str__(self) -> str:
+        """One line, without the epoch."""
+        return troubles.in_words(self.kind, self.numbers)
+
+
+LogRow = Steps | EpochScore | OnTestSet | Trouble
 
 
 def parsed(line: bytes) -> LogRow:
     """Parse a line of log.jsonl and check every type. Raises Malformed."""
-    values: Json = reading.record(line, Json)
+    whole = reading.parsed(line)
+    troubled = isinstance(whole, dict) and TROUBLE in whole
+    kind = whole.pop(TROUBLE) if troubled else ""
+    values = reading.converted(whole, Json)
     counts = {name: values.pop(name, None) for name in ("epoch", "step")}
     for name, count in counts.items():
         if not (isinstance(count, int) and 0 <= count <= reading.COUNT):
             raise Malformed(f"{name!r} must be a whole number that is not negative")
     epoch, step = (int(count or 0) for count in counts.values())
-    if RATE in values:
+    if troubled:
+        if isinstance(kind, str) and kind in troubles.KINDS and {*values} == {*troubles.KINDS[kind].numbers}:
+            return Trouble(epoch, step, kind, values)
+    elif RATE in values:
         rate = values.pop(RATE)
         if rate and not 0.01 <= rate < 1e12:  # rounded to a tenth
             raise Malformed(f"{RATE!r} is {rate:.3g}")
@@ -77,7 +102,7 @@ def parsed(line: bytes) -> LogRow:
         ((name, value),) = values.items()
         if label_and_detector(name)[1]:
             return EpochScore(epoch, step, name, value)
-    raise Malformed("it holds neither the losses of steps, nor those of a test set, nor one score")
+    raise Malformed("it holds neither the losses of steps, nor those of a test set, nor one score, nor a trouble")
 
 
 def terms(rows: Iterable[Steps]) -> list[str]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import torch
 
 from counterfeit.errors import InputError, RunError
 from counterfeit.models import MODELS
 from counterfeit.models.base import Model
 from counterfeit.models.build import build
-from counterfeit.models.plan import Plan
+from counterfeit.models.plan import planned
 from counterfeit.models.plugins import code_of, plugin_of
-from counterfeit.runs.checkpoint import Checkpoint, forms, read_checkpoint, read_index
+from counterfeit.runs.checkpoint import BEST, Best, Checkpoint, forms, read_checkpoint, read_index
 from counterfeit.runs.folder import RunFolder, RunRecord
 from counterfeit.settings import having
 from counterfeit.system.console import say
@@ -27,7 +28,8 @@ class Trained:
         folder: the run folder.
         record: run.json at that time.
         checkpoint: the checkpoint that was read.
-        model: with the weights, on the CPU; the moving average if the run has one.
+        model: with the weights, on the CPU; the moving average if the run has one. With `--keep best` those of the best
+            epoch, as soon as one was scored.
     """
 
     folder: RunFolder
@@ -46,19 +48,36 @@ class Trained:
         done = {"finished": self.finished, "epochs_done": self.checkpoint.epoch, "epochs": epochs}
         code = {"step": self.checkpoint.step, "training_code": self.record.made_by.get("training_code")}
         plugins = {"trained_by": code_of(self.record.plugin), "drawn_by": code_of(plugin_of(self.record.model))}
-        return {**done, **code, **({"plugin": plugins} if any(plugins.values()) else {})}
+        about = {**done, **code, **({"plugin": plugins} if any(plugins.values()) else {})}
+        best = self.checkpoint.best
+        return about if best is None else {**about, "step": best.step, "selected": _selected(best)}
 
     @property
     def finished(self) -> bool:
         """Whether these are the weights at the end of training."""
-        return self.checkpoint.epoch >= self.record.config.epochs
+        plan = planned(self.model, self.record.config, self.record.data.n)
+        return self.checkpoint.step >= plan.total
 
     def unfinished(self) -> list[str]:
         """A sentence if the run is not finished; empty if it is."""
         if self.finished:
             return []
-        done, epochs = self.checkpoint.epoch, self.record.config.epochs
-        return [f"the run is not finished: its weights are those after {done} of {epochs} epochs"]
+        config, (steps, epochs) = self.record.config, (self.checkpoint.step, self.checkpoint.epoch)
+        of = f"{steps:,} of {config.steps:,} steps" if config.steps else f"{epochs} of {config.epochs} epochs"
+        which = "its weights are those after" if self.checkpoint.best is None else "it has done"
+        return [f"the run is not finished: {which} {of}"]
+
+    def selected(self) -> list[str]:
+        """A sentence if these are the weights of the best epoch, and by what it was chosen; empty if not."""
+        best = self.checkpoint.best
+        if best is None:
+            return []
+        done = max(best.epoch, self.checkpoint.epoch)  # one that is cut short is not among those that are over
+        return [
+            f"the weights are those of epoch {best.epoch:,} of {done:,}, the best by {best.score} of {best.n:,} "
+            f"samples ({best.value:.4g}) against {best.split} images: a score against images of that split "
+            "is optimistic, since they have chosen the epoch"
+        ]
 
     def replaced(self) -> list[str]:
         """A sentence if the folder now has other weights; empty if it still has these."""
@@ -70,7 +89,7 @@ class Trained:
             return []
         return [
             "the run's weights were replaced while it was measured: this is of those of step "
-            f"{self.checkpoint.step:,}, SHA-256 {self.sha256[:8]}…, which its folder does not hold any more"
+            f"{self.facts()['step']:,}, SHA-256 {self.sha256[:8]}…, which its folder does not hold any more"
         ]
 
 
@@ -88,11 +107,12 @@ def read_trained(folder: RunFolder, opened: RunRecord) -> Trained:
     _compare_plugins(opened, folder)
     without_weights = _on_meta(opened, folder)
     expected = forms(without_weights.state_dict())
-    checkpoint, groups = read_checkpoint(folder.checkpoint, ["model", "ema"], {"model": expected, "ema": expected})
+    sampled = [BEST, "ema", "model"]  # the first that there is
+    checkpoint, groups = read_checkpoint(folder.checkpoint, sampled, dict.fromkeys(sampled, expected))
     record = _reread(folder, opened)  # after the weights, because a new run writes run.json before its first checkpoint
     check_progress(folder, record, checkpoint, without_weights)
     model = build(MODELS[record.model], record.config, record.data.shape, len(record.data.classes))
-    model.load_state_dict(groups.get("ema", groups["model"]))
+    model.load_state_dict(next(groups[group] for group in sampled if group in groups))
     return Trained(folder, record, checkpoint, model)
 
 
@@ -125,9 +145,12 @@ def _on_meta(record: RunRecord, folder: RunFolder) -> Model:
 
 def check_progress(folder: RunFolder, record: RunRecord, checkpoint: Checkpoint, model: Model) -> None:
     """Raise RunError if checkpoint.json and run.json cannot belong to the same run, which is one of `model`."""
-    plan = Plan.of(model.stages(), record.data.n, record.config.batch_size, record.config.epochs)
+    plan = planned(model, record.config, record.data.n)
     step, epoch = checkpoint.step, checkpoint.epoch
     averaged = ("ema" in checkpoint.files) == bool(record.config.ema)
+    best = checkpoint.best
+    if best is not None and (record.config.keep != BEST or best.epoch != plan.epoch(best.step - 1) + 1):
+        raise RunError(f"{folder.checkpoint} does not fit run.json: it names a best epoch, {best.epoch:,}")
     if step > plan.total or epoch != plan.epoch(step) or not averaged:
         raise RunError(
             f"{folder.checkpoint} does not fit run.json: it is of step {step:,}, epoch {epoch:,}, "
@@ -138,7 +161,15 @@ def check_progress(folder: RunFolder, record: RunRecord, checkpoint: Checkpoint,
 
 def _sha256(checkpoint: Checkpoint) -> str:
     """SHA-256 of the group of weights with which images are sampled."""
+    if checkpoint.best is not None:
+        return checkpoint.best.sha256
     return checkpoint.files["ema" if "ema" in checkpoint.files else "model"]["sha256"]
+
+
+def _selected(best: Best) -> dict[str, Any]:
+    """What decided that these are the weights, for a receipt."""
+    of_file = ("step", "file", "sha256")
+    return {name: value for name, value in msgspec.to_builtins(best).items() if name not in of_file}
 
 
 def _identity(record: RunRecord) -> Any:

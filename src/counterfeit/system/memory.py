@@ -62,6 +62,11 @@ def in_training(model: nn.Module, average: bool) -> int:
     return 4 * (weights * (ADAM + average) + beside * (1 + average))
 
 
+def in_saving(model: nn.Module) -> int:
+    """Bytes that a checkpoint takes while it is written: Adam's moments, as bytes of each and as the whole file."""
+    return 4 * 2 * (ADAM - 2) * sum(one.numel() for one in model.parameters())
+
+
 def in_bytes(n: int) -> str:
     """A number of bytes in words: `340 MiB`, `1.2 TiB`."""
     size, units = float(n), ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]

@@ -18,7 +18,7 @@ from counterfeit.data.pixels import to_float
 from counterfeit.errors import InputError
 from counterfeit.models import MODELS, ModelSettings
 from counterfeit.models.base import Batch, Encodes, HasLatents
-from counterfeit.models.plan import Plan
+from counterfeit.models.plan import planned
 from counterfeit.runs import load_checkpoint
 from counterfeit.settings import having, option
 from counterfeit.system.noise import Noise
@@ -63,7 +63,7 @@ def check_steps(name: str) -> None:
     """Its losses are finite scalars, and a step moves the networks that it updates and nothing else."""
     for shape in SHAPES:
         state, config, images, labels = fresh(name, shape)
-        plan = Plan.of(state.model.stages(), len(images), BATCH, config.epochs)
+        plan = planned(state.model, config, len(images))
         updated: set[str] = set()
         ever: set[str] = set()
         update = _noting(name, state, updated)
@@ -131,7 +131,7 @@ def check_resume(name: str) -> None:
     """A run that is stopped within and between its stages, and goes on each time, has the bits of one that was not."""
     config = settings_of(name)
     data = images_for(SHAPES[0], built(name, config, SHAPES[0]))
-    plan = Plan.of(built(name, config, SHAPES[0]).stages(), len(data[0]), BATCH, config.epochs)
+    plan = planned(built(name, config, SHAPES[0]), config, len(data[0]))
     starts = [part.first_step for part in plan.parts]
     with TemporaryDirectory() as home:
         train(name, config, Path(home) / "whole", data, None)

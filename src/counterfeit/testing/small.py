@@ -34,7 +34,7 @@ def settings_of(name: str) -> ModelSettings:
     spec = MODELS[name]
     always = {"data": "array", "device": "cpu", "batch_size": BATCH, "log_every": 1, "warm_up": 0, "ema": 0.9}
     config = spec.settings.replace({**spec.small, **always})
-    before = [stage.epochs or 0 for stage in built(name, config, SHAPES[0]).stages()[:-1]]
+    before = [stage.epochs or 1 for stage in built(name, config, SHAPES[0]).stages()[:-1]]
     return config.replace({"epochs": sum(before) + 1})
 
 

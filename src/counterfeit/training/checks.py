@@ -13,14 +13,14 @@ from counterfeit.errors import InputError
 from counterfeit.models import ModelSettings, ModelSpec
 from counterfeit.models.base import Model
 from counterfeit.models.build import build
-from counterfeit.models.plan import Plan, steps_per_epoch
+from counterfeit.models.plan import planned, steps_per_epoch
 from counterfeit.models.plugins import blamed, plugin_of
 from counterfeit.nets import Shape, linear
 from counterfeit.settings import having, option
 from counterfeit.system.console import say
 from counterfeit.system.device import pick_device
 from counterfeit.system.distributed import ALONE, Group
-from counterfeit.system.memory import check_room, in_training
+from counterfeit.system.memory import check_room, in_saving, in_training
 from counterfeit.training.loop import check_device
 
 # What a model's networks grow with; its own settings have those that it has.
@@ -40,7 +40,7 @@ def built(
     check_fits(spec, config, data.shape, len(data.classes), device)
     model = build(spec, config, data.shape, len(data.classes))
     check_batch(model, spec.name, config)
-    Plan.of(model.stages(), len(data), config.batch_size, config.epochs)
+    planned(model, config, len(data))
     if device.type == "cpu" and config.precision == "float32" and not linear.HAS_ONEDNN:
         _say_that_it_is_slow()
     return model, device
@@ -52,12 +52,12 @@ def _say_that_it_is_slow() -> None:
 
 
 def check_fits(spec: ModelSpec[Any], config: ModelSettings, shape: Shape, classes: int, device: torch.device) -> None:
-    """InputError where a model's weights, and what Adam keeps of them, are more than the memory."""
+    """InputError where a model's weights, what Adam keeps of them, and a checkpoint are more than the memory."""
     sizes = [option(name) for name in SIZES if name in having(config)]
     what, fix = f"training {spec.name} with these settings", f"lower {', '.join(sizes)} or --size"
     try:
         with torch.device("meta"):  # sizes without numbers
-            model = spec.build(config, shape, classes if spec.conditional else 0)
+            model = build(spec, config, shape, classes)
     except InputError:
         raise
     except Exception as error:
@@ -67,7 +67,8 @@ def check_fits(spec: ModelSpec[Any], config: ModelSettings, shape: Shape, classe
             raise
         # Of ours, it is a size that no tensor can have.
         raise InputError(f"{what} needs layers that are larger than PyTorch can count: {fix}") from None
-    needed = in_training(model, bool(config.ema))
+    on_card = device.type == "cuda"  # where no checkpoint is written
+    needed = in_training(model, bool(config.ema)) + (0 if on_card else in_saving(model))
     check_room(needed, what, fix, device)
 
 

@@ -17,7 +17,7 @@ from counterfeit.data.pixels import to_float
 from counterfeit.errors import InputError, NonFiniteError
 from counterfeit.models import ModelSettings
 from counterfeit.models.base import Batch, Stage
-from counterfeit.models.plan import Plan
+from counterfeit.models.plan import Plan, planned
 from counterfeit.runs.log import COLUMNS, TEST
 from counterfeit.system.distributed import Group
 from counterfeit.training import cuda_graph
@@ -45,7 +45,7 @@ class Logged:
 
 @dataclass(frozen=True)
 class EpochEnded:
-    """All batches of an epoch are done; `epoch` counts from 1."""
+    """All batches of an epoch are done, or the run is; `epoch` counts from 1. Of short epochs some end without it."""
 
     epoch: int
     step: int
@@ -74,7 +74,7 @@ def run_steps(
     config: ModelSettings,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
-    """Train from state.step to the end of config.epochs.
+    """Train from state.step to the end of the run, by config.epochs or config.steps.
 
     Args:
         images: uint8 (N, C, H, W), the whole set: on the model's device, or a memory map that is read as the steps
@@ -90,7 +90,7 @@ def run_steps(
     """
     device = state.rng.generator.device
     group = state.group
-    plan = Plan.of(state.model.stages(), len(images), config.batch_size, config.epochs)
+    plan = planned(state.model, config, len(images))
     meter = _Meter(state.step, plan, config.batch_size, group)
     # What a model tracks beside its weights are means over its rows, or linear in them.
     moments = [buffer for buffer in state.model.buffers() if buffer.is_floating_point()]
@@ -116,7 +116,7 @@ def run_steps(
         if state.step % config.log_every == 0 or ended:
             yield from meter.read()
         if ended:
-            yield EpochEnded(plan.epoch(state.step), state.step)
+            yield EpochEnded(plan.epoch(state.step - 1) + 1, state.step)
             meter.restart_clock()
 
 

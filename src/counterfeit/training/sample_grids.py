@@ -17,8 +17,8 @@ RECONSTRUCTED = 40  # images, ten a row
 MOST_COLUMNS = 20  # of a grid: with more, images are no longer seen on a screen
 
 
-def draw_samples(path: Path, model: Model, seed: int, options: Sampling) -> None:
-    """A grid of 64 samples; of a conditional model ten a class, a column each.
+def draw_samples(path: Path, model: Model, seed: int, options: Sampling) -> np.ndarray:
+    """A grid of 64 samples, which are returned, uint8 (N, C, H, W); of a conditional model ten a class, a column each.
 
     Of one with more than MOST_COLUMNS classes it is one sample a class of 200, spread evenly over all, or of as many as
     there are.
@@ -30,11 +30,12 @@ def draw_samples(path: Path, model: Model, seed: int, options: Sampling) -> None
         labels = np.linspace(0, model.classes - 1, n).astype(int)
     (batch,) = sampling.samples(model, n, seed, sampling.labels_for(model, n, labels), n, options)
     pixels.save_png(path, pixels.grid(batch, columns, scale=2))
+    return batch
 
 
-def shown_of(n: int) -> np.ndarray:
-    """Which of n images are reconstructed: spread over the set, which may be sorted."""
-    return np.linspace(0, n - 1, RECONSTRUCTED).astype(int)
+def shown_of(n: int, shown: int = RECONSTRUCTED) -> np.ndarray:
+    """Which of n images are shown: spread over the set, which may be sorted."""
+    return np.linspace(0, n - 1, shown).astype(int)
 
 
 def draw_reconstructions(path: Path, model: Encodes, inputs: np.ndarray, labels: np.ndarray | None) -> None:

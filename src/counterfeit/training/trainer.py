@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from counterfeit import sampling
 from counterfeit.data import ImageSet, binarize
@@ -21,16 +22,19 @@ from counterfeit.data.stored import is_whole
 from counterfeit.errors import Abandoned, InputError, NonFiniteError, ReportedElsewhere, RunError
 from counterfeit.models import MODELS, ModelSettings
 from counterfeit.models.base import Encodes, HasTerms, Model
-from counterfeit.models.plan import Plan
+from counterfeit.models.build import build
+from counterfeit.models.plan import planned
 from counterfeit.runs import RunFolder, RunRecord, provenance, save_checkpoint
-from counterfeit.runs.checkpoint import START_OVER, forms, read_checkpoint, read_index
+from counterfeit.runs.checkpoint import START_OVER, Best, forms, read_checkpoint, read_index, save_best
 from counterfeit.runs.continuing import check_settings
 from counterfeit.runs.data import record_of, to_train_on
-from counterfeit.runs.log import EpochScore, OnTestSet, Steps, curve
+from counterfeit.runs.log import EpochScore, OnTestSet, Steps, Trouble, curve
 from counterfeit.runs.trained import check_progress
 from counterfeit.scoring import Images, Scorer, judge
+from counterfeit.settings import option
 from counterfeit.system.console import decoration
 from counterfeit.system.distributed import ALONE, Group
+from counterfeit.training import diagnosis
 from counterfeit.training.checks import built
 from counterfeit.training.loop import (
     EpochEnded,
@@ -103,20 +107,37 @@ class Training:
         self.resume = resume
         self.earlier = self._found()
         if self.earlier:
+            self.config = config = config.as_in(self.earlier.config)
             check_settings(folder, self.earlier, model, config)
         self.data, test = to_train_on(config, self.earlier, str(folder), array, labels)
         self.model, self.device = built(self.recipe, config, self.data, group)
+        self.take_steps(config.steps)
         self.scorer: Scorer | None = None
+        self.best: Best | None = None
         tested = isinstance(self.model, HasTerms | Encodes) or config.score_every
         self.test: ImageSet | None = test() if tested else None
 
-    def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event | Resumed | ScoredEpoch | Tested]:
-        """Train to the end of config.epochs, writing the run folder.
+    def take_steps(self, steps: int | None) -> None:
+        """Let the run be of so many steps, if not None, and its epochs be those that they take."""
+        self.plan = planned(self.model, dataclasses.replace(self.config, steps=steps), len(self.data))
+        if steps:
+            self.config = dataclasses.replace(self.config, steps=steps, epochs=self.plan.epochs)
+
+    @property
+    def unplanned(self) -> bool:
+        """Whether its steps are to be found by its budget, see `budget.planned_steps`, before there are events."""
+        return self.config.budget is not None and self.config.steps is None
+
+    def events(
+        self, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[Event | Resumed | ScoredEpoch | Tested | Trouble]:
+        """Train to the end of the run, writing the run folder.
 
         Raises:
             NonFiniteError: says the term, epoch and step, and which checkpoint is the last good one.
             RunError: the folder cannot be written, or its checkpoint cannot be read.
         """
+        assert not self.unplanned, "how many steps a budget has room for is found before"
         # Late in training Adam's moments decay into denormal numbers, for which CPUs take longer. Threads get the
         # setting when they start: those that PyTorch has had before keep theirs.
         torch.set_flush_denormal(True)
@@ -151,9 +172,16 @@ class Training:
                 self.folder.samples.mkdir(exist_ok=True)
             return []
         index = read_index(self.folder.checkpoint)
-        if index and index.epoch > self.config.epochs:
+        if index and index.step > self.plan.total:
+            (name, length), epochs = self.config.length, f"{index.epoch} epochs, "
             raise RunError(
-                f"{self.folder} has already trained for {index.epoch} epochs, more than --epochs {self.config.epochs}"
+                f"{self.folder} has already trained for {epochs if name == 'epochs' else ''}{index.step:,} steps, more "
+                f"than {option(name)} {length}"
+            )
+        if self.earlier.config.length != self.config.length and self._has_shares():
+            raise RunError(
+                f"{self.folder} is a run of {self.recipe.name}, whose stages are shares of its length, so it cannot be "
+                f"made longer: leave {option(self.config.length[0])} out, or train again into another --out"
             )
         if index and index.step:  # else the run was stopped before its first step: the start is where it goes on
             self._take_over(state, self.earlier)
@@ -173,6 +201,7 @@ class Training:
         expected = {group: forms(tensors) for group, tensors in state.tensors().items()}
         index, groups = read_checkpoint(self.folder.checkpoint, expected, expected)
         check_progress(self.folder, earlier, index, state.model)
+        self.best = index.best
         if missing := expected.keys() - groups.keys():
             raise RunError(f"{self.folder.checkpoint} has no tensors of {missing.pop()}: {START_OVER}")
         if int(groups["training"]["step"]) != index.step:
@@ -186,18 +215,13 @@ class Training:
             reason = " ".join(str(error).split())[:120]
             raise RunError(f"{self.folder.checkpoint} cannot be continued ({reason}): {START_OVER}") from None
 
-    def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | ScoredEpoch | Tested]:
-        static = self.config.binarization == "static"
-        pixels = as_fed(self._evaluated(self.data) if static else self.data.images, self.device)
-        labels = (
-            resident(self.data.labels, self.device) if self.model.classes and self.data.labels is not None else None
-        )
-        for event in run_steps(state, pixels, labels, self.config, stop):
+    def _train(self, state: State, stop: Callable[[], bool]) -> Iterator[Event | ScoredEpoch | Tested | Trouble]:
+        for event in run_steps(state, *self.fed(), self.config, stop):
             match event:
                 case Logged() if self.group.first:
                     self.folder.append_log(Steps(event.epoch, event.step, event.losses, round(event.images_per_s, 1)))
                 case EpochEnded():
-                    scored = self.group.by_first(partial(self._end_epoch, state, event.epoch))
+                    scored = self.group.by_first(partial(self.end_epoch, state, event.epoch))
                     yield event
                     yield from scored
                     continue
@@ -206,19 +230,35 @@ class Training:
                     yield event
                     return
             yield event
-        yield from self.group.by_first(partial(self._finish, state))
+        yield from self.group.by_first(partial(self.finish, state))
 
-    def _end_epoch(self, state: State, epoch: int) -> list[ScoredEpoch]:
-        self._draw(state, epoch)
+    def _has_shares(self) -> bool:
+        """Whether stages of the run, as it was or as it is to go on, are shares of its length."""
+        assert self.earlier is not None
+        with torch.device("meta"):
+            before = build(self.recipe, self.earlier.config, self.data.shape, len(self.data.classes))
+        return any(stage.share for model in (before, self.model) for stage in model.stages())
+
+    def fed(self) -> tuple[Tensor | np.ndarray, Tensor | None]:
+        """Images and labels as `run_steps` takes them."""
+        static = self.config.binarization == "static"
+        pixels = as_fed(self._evaluated(self.data) if static else self.data.images, self.device)
+        given = self.model.classes and self.data.labels is not None
+        return pixels, resident(cast(np.ndarray, self.data.labels), self.device) if given else None
+
+    def end_epoch(self, state: State, epoch: int) -> list[Trouble | ScoredEpoch]:
+        """Sample grid, what goes wrong, score and checkpoint; by the first process."""
+        troubles = self._diagnose(state, epoch, self._draw(state, epoch))
         scored = self._score(state, epoch)
         self._save(state)  # last, so that what a kill leaves undone is done again
-        return scored
+        return [*troubles, *scored]
 
     def _stop(self, state: State) -> None:
         self._save(state)
         self._draw_curves()
 
-    def _finish(self, state: State) -> list[Tested]:
+    def finish(self, state: State) -> list[Tested]:
+        """Test losses, curves, and that it is finished; by the first process."""
         tested = []
         done = any(isinstance(row, OnTestSet) and row.step == state.step for row in self.folder.log_rows()[-1:])
         if self.test is not None and isinstance(self.model, HasTerms) and not done:
@@ -235,8 +275,7 @@ class Training:
 
     def _score(self, state: State, epoch: int) -> list[ScoredEpoch]:
         """FID of samples with the noise of the run's seed, the same every time, logged as a row of its own."""
-        every = self.config.score_every
-        if not every or (epoch % every and epoch != self.config.epochs):
+        if not self.plan.due(epoch, self.config.score_every):
             return []
         if self.scorer is None:
             self.scorer = judge.small_scorer(self.test or self.data, self.config.device)
@@ -250,19 +289,42 @@ class Training:
             score = self.scorer.score(images_drawn, ["fid"], SAMPLES_SCORED, self.config.seed)
         ((name, scored),) = score.items()
         self.folder.append_log(EpochScore(epoch, state.step, name, scored.value))
+        if self.config.keep == "best" and (self.best is None or scored.value < self.best.value):
+            split = (self.test or self.data).split
+            found = Best(epoch, state.step, name, scored.value, SAMPLES_SCORED, split)
+            self.best = save_best(self.folder.checkpoint, (state.average or state.model).state_dict(), found)
         best, _ = min(curve(self.folder.log_rows(), name), key=lambda point: point[1])
         return [ScoredEpoch(epoch, name, scored.value, best)]
 
-    def _save(self, state: State) -> None:
-        plan = Plan.of(state.model.stages(), len(self.data), self.config.batch_size, self.config.epochs)
-        save_checkpoint(self.folder.checkpoint, state.tensors(), state.step, plan.epoch(state.step))
+    def _diagnose(self, state: State, epoch: int, samples: np.ndarray | None) -> list[Trouble]:
+        """What is seen to go wrong for the first time in this run, logged; `samples` are those of `_draw`."""
+        if not diagnosis.is_due(self.plan.end_before(state.step), state.step):
+            return []
+        known = {row.kind for row in self.folder.log_rows() if isinstance(row, Trouble)}
+        chosen = shown_of(len(self.data), min(diagnosis.LOOKED_AT, len(self.data)))
+        images, labels = self._evaluated(self.data, chosen), None
+        if self.model.classes and self.data.labels is not None:
+            labels = self.data.labels[chosen]
+        with _evaluated(state.model) as model:
+            found = diagnosis.diagnosed(model, images, labels, samples, state.step, known, self.config.seed)
+        rows = [Trouble(epoch, state.step, kind, numbers) for kind, numbers in found.items() if kind not in known]
+        for row in rows:
+            self.folder.append_log(row)
+        return rows
 
-    def _draw(self, state: State, epoch: int) -> None:
-        """Samples, and of a model that encodes reconstructions: of the test set where there is one."""
+    def _save(self, state: State) -> None:
+        save_checkpoint(self.folder.checkpoint, state.tensors(), state.step, self.plan.epoch(state.step), self.best)
+
+    def _draw(self, state: State, epoch: int) -> np.ndarray | None:
+        """Samples, and of a model that encodes reconstructions: of the test set where there is one.
+
+        Returns the samples, uint8 (N, C, H, W); None where they could not be drawn.
+        """
+        samples = None
         with _sampling(state) as model:
             path = self.folder.samples / f"epoch-{epoch:04d}.png"
             with decoration(str(self.folder.shown(path))):
-                draw_samples(path, model, self.config.seed, self.recipe.sampling)
+                samples = draw_samples(path, model, self.config.seed, self.recipe.sampling)
             if isinstance(model, Encodes):
                 path = self.folder.samples / f"reconstruction-{epoch:04d}.png"
                 with decoration(str(self.folder.shown(path))):
@@ -270,12 +332,15 @@ class Training:
                     chosen = shown_of(len(data))
                     labels = data.labels[chosen] if self.model.classes and data.labels is not None else None
                     draw_reconstructions(path, model, self._evaluated(data)[chosen], labels)
+        return samples
 
-    def _evaluated(self, data: ImageSet) -> np.ndarray:
-        """The images as losses are asked of them outside the steps: with --binarize, the fixed draws."""
+    def _evaluated(self, data: ImageSet, chosen: np.ndarray | None = None) -> np.ndarray:
+        """The images as losses are asked of them outside the steps: with --binarize, fixed draws, of those chosen."""
         images = data.images
         if is_whole(images):  # read through the file, which is looked at, and not through the map, which is not
             images = cast(np.ndarray, Rows(images, np.arange(len(images))))
+        if chosen is not None:
+            images = images[chosen]
         return images if self.config.binarization == "none" else binarize.fixed(images, data.split)
 
     def _draw_curves(self) -> None:
@@ -307,10 +372,14 @@ class Training:
         return f"the last good checkpoint is that of step {index.step}" if index else "it has no checkpoint yet"
 
 
-@contextmanager
-def _sampling(state: State) -> Iterator[Model]:
+def _sampling(state: State) -> AbstractContextManager[Model]:
     """The model that samples are taken from, in inference mode: the moving average where there is one."""
-    model = state.average or state.model
+    return _evaluated(state.average or state.model)
+
+
+@contextmanager
+def _evaluated(model: Model) -> Iterator[Model]:
+    """The model in inference mode."""
     model.eval()
     try:
         yield model

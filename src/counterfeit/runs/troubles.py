@@ -1,0 +1,63 @@
+"""What can be seen to go wrong while a run is trained: what it is called, how it is said, and what usually helps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Numbers = Mapping[str, int | float]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of trouble.
+
+    Attributes:
+        numbers: the names of what was measured.
+        seen: what they say, with the numbers in it.
+        helps: what usually helps, the most likely first.
+    """
+
+    numbers: tuple[str, ...]
+    seen: str
+    helps: str
+
+
+HAS_WON = "discriminator has won"
+DIVERGES = "discriminator diverges"
+MODE_COLLAPSE = "mode collapse"
+POSTERIOR_COLLAPSE = "posterior collapse"
+DEAD_CODES = "dead codes"
+
+KINDS: dict[str, Kind] = {
+    HAS_WON: Kind(
+        ("judged",),
+        "the discriminator has won: its loss is {judged:.1%} of what guessing costs",
+        "a lower --lr or --lr-discriminator, --label-smoothing 0.1 or --instance-noise 0.1, or --loss bce",
+    ),
+    DIVERGES: Kind(
+        ("judged",),
+        "the discriminator diverges: its loss is {judged:,.0f} times what guessing costs",
+        "a lower --lr or --lr-discriminator, or --loss bce",
+    ),
+    MODE_COLLAPSE: Kind(
+        ("variety",),
+        "mode collapse: most samples have a twin, {variety:.1%} as far away as training images are from each other",
+        "a lower --lr, a larger --batch-size, another --loss or seed",
+    ),
+    POSTERIOR_COLLAPSE: Kind(
+        ("active", "latents"),
+        "posterior collapse: {active:,} of {latents:,} latents say anything of an image",
+        "a smaller --kl-weight or a lower --lr",
+    ),
+    DEAD_CODES: Kind(
+        ("used", "codes"),
+        "dead codes: {used:,} of {codes:,} codes are in use",
+        "a smaller codebook, its dead codes revived, or more images",
+    ),
+}
+
+
+def in_words(kind: str, numbers: Numbers) -> str:
+    """One line: what was seen, and what usually helps."""
+    return f"{KINDS[kind].seen.format(**numbers)}; what usually helps: {KINDS[kind].helps}"

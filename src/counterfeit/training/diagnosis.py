@@ -1,0 +1,130 @@
+"""What goes wrong in training without an error, asked at the ends of epochs; the words for it are in runs/troubles.py.
+
+Each question is one of a capability. The thresholds stand between what short healthy runs of every model measured and
+what planted failures did (docs/runs.md has the numbers), nearer to the failures: a false alarm costs more trust than a
+late one. Nothing here draws from the training's random numbers, or moves a weight.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from counterfeit.data.pixels import to_float
+from counterfeit.models.base import HasBound, HasCodebook, Judges, Model
+from counterfeit.runs import troubles
+from counterfeit.runs.log import Json
+from counterfeit.sampling import device_of
+from counterfeit.system.noise import Noise
+from counterfeit.training.sample_grids import shown_of
+
+LOOKED_AT = 256  # images that a judge or an encoder is asked about: a few thousandths of an epoch's work
+STEPS = 100  # before the first look, and between two
+GROWN = 1000  # steps before samples that are alike are a trouble: all generators begin so
+WON = 0.02  # of a guess's loss: healthy judges had 0.45 to 2.1, those that had won 0.003 or less
+DIVERGES = 10.0  # times a guess's loss: with a rate 100 times too large 24 and more
+ALIKE = 0.05  # of the distance from a training image to the nearest other one
+TELLS = 0.01  # nats of a latent's mean KL, or it says nothing of an image
+DEAD = 0.05  # of an even share, or a code is not in use
+IN_USE = 0.25  # of all codes: below, a codebook of a quarter's size would hold the same
+SIDE = 32  # pixels to which larger images are reduced before they are compared
+
+Found = tuple[str, Json]
+
+
+def is_due(before: int, step: int) -> bool:
+    """Whether to look at the end of an epoch that began after `before` steps: at most once in STEPS steps.
+
+    By the steps alone, so that a run that is continued says what an uninterrupted one does.
+    """
+    return before // STEPS < step // STEPS
+
+
+@torch.no_grad()
+def diagnosed(
+    model: Model,
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    samples: np.ndarray | None,
+    step: int,
+    known: Collection[str],
+    seed: int,
+) -> dict[str, Json]:
+    """What is wrong: kinds of `troubles.KINDS` with their numbers.
+
+    Args:
+        model: in evaluation mode, as it is trained, after `step` steps.
+        images: some training images, uint8 (N, C, H, W), as many as LOOKED_AT where there are.
+        labels: theirs, int64 (N,), or None for a model that takes none.
+        samples: of the model, uint8 (M, C, H, W), or None.
+        known: kinds that were found earlier in the run.
+        seed: of the noise that is asked with.
+    """
+    found = dict(_seen(model, images, labels, seed))
+    if samples is not None and step >= GROWN and not (known or found):  # which would explain it
+        share = variety(samples, images[shown_of(len(images), min(len(samples), len(images)))])
+        if share < ALIKE:
+            found[troubles.MODE_COLLAPSE] = {"variety": share}
+    return found
+
+
+def _seen(model: Model, images: np.ndarray, labels: np.ndarray | None, seed: int) -> Iterator[Found]:
+    """What the model itself says, by what it can be asked for."""
+    device = device_of(model)
+    x = to_float(torch.from_numpy(np.array(images)).to(device))
+    y = None if labels is None else torch.from_numpy(labels).to(device)
+    if isinstance(model, Judges):
+        judged = model.judged(x, y, Noise.seeded(seed, device, "diagnosis")).item()
+        if judged < WON:
+            yield troubles.HAS_WON, {"judged": judged}
+        elif DIVERGES < judged < math.inf:
+            yield troubles.DIVERGES, {"judged": judged}
+    if isinstance(model, HasBound):
+        active, latents = active_latents(*model.posterior(x, y))
+        if active < min(2, latents):
+            yield troubles.POSTERIOR_COLLAPSE, {"active": active, "latents": latents}
+    if isinstance(model, HasCodebook):
+        used, codes = used_codes(model.usage())
+        if used < IN_USE * codes:
+            yield troubles.DEAD_CODES, {"used": used, "codes": codes}
+
+
+def active_latents(mu: Tensor, logvar: Tensor) -> tuple[int, int]:
+    """How many of the Z latents tell images apart, and Z, of posteriors' means and log variances, (B, Z) each.
+
+    By the KL to the prior, N(0, 1), which has a unit that one can name, where Burda et al. 2016 (arXiv:1509.00519,
+    section 5.3) take the variance of the means over the images, above 0.01: of the runs measured, both counted alike
+    where either counted less than two.
+    """
+    kl = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).mean(0)  # (Z,)
+    return int((kl > TELLS).sum()), len(kl)
+
+
+def used_codes(usage: Tensor) -> tuple[int, int]:
+    """How many of the K codes are in use, and K; `usage` (K,) is that of `HasCodebook`."""
+    shares = usage / usage.sum()
+    return int((shares * len(usage) > DEAD).sum()), len(usage)
+
+
+def variety(samples: np.ndarray, images: np.ndarray) -> float:
+    """How far a sample is from the one nearest to it, over the same for images; uint8 (N, C, H, W) of one shape.
+
+    Medians of Euclidean distances. 1 where samples differ as much as images do, 0 where most of them have a twin: also
+    where they come from several modes, of which the mean distance between samples would know nothing (a small form of
+    the birthday test of Arora & Zhang 2017, arXiv:1706.08224). 1, too, where most images have a twin themselves.
+    """
+    of_samples, of_images = _to_nearest(samples), _to_nearest(images)
+    return of_samples / of_images if of_images else 1.0
+
+
+def _to_nearest(images: np.ndarray) -> float:
+    """Of images that are reduced to SIDE pixels where they are larger."""
+    x = to_float(torch.from_numpy(np.array(images)))
+    *_, height, width = x.shape
+    points = F.adaptive_avg_pool2d(x, (min(height, SIDE), min(width, SIDE))).flatten(1)
+    return float(torch.cdist(points, points).fill_diagonal_(math.inf).min(1).values.median())

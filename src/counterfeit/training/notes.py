@@ -1,0 +1,79 @@
+"""What a user should know of a training before it is over: that it is short, or what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from counterfeit.models.base import Model
+from counterfeit.system import durations
+from counterfeit.system.memory import ADAM, in_bytes, in_saving, in_training
+
+if TYPE_CHECKING:
+    from counterfeit.training.trainer import Training
+
+FEW = 900  # steps: two epochs of MNIST are 936, and give digits
+FEW_IMAGES = 5_000  # below, a discriminator that sees every image a hundred times knows them
+LARGE, MUCH, LONG = 50_000_000, 2 << 30, 30 * 60  # weights, bytes of memory, and seconds that are worth a line
+WARM, WATCHED = 3, 10.0  # steps that are slower than those after them; seconds after which the speed is known
+
+
+def before(training: Training) -> Iterator[str]:
+    """Sentences on a run that is about to begin."""
+    config, steps = training.config, training.plan.total
+    if training.earlier is None and config.length[0] == "epochs" and steps < FEW:
+        yield f"this run is {steps:,} steps ({config.epochs} epochs), and good images need thousands: --steps 5000"
+    changes = getattr(config, "changes", None)  # of models that have `augment`
+    if training.earlier is None and changes == [] and len(training.data) < FEW_IMAGES:
+        color = "color," if training.data.shape[0] > 1 else ""
+        yield (
+            f"{len(training.data):,} images are few for {training.recipe.name}, which may learn them by heart: "
+            f"--augment {color}translation,cutout"
+        )
+    cost = cost_of(training.model, bool(config.ema))
+    if cost:
+        yield f"{training.recipe.name} has {cost}"
+
+
+def cost_of(model: Model, average: bool) -> str:
+    """`190 million weights: …`, with what they take of memory and disk; "" where that is not much."""
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    memory = in_training(model, average) + in_saving(model)
+    if weights <= LARGE and memory <= MUCH:
+        return ""
+    disk = in_training(model, average) * (ADAM - 1 + average) // (ADAM + average)  # all but the gradients
+    return (
+        f"{weights / 1e6:,.0f} million weights: they take {in_bytes(memory)} of memory, beside that of a batch, and "
+        f"{in_bytes(disk)} of disk, twice that while a checkpoint is replaced"
+    )
+
+
+class Forecast:
+    """How long a run takes, said once where that is long.
+
+    Steps are timed as they come, so that on a GPU, which is asked ahead, there must be many of them.
+    """
+
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None
+        self._seen, self._said = 0, False
+
+    def after(self, step: int, total: int, now: float) -> str | None:
+        """The sentence, once the speed is known; `step` of `total` are done at the time `now`."""
+        self._seen += 1
+        if self._said or self._seen < WARM:
+            return None
+        if self._first is None:
+            self._first = step, now
+            return None
+        done, since = self._first
+        if now - since < WATCHED:
+            return None
+        self._said = True
+        left = (total - step) * (now - since) / (step - done)
+        if left < LONG:
+            return None
+        return (
+            f"this takes about {durations.in_words(left)} here; Ctrl-C stops it with a checkpoint, and --budget 30m "
+            "trains for as long as that"
+        )

@@ -1,0 +1,187 @@
+"""What a run says of itself while it is trained: planted failures are named once, healthy runs say nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import counterfeit as cf
+from counterfeit.models.base import HasCodebook, Judges
+from counterfeit.models.build import build
+from counterfeit.models.losses import ADVERSARIAL
+from counterfeit.models.spec import MODELS
+from counterfeit.runs import log, troubles
+from counterfeit.runs.log import Trouble
+from counterfeit.system.noise import Noise
+from counterfeit.training import diagnosis
+from report_cases import Page, comparison, page_of
+from toy_cases import Toy, registered, spec_of
+
+# 101 steps of 8 images are looked at once, at the end.
+QUICK: dict[str, Any] = {"epochs": 1, "batch_size": 8, "encoder_width": 32, "decoder_width": 32, "log_every": 1000}
+PLANTED: dict[str, tuple[dict[str, Any], str, str, dict[str, float]]] = {
+    "vae": (
+        {"kl_weight": 100.0},
+        troubles.POSTERIOR_COLLAPSE,
+        "posterior collapse: 0 of 15 latents say",
+        {"active": 0, "latents": 15},
+    ),
+    "gan": (
+        {"lr": 0.1, "encoder_width": 128, "decoder_width": 128},
+        troubles.HAS_WON,
+        "the discriminator has won: its loss is 0.0% of what",
+        {"judged": 0.0},
+    ),
+    "lsgan": ({"lr": 0.1, "encoder_width": 256}, troubles.DIVERGES, "the discriminator diverges: its loss is", {}),
+}
+
+
+def trained(model: str, digits: tuple[np.ndarray, np.ndarray], out: Path, **settings: Any) -> cf.Run:
+    """A run of 101 steps."""
+    images, labels = (part[:808] for part in digits)
+    return cf.train(model, images, labels=labels, out=out, **{**QUICK, **settings})
+
+
+def found(run: cf.Run) -> list[Trouble]:
+    return [row for row in run.folder.log_rows() if isinstance(row, Trouble)]
+
+
+@pytest.mark.parametrize("model", PLANTED)
+def test_a_planted_failure_is_said_once_and_kept(digits, model: str, tmp_path: Path, capsys) -> None:
+    settings, kind, said, numbers = PLANTED[model]
+    run = trained(model, digits, tmp_path / "run", **settings)
+    (row,) = found(run)
+    assert (row.epoch, row.step, row.kind) == (1, 101, kind)
+    assert {name: row.numbers[name] for name in numbers} == pytest.approx(numbers, abs=1e-3)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "what usually helps" in line]
+    assert line.startswith(f"epoch   1/1  {said}") and line.endswith(troubles.KINDS[kind].helps)
+
+    cf.train(model, digits[0][:808], labels=digits[1][:808], out=tmp_path / "run", resume=True, epochs=2)
+    assert [other for other in found(run) if other.kind == kind] == [row]
+    assert said not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", [*PLANTED, "cgan"])
+def test_a_healthy_run_says_nothing(digits, model: str, tmp_path: Path, capsys) -> None:
+    assert found(trained(model, digits, tmp_path / "run")) == []
+    assert "what usually helps" not in capsys.readouterr().err
+
+
+def test_looking_moves_nothing(digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = trained("gan", digits, tmp_path / "looked", ema=0.9)
+    monkeypatch.setattr(diagnosis, "is_due", lambda before, step: False)
+    assert looked.weights_sha256 == trained("gan", digits, tmp_path / "not", ema=0.9).weights_sha256
+
+
+def test_it_looks_at_most_once_in_a_hundred_steps_and_not_before() -> None:
+    ends = list(range(39, 400, 39))
+    due = [step for before, step in zip([0, *ends], ends, strict=False) if diagnosis.is_due(before, step)]
+    assert due == [117, 234, 312]
+    assert diagnosis.is_due(0, 468) and not diagnosis.is_due(0, 99)
+
+
+class Coded(Toy):
+    """With a codebook of 64 entries, of which the first few are taken."""
+
+    taken = 3
+
+    def usage(self) -> Tensor:
+        return torch.cat([torch.full((self.taken,), 7.0), torch.full((64 - self.taken,), 0.01)])
+
+
+@pytest.mark.parametrize(("taken", "says"), [(15, True), (16, False)])
+def test_dead_codes_are_said_by_what_a_model_can_be_asked(
+    digits, taken: int, says: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(Coded, "taken", taken)
+    with registered(spec_of(Coded)):
+        run = cf.train("coded", digits[0][:808], out=tmp_path / "run", epochs=1, batch_size=8)
+        assert isinstance(run.model, HasCodebook) and not isinstance(run.model, Judges)
+        rows = found(run)
+    assert rows == ([Trouble(1, 101, "dead codes", {"used": 15, "codes": 64})] if says else [])
+    assert ("dead codes: 15 of 64 codes are in use" in capsys.readouterr().err) == says
+
+
+def test_variety_is_of_the_nearest_so_that_a_few_modes_have_none(digits) -> None:
+    images = digits[0][:64]
+    modes = np.concatenate([images[:5]] * 13)[:64]
+    grain = np.random.default_rng(0).integers(0, 3, modes.shape, np.uint8)
+    nearly = np.clip(modes.astype(int) + grain, 0, 255).astype(np.uint8)
+    assert diagnosis.variety(images, images) == 1 and diagnosis.variety(digits[0][100:164], images) > 0.8
+    assert diagnosis.variety(modes, images) == 0 and diagnosis.variety(nearly, images) < diagnosis.ALIKE / 2
+    assert diagnosis.variety(modes, modes) == 1  # of images that have twins themselves nothing can be said
+    large = images.repeat(4, axis=2).repeat(4, axis=3)
+    assert diagnosis.variety(large[:5].repeat(12, axis=0), large) == 0
+
+
+@pytest.mark.parametrize("model", ["gan", "ae"])
+def test_samples_that_are_alike_late_are_mode_collapse_unless_explained(digits, model: str) -> None:
+    images, same = digits[0][:64], digits[0][:1].repeat(64, axis=0)
+    spec = MODELS[model]
+    net = build(spec, spec.changed(spec.settings, {"encoder_width": 8, "decoder_width": 8}), (1, 28, 28), 10).eval()
+
+    def seen(samples: np.ndarray | None, step: int, known: set[str]) -> dict[str, Any]:
+        return diagnosis.diagnosed(net, images, None, samples, step, known, 0)
+
+    assert seen(same, 1000, set()) == {troubles.MODE_COLLAPSE: {"variety": 0.0}}
+    assert seen(same, 999, set()) == seen(images, 5000, set()) == seen(None, 5000, set()) == {}
+    assert seen(same, 5000, {troubles.HAS_WON}) == {}
+
+
+def test_latents_are_counted_by_their_kl() -> None:
+    mu, logvar = torch.zeros(8, 4), torch.zeros(8, 4)
+    mu[:, 1] = torch.linspace(-1, 1, 8)  # tells images apart
+    logvar[:, 2] = -1.0  # KL = 0.5 (1/e - 1 + 1) = 0.18
+    mu[:, 3] = 0.1  # KL = 0.005
+    assert diagnosis.active_latents(mu, logvar) == (2, 4)
+
+
+@pytest.mark.parametrize("loss", ADVERSARIAL)
+def test_a_judge_that_guesses_has_a_loss_of_one(loss: str) -> None:
+    game = ADVERSARIAL[loss]
+    guess = torch.full((5, 1), game.undecided)
+    assert game.judged(guess, guess).item() == pytest.approx(1)
+    sure = torch.full((5, 1), 1.0 if loss == "least-squares" else 30.0)
+    assert game.judged(sure, 1 - sure).item() == pytest.approx(0, abs=1e-6)
+    assert game.judged(guess - 0.1, guess + 0.1).item() > 1, "taking each for the other"
+
+
+def test_a_judge_is_asked_about_new_samples_and_not_in_training(digits) -> None:
+    spec = MODELS["dcgan"]
+    small = spec.changed(spec.settings, {"encoder_width": 8, "decoder_width": 8, "instance_noise": 0.1})
+    net = build(spec, small, (1, 28, 28), 0).eval()
+    assert isinstance(net, Judges)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    x = torch.from_numpy(digits[0][:16]).float() / 255
+    one, again, other = (net.judged(x, None, Noise.seeded(seed)).item() for seed in (0, 0, 1))
+    assert one == again != other
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+
+
+def test_a_report_shows_what_was_seen() -> None:
+    whole = comparison(models=["vae"], seeds=1)
+    assert "What the runs say of themselves" not in page_of(whole)
+    said = str(Trouble(3, 117, "posterior collapse", {"active": 1, "latents": 15}))
+    whole["runs"][0]["remarks"] = [f"epoch 3: {said} <b>"]
+    text = Page(page_of(whole)).text
+    assert "What the runs say of themselves" in text and f"{whole['runs'][0]['path']} epoch 3: {said} <b>" in text
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        '"trouble": "dead codes", "used": 1',
+        '"trouble": "dead codes", "used": 1, "codes": "4"',
+        '"trouble": "bad luck", "used": 1, "codes": 4',
+        '"trouble": ["dead codes"], "used": 1, "codes": 4',
+        '"trouble": null, "loss": 1, "images_per_s": 1',
+    ],
+)
+def test_a_row_of_no_known_trouble_is_refused(rest: str) -> None:
+    with pytest.raises(log.Malformed):
+        log.parsed(f'{{"epoch": 1, "step": 1, {rest}}}'.encode())
