@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # The tests start a hundred processes: without bytecode each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test browser compat lint format peers bombs bench quality seed tuned stale bits pairs memory torture abuse gpu processes ray detectors checks parity full clean
+.PHONY: help demo test browser compat lint format peers bombs bench quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray detectors checks parity full clean
 
 # The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
 PEERS := .venv-peers
@@ -96,6 +96,9 @@ tuned: $(STAMP)  ## the recipes that a search found, over the seeds of the seed 
 	$(BIN)/counterfeit compare benchmarks/grids/tuned-dcgan.toml
 	$(BIN)/counterfeit compare runs/tuned --out runs/tuned
 	$(BIN)/python benchmarks/publish.py --comparison runs/tuned/comparison.json
+
+frontier: $(STAMP)  ## every model on three data sets: quality against minutes, for many hours; it can be stopped
+	$(BIN)/counterfeit compare benchmarks/grids/frontier.toml
 
 stale: $(STAMP)  ## which published rows were trained by other code than today's
 	$(BIN)/python benchmarks/stale.py

@@ -104,3 +104,34 @@ def test_terms_of_another_size_have_a_panel_of_their_own() -> None:
     loss, kl, other = (Line([1, 2], [y, y], COLORS[0]) for y in (100.0, 4.0, 60.0))
     assert charts.panels_of([loss, kl, other]) == [[loss, other], [kl]]
     assert charts.panels_of([loss, other]) == [[loss, other]]
+
+
+def test_the_frontier_has_a_point_a_seed_and_labels_what_nothing_beats() -> None:
+    """In 10 minutes `slow` is no better than `gan` in 2: it is drawn, and is not on the line."""
+    places = {
+        "vae": ([1.0, 1.2], [200.0, 220.0]),
+        "slow": ([10.0], [50.0]),
+        "gan": ([2.0], [40.0]),
+        "flow": ([50.0], [4.0]),
+    }
+    rows = [tuple(Series(name, Style.of(i), v) for v in both) for i, (name, both) in enumerate(places.items())]
+    svg = str(charts.frontier("f", rows, 1.0, "minutes", "FID"))  # type: ignore[arg-type]
+    x, y, found = Scale(svg, "x", log=True), Scale(svg, "y", log=True), marks(svg)
+    assert [x(mark[0]) for mark in found] == pytest.approx([1.0, 1.2, 10, 2, 50], rel=0.02)
+    ((_, floor, _, _),) = DASHED.findall(svg)  # a tick's text stands below its tick: places count from the baseline
+    assert [y(mark[1]) / y(float(floor)) for mark in found] == pytest.approx([200, 220, 50, 40, 4], rel=0.02)
+    labels = re.findall(r">([a-z]+)</text>", svg)
+    assert {"vae", "gan", "flow", "minutes"} == set(labels)
+
+
+@pytest.mark.parametrize(
+    ("points", "kept"),
+    [
+        ([(3, 1), (1, 3), (2, 2)], [1, 2, 0]),
+        ([(1, 1), (2, 2), (0, 5)], [2, 0]),
+        ([(1, 2), (1, 1)], [1]),  # as quick and better
+        ([(1, 1), (2, 1)], [0]),  # as good and slower
+    ],
+)
+def test_undominated_points_are_those_that_no_other_beats(points: list[tuple[float, float]], kept: list[int]) -> None:
+    assert charts.undominated(points) == kept

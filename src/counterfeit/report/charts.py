@@ -10,12 +10,13 @@ from typing import Literal
 from markupsafe import Markup
 
 from counterfeit.report.svg import COLORS, DASHES, INK, PAPER, QUIET, Style, chart
-from counterfeit.system.drawing import Axes, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from counterfeit.system.drawing import Axes, Axis, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from counterfeit.system.words import number, shortened
 
 WIDE_RANGE = 8  # ratio of the largest to the smallest value from which a logarithmic axis is used
 FAR = 30  # times below the lowest value: the baseline is out of sight
 PARTED = 5  # times larger or smaller: the curve goes into another panel
+PLAIN = FuncFormatter(lambda value, _: f"{value:,.6g}")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def strip(name: str, rows: Sequence[Series], floor: float | None) -> Markup:
     """
     with chart(name, 64 + 30 * len(rows)) as ([axes], done):
         for y, row in enumerate(rows):
-            mean = sum(row.values) / len(row.values)
+            mean = _mean(row.values)
             axes.plot([mean, mean], [y - 0.34, y + 0.34], color=QUIET, linewidth=1.5, solid_capstyle="butt")
             _points(axes, row.values, [y] * len(row.values), row.style)
             axes.text(1.02, y, number(mean), transform=axes.get_yaxis_transform(), va="center", color=INK)
@@ -106,6 +107,39 @@ def plane(
         axes.set(xlim=(-0.03 * most, most), ylim=(-0.03 * most, most), xlabel=x, ylabel=y)
         axes.grid()
     return done[0]
+
+
+def frontier(name: str, rows: Sequence[tuple[Series, Series]], floor: float | None, x: str, y: str) -> Markup:
+    """A score, where lower is better, against its price, one point per seed, both on logarithmic axes.
+
+    The line runs along the rows that no other beats in both by its mean; they are labeled. The baseline is dashed.
+    """
+    with chart(name, 320) as ([axes], done):
+        best = undominated([(_mean(cost.values), _mean(score.values)) for cost, score in rows])
+        for cost, score in rows:
+            _points(axes, cost.values, score.values, score.style)
+        ends = [(_mean(rows[i][0].values), _mean(rows[i][1].values)) for i in best]
+        axes.plot(*zip(*ends, strict=True), color=QUIET, linewidth=1.2, drawstyle="steps-post")
+        for i, end in zip(best, ends, strict=True):
+            axes.annotate(shortened(rows[i][1].label), end, (5, 6), textcoords="offset points", color=INK)
+        if floor is not None and floor > 0:
+            axes.axhline(floor, color=QUIET, linestyle="--", linewidth=1.2)
+        axes.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
+        for axis, column in ((axes.xaxis, 0), (axes.yaxis, 1)):
+            values = [value for row in rows for value in row[column].values]
+            _logarithmic(axis, max(values) / min(values))
+        axes.grid()
+    return done[0]
+
+
+def undominated(points: Sequence[tuple[float, float]]) -> list[int]:
+    """The places of the points of which no other is lower in one number and not higher in the other, by the first."""
+    order = sorted(range(len(points)), key=points.__getitem__)
+    kept: list[int] = []
+    for place in order:
+        if not kept or points[place][1] < points[kept[-1]][1]:
+            kept.append(place)
+    return kept
 
 
 def curves(name: str, panels: Sequence[Sequence[Line]], label: str, height: float) -> Markup:
@@ -190,10 +224,19 @@ def _scale(axes: Axes, which: Literal["x", "y"], values: Iterable[float]) -> Non
     low, high = min(finite), max(finite)
     if low > 0 and high / low >= WIDE_RANGE:
         (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-        decades = math.log10(high / low)
-        axis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2.5 else (1.0, 2.0, 5.0), numticks=12))
-        axis.set_minor_locator(NullLocator())
-        axis.set_minor_formatter(NullFormatter())
+        _logarithmic(axis, high / low)
     else:
         axis.set_major_locator(MaxNLocator(5))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+        axis.set_major_formatter(PLAIN)
+
+
+def _logarithmic(axis: Axis, ratio: float) -> None:
+    """Plain numbers as the labels of an axis that spans a ratio."""
+    axis.set_major_locator(LogLocator(subs=(1.0,) if math.log10(ratio) > 2.5 else (1.0, 2.0, 5.0), numticks=12))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(PLAIN)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -17,6 +17,7 @@ Styles = Mapping[str, Style]
 
 STRIPS = ("FID", "KID", "IS")
 PLANES = (("Recall", "Precision"), ("Coverage", "Density"))
+ENOUGH = 3  # rows with a known training time, from which on it is drawn against the score
 BETTER = {"lower": "lower is better", "higher": "higher is better"}
 
 
@@ -50,6 +51,7 @@ def of_scores(table: Table, runs: Mapping[str, RunRow], styles: Styles, name: st
     """
     figures = [_strip(table, column, styles, f"{name}-{label}") for label in STRIPS for column in _named(table, label)]
     figures += _curves(table, runs, styles, f"{name}-curves")
+    figures += [one for column in _named(table, "FID") for one in _frontier(table, column, styles, f"{name}-frontier")]
     for x, y in PLANES:
         for across, up in zip(_named(table, x), _named(table, y), strict=False):
             figures.append(_plane(table, across, up, styles, f"{name}-{x}"))
@@ -91,6 +93,27 @@ def _strip(table: Table, column: Metric, styles: Styles, name: str) -> Figure:
         f"A point a seed, {better}; the tick and the number are the mean over seeds.{of_floor}",
         dashed=floor is not None and not far,
     )
+
+
+def _frontier(table: Table, column: Metric, styles: Styles, name: str) -> list[Figure]:
+    """One figure, or none where few rows have both a score and a known time."""
+    rows, price = [], {}
+    for row in table.rows:
+        scores, seconds = row.metrics.get(column), row.train_seconds
+        if scores and seconds and min(seconds.values) > 0 and min(scores.values) > 0:
+            minutes = Series(row.label, styles[row.label], [value / 60 for value in seconds.values])
+            rows.append((minutes, Series(row.label, styles[row.label], scores.values)))
+            price[row.label] = f"{words.duration(seconds.mean)} for {scores}"
+    if len(rows) < ENOUGH:
+        return []
+    figure = Figure(
+        f"{column.label} against training time",
+        charts.frontier(name, rows, table.floors.get(column), "minutes of training", str(column)),
+        f"{column} by training time: " + "; ".join(f"{label} {what}" for label, what in price.items()) + ".",
+        "A point a seed; down and to the left is better. The line: the best score for the time, by mean.",
+        dashed=table.floors.get(column) is not None,
+    )
+    return [figure]
 
 
 def _plane(table: Table, x: Metric, y: Metric, styles: Styles, name: str) -> Figure:
