@@ -13,7 +13,7 @@ from counterfeit.models import MODELS
 from counterfeit.models.base import Batch
 from counterfeit.models.build import build, build_named
 from counterfeit.models.gan.model import GAN
-from counterfeit.models.wgan_gp.model import WGANGP, gradient_penalty
+from counterfeit.models.wgan.model import WGANGP, gradient_penalty
 from counterfeit.nets import NETS
 from counterfeit.system.noise import Noise
 from counterfeit.training.loop import run_steps
@@ -167,7 +167,7 @@ def test_the_penalized_images_lie_between_a_real_and_a_generated_one(monkeypatch
     model, shares = wgan_gp(critic_steps=1), []
     x = torch.rand(64, 1, 16, 16)
     monkeypatch.setattr(model, "generate", lambda z: torch.full((len(z), 1, 16, 16), -3.0))
-    between = "counterfeit.models.wgan_gp.model.gradient_penalty"
+    between = "counterfeit.models.wgan.model.gradient_penalty"
     monkeypatch.setattr(between, lambda critic, x_hat: shares.append((x_hat + 3) / (2 * x + 2)) or torch.zeros(64))
     model.step([Batch(x)], lambda name, loss: None, Noise.seeded(0), torch.zeros(()))
     of_images = shares[0].flatten(1)

@@ -107,18 +107,29 @@ def sigmoid(v: float) -> float:
     ("name", "discriminator", "generator"),
     [
         # Goodfellow et al. 2014, eq. 1, and the two forms of section 3, written with D = σ(v).
-        ("bce", lambda r, f: -math.log(sigmoid(r)) - math.log(1 - sigmoid(f)), lambda f: -math.log(sigmoid(f))),
-        ("minimax", lambda r, f: -math.log(sigmoid(r)) - math.log(1 - sigmoid(f)), lambda f: math.log(1 - sigmoid(f))),
-        ("least-squares", lambda r, f: 0.5 * (r - 1) ** 2 + 0.5 * f**2, lambda f: 0.5 * (f - 1) ** 2),
+        ("bce", lambda r, f: -math.log(sigmoid(r)) - math.log(1 - sigmoid(f)), lambda r, f: -math.log(sigmoid(f))),
+        (
+            "minimax",
+            lambda r, f: -math.log(sigmoid(r)) - math.log(1 - sigmoid(f)),
+            lambda r, f: math.log(1 - sigmoid(f)),
+        ),
+        ("least-squares", lambda r, f: 0.5 * (r - 1) ** 2 + 0.5 * f**2, lambda r, f: 0.5 * (f - 1) ** 2),
+        # Miyato et al. 2018, eqs. 16 and 17.
+        ("hinge", lambda r, f: max(0, 1 - r) + max(0, 1 + f), lambda r, f: -f),
+        # Jolicoeur-Martineau 2019, eqs. 3 and 4, with σ: how likely the real one is the more real of the two.
+        ("relativistic", lambda r, f: -math.log(sigmoid(r - f)), lambda r, f: -math.log(sigmoid(f - r))),
     ],
 )
 def test_adversarial_closed_forms(name: str, discriminator, generator) -> None:
-    assert set(ADVERSARIAL) == {"bce", "minimax", "least-squares"}, "a new loss needs its closed form here"
+    known = {"bce", "minimax", "least-squares", "hinge", "relativistic"}
+    assert set(ADVERSARIAL) == known, "a new loss needs its closed form here"
     pair = ADVERSARIAL[name]
     for real, fake in [(0.0, 0.0), (1.5, -0.7), (-3.0, 2.0)]:
         r, f = (torch.tensor([[v]], dtype=torch.float64) for v in (real, fake))
         assert pair.discriminator(r, f, 1.0).item() == pytest.approx(discriminator(real, fake), rel=1e-12)
-        assert pair.generator(f).item() == pytest.approx(generator(fake), rel=1e-12)
+        assert pair.generator(r, f).item() == pytest.approx(generator(real, fake), rel=1e-12)
+        moved = pair.generator(r + 0.1, f).item() != pair.generator(r, f).item()
+        assert moved == pair.relative, "the real image is looked at where `relative` says so"
 
 
 @pytest.mark.parametrize(

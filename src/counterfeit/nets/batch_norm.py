@@ -39,7 +39,7 @@ class SharedBatchNorm(_BatchNorm):
     """Takes the place of an nn.BatchNorm1d or 2d, with its parameters, buffers and results, to float32 rounding."""
 
     def __init__(self, of: _BatchNorm, group: Group) -> None:
-        super().__init__(of.num_features, of.eps, of.momentum)
+        super().__init__(of.num_features, of.eps, of.momentum, of.affine)
         self.group = group
         self._parameters, self._buffers = of._parameters, of._buffers
 
@@ -56,8 +56,10 @@ class SharedBatchNorm(_BatchNorm):
         centered = input - mean.view(form)
         variance = _Mean.apply(centered.square().mean(axes), self.group)  # (C,)
         self._track(mean, variance, input.numel() // self.num_features * self.group.world)
-        scale = self.weight * (variance + self.eps).rsqrt()
-        return torch.addcmul(self.bias.view(form), centered, scale.view(form))
+        scale = (variance + self.eps).rsqrt()
+        if not self.affine:
+            return centered * scale.view(form)
+        return torch.addcmul(self.bias.view(form), centered, (self.weight * scale).view(form))
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, n: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.overrides import TorchFunctionMode
 
 from counterfeit.registry import Registry
@@ -25,7 +26,9 @@ def initialize(net: nn.Module, name: str) -> None:
     fill = INITIAL[name]
     for module in net.modules():
         if fill is not None and isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            fill(module.weight)
+            # Of a normalized weight, what it is computed from.
+            normalized = parametrize.is_parametrized(module, "weight")
+            fill(module.parametrizations.weight.original if normalized else module.weight)  # type: ignore[union-attr,arg-type]
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 
@@ -46,6 +49,10 @@ class Seeded(TorchFunctionMode):
         self.generator = torch.Generator().manual_seed(seed)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__name__", "") in RANDOM:
-            kwargs = {**(kwargs or {}), "generator": self.generator}
-        return func(*args, **(kwargs or {}))
+        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        filled = args[0] if args else kwargs.get("tensor")
+        if name in RANDOM and isinstance(filled, Tensor) and filled.is_meta:
+            return filled  # there are no numbers to fill in, for which PyTorch would import its compiler
+        if name in RANDOM:
+            kwargs = {**kwargs, "generator": self.generator}
+        return func(*args, **kwargs)

@@ -40,14 +40,36 @@ def check_sides(net: str, shape: Shape, least: int) -> None:
         )
 
 
+def halvings(net: str, shape: Shape) -> int:
+    """How often both sides can be halved while they are even and not below 8: 3 for 32x32, which ends at 4x4.
+
+    Raises InputError where sides cannot be halved at all, or end above 15: a net would have one huge layer there.
+    """
+    _, *sides = shape
+    times = 0
+    while all(side % 2 == 0 and side >= 8 for side in sides):
+        sides, times = [side // 2 for side in sides], times + 1
+    if not times or max(sides) > 15:
+        end = f"below {sides[0]}x{sides[1]}" if times else "at all"
+        raise InputError(
+            f"the {net} net halves images down to some 4x4, and {shape[1]}x{shape[2]} cannot be halved {end}: pass "
+            "--size 32, 48, 64, 96, 128 or 256 for a folder, or take a fully connected model"
+        )
+    return times
+
+
 def join_label(v: Tensor, y: Tensor | None, classes: int) -> Tensor:
     """Append the one-hot label: (B, V), (B,) -> (B, V + K); with K = 0, the vector is unchanged."""
     if classes == 0:
         return v
+    return torch.cat([v, one_hot(y, classes, v.dtype)], dim=1)
+
+
+def one_hot(y: Tensor | None, classes: int, dtype: torch.dtype) -> Tensor:
+    """Labels (B,) -> (B, K); the row of a label that is none of 0 to K - 1 is 0."""
     assert y is not None, "a conditional net needs labels"
     # F.one_hot reads the labels to check them, which would make the CPU wait for the GPU.
-    one_hot = y[:, None] == torch.arange(classes, device=y.device)
-    return torch.cat([v, one_hot.to(v.dtype)], dim=1)
+    return (y[:, None] == torch.arange(classes, device=y.device)).to(dtype)
 
 
 def widened(x: Tensor) -> Tensor:

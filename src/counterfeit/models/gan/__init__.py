@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import arg
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from counterfeit.models.base import Model
     from counterfeit.nets import Shape
 
+CHANGES = ("color", "translation", "cutout", "flip")  # of images, see models/gan/augment.py
+
 
 @dataclass(frozen=True)
 class AdversarialSettings(ModelSettings):
@@ -35,11 +37,26 @@ class AdversarialSettings(ModelSettings):
     """Units per hidden layer of the discriminator or critic; of a convolutional one, per fully connected layer."""
     decoder_width: int = setting(1024)
     """Units per hidden layer of the generator; of a convolutional one, of its first fully connected layer."""
+    augment: str = setting("none")
+    """Random changes of all images that the discriminator or critic sees, real and generated: `none`, or some of
+    `color`, `translation`, `cutout` and `flip` with commas between them (DiffAugment, arXiv:2006.10738). For data sets
+    of a few hundred or thousand images."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in self.changes:
+            if name not in CHANGES or self.changes.count(name) > 1:
+                raise InputError(
+                    f"--augment is {self.augment!r}; it must be none, or one or more of {', '.join(CHANGES)}, each "
+                    "once, with commas between them"
+                )
         for name in ("latent", "encoder_width", "decoder_width"):
             check_count(getattr(self, name), option(name))
+
+    @property
+    def changes(self) -> list[str]:
+        """The names in `augment`."""
+        return [] if self.augment == "none" else [name.strip() for name in self.augment.split(",")]
 
 
 @dataclass(frozen=True)
@@ -48,8 +65,9 @@ class GANSettings(AdversarialSettings):
 
     betas: tuple[float, float] = setting((0.5, 0.999))
     """Decay rates of the moving averages of the gradients and of their squares."""
-    loss: Literal["bce", "minimax", "least-squares"] = setting("bce")
-    """Training loss: `bce` is the non-saturating loss, `minimax` the original game, `least-squares` that of LSGAN."""
+    loss: Literal["bce", "minimax", "least-squares", "hinge", "relativistic"] = setting("bce")
+    """Training loss: `bce` is the non-saturating loss, `minimax` the original game, `least-squares` that of LSGAN,
+    `hinge` that of SNGAN; with `relativistic` the discriminator compares real images with generated ones in pairs."""
     lr_discriminator: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint=unless_set("--lr"))] = setting(
         None
     )
@@ -61,10 +79,14 @@ class GANSettings(AdversarialSettings):
     instance_noise: float = setting(0.0)
     """Standard deviation of the Gaussian noise added to all images that the discriminator sees, for pixels in [-1, 1];
     0 turns it off."""
+    penalty: float = setting(0.0)
+    """Weight of the squared gradient of the discriminator's output by the images, real ones (R1) and generated ones
+    (R2); 0 turns it off."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_rate(self.lr_discriminator, "--lr-discriminator")
+        check_not_negative(self.penalty, "penalty", "(off) or more, such as 0.1")
         check_not_negative(self.instance_noise, "instance_noise", "(off) or more, such as 0.1")
         if not 0 <= self.label_smoothing < 0.5:
             raise InputError(
@@ -78,17 +100,29 @@ class GANSettings(AdversarialSettings):
         return usual
 
 
-def build(settings: GANSettings, shape: Shape, classes: int, *, net: str) -> Model:
+def build(settings: GANSettings, shape: Shape, classes: int, *, net: str, normal: bool = False) -> Model:
     """A GAN of a pair of networks, see `counterfeit.nets.NETS`; with `classes` above 0 a conditional one."""
     from counterfeit.models.gan.model import GAN
-    from counterfeit.models.losses import ADVERSARIAL
     from counterfeit.nets import NETS
 
     pair = NETS[net]
     discriminator = pair.encoder(shape, 1, settings.encoder_width, classes)
     generator = pair.decoder(shape, settings.latent, settings.decoder_width, classes)
-    real, noise = 1 - settings.label_smoothing, settings.instance_noise
-    return GAN(discriminator, generator, ADVERSARIAL[settings.loss], settings.latent, classes, real, noise)
+    return GAN(discriminator, generator, classes=classes, normal=normal, **of_game(settings))
+
+
+def of_game(settings: GANSettings) -> dict[str, Any]:
+    """What the settings say of a `GAN` beside its networks."""
+    from counterfeit.models.losses import ADVERSARIAL
+
+    return {
+        "loss": ADVERSARIAL[settings.loss],
+        "latent": settings.latent,
+        "target": 1 - settings.label_smoothing,
+        "instance_noise": settings.instance_noise,
+        "penalty": settings.penalty,
+        "augment": settings.changes,
+    }
 
 
 GAN_SPEC = register(
@@ -133,6 +167,19 @@ register(
         conditional=True,
         paper="Mirza & Osindero 2014, arXiv:1411.1784",
         differs="image and label enter one layer together; LeakyReLU instead of maxout, no dropout, Adam",
+    )
+)
+register(
+    ModelSpec(
+        name="r3gan",
+        title="convolutional GAN, relativistic loss with both gradient penalties",
+        settings=GANSettings(
+            loss="relativistic", penalty=0.5, encoder_width=1024, latent=128, schedule="cosine", ema=0.999
+        ),
+        build=partial(build, net="dcgan", normal=True),
+        paper="Huang et al. 2024, arXiv:2501.05441",
+        differs="the paper's objective on the networks of dcgan; γ stays, rates fall to 0",
+        small={"encoder_width": 16, "decoder_width": 16},
     )
 )
 for _spec in (GAN_SPEC, LSGAN_SPEC):

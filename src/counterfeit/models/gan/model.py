@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,6 @@ from counterfeit.models.losses import Adversarial
 from counterfeit.system.noise import Noise
 
 
-@final
 class GAN(AdversarialModel):
     """Goodfellow et al. 2014 (arXiv:1406.2661), algorithm 1 with k = 1; the loss decides which game is played.
 
@@ -32,38 +31,90 @@ class GAN(AdversarialModel):
         classes: int = 0,
         target: float = 1.0,
         instance_noise: float = 0.0,
+        *,
+        penalty: float = 0.0,
+        augment: Sequence[str] = (),
+        normal: bool = False,
     ) -> None:
         """`discriminator` gives raw outputs (B, 1); `generator` gives pixels before the tanh.
 
         `target` is what the discriminator shall say of a real image, `instance_noise` the standard deviation of noise
-        on every image that it sees (Sønderby et al. 2017, arXiv:1610.04490).
+        on every image that it sees (Sønderby et al. 2017, arXiv:1610.04490), `penalty` the weight γ of R1 and R2, see
+        `squared_gradient`. Latents are uniform on [-1, 1], or standard `normal`.
         """
         super().__init__((latent,), classes)
         self.discriminator, self.generator, self.loss = discriminator, generator, loss
-        self.target, self.instance_noise = target, instance_noise
+        self.target, self.instance_noise, self.penalty = target, instance_noise, penalty
+        self.augment, self.normal = augment, normal
 
     def networks(self) -> dict[str, nn.Module]:
         return {"discriminator": self.discriminator, "generator": self.generator}
 
     def step(self, batches: Sequence[Batch], update: Update, rng: Noise, progress: Tensor) -> Losses:
         ((x, y),) = batches
-        real = x * 2 - 1
-        fake = self.generate(self.noise(len(x), rng), y)
+        n, real = len(x), x * 2 - 1
+        fake = self.generate(self.noise(n, rng), y)
 
-        shown = torch.cat([self.noisy(real, rng), self.noisy(fake.detach(), rng)])
-        of_both = None if y is None else y.repeat(2)
-        both = self.discriminator(shown, of_both)  # (2B, 1): one pass is quicker than two
-        d_loss = self.loss.discriminator(both[: len(x)], both[len(x) :], self.target).mean()
-        update("discriminator", d_loss)
+        shown = torch.cat([self.shown(real, rng), self.shown(fake.detach(), rng)])
+        shown.requires_grad_(self.penalty > 0)
+        both = self.discriminator(shown, None if y is None else y.repeat(2))  # one pass is quicker than two
+        d_loss = self.loss.discriminator(both[:n, :1], both[n:, :1], self.target).mean()
+        d_terms = {"d_loss": d_loss} | self.of_discriminator(shown, both, y)
+        update("discriminator", total(d_terms))
 
         with constant(self.discriminator):
-            g_loss = self.loss.generator(self.discriminator(self.noisy(fake, rng), y)).mean()
-        update("generator", g_loss)
-        return {"d_loss": d_loss, "g_loss": g_loss}
+            again = self.discriminator(self.shown(fake, rng), y)
+            of_real = (
+                self.discriminator(self.shown(real, rng), y)[:, :1] if self.loss.relative else both[:n, :1].detach()
+            )
+            g_terms = {"g_loss": self.loss.generator(of_real, again[:, :1]).mean()} | self.of_generator(again, y)
+        update("generator", total(g_terms))
+        return d_terms | g_terms
 
-    def noisy(self, images: Tensor, rng: Noise) -> Tensor:
-        """Images in [-1, 1] as the discriminator sees them: with instance noise on them."""
+    def of_discriminator(self, shown: Tensor, both: Tensor, y: Tensor | None) -> Losses:
+        """Terms of the discriminator's loss beside the adversarial one, by name, weighted.
+
+        Args:
+            shown: real images, then generated ones, as it sees them: (2B, C, H, W).
+            both: its outputs of them: (2B, …).
+            y: labels of each half: (B,) or None.
+        """
+        if not self.penalty:
+            return {}
+        # R1 on the real half and R2 on the other: a mean over pairs, of a sum for each.
+        return {"penalty": self.penalty * squared_gradient(both[:, 0], shown).mean()}
+
+    def of_generator(self, outputs: Tensor, y: Tensor | None) -> Losses:
+        """Terms of the generator's loss beside the adversarial one, by name, weighted; of the outputs of its images."""
+        return {}
+
+    def judged(self, x: Tensor, y: Tensor | None, rng: Noise) -> Tensor:
+        """See `Judges`."""
+        shown = self.shown(x * 2 - 1, rng), self.shown(self.generate(self.noise(len(x), rng), y), rng)
+        real, fake = (self.discriminator(images, y)[:, :1] for images in shown)
+        return self.loss.judged(real, fake)
+
+    def shown(self, images: Tensor, rng: Noise) -> Tensor:
+        """Images in [-1, 1] as the discriminator sees them: changed, and with instance noise on them."""
+        images = super().shown(images, rng)
         return images + self.instance_noise * rng.normal(*images.shape) if self.instance_noise else images
 
     def noise(self, n: int, rng: Noise) -> Tensor:
+        if self.normal:
+            return rng.normal(n, *self.latent_shape)
         return rng.uniform(n, *self.latent_shape) * 2 - 1  # uniform on [-1, 1]
+
+
+def total(terms: Losses) -> Tensor:
+    """Their sum."""
+    return reduce(torch.add, terms.values())
+
+
+def squared_gradient(outputs: Tensor, images: Tensor) -> Tensor:
+    """Outputs (B,) of images (B, C, H, W), each of its own one -> ‖∇ D(x)‖², (B,).
+
+    Times γ/2, its mean over real images is R1 and over generated ones R2: Mescheder, Geiger & Nowozin 2018
+    (arXiv:1801.04406), eqs. 9 and 10.
+    """
+    (gradient,) = torch.autograd.grad(outputs.sum(), images, create_graph=True)
+    return gradient.flatten(1).square().sum(1)
