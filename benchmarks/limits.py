@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from math import prod
 
 import torch
@@ -58,16 +59,16 @@ def products(name: str, data: str) -> Counter[Product]:
     return mode.found
 
 
-def seconds(found: Counter[Product], repeats: int = 5) -> float:
+def seconds(found: Counter[Product], repeats: int = 5, clock: Callable[[], float] = time.perf_counter) -> float:
     """What the products take: each shape's best of a few rounds."""
-    return sum(n * _best(shape, repeats) for shape, n in found.items())
+    return sum(n * _best(shape, repeats, clock) for shape, n in found.items())
 
 
 def flops(found: Counter[Product]) -> int:
     return sum(2 * n * m * k * o for (m, k, o), n in found.items())
 
 
-def _best(shape: Product, repeats: int) -> float:
+def _best(shape: Product, repeats: int, clock: Callable[[], float]) -> float:
     m, k, n = shape
     a, b = torch.randn(m, k), torch.randn(n, k)
     ways = [lambda: a @ b.T]
@@ -76,13 +77,13 @@ def _best(shape: Product, repeats: int) -> float:
     times = []
     for way in ways:
         way()
-        inner = max(1, round(0.005 / max(_timed(way, 1), 1e-6)))
-        times += [_timed(way, inner) for _ in range(repeats)]
+        inner = max(1, round(0.005 / max(_timed(way, 1, clock), 1e-6)))
+        times += [_timed(way, inner, clock) for _ in range(repeats)]
     return min(times)
 
 
-def _timed(way, n: int) -> float:
-    start = time.perf_counter()
+def _timed(way, n: int, clock: Callable[[], float]) -> float:
+    start = clock()
     for _ in range(n):
         way()
-    return (time.perf_counter() - start) / n
+    return (clock() - start) / n

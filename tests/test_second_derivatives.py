@@ -17,11 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from counterfeit.nets import NETS, conv
+from counterfeit.nets import NETS, conv, linear
 from counterfeit.nets.batch_norm import SharedBatchNorm
 from counterfeit.nets.conv import Conv2d, ConvTranspose2d
 from counterfeit.nets.linear import HAS_ONEDNN, NARROW, Linear
+from counterfeit.nets.unet import Block, UpBlock
 from counterfeit.system.distributed import Alone
+from test_onednn import Operators
 
 # A sum of n float32 products is off by at most n times 6e-8 of the largest of them, and mostly by the root of n times
 # that: 1e-4 of the largest value is a wide bound for the thousands here. A wrong product is off by about 1.
@@ -76,6 +78,21 @@ def test_linear(inputs: int, outputs: int, slope: float | None, end: str) -> Non
 
 
 @every_end
+@pytest.mark.parametrize(("inputs", "outputs"), [(40, 48), (40, NARROW - 1)])
+def test_linear_of_tokens(inputs: int, outputs: int, end: str, monkeypatch) -> None:
+    """(B, T, I), of few rows and of those that are many to the gradient of the weights."""
+    for long in (linear.LONG, 8):
+        monkeypatch.setattr(linear, "LONG", long)
+        ours, x = Linear(inputs, outputs), torch.randn(4, 7, inputs)
+        assert ours(x).shape == (4, 7, outputs)
+        with Operators() as ran:
+            ours(x).sum().backward()
+        products = ran.seen.count("mkldnn._linear_pointwise.default")
+        assert products == (2 - (long == 8)) * (HAS_ONEDNN and outputs >= NARROW)  # forward, and by the weights
+        hold(ours, nn.Linear(inputs, outputs), x, end)
+
+
+@every_end
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels-last"])
 @pytest.mark.parametrize(
     ("channels", "sides", "in_blocks"),
@@ -108,6 +125,62 @@ def test_conv2d(
 def test_conv_transpose2d(channels: int, form: tuple[int, int, int], end: str) -> None:
     x = torch.randn(4, 32, 6, 7)
     hold(ConvTranspose2d(32, channels, *form), nn.ConvTranspose2d(32, channels, *form), x, end)
+
+
+@every_end
+@pytest.mark.parametrize(
+    ("form", "outputs"), [((3, 1, 1), 8), ((3, 2, 1), 8), ((1, 1, 0), 8), ((3, 1, 1), 1), ((5, 1, 0), 3)]
+)
+def test_conv2d_with_stride_and_padding_and_to_few_channels(form: tuple[int, int, int], outputs: int, end: str) -> None:
+    ours = Conv2d(8, outputs, *form)
+    assert ("Transpose" in type(ours(torch.zeros(1, 8, 9, 7)).grad_fn).__name__) == (outputs <= conv.FEW)
+    hold(ours, nn.Conv2d(8, outputs, *form), torch.randn(4, 8, 9, 7), end)
+
+
+@every_end
+def test_convolved_double(end: str) -> None:
+    class Double(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return conv.convolved_double(x, self.weight, self.bias)
+
+    class Plain(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.repeat_interleave(2, 2).repeat_interleave(2, 3))
+
+    hold(Double(6, 8, 3, padding=1), Plain(6, 8, 3, padding=1), torch.randn(4, 6, 5, 7), end)
+
+
+@every_end
+@pytest.mark.parametrize("channels", [(16, 16), (8, 16)], ids=str)  # of the second, groups have channels of both
+def test_a_block_of_doubled_images_is_that_of_images_that_are_doubled_first(
+    channels: tuple[int, int], end: str
+) -> None:
+    """In float64, and where the sides are not exactly doubled, they are doubled first."""
+    below, beside = channels
+    torch.manual_seed(0)
+    ours = UpBlock(below + beside, beside, 8)
+    for parameter in ours.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    time, skip = torch.randn(3, 8), torch.randn(3, beside, 8, 6)
+
+    class Held(nn.Module):
+        """The block as a function of the images from below alone."""
+
+        def __init__(self, block: UpBlock) -> None:
+            super().__init__()
+            self.block = block
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.block(x, time.to(x.dtype), skip.to(x.dtype))
+
+    plain: list[int] = []
+    usual = Block.forward
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Block, "forward", lambda *given: plain.append(1) or usual(*given))
+        hold(Held(ours), Held(copy.deepcopy(ours)), torch.randn(3, below, 4, 3), end)
+        assert len(plain) == 1  # the one in float64
+        assert ours(torch.randn(3, below, 4, 3), time, torch.randn(3, beside, 7, 6)).shape == (3, beside, 7, 6)
+        assert len(plain) == 2
 
 
 def critics() -> list[str]:

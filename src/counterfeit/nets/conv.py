@@ -3,6 +3,7 @@ PyTorch's own.
 
 - Images have one channel or three, and oneDNN's kernels run over 16 channels at once: a result of one channel takes as
   long as one of sixteen. Layers next to images compute such results in other ways.
+- Images that are doubled by repeating their pixels and then convolved cost less than half as transposed convolution.
 - A transposed convolution is the gradient of a convolution, and quicker as that than by PyTorch's operator for it.
 - A bias's gradient is a sum over a whole batch. oneDNN adds the numbers up one after another, which takes longer than
   PyTorch's sum by parts, and rounds more.
@@ -35,25 +36,29 @@ def _gradients(
 
 
 class _Conv2d(torch.autograd.Function):
-    """x (B, C, H, W), w (O, C, k, k), b (O,) -> (B, O, H-k+1, W-k+1), with stride 1.
+    """x (B, C, H, W), w (O, C, k, k), b (O,) -> (B, O, H', W').
 
-    The gradient of few channels C is computed in blocks of r x r pixels, whose C r² numbers are taken as channels: a
-    convolution with stride r and kernels of k+r-1, then a pixel shuffle (Shi et al. 2016, arXiv:1609.05158).
+    With stride 1 and without padding, the gradient of few channels C is computed in blocks of r x r pixels, whose C r²
+    numbers are taken as channels: a convolution with stride r and kernels of k+r-1, then a pixel shuffle (Shi et al.
+    2016, arXiv:1609.05158).
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor, stride: int, padding: int) -> Tensor:
         ctx.save_for_backward(x, w)
-        return F.conv2d(x, w, b)
+        ctx.stride, ctx.padding = stride, padding
+        return F.conv2d(x, w, b, stride, padding)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, w = ctx.saved_tensors
-        need_x, need_w, need_b = ctx.needs_input_grad
+        need_x, need_w, need_b, *_ = ctx.needs_input_grad
         r = _block(x.shape[1])
-        in_blocks = need_x and x.shape[1] <= FEW and x.shape[2] % r == 0 and x.shape[3] % r == 0
-        dx, dw, db = _gradients(grad, x, w, 1, 0, False, [need_x and not in_blocks, need_w, need_b])
-        return _gradient_of_images(grad, w) if in_blocks else dx, dw, db
+        plain = ctx.stride == 1 and ctx.padding == 0
+        in_blocks = need_x and plain and x.shape[1] <= FEW and x.shape[2] % r == 0 and x.shape[3] % r == 0
+        wanted = [need_x and not in_blocks, need_w, need_b]
+        dx, dw, db = _gradients(grad, x, w, ctx.stride, ctx.padding, False, wanted)
+        return _gradient_of_images(grad, w) if in_blocks else dx, dw, db, None, None
 
 
 def _block(channels: int) -> int:
@@ -75,15 +80,19 @@ def _gradient_of_images(grad: Tensor, w: Tensor) -> Tensor:
 
 
 class Conv2d(nn.Conv2d):
-    """nn.Conv2d of stride 1 without padding."""
+    """nn.Conv2d as its arguments are here: with a bias, and one group."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
-        super().__init__(inputs, outputs, kernel)
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0) -> None:
+        super().__init__(inputs, outputs, kernel, stride, padding)
 
     def forward(self, x: Tensor) -> Tensor:
-        if in_float32_on_cpu(x):
-            return _Conv2d.apply(x, self.weight, self.bias)
-        return super().forward(x)
+        if not in_float32_on_cpu(x):
+            return super().forward(x)
+        (stride, _), padding, k = self.stride, int(self.padding[0]), self.weight.shape[-1]
+        if self.out_channels <= FEW and stride == 1:  # as a transposed one, whose few channels are patches that overlap
+            turned = self.weight.flip(2, 3).transpose(0, 1)
+            return _transposed(x, turned, self.bias, 1, k - 1 - padding)
+        return _Conv2d.apply(x, self.weight, self.bias, stride, padding)
 
 
 class _ConvTranspose2d(torch.autograd.Function):
@@ -130,6 +139,22 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # torch's can be asked for an output size
         if in_float32_on_cpu(x):
-            x = x.contiguous(memory_format=torch.channels_last)  # once: the gradients need it as well
-            return _ConvTranspose2d.apply(x, self.weight, self.bias, self.stride[0], self.padding[0])
+            return _transposed(x, self.weight, self.bias, self.stride[0], int(self.padding[0]))
         return super().forward(x)
+
+
+def _transposed(x: Tensor, w: Tensor, b: Tensor | None, stride: int, padding: int) -> Tensor:
+    x = x.contiguous(memory_format=torch.channels_last)  # once: the gradients need it as well
+    return _ConvTranspose2d.apply(x, w, b, stride, padding)
+
+
+def convolved_double(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    """x (B, C, H, W), doubled by repeating its pixels, then convolved by w (O, C, 3, 3), b (O,) -> (B, O, 2H, 2W).
+
+    All that a pixel of x adds to the result is a patch of 4x4: the kernel, once for each of its four copies. So it is a
+    transposed convolution with that patch, of 16 products instead of 36.
+    """
+    turned = F.pad(w.flip(2, 3).transpose(0, 1), (1, 1, 1, 1))  # (C, O, 5, 5)
+    tall = turned[:, :, 1:] + turned[:, :, :-1]
+    patch = (tall[..., 1:] + tall[..., :-1]).contiguous(memory_format=torch.channels_last)  # (C, O, 4, 4)
+    return _transposed(x, patch, b, stride=2, padding=1)

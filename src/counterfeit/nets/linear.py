@@ -16,6 +16,9 @@ from torch import Tensor, nn
 # The operator that torch.compile emits for a Linear layer on CPUs; builds of PyTorch without oneDNN lack it.
 HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 NARROW = 16  # with fewer outputs, oneDNN's preparation takes longer than the product
+LONG = (
+    2048  # from so many rows on, oneDNN's copies of both operands of a weight's gradient take longer than MKL's product
+)
 
 
 def _product(x: Tensor, w: Tensor, b: Tensor | None = None, slope: float | None = None) -> Tensor:
@@ -30,7 +33,7 @@ def in_float32_on_cpu(x: Tensor) -> bool:
 
 
 class _OneDnn(torch.autograd.Function):
-    """x (B, I), w (O, I), b (O,) or None -> act(x wᵀ + b), (B, O); its gradients are products of the same kind."""
+    """x (B, I), w (O, I), b (O,) or None -> act(x wᵀ + b), (B, O); its gradients are products, too."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor | None, slope: float | None) -> Tensor:
@@ -50,22 +53,27 @@ class _OneDnn(torch.autograd.Function):
         need_x, need_w, need_b, _ = ctx.needs_input_grad
         return (
             product(grad, w.T) if need_x else None,  # (B, O) (O, I)
-            product(grad.T, x.T) if need_w else None,  # (O, B) (B, I)
+            (grad.T @ x if len(x) >= LONG else product(grad.T, x.T)) if need_w else None,  # (O, B) (B, I)
             grad.sum(0) if need_b else None,
             None,
         )
 
 
 class Linear(nn.Linear):
-    """nn.Linear with an activation: ReLU (slope 0), LeakyReLU, or none (None); equal up to float32 rounding."""
+    """nn.Linear with an activation: ReLU (slope 0), LeakyReLU, or none (None); equal up to float32 rounding.
+
+    (…, I) -> (…, O), as nn.Linear.
+    """
 
     def __init__(self, inputs: int, outputs: int, slope: float | None = None) -> None:
         super().__init__(inputs, outputs)
         self.slope = slope
 
     def forward(self, x: Tensor) -> Tensor:
-        if HAS_ONEDNN and in_float32_on_cpu(x) and x.ndim == 2 and self.out_features >= NARROW:
-            return _OneDnn.apply(x, self.weight, self.bias, self.slope)
+        if HAS_ONEDNN and in_float32_on_cpu(x) and x.ndim > 1 and self.out_features >= NARROW:
+            rows = x if x.ndim == 2 else x.flatten(0, -2)  # (B, T, I) -> (B T, I)
+            out = _OneDnn.apply(rows, self.weight, self.bias, self.slope)
+            return out if x.ndim == 2 else out.unflatten(0, x.shape[:-1])
         out = super().forward(x)
         return out if self.slope is None else F.leaky_relu_(out, self.slope) if self.slope else F.relu_(out)
 

@@ -1,33 +1,17 @@
-"""Flow matching: its settings, its options of sampling, and its name."""
+"""Flow matching: its settings, its options of sampling, and its names."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from counterfeit.models.spec import ModelSettings, ModelSpec, Sampling, register
-from counterfeit.settings import check_count, setting
+from counterfeit.models.diffusion import ConditionalSettings, DiffusionSettings, GuidedSampling, network
+from counterfeit.models.spec import ModelSpec, Sampling, register
+from counterfeit.settings import check_count
 
 if TYPE_CHECKING:
     from counterfeit.models.base import Model
     from counterfeit.nets import Shape
-
-
-@dataclass(frozen=True)
-class FlowSettings(ModelSettings):
-    """Settings of a flow."""
-
-    ema: float = setting(0.995)
-    width: int = setting(32)
-    """Channels of the U-Net at full resolution; at the lower ones it has twice as many."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_count(self.width, "--width")
-
-    @property
-    def unit(self) -> str:
-        return "squared error"
 
 
 @dataclass(frozen=True)
@@ -36,32 +20,55 @@ class FlowSampling(Sampling):
 
     steps: int = 20
     """Steps of the solver. More follow the flow more closely, and take longer in proportion."""
-    solver: Literal["euler", "midpoint", "heun"] = "heun"
-    """Rule for a step: `euler` runs the network once, `midpoint` and `heun` twice with a smaller error."""
+    solver: Literal["euler", "midpoint", "heun", "rk4"] = "heun"
+    """Rule for a step: `euler` runs the network once, `midpoint` and `heun` twice with a smaller error, `rk4` four
+    times with the smallest."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_count(self.steps, "--steps")
 
 
-def build(settings: FlowSettings, shape: Shape, classes: int) -> Model:
-    """A flow of a U-Net; `classes` is 0."""
+@dataclass(frozen=True)
+class GuidedFlowSampling(GuidedSampling, FlowSampling):
+    """How the flow is solved, and how much it follows labels."""
+
+
+def build(settings: DiffusionSettings, shape: Shape, classes: int) -> Model:
+    """A flow; with `classes` above 0 a conditional one."""
     from counterfeit.models.flow.model import Flow
-    from counterfeit.nets.unet import UNet
 
-    return Flow(UNet(shape, settings.width), shape)
+    dropout = settings.label_dropout if isinstance(settings, ConditionalSettings) else 0.0
+    return Flow(network(settings, shape, classes), shape, classes, dropout)
 
+
+SMALL = {"width": 4}
+PAPERS = "Lipman et al. 2023, arXiv:2210.02747; Liu, Gong & Liu 2023, arXiv:2209.03003"
 
 register(
     ModelSpec(
         name="flow",
         title="flow matching: noise carried to images along learned straight lines",
-        settings=FlowSettings(),
+        settings=DiffusionSettings(),
         build=build,
-        paper="Lipman et al. 2023, arXiv:2210.02747; Liu, Gong & Liu 2023, arXiv:2209.03003",
-        differs="a small U-Net without attention, a fixed-step solver, no class condition",
+        paper=PAPERS,
+        differs="a small U-Net without attention, or a small DiT; a fixed-step solver, no class condition",
         sampling=FlowSampling(),
-        small={"width": 4},
+        small=SMALL,
+        small_sampling={"steps": 2},
+    )
+)
+register(
+    ModelSpec(
+        name="cflow",
+        title="conditional flow matching, with classifier-free guidance",
+        settings=ConditionalSettings(),
+        build=build,
+        conditional=True,
+        paper=f"{PAPERS}; guidance: Ho & Salimans 2022, arXiv:2207.12598",
+        differs="a small U-Net without attention, or a small DiT; a fixed-step solver; guidance of velocities",
+        sampling=GuidedFlowSampling(),
+        small={"net": "dit", "layers": 1, **SMALL},  # quicker than a U-Net
         small_sampling={"steps": 2},
     )
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import final
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from counterfeit.models.base import Batch, LatentModel, Losses, Update
+from counterfeit.models.diffusion.model import DiffusionModel
 from counterfeit.models.flow import FlowSampling
 from counterfeit.system.noise import Noise
 
@@ -16,45 +16,26 @@ Velocity = Callable[[Tensor, float], Tensor]
 
 
 @final
-class Flow(LatentModel):
+class Flow(DiffusionModel):
     """Conditional flow matching with straight paths: Lipman et al. 2023 (arXiv:2210.02747), eq. 23 with sigma_min = 0.
 
     x_t = (1 - t) z + t x, from noise z ~ N(0, I) at t = 0 to an image x in [-1, 1] at t = 1;
     loss = E |v(x_t, t) - (x - z)|², the mean over pixels, t ~ U(0, 1) for each image.
-    Samples solve dx/dt = v(x, t) from noise. The noise is the latent: the same noise gives the same image.
+    Samples solve dx/dt = v(x, t) from noise.
     """
 
-    def __init__(self, net: nn.Module, shape: tuple[int, int, int]) -> None:
-        """`net` gives the velocity (B, C, H, W) of images (B, C, H, W) at times (B,)."""
-        super().__init__(shape)
-        self.net = net
-
-    def networks(self) -> dict[str, nn.Module]:
-        return {"velocity": self.net}
+    part = "velocity"
 
     def terms(self, x: Tensor, y: Tensor | None, rng: Noise) -> dict[str, Tensor]:
         x = x * 2 - 1
         z, t = self.noise(len(x), rng), rng.uniform(len(x))
         at = t.view(-1, 1, 1, 1)
-        error = self.net((1 - at) * z + at * x, t) - (x - z)
+        error = self.net((1 - at) * z + at * x, t, y) - (x - z)
         return {"error": error.square().flatten(1).mean(1)}
-
-    def step(self, batches: Sequence[Batch], update: Update, rng: Noise, progress: Tensor) -> Losses:
-        ((x, y),) = batches
-        loss = self.terms(x, y, rng)["error"].mean()
-        update("velocity", loss)
-        return {"loss": loss}
-
-    def noise(self, n: int, rng: Noise) -> Tensor:
-        return rng.normal(n, *self.latent_shape)
 
     def decode(self, z: Tensor, y: Tensor | None = None, options: FlowSampling | None = None) -> Tensor:
         options = options or FlowSampling()
-        return (solved(self.velocity, z, options) / 2 + 0.5).clamp(0, 1)
-
-    def velocity(self, x: Tensor, t: float) -> Tensor:
-        """The velocity of all images at one time."""
-        return self.net(x, x.new_full((len(x),), t))
+        return (solved(lambda x, t: self.predicted(x, t, y, options), z, options) / 2 + 0.5).clamp(0, 1)
 
 
 def solved(velocity: Velocity, x: Tensor, options: FlowSampling) -> Tensor:
@@ -81,4 +62,12 @@ def heun(v: Velocity, x: Tensor, t: float, h: float) -> Tensor:
     return (here + v(x + h * here, t + h)) / 2
 
 
-STEPS = {"euler": euler, "midpoint": midpoint, "heun": heun}
+def rk4(v: Velocity, x: Tensor, t: float, h: float) -> Tensor:
+    """The rule of Runge and Kutta, with weights 1, 2, 2 and 1: fourth order."""
+    first = v(x, t)
+    second = v(x + h / 2 * first, t + h / 2)
+    third = v(x + h / 2 * second, t + h / 2)
+    return (first + 2 * second + 2 * third + v(x + h * third, t + h)) / 6
+
+
+STEPS = {"euler": euler, "midpoint": midpoint, "heun": heun, "rk4": rk4}

@@ -1,0 +1,107 @@
+"""Training steps of the nets of flows and diffusion: with our layers, with PyTorch's own, and by the machine's limit.
+
+    python benchmarks/nets.py [--rounds 5] [--threads 1]
+
+A step is the model's own at its defaults, on a batch of 128, without the optimizer. Both sides of a net take turns
+within one process; they have the same weights. The limit is what the step's matrix products take by themselves:
+limits.py. With one thread the time is the thread's own, so that other work on the machine costs caches only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from statistics import median
+from unittest.mock import patch
+
+import torch
+
+from counterfeit.models import MODELS
+from counterfeit.models.base import Batch
+from counterfeit.models.build import build
+from counterfeit.nets import conv, linear, unet
+from counterfeit.runs import provenance
+from counterfeit.system.allocator import keep_freed_memory
+from counterfeit.system.files import write_json
+from counterfeit.system.noise import Noise
+from limits import Products, flops, seconds
+from spread import ratios
+
+RESULTS = Path(__file__).parent / "results"
+BATCH = 128
+SHAPES = {"MNIST": (1, 28, 28), "CIFAR-10": (3, 32, 32)}
+CASES = [("flow", "unet"), ("flow", "dit")]
+
+
+@contextmanager
+def torchs_own() -> Iterator[None]:
+    """Within it, our layers and nets compute as PyTorch's own do, as they would on another device."""
+    with ExitStack() as held:
+        for module in (linear, conv, unet):
+            held.enter_context(patch.object(module, "in_float32_on_cpu", lambda x: False))
+        yield
+
+
+def step_of(name: str, net: str, shape: tuple[int, int, int]) -> Callable[[], None]:
+    """A training step of a model up to its gradients."""
+    spec = MODELS[name]
+    model = build(spec, spec.settings.replace({"net": net}), shape, 10)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with torch.no_grad():  # what is 0 at first would spare nothing, but leave gradients of 0
+        for parameter in model.parameters():
+            parameter += 0.01 * torch.randn_like(parameter)
+    weights, rng = list(model.parameters()), Noise.seeded(0)
+    batch = Batch(torch.rand(BATCH, *shape), torch.arange(BATCH) % 10 if spec.conditional else None)
+
+    def step() -> None:
+        model.step([batch], lambda _, loss: torch.autograd.grad(loss, weights), rng, torch.zeros(()))
+
+    return step
+
+
+def row_of(name: str, net: str, data: str, rounds: int) -> dict[str, object]:
+    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+    step = step_of(name, net, SHAPES[data])
+    times: dict[str, list[float]] = {"ours": [], "torch": []}
+    for i in range(-1, rounds):  # the first warms up
+        for side in sorted(times, reverse=bool(i % 2)):
+            with torchs_own() if side == "torch" else nullcontext():
+                start = clock()
+                step()
+                times[side] += [clock() - start] if i >= 0 else []
+    with Products() as mode:
+        step()
+    limit = seconds(mode.found, clock=clock)
+    return {
+        "model": name,
+        "net": net,
+        "data": data,
+        "images_per_s": round(BATCH / median(times["ours"]), 1),
+        "torch_images_per_s": round(BATCH / median(times["torch"]), 1),
+        "ratio": ratios(times["torch"], times["ours"]),
+        "gflop_per_image": round(flops(mode.found) / BATCH / 1e9, 3),
+        "share_of_limit": round(limit / median(times["ours"]), 3),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    keep_freed_memory()
+    rows = []
+    for data in SHAPES:
+        for name, net in CASES:
+            rows.append(row_of(name, net, data, args.rounds))
+            print(rows[-1], flush=True)
+    made_by = provenance(torch.device("cpu"))
+    write_json(RESULTS / f"nets-{args.threads}.json", {"rows": rows, "batch": BATCH, "made_by": made_by})
+
+
+if __name__ == "__main__":
+    main()
