@@ -332,9 +332,12 @@ def test_a_biass_gradient_is_exact_to_rounding_of_its_last_digits() -> None:
 
 
 def choices() -> list[tuple[str, dict[str, str]]]:
-    """Every other value of the settings of its own that a model offers a choice of, such as its loss."""
+    """Every other value of the settings of its own that a model offers a choice of, such as its loss.
+
+    Models of the same settings are one code, of which the first is tried.
+    """
     found = []
-    for name, spec in MODELS.items():
+    for name, spec in {type(spec.settings): (name, spec) for name, spec in reversed(MODELS.items())}.values():
         for key, kind in fields_of(type(spec.settings)).items():
             offered = get_args(kind) if get_origin(kind) is Literal else ()
             if spec.based_on is None and key not in having(ModelSettings):

@@ -6,8 +6,8 @@ image. Networks return raw values (no sigmoid, no tanh), since only the model kn
 Letters: B batch, C channels, H and W height and width, Z latent length, K classes (0: not conditional).
 """
 
-from counterfeit.nets import dcgan, infogan, mlp
+from counterfeit.nets import dcgan, infogan, mlp, sngan, sngan_resnet
 from counterfeit.nets.batch_norm import share_batch_norm
 from counterfeit.nets.pair import NETS, Pair, Shape
 
-__all__ = ["NETS", "Pair", "Shape", "dcgan", "infogan", "mlp", "share_batch_norm"]
+__all__ = ["NETS", "Pair", "Shape", "dcgan", "infogan", "mlp", "share_batch_norm", "sngan", "sngan_resnet"]
