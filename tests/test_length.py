@@ -157,9 +157,11 @@ def test_stages_of_a_share_are_parts_of_any_length() -> None:
     assert [part.steps for part in Plan.of(fixed, 10, 1, 8, 25).parts] == [20, 5]
     with pytest.raises(InputError, match="--steps is 20, and the stages before stage take 20: pass 21 or more"):
         Plan.of(fixed, 10, 1, 8, 20)
-    for wrong in ({"share": 1.0}, {"share": 0.5, "epochs": 2}):
+    for wrong in ({"share": -0.1}, {"share": 0.5, "epochs": 2}):
         with pytest.raises(InputError, match="share="):
             Plan.of([stage(**wrong), stage()], 10, 1, 8)
+    with pytest.raises(InputError, match="the shares of the stages add up to 1 or more: they must leave some"):
+        Plan.of([stage(share=0.5), stage(share=0.5), stage()], 10, 1, 8)
 
 
 # Budgets.
