@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from counterfeit.errors import InputError
-from counterfeit.models import MODELS
+from counterfeit.models import MODELS, gan
 from counterfeit.models.base import Batch
 from counterfeit.models.build import build
 from counterfeit.models.gan.augment import CHANGES, augmented
@@ -324,3 +324,8 @@ def test_spectral_norm_is_that_of_pytorch() -> None:
     found = [torch.autograd.grad(y.square().sum(), part.parametrizations.weight.original)[0]
              for part, y in ((ours, one), (theirs, other))]  # fmt: skip
     torch.testing.assert_close(*found)
+
+
+def test_the_augmentations_that_help_names_are_those_that_there_are() -> None:
+    """Settings know them by name, since they import no torch."""
+    assert set(gan.CHANGES) == set(CHANGES)
