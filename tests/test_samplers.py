@@ -11,14 +11,15 @@ import torch
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 import counterfeit as cf
-from counterfeit import detectors, samplers
+from counterfeit import detectors
 from counterfeit.errors import DataError, InputError
 from counterfeit.models import MODELS
 from counterfeit.models.ae import LatentSampling
 from counterfeit.models.base import Encodes, HasLatents
 from counterfeit.models.build import build
 from counterfeit.runs import samplers as kept_samplers
-from counterfeit.samplers import Mixture
+from counterfeit.samplers import SecondStage, mixture, two_stage
+from counterfeit.samplers.mixture import Mixture
 from counterfeit.scoring import Scorer
 from counterfeit.system.distributed import ALONE
 from counterfeit.system.noise import Noise
@@ -63,10 +64,10 @@ def test_a_planted_mixture_is_found() -> None:
 def test_every_round_raises_the_likelihood(monkeypatch: pytest.MonkeyPatch) -> None:
     """The theorem of Dempster et al.; the ridge may cost a millionth."""
     codes = RNG.normal(size=(400, 2)) ** 3
-    monkeypatch.setattr(samplers, "ENOUGH", -np.inf)
+    monkeypatch.setattr(mixture, "ENOUGH", -np.inf)
     found = []
     for rounds in range(12):
-        monkeypatch.setattr(samplers, "MOST_ROUNDS", rounds)
+        monkeypatch.setattr(mixture, "MOST_ROUNDS", rounds)
         found.append(Mixture.fit(codes, 4).log_density(codes).mean())
     assert (np.diff(found) > -1e-6).all() and found[-1] > found[0] + 0.1
 
@@ -241,11 +242,11 @@ def test_a_model_has_the_option_if_it_encodes_to_vectors(name: str) -> None:
 def test_options_that_decide_nothing_are_refused(run: cf.Run, command) -> None:
     with pytest.raises(InputError, match="--components is 0"):
         LatentSampling("gmm", 0)
-    for sampler in ("own", "gaussian"):
+    for sampler in ("own", "gaussian", "two-stage"):
         with pytest.raises(InputError, match=f"--components is for --sampler gmm, and it is {sampler}"):
             run.with_sampling(sampler=sampler, components=5)
         assert command("sample", run.path, "--sampler", sampler, "--components", 5).code == 2
-    assert run.with_sampling(**GMM).with_sampling(sampler="gaussian").options.fitted == 1
+    assert run.with_sampling(**GMM).with_sampling(sampler="gaussian").options.fitted == ("mixture", 1)
 
 
 def test_processes_that_score_together_draw_from_one_fit(run: cf.Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,3 +265,80 @@ def test_processes_that_score_together_draw_from_one_fit(run: cf.Run, monkeypatc
     shutil.rmtree(run.path / "samplers")
     other.score(scorer=scorer, n=20, metrics=["fid"])
     assert other.sampler is first
+
+
+# ----------------------------------------------------------------------------------------------------- the second stage
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second VAE that is narrow and soon trained."""
+    monkeypatch.setattr(two_stage, "WIDTH", 32)
+
+
+def test_a_second_vae_has_the_moments_of_its_codes_and_is_seeded(quick: None) -> None:
+    """Of Gaussian codes, which it can model exactly; it is trained for some seconds only, so to a tenth."""
+    mix = np.array([[1.0, 0.0, 0.0], [0.8, 0.6, 0.0], [0.0, 0.0, 0.1]])
+    codes = np.random.default_rng(0).normal(size=(6000, 3)) @ mix.T + [5.0, 0.0, -2.0]
+    before = torch.random.get_rng_state()
+    found = SecondStage.fit(codes)
+    assert torch.equal(torch.random.get_rng_state(), before), "it draws from a generator of its own"
+    z = found.noise(20_000, Noise.seeded(0)).double().numpy()
+    spread = codes.std(axis=0)
+    np.testing.assert_array_less(np.abs(z.mean(axis=0) - codes.mean(axis=0)), 0.1 * spread)
+    np.testing.assert_allclose(np.corrcoef(z.T), np.corrcoef(codes.T), atol=0.1)
+    np.testing.assert_allclose(z.std(axis=0), spread, rtol=0.1)
+    np.testing.assert_array_equal(z, found.noise(20_000, Noise.seeded(0)).double().numpy())
+
+
+def test_a_second_vae_is_its_arrays(quick: None) -> None:
+    found = SecondStage.fit(RNG.normal(size=(300, 4)))
+    other = SecondStage.read(found.arrays())
+    assert {name: (a.dtype, tuple(a.shape)) for name, a in found.arrays().items()} == SecondStage.forms(4)
+    assert torch.equal(found.noise(9, Noise.seeded(1)), other.noise(9, Noise.seeded(1)))
+
+
+@pytest.mark.parametrize("codes", [np.ones((40, 3)), 1e30 * RNG.normal(size=(40, 3)), RNG.normal(size=(2, 3))])
+def test_a_second_vae_of_odd_codes_draws_finite_numbers(codes: np.ndarray, quick: None) -> None:
+    drawn = SecondStage.fit(codes).noise(10, Noise.seeded(0)).numpy()
+    assert np.isfinite(drawn).all()
+    if (codes == 1).all():
+        np.testing.assert_array_equal(drawn, 1)  # a latent that is the same for all images stays that
+
+
+def test_a_second_vae_of_what_cannot_be_fitted_is_told() -> None:
+    with pytest.raises(InputError, match="not finite"):
+        SecondStage.fit(np.array([[np.inf, 1.0]] * 40))
+    with pytest.raises(InputError, match="1 images are too few"):
+        SecondStage.fit(np.ones((1, 3)))
+
+
+def test_the_terms_are_those_of_the_elbo(quick: None) -> None:
+    """With the best γ, N log N(z; g(u), γ² I) is -N Z / 2 (log(2 π γ²) + 1), and the KL is torch.distributions' own."""
+    torch.manual_seed(0)
+    vae, z = two_stage._VAE(3), torch.randn(50, 3)
+    mean, log_var = vae.encoder(z).chunk(2, dim=1)
+    torch.manual_seed(1)
+    square, kl = vae.terms(z)
+    torch.manual_seed(1)
+    u = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
+    posterior = torch.distributions.Normal(mean, (0.5 * log_var).exp())
+    expected = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0)).sum() / 50
+    torch.testing.assert_close(kl, expected)
+    likelihood = torch.distributions.Normal(vae.decoder(u), square.sqrt()).log_prob(z).sum() / 50
+    nll = 0.5 * 3 * (square.log() + 1 + np.log(2 * np.pi))
+    torch.testing.assert_close(-likelihood, nll, rtol=1e-5, atol=1e-4)  # TINY beside the mean square
+    torch.manual_seed(1)
+    torch.testing.assert_close(vae.loss(z, 0.5), 1.5 * square.log() + 0.5 * kl)
+
+
+def test_a_run_keeps_its_second_vae(run: cf.Run, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = run.with_sampling(sampler="two-stage")
+    images = other.sample(30, seed=1)
+    np.testing.assert_array_equal(images, other.decode(other.noise(30, seed=1)))
+    (path,) = (run.path / "samplers").glob("two-stage-*.safetensors")
+    monkeypatch.setattr(SecondStage, "fit", None)  # calling it would fail
+    np.testing.assert_array_equal(cf.load(run.path).with_sampling(sampler="two-stage").sample(30, seed=1), images)
+    receipt = other.score(n=20, metrics=["fid"], detector="mnist-cnn").receipt["generated"]
+    assert receipt["sampling"] == {"sampler": "two-stage"} and receipt["sampler_sha256"]
+    assert path.stat().st_size < 1_000_000

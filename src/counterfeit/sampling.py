@@ -17,7 +17,7 @@ from counterfeit.errors import InputError
 from counterfeit.models import Sampling
 from counterfeit.models.base import Encodes, HasLatents, HasPosterior, HasTerms, Model
 from counterfeit.models.build import conditional
-from counterfeit.samplers import Mixture
+from counterfeit.samplers import Sampler
 from counterfeit.system.distributed import ALONE, Group
 from counterfeit.system.noise import Noise
 
@@ -58,7 +58,7 @@ def samples(
     batch_size: int,
     options: Sampling,
     group: Group = ALONE,
-    sampler: Mixture | None = None,
+    sampler: Sampler | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield n samples as uint8 arrays (≤ batch_size, C, H, W); of several processes, this one's blocks of them.
 
@@ -80,7 +80,7 @@ def samples(
 
 
 def _drawing(
-    model: Model, seed: int, options: Sampling, sampler: Mixture | None
+    model: Model, seed: int, options: Sampling, sampler: Sampler | None
 ) -> Callable[[int, Tensor | None, bool], Tensor | None]:
     """From a block's number, its labels and whether it is wanted to its images; blocks are asked for in turn.
 
@@ -102,7 +102,7 @@ def _drawing(
 
 
 @torch.inference_mode()
-def noise(model: HasLatents, n: int, seed: int, sampler: Mixture | None = None) -> np.ndarray:
+def noise(model: HasLatents, n: int, seed: int, sampler: Sampler | None = None) -> np.ndarray:
     """The latents, float32 (n, *latent_shape), of which `samples` makes its images."""
     rng = Noise.seeded(seed, device_of(model), "samples")
     blocks = [(sampler or model).noise(BLOCK, rng).cpu().numpy() for _ in range(0, n, BLOCK)]

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -99,6 +99,18 @@ class ModelSettings(RunSettings):
         return self.lr_decay**epoch * rise * fall[self.schedule]
 
 
+class Fitted(NamedTuple):
+    """A sampler that is fitted after training and draws the latents: see `counterfeit.samplers`.
+
+    Attributes:
+        kind: `mixture` or `two-stage`.
+        components: Gaussians of a mixture.
+    """
+
+    kind: str
+    components: int = 0
+
+
 @dataclass(frozen=True)
 class Sampling(Settings):
     """Options of sampling; of a model with some, a class of its own. This one has none."""
@@ -107,9 +119,9 @@ class Sampling(Settings):
         """InputError if an option that was given decides nothing beside the others."""
 
     @property
-    def fitted(self) -> int:
-        """Gaussians of a mixture that draws the latents, fitted to codes; 0 where samples are the model's own."""
-        return 0
+    def fitted(self) -> Fitted | None:
+        """What draws the latents, fitted to codes; None where they are the model's own."""
+        return None
 
 
 S = TypeVar("S", bound=ModelSettings)

@@ -17,28 +17,28 @@ from counterfeit.data import ImageSet, binarize
 from counterfeit.data.rows import take
 from counterfeit.errors import InputError
 from counterfeit.models.base import Encodes, HasLatents
+from counterfeit.models.spec import Fitted
 from counterfeit.runs import source
 from counterfeit.runs.checkpoint import HEADER, misfit
 from counterfeit.runs.trained import Trained
-from counterfeit.samplers import Mixture
+from counterfeit.samplers import Kind, Sampler, kind
 from counterfeit.system import reading
 from counterfeit.system.console import say
 from counterfeit.system.files import write_atomic
 from counterfeit.system.text import reason
-from counterfeit.system.words import count
 
 MOST = 60_000  # images whose codes are fitted to
 PART = 50 * sampling.BLOCK  # of these, encoded together
-CODE = ("samplers.py", "runs/samplers.py", "sampling.py")  # what decides a mixture, given weights and images
+CODE = ("samplers", "runs/samplers.py", "sampling.py")  # what decides a sampler, given weights and images
 
 
-def kept(trained: Trained, components: int, name: str, images: Callable[[], ImageSet], anew: bool = False) -> Mixture:
-    """The mixture for a run's weights, from its folder if it is there, else fitted and stored where it can be.
+def kept(trained: Trained, asked: Fitted, name: str, images: Callable[[], ImageSet], anew: bool = False) -> Sampler:
+    """The sampler for a run's weights, from its folder if it is there, else fitted and stored where it can be.
 
-    A file that is no such mixture is named and made anew.
+    A file that is no such sampler is named and made anew.
 
     Args:
-        components: its number of Gaussians.
+        asked: of which kind.
         name: the run, for messages.
         images: reads the images that the run was trained on.
         anew: fit in any case.
@@ -46,15 +46,16 @@ def kept(trained: Trained, components: int, name: str, images: Callable[[], Imag
     folder, model = trained.folder.samplers, trained.model
     if not (isinstance(model, HasLatents) and isinstance(model, Encodes) and len(model.latent_shape) == 1):
         raise InputError(f"{name} has no sampler to be fitted: its model has no encoder to latents that are vectors")
-    path = folder / f"mixture{components}-{trained.sha256[:16]}.safetensors"
+    wanted = kind(*asked)
+    path = folder / f"{wanted.name}-{trained.sha256[:16]}.safetensors"
     try:
         if not anew:
-            return _read(path, components, *model.latent_shape)
+            return _read(path, wanted, *model.latent_shape)
     except FileNotFoundError:
         pass
     except (OSError, InputError) as error:
         say(f"{path} cannot be used ({error}): fitting it anew")
-    found = _fit(trained, components, name, images())
+    found = _fit(trained, wanted, name, images())
     try:
         folder.mkdir(exist_ok=True)
         write_atomic(path, safetensors.torch.save(found.arrays(), _about(found)))
@@ -63,12 +64,12 @@ def kept(trained: Trained, components: int, name: str, images: Callable[[], Imag
     return found
 
 
-def _fit(trained: Trained, components: int, name: str, images: ImageSet) -> Mixture:
+def _fit(trained: Trained, wanted: Kind, name: str, images: ImageSet) -> Sampler:
     model, rows = trained.model, np.arange(len(images))
     assert isinstance(model, Encodes)
     if len(rows) > MOST:
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST, replace=False))
-    say(f"{name}: fitting {count(components, 'Gaussian')} to the codes of {len(rows):,} training images")
+    say(f"{name}: fitting {wanted.what} to the codes of {len(rows):,} training images")
     shown = trained.record.config.binarization == "none"
     pixels = images.images if shown else binarize.fixed(images.images, images.split)
     labels = images.labels[rows] if model.classes and images.labels is not None else None
@@ -77,34 +78,33 @@ def _fit(trained: Trained, components: int, name: str, images: ImageSet) -> Mixt
         sampling.codes(model, take(pixels, rows[part]), None if labels is None else labels[part], seed)
         for seed, part in enumerate(parts)
     ]
-    return Mixture.fit(np.concatenate(codes).astype(np.float64), components)
+    return wanted.fit(np.concatenate(codes).astype(np.float64))
 
 
-def digest(mixture: Mixture) -> str:
+def digest(sampler: Sampler) -> str:
     """SHA-256 (hex) of its arrays."""
-    return hashlib.sha256(safetensors.torch.save(mixture.arrays())).hexdigest()
+    return hashlib.sha256(safetensors.torch.save(sampler.arrays())).hexdigest()
 
 
-def _read(path: Path, components: int, latent: int) -> Mixture:
-    k, z = components, latent
-    expected = {"weights": (k,), "means": (k, z), "factors": (k, z, z)}
-    size = sum(torch.Size(shape).numel() for shape in expected.values())
-    content = reading.content(path, HEADER + 8 * size)
+def _read(path: Path, wanted: Kind, latent: int) -> Sampler:
+    forms = wanted.forms(latent)
+    size = sum(torch.Size(shape).numel() * dtype.itemsize for dtype, shape in forms.values())
+    content = reading.content(path, HEADER + size)
     try:
         arrays = safetensors.torch.load(content)
         length = int.from_bytes(content[:8], "little")
         about = json.loads(content[8 : 8 + length]).get("__metadata__")
     except (safetensors.SafetensorError, ValueError, LookupError, TypeError, RuntimeError, OverflowError) as error:
         raise InputError(" ".join(str(error).split())[:160]) from None
-    fault = misfit(arrays, {name: (torch.float64, shape) for name, shape in expected.items()})
+    fault = misfit(arrays, forms)
     if fault is not None:
         raise InputError(fault)
-    found = Mixture.read(arrays)
+    found = wanted.read(arrays)
     if about != _about(found):
         raise InputError("it is not what was fitted, or by other code")
     return found
 
 
-def _about(mixture: Mixture) -> dict[str, str]:
+def _about(sampler: Sampler) -> dict[str, str]:
     """What stands beside the arrays in a file."""
-    return {"sha256": digest(mixture), "code": source.digest(*CODE)}
+    return {"sha256": digest(sampler), "code": source.digest(*CODE)}

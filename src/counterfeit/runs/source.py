@@ -24,7 +24,7 @@ TRAINING = (
     "data/pixels.py",
     "models",
     "nets",
-    "samplers.py",
+    "samplers",
     "sampling.py",
     "system/noise.py",
     "training/loop.py",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from counterfeit.errors import InputError
-from counterfeit.models.spec import ModelSettings, ModelSpec, Sampling, register
+from counterfeit.models.spec import Fitted, ModelSettings, ModelSpec, Sampling, register
 from counterfeit.settings import check_count, option, setting
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ class AutoencoderSettings(ModelSettings):
 class LatentSampling(Sampling):
     """Where the latents of samples come from."""
 
-    sampler: Literal["own", "gaussian", "gmm"] = "own"
-    """Distribution of the latents: `own` is the model's, `gaussian` and `gmm` (a mixture of Gaussians) are fitted to
-    the codes of the training images, once, and kept in the run."""
+    sampler: Literal["own", "gaussian", "gmm", "two-stage"] = "own"
+    """Distribution of the latents: `own` is the model's; `gaussian`, `gmm` (a mixture of Gaussians) and `two-stage` (a
+    VAE of codes) are fitted to the codes of the training images, once, and kept in the run."""
     components: int = 30
     """Gaussians of a `gmm`."""
 
@@ -68,13 +68,13 @@ class LatentSampling(Sampling):
             raise InputError(f"--components is for --sampler gmm, and it is {self.sampler}: leave it out, or pass that")
 
     @property
-    def fitted(self) -> int:
-        """How many Gaussians are fitted; 0 where the latents are the model's own."""
-        return {"own": 0, "gaussian": 1, "gmm": self.components}[self.sampler]
+    def fitted(self) -> Fitted | None:
+        kinds = {"gaussian": Fitted("mixture", 1), "gmm": Fitted("mixture", self.components)}
+        return {**kinds, "two-stage": Fitted("two-stage"), "own": None}[self.sampler]
 
     def to_dict(self) -> dict[str, Any]:
         """What decides the latents: nothing where they are the model's own, as before there was a choice."""
-        asked = {"own": (), "gaussian": ("sampler",), "gmm": ("sampler", "components")}[self.sampler]
+        asked = {"own": (), "gmm": ("sampler", "components")}.get(self.sampler, ("sampler",))
         return {name: getattr(self, name) for name in asked}
 
 

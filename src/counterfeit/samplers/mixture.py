@@ -1,9 +1,4 @@
-"""Distributions of latents that are fitted after training to the codes of the training images.
-
-An autoencoder has no distribution of its own to draw latents from, and the codes of a variational one need not fill the
-prior that it was trained with. Both make better images from latents that are distributed as the codes are: Ghosh et al.
-2020 (arXiv:1903.12436), who fit a mixture of ten Gaussians.
-"""
+"""Mixtures of Gaussians, fitted by expectation maximization."""
 
 from __future__ import annotations
 
@@ -106,6 +101,13 @@ class Mixture:
     def arrays(self) -> dict[str, Tensor]:
         """All that it is, by name, for a file."""
         return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in vars(self).items()}
+
+    @classmethod
+    def forms(cls, components: int, latent: int) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
+        """The types and shapes of the arrays."""
+        k, z = components, latent
+        shapes: dict[str, tuple[int, ...]] = {"weights": (k,), "means": (k, z), "factors": (k, z, z)}
+        return {name: (torch.float64, shape) for name, shape in shapes.items()}
 
     @classmethod
     def read(cls, arrays: Mapping[str, Tensor]) -> Mixture:
