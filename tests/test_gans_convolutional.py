@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from counterfeit.errors import InputError
 from counterfeit.models import MODELS, gan
@@ -19,6 +20,7 @@ from counterfeit.models.build import build
 from counterfeit.models.gan.augment import CHANGES, augmented
 from counterfeit.models.gan.model import squared_gradient
 from counterfeit.nets import NETS
+from counterfeit.nets.initial import initialize
 from counterfeit.nets.labels import BatchNorm, Head
 from counterfeit.nets.pair import halvings
 from counterfeit.nets.spectral import spectral_norm
@@ -310,6 +312,24 @@ def test_an_initialization_fills_what_normalized_weights_are_computed_from(init:
     if init == "normal":
         of_all = torch.cat([weights.flatten() for weights in drawn.parameters() if weights.ndim > 1])
         assert of_all.std().item() == pytest.approx(0.02, rel=0.05)  # some 3,000 numbers
+
+
+@pytest.mark.parametrize("init", ["own", "normal", "he"])
+def test_a_normalized_weight_has_norm_1_from_the_first_step(init: str) -> None:
+    """However it is initialized; after 15 power iterations, to a fifth."""
+    model = build(MODELS["sngan"], MODELS["sngan"].settings.replace({"init": init, "encoder_width": 8}), SHAPE, 0)
+    layers = [m for m in model.modules() if parametrize.is_parametrized(m, "weight")]
+    assert layers
+    for layer in layers:
+        layer.eval()  # no further iteration
+        assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.2)
+
+
+def test_what_normalizes_a_model_of_ones_own_may_be_pytorchs() -> None:
+    layer = torch.nn.utils.parametrizations.spectral_norm(nn.Linear(3, 2))
+    before = layer.parametrizations.weight.original.detach().clone()
+    initialize(layer, "normal")
+    assert not torch.equal(layer.parametrizations.weight.original, before)
 
 
 def test_spectral_norm_is_that_of_pytorch() -> None:

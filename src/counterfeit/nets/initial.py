@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.overrides import TorchFunctionMode
 
+from counterfeit.nets.spectral import SpectralNorm
 from counterfeit.registry import Registry
 
 # name -> function that fills the weights of a layer in place; None keeps the initialization of each network
@@ -22,13 +23,21 @@ INITIAL.add("normal", partial(nn.init.normal_, std=0.02))  # Radford et al. 2016
 
 
 def initialize(net: nn.Module, name: str) -> None:
-    """Initialize the weights of all linear and convolutional layers of a network; biases are set to 0."""
+    """Initialize the weights of all linear and convolutional layers of a network; biases are set to 0.
+
+    Of a normalized weight, what it is computed from; what normalizes it starts anew (`SpectralNorm.start`).
+    """
     fill = INITIAL[name]
     for module in net.modules():
         if fill is not None and isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            # Of a normalized weight, what it is computed from.
-            normalized = parametrize.is_parametrized(module, "weight")
-            fill(module.parametrizations.weight.original if normalized else module.weight)  # type: ignore[union-attr,arg-type]
+            if parametrize.is_parametrized(module, "weight"):  # what the weight is computed from
+                parts: Any = module.parametrizations.weight  # type: ignore[union-attr]
+                fill(parts.original)
+                for part in parts:
+                    if isinstance(part, SpectralNorm):  # not what a model of one's own normalizes with
+                        part.start(parts.original)
+            else:
+                fill(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 

@@ -30,6 +30,11 @@ class SpectralNorm(nn.Module):
         matrix = weight.detach().flatten(1)
         self.register_buffer("u", torch.ones_like(matrix[:, 0]))
         self.register_buffer("v", torch.ones_like(matrix[0]))
+        self.start(weight)
+
+    def start(self, weight: Tensor) -> None:
+        """Find the vectors of a weight that was filled."""
+        matrix = weight.detach().flatten(1)
         for _ in range(0 if weight.is_meta else FIRST):  # a model that is sized up has no numbers
             self._iterate(matrix)
 

@@ -20,19 +20,20 @@ NETS = {"cnn": "sngan", "resnet": "sngan-resnet"}  # choices of `net` -> names i
 class SNGANSettings(GANSettings):
     """Settings of a GAN whose discriminator has spectral normalization."""
 
-    lr: float = setting(2e-4)
+    lr: float = setting(1e-3)
     """Learning rate of all networks."""
     betas: tuple[float, float] = setting((0.0, 0.9))
     """Decay rates of the moving averages of the gradients and of their squares."""
+    schedule: Literal["constant", "linear", "cosine"] = setting("linear")
     ema: float = setting(0.999)
     loss: Literal["bce", "minimax", "least-squares", "hinge", "relativistic"] = setting("hinge")
     latent: int = setting(128)
     net: Literal["cnn", "resnet"] = setting("cnn")
     """Networks: plain convolutions, or residual blocks."""
-    encoder_width: int = setting(32)
+    encoder_width: int = setting(16)
     """Channels of the discriminator at the size of the image; `cnn` has twice as many after each halving, up to eight
     times. The paper has 64 (`cnn`) and 128 (`resnet`)."""
-    decoder_width: int = setting(32)
+    decoder_width: int = setting(16)
     """Channels of the generator at the size of the image, likewise. The paper has 64 (`cnn`) and 256 (`resnet`)."""
 
 
@@ -78,7 +79,7 @@ register(
         settings=SNGANSettings(),
         build=build_sngan,
         paper=PAPER,
-        differs="half as wide, weights averaged; G's update reuses the noise of D's update",
+        differs="a quarter as wide, weights averaged; G's update reuses the noise of D's update",
         small=SMALL,
     )
 )
@@ -90,7 +91,7 @@ register(
         build=build_sngan,
         conditional=True,
         paper="Miyato & Koyama 2018, arXiv:1802.05637",
-        differs="half as wide, weights averaged; G's update reuses the noise of D's update",
+        differs="a quarter as wide, weights averaged; G's update reuses the noise of D's update",
         small=SMALL,
     )
 )
