@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor
 
 import counterfeit as cf
-from counterfeit.models.base import HasCodebook, Judges
+from counterfeit.models.base import HasBound, HasCodebook, Judges
 from counterfeit.models.build import build
 from counterfeit.models.losses import ADVERSARIAL
 from counterfeit.models.spec import MODELS
@@ -185,3 +187,24 @@ def test_a_report_shows_what_was_seen() -> None:
 def test_a_row_of_no_known_trouble_is_refused(rest: str) -> None:
     with pytest.raises(log.Malformed):
         log.parsed(f'{{"epoch": 1, "step": 1, {rest}}}'.encode())
+
+
+CAPABLE = {  # which models a trouble can be said of
+    troubles.HAS_WON: Judges,
+    troubles.DIVERGES: Judges,
+    troubles.MODE_COLLAPSE: object,
+    troubles.POSTERIOR_COLLAPSE: HasBound,
+    troubles.DEAD_CODES: HasCodebook,
+}
+
+
+def test_what_helps_names_options_that_the_model_has() -> None:
+    said = set()
+    for spec in MODELS.values():
+        settings = spec.settings.replace(dict(spec.small))
+        model, known = build(spec, settings, (1, 28, 28), 10), {field.name for field in fields(settings)}
+        for kind in (kind for kind, capable in CAPABLE.items() if isinstance(model, capable)):
+            named = {word.replace("-", "_") for word in re.findall(r"--([a-z-]+)", troubles.KINDS[kind].helps)}
+            assert named <= known, (spec.name, kind)
+            said.add(kind)
+    assert said == set(troubles.KINDS)

@@ -115,6 +115,28 @@ def test_an_end_that_cuts_an_epoch_is_drawn_scored_and_logged(tmp_path: Path, mo
     assert [path.name for path in (tmp_path / "run/samples").iterdir()] == ["epoch-0002.png"]
 
 
+def test_a_score_of_a_cut_epoch_goes_when_the_run_is_made_longer(tmp_path: Path, monkeypatch) -> None:
+    """The log of the longer run is that of one that was as long from the start; its grids are drawn over."""
+    monkeypatch.setattr(trainer, "SAMPLES_SCORED", 64)
+    logs = {}
+    for name, lengths in {"whole": [7], "longer": [4, 7]}.items():
+        for steps in lengths:
+            config = with_length(steps=steps).replace({"score_every": 1, "log_every": 50})
+            trained_in(MODEL, config, tmp_path / name, DATA, None)
+        rows = RunFolder(tmp_path / name).log_rows()
+        logs[name] = [(row.epoch, row.step, row.value) for row in rows if isinstance(row, EpochScore)]
+    assert logs["longer"] == logs["whole"] and len(logs["whole"]) == 1
+
+
+def test_a_cut_epoch_of_a_finished_run_counts_in_its_receipts(tmp_path: Path) -> None:
+    trained_in(MODEL, with_length(steps=7), tmp_path / "run", DATA, 4)
+    facts = cf.load(tmp_path / "run").trained.facts()
+    assert (facts["finished"], facts["epochs_done"], facts["epochs"]) == (False, 1, 3)
+    trained_in(MODEL, with_length(steps=7), tmp_path / "run", DATA, None)
+    facts = cf.load(tmp_path / "run").trained.facts()
+    assert (facts["finished"], facts["epochs_done"], facts["epochs"]) == (True, 3, 3)
+
+
 # The plan.
 
 

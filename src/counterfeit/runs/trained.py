@@ -12,7 +12,7 @@ from counterfeit.errors import InputError, RunError
 from counterfeit.models import MODELS
 from counterfeit.models.base import Model
 from counterfeit.models.build import build
-from counterfeit.models.plan import planned
+from counterfeit.models.plan import Plan, planned
 from counterfeit.models.plugins import code_of, plugin_of
 from counterfeit.runs.checkpoint import BEST, Best, Checkpoint, forms, read_checkpoint, read_index
 from counterfeit.runs.folder import RunFolder, RunRecord
@@ -44,8 +44,9 @@ class Trained:
 
     def facts(self) -> dict[str, Any]:
         """How far the run was trained, and by which code: part of a receipt."""
-        epochs = self.record.config.epochs
-        done = {"finished": self.finished, "epochs_done": self.checkpoint.epoch, "epochs": epochs}
+        finished, epochs = self.finished, self.plan.epochs
+        # The last epoch of a run of given steps may be cut short: it counts once the run is finished.
+        done = {"finished": finished, "epochs_done": epochs if finished else self.checkpoint.epoch, "epochs": epochs}
         code = {"step": self.checkpoint.step, "training_code": self.record.made_by.get("training_code")}
         plugins = {"trained_by": code_of(self.record.plugin), "drawn_by": code_of(plugin_of(self.record.model))}
         about = {**done, **code, **({"plugin": plugins} if any(plugins.values()) else {})}
@@ -55,8 +56,12 @@ class Trained:
     @property
     def finished(self) -> bool:
         """Whether these are the weights at the end of training."""
-        plan = planned(self.model, self.record.config, self.record.data.n)
-        return self.checkpoint.step >= plan.total
+        return self.checkpoint.step >= self.plan.total
+
+    @property
+    def plan(self) -> Plan:
+        """Its stages, epochs and steps."""
+        return planned(self.model, self.record.config, self.record.data.n)
 
     def unfinished(self) -> list[str]:
         """A sentence if the run is not finished; empty if it is."""

@@ -43,7 +43,7 @@ KINDS: dict[str, Kind] = {
     MODE_COLLAPSE: Kind(
         ("variety",),
         "mode collapse: most samples have a twin, {variety:.1%} as far away as training images are from each other",
-        "a lower --lr, a larger --batch-size, another --loss or seed",
+        "a lower --lr, a larger --batch-size, another loss or seed",
     ),
     POSTERIOR_COLLAPSE: Kind(
         ("active", "latents"),
@@ -53,7 +53,7 @@ KINDS: dict[str, Kind] = {
     DEAD_CODES: Kind(
         ("used", "codes"),
         "dead codes: {used:,} of {codes:,} codes are in use",
-        "a smaller codebook, its dead codes revived, or more images",
+        "fewer --codes, a higher --revival, or more images",
     ),
 }
 
