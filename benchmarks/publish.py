@@ -6,6 +6,9 @@
 Copies a comparison (less its loss curves, which are long), its table and the samples of every model's first seed, and
 rewrites what stands between `<!-- figures: … -->` and `<!-- end -->` in the pages, and the minutes that `counterfeit
 list models` says. Without --comparison it takes what is in benchmarks/results already.
+
+A grid of many hours may come in parts, from several machines: what was published of the same grid and is not in the
+comparison stays, if the code of today gives the bits that trained it.
 """
 
 from __future__ import annotations
@@ -15,17 +18,26 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
+from msgspec.structs import replace
+
+import bits
 from counterfeit.catalog import MINUTES
+from counterfeit.comparison import render
+from counterfeit.comparison.table import tables
+from counterfeit.report.records import Comparison, RunRow, of_json, to_json
+from counterfeit.runs import source
 from counterfeit.system.files import write_json
-from tables import KINDS
+from tables import KINDS, frontier
 from tables.minutes import minutes
 from tables.scores import GRIDS
 from tables.text import Json
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results"
-PICTURES = ROOT / "docs/images/models"
+IMAGES = ROOT / "docs/images"
+PICTURES = IMAGES / "models"
 PAGES = [
     ROOT / "README.md",
     *(ROOT / f"docs/{page}.md" for page in ("compare", "data", "metrics", "performance", "scaling")),
@@ -47,24 +59,71 @@ def filled(page: str, results: Json) -> str:
     return BLOCK.sub(lambda m: f"{m[1]}{KINDS[m[2]](results, m[3])}{m[4]}", page)
 
 
+def merged(new: Comparison, before: Comparison) -> Comparison:
+    """The new comparison, and the runs of the one before that it does not have and that today's code would train."""
+    today, known = source.digest(*source.TRAINING), bits.load()
+
+    def of_today(run: RunRow) -> RunRow:
+        """Tables are by the code that trained: one that gives the same bits is the same."""
+        made = run.training_code
+        if made is None or not bits.same(run.model, made, today, known):
+            return run
+        generated = {**run.score.receipt["generated"], "training_code": today}
+        return replace(run, score=replace(run.score, receipt={**run.score.receipt, "generated": generated}))
+
+    there = {(run.model, run.data, run.seed) for run in new.runs}
+    missing = [run for run in before.runs if (run.model, run.data, run.seed) not in there]
+    kept = [run for run in missing if run.training_code and bits.same(run.model, run.training_code, today, known)]
+    for run in missing:
+        if run not in kept:
+            print(f"{run.path} is left out: it was trained by code of other bits than today's")
+    runs = sorted([*new.runs, *kept], key=lambda run: (run.data, run.seed))
+    made, notes = tables([of_today(run) for run in runs])
+    labels = {path: row.label for table in made for row in table.rows for path in row.runs}
+    runs = [replace(run, label=labels[run.path]) for run in runs if run.path in labels]
+    return replace(new, tables=made, runs=runs, notes=list(dict.fromkeys([*new.notes, *notes])))
+
+
+def without_folders(value: Any) -> Any:
+    """The same with the last parts of absolute paths in all commands: folders of one machine tell nobody anything."""
+    if isinstance(value, list):
+        return [without_folders(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: without_folders(one) for key, one in value.items()}
+    if isinstance(command := found.get("command"), list):
+        found["command"] = [Path(word).name if Path(word).is_absolute() else word for word in command]
+    return found
+
+
+def publish(path: Path) -> None:
+    """Put a comparison, its table and its pictures into the results."""
+    whole = of_json(json.loads(path.read_text()), Comparison)
+    home = RESULTS / Path(whole.title).name  # a grid's name, or that of a folder of runs
+    home.mkdir(parents=True, exist_ok=True)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for table in whole.tables:
+        for row in table.rows:
+            drawn = (Path(row.runs[0]) / "samples").glob("epoch-*.png")
+            last = max(drawn, key=lambda grid: int(grid.stem.removeprefix("epoch-")))
+            shutil.copy(last, PICTURES / f"{row.model}-{table.data}.png")
+    if (home / "comparison.json").exists():
+        whole = merged(whole, of_json(json.loads((home / "comparison.json").read_text()), Comparison))
+    runs = [{key: value for key, value in to_json(run).items() if key != "losses"} for run in whole.runs]
+    write_json(home / "comparison.json", without_folders({**to_json(whole), "runs": runs}))
+    (home / "table.csv").write_text(render.to_csv(whole.runs))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--comparison", type=Path)
     args = parser.parse_args()
     if args.comparison:
-        whole = json.loads(args.comparison.read_text())
-        home = RESULTS / Path(whole["title"]).name  # a grid's name, or that of a folder of runs
-        home.mkdir(parents=True, exist_ok=True)
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        runs = [{key: value for key, value in run.items() if key != "losses"} for run in whole["runs"]]
-        write_json(home / "comparison.json", {**whole, "runs": runs})
-        shutil.copy(args.comparison.parent / "table.csv", home / "table.csv")
-        for table in whole["tables"]:
-            for row in table["rows"]:
-                last = max((Path(row["runs"][0]) / "samples").glob("epoch-*.png"))
-                shutil.copy(last, PICTURES / f"{row['model']}-{table['data']}.png")
+        publish(args.comparison)
     results = read()
     write_json(MINUTES, minutes(results))
+    for data in frontier.DATA:
+        frontier.draw(results, data, IMAGES / f"frontier-{data}.png")
     for page in PAGES:
         page.write_text(filled(page.read_text(), results))
 

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 import publish  # noqa: E402
 import score_checks  # noqa: E402
+from tables import scores  # noqa: E402
 
 
 @pytest.mark.parametrize("page", publish.PAGES, ids=lambda p: p.name)
@@ -28,11 +29,14 @@ def test_the_minutes_that_the_list_says() -> None:
 
 def test_every_model_has_its_figures() -> None:
     blocks = {(m[2], m[3]) for page in publish.PAGES for m in publish.BLOCK.finditer(page.read_text())}
-    exact = {name for name, spec in MODELS.items() if spec.published and not spec.based_on}
+    rows = [row for grid in scores.GRIDS for table in publish.read()[grid]["tables"] for row in table["rows"]]
+    exact = {MODELS[row["model"]].based_on or row["model"] for row in rows}
+    assert exact >= {name for name, spec in MODELS.items() if spec.published and not spec.based_on}
     tuned = {spec.based_on for spec in MODELS.values() if spec.based_on}
     wanted = {("model", name) for name in exact} | {("search", name) for name in tuned}
-    wanted |= {(kind, data) for kind in ("scores", "data", "tuned", "calibration") for data in ("mnist", "cifar10")}
+    wanted |= {(kind, data) for kind in ("frontier", "data", "tuned", "calibration") for data in ("mnist", "cifar10")}
     wanted |= {(kind, "mnist") for kind in ("speed", "quality", "losses")}
+    wanted |= {("family", family) for family in publish.frontier.FAMILIES}
     assert blocks == wanted | {
         ("commands", "all"),
         ("commands", "samples"),
@@ -48,6 +52,11 @@ def test_every_model_has_its_figures() -> None:
         *(("ranks", which) for which in ("tests", "chosen", "noise")),
         *((kind, "all") for kind in ("layers", "compiled", "pairs", "profiles", "reuse", "samplers", "scoring")),
     }
+
+
+def test_the_tour_stops_at_every_model() -> None:
+    told = {model for family in publish.frontier.FAMILIES.values() for model in family}
+    assert told == {name for name, spec in MODELS.items() if not spec.based_on}
 
 
 def test_the_score_checks() -> None:

@@ -6,27 +6,14 @@ import math
 from collections.abc import Callable
 from statistics import median
 
-from counterfeit.catalog import DATA
 from counterfeit.system.words import number, plus_minus
+from tables.minutes import in_words as minutes_of
 from tables.text import Json, markdown, over_seeds, real_images
 
-GRIDS = ("seed", "tuned")  # of benchmarks/grids
+GRIDS = ("seed", "tuned", "frontier")  # of benchmarks/grids
 TUNED = "-tuned"  # ends the names of recipes that the search found
+CURVE = ("best epoch, FID of 2,000", "at", "last epoch")
 SHOWN = ("FID", "KID", "IS", "Precision", "Recall", "Density", "Coverage")
-
-
-EPOCHS = 10  # of the grids' runs
-
-
-def speed(results: Json, model: str, data: str) -> int:
-    """Images/s of a model alone on the machine (benchmarks/pairs.py): a grid's runs may have shared it with others."""
-    (row,) = (row for row in results["pairs"]["rows"] if (row["model"], row["data"]) == (model, data))
-    return row["images_per_s"]
-
-
-def seconds(results: Json, model: str, data: str) -> str:
-    """Of the training of a grid's run at that speed."""
-    return f"{EPOCHS * DATA[data].counts['train'] / speed(results, model, data):,.0f}"
 
 
 def named(table: Json, label: str) -> str:
@@ -38,26 +25,13 @@ def of_data(results: Json, data: str) -> str:
     """All models by the report's settings on one data set, best first, and the floor."""
     table = table_of(results, "seed", data)
     names = [named(table, label) for label in SHOWN]
-    lines = [["rank", "model", "seeds", names[0], *SHOWN[1:], "training, s"]]
+    lines = [["rank", "model", "seeds", names[0], *SHOWN[1:], "minutes"]]
     for row in table["rows"]:
         scores = [plus_minus(row["metrics"][name]) for name in names]
         rank = "–" if row["rank"] is None else str(row["rank"])
-        took = seconds(results, row["model"], data)
+        took = minutes_of(results, row["model"], data)
         lines.append([rank, f"[`{row['label']}`]({row['model']}.md)", str(len(row["seeds"])), *scores, took])
     lines.append(["", "real images", "", *(real_images(table, name) for name in names), ""])
-    return markdown(lines)
-
-
-def of_readme(results: Json, data: str) -> str:
-    """The first table that a reader sees: five columns, all models on one data set, best first, and real images."""
-    table = table_of(results, "seed", data)
-    names = [named(table, label) for label in ("FID", "Precision", "Recall")]
-    lines = [["model", names[0], "precision", "recall", "training, s"]]
-    for row in table["rows"]:
-        scores = [plus_minus(row["metrics"][name]) for name in names]
-        took = seconds(results, row["model"], data)
-        lines.append([f"[`{row['label']}`](docs/models/{row['model']}.md)", *scores, took])
-    lines.append(["real images", *(real_images(table, name) for name in names), ""])
     return markdown(lines)
 
 
@@ -72,19 +46,21 @@ def row_of(table: Json, model: str) -> Json:
 
 
 def of_model(results: Json, model: str) -> str:
-    """One model on every data set, by the report's settings and by those that the search found."""
-    curve = ["best epoch, FID of 2,000", "at", "last epoch"]
-    lines = [["recipe", "data", "seeds", *SHOWN, *curve, "training, s", "images/s"]]
-    for grid in GRIDS:
-        for table in results[grid]["tables"]:
-            for row in table["rows"]:
-                if row["model"].removesuffix(TUNED) == model:
-                    scores = [plus_minus(row["metrics"][named(table, label)]) for label in SHOWN]
-                    best = [plus_minus(row["curve"][key]) for key in ("best", "best_epoch", "final")]
-                    took = seconds(results, row["model"], table["data"])
-                    rate = f"{speed(results, row['model'], table['data']):,}"
-                    who = [f"`{row['model']}`", table["data"], str(len(row["seeds"]))]
-                    lines.append([*who, *scores, *best, took, rate])
+    """One model on every data set, by its recipe and by the one that a search found; epochs where they were scored."""
+    found = [
+        (table, row)
+        for grid in GRIDS
+        for table in results[grid]["tables"]
+        for row in table["rows"]
+        if row["model"].removesuffix(TUNED) == model
+    ]
+    curves = any(row["curve"] for _, row in found)
+    lines = [["recipe", "data", "seeds", *SHOWN, *(CURVE if curves else ()), "minutes"]]
+    for table, row in found:
+        scores = [plus_minus(row["metrics"].get(named(table, label))) for label in SHOWN]
+        best = [plus_minus((row["curve"] or {}).get(key)) for key in ("best", "best_epoch", "final") if curves]
+        took = minutes_of(results, row["model"], table["data"])
+        lines.append([f"`{row['model']}`", table["data"], str(len(row["seeds"])), *scores, *best, took])
     return markdown(lines)
 
 
@@ -92,12 +68,12 @@ def of_tuned(results: Json, data: str) -> str:
     """Every model that was tuned, beside itself by the report's settings."""
     tuned, exact = table_of(results, "tuned", data), table_of(results, "seed", data)
     names = [named(exact, label) for label in SHOWN]
-    lines = [["recipe", "seeds", names[0], *SHOWN[1:], "training, s"]]
+    lines = [["recipe", "seeds", names[0], *SHOWN[1:], "minutes"]]
     for model in (row["model"].removesuffix(TUNED) for row in exact["rows"]):
         if any(row["model"] == model + TUNED for row in tuned["rows"]):
             for row in (row_of(exact, model), row_of(tuned, model + TUNED)):
                 scores = [plus_minus(row["metrics"][name]) for name in names]
-                took = seconds(results, row["model"], data)
+                took = minutes_of(results, row["model"], data)
                 lines.append([f"`{row['model']}`", str(len(row["seeds"])), *scores, took])
     return markdown(lines)
 
@@ -130,7 +106,6 @@ def of_samplers(results: Json, which: str) -> str:
 
 
 KINDS: dict[str, Callable[[Json, str], str]] = {
-    "scores": of_readme,
     "data": of_data,
     "model": of_model,
     "tuned": of_tuned,

@@ -1,0 +1,106 @@
+"""Quality against minutes, of all grids: the first table of the README, and its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib
+
+from counterfeit.report.charts import undominated
+from counterfeit.system.words import plus_minus
+
+from . import minutes
+from .scores import GRIDS, named
+from .text import Json, markdown, real_images
+
+DATA = ("mnist", "fashion-mnist", "cifar10")
+SHOWN = ("FID", "KID", "Precision", "Recall")
+OF_FAMILY = ("Precision", "Recall", "Label-accuracy")
+FAMILIES = {  # of the tour, in its order
+    "autoencoders": ("ae", "vae", "cvae", "conv-vae", "beta-vae"),
+    "codes": ("vq-vae",),
+    "games": ("gan", "lsgan", "cgan", "dcgan"),
+    "critics": ("wgan", "wgan-gp", "sngan", "r3gan"),
+    "labels": ("cvae", "cgan", "acgan", "csngan", "cflow"),
+    "both": ("vae-gan",),
+    "noise": ("flow", "cflow", "ddpm"),
+}
+
+matplotlib.use("Agg")
+from matplotlib import pyplot  # noqa: E402
+from matplotlib.ticker import FuncFormatter, LogLocator  # noqa: E402
+
+
+def rows_of(results: Json, data: str) -> Iterator[tuple[Json, Json]]:
+    """The rows of a data set in all grids, best first, each with its table."""
+    found = [
+        (table, row)
+        for grid in GRIDS
+        for table in results.get(grid, {"tables": []})["tables"]
+        if table["data"] == data
+        for row in table["rows"]
+    ]
+    yield from sorted(found, key=lambda pair: pair[1]["metrics"][named(pair[0], "FID")]["mean"])
+
+
+def of_data(results: Json, data: str) -> str:
+    """All models on one data set, best first, and real images."""
+    rows = list(rows_of(results, data))
+    table = rows[0][0]
+    names = [named(table, label) for label in SHOWN]
+    lines = [["model", "minutes", names[0], "KID", "precision", "recall", "seeds"]]
+    for _, row in rows:
+        scores = [plus_minus(row["metrics"][name]) for name in names]
+        page = row["model"].removesuffix("-tuned")
+        cells = [minutes.in_words(results, row["model"], data), *scores, str(len(row["seeds"]))]
+        lines.append([f"[`{row['label']}`](docs/models/{page}.md)", *cells])
+    lines.append(["real images", "", *(real_images(table, name) for name in names), ""])
+    return markdown(lines)
+
+
+def of_family(results: Json, family: str) -> str:
+    """The models of a family on MNIST, as the tour takes them; those that were not measured are missing."""
+    by = {row["model"]: (table, row) for table, row in rows_of(results, "mnist")}
+    lines = [["model", "minutes", "FID[mnist-cnn]", "precision", "recall", "label accuracy", "seeds"]]
+    for model in FAMILIES[family]:
+        if model in by:
+            table, row = by[model]
+            scores = [plus_minus(row["metrics"].get(f"{name}[mnist-cnn]")) for name in ("FID", *OF_FAMILY)]
+            took = minutes.in_words(results, model, "mnist")
+            lines.append([f"[`{model}`]({model}.md)", took, *scores, str(len(row["seeds"]))])
+    return markdown(lines) if len(lines) > 1 else "Not measured yet: `make frontier` is on its way there.\n"
+
+
+def draw(results: Json, data: str, path: Path) -> None:
+    """A point for every model, its name, and a line along those that nothing beats in both."""
+    points = []
+    for table, row in rows_of(results, data):
+        took, score = minutes.of(results, row["model"], data), row["metrics"][named(table, "FID")]
+        if took is not None:
+            points.append((took, score["mean"], row["model"], score["std"] or 0.0))
+    if not points:
+        return
+    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    best = set(undominated([(x, y) for x, y, _, _ in points]))
+    edge = sorted(points[place][:2] for place in best)
+    axes.plot(*zip(*edge, strict=True), color="0.6", linewidth=1.2, drawstyle="steps-post", zorder=1)
+    for place, (x, y, name, spread) in enumerate(points):
+        color = "#0072b2" if place in best else "0.45"
+        axes.errorbar(x, y, yerr=spread, fmt="o", color=color, markersize=5, elinewidth=1, zorder=2)
+        axes.annotate(name, (x, y), (5, 4), textcoords="offset points", color=color, fontsize=9)
+    table = next(rows_of(results, data))[0]
+    axes.axhline(table["floors"][named(table, "FID")], color="0.6", linestyle="--", linewidth=1)
+    axes.set(xscale="log", yscale="log", xlabel="minutes of training on 2 CPU cores", ylabel=named(table, "FID"))
+    axes.set_xlim(right=1.45 * max(x for x, *_ in points))  # room for the last name
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+    axes.grid(color="0.9")
+    axes.set_title(f"{data}: the best score for the minutes (line), real images (dashed)", fontsize=10)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+KINDS = {"frontier": of_data, "family": of_family}
