@@ -150,7 +150,13 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
         "Run.decode": (run.decode, {"z": z}, ["labels"]),
         "Run.encode": (run.encode, {"images": images[:, None], "labels": labels}, []),
         "Run.reconstruct": (run.reconstruct, {"images": images[:, None], "labels": labels}, []),
-        "Run.interpolate": (run.interpolate, {"start": z, "end": z}, ["steps", "labels"]),
+        "Run.interpolate": (run.interpolate, {"start": z, "end": z}, ["steps", "labels", "path"]),
+        "Explorer": (cf.Explorer, {"run": run}, []),
+        "Explorer.with_sampling": (cf.Explorer(run).with_sampling, {}, ["steps", "sampler", "components"]),
+        "Explorer.decode": (cf.Explorer(run).decode, {"z": z}, ["labels"]),
+        "Explorer.directions": (cf.Explorer(run).directions, {"kind": "random", "n": 2}, ["seed"]),
+        "Explorer.class_means": (cf.Explorer(run).class_means, {}, []),
+        "Explorer.nearest": (cf.Explorer(run).nearest, {"images": images[:, None]}, ["k"]),
         "Run.real": (run.real, {"split": "train"}, []),
         "Run.score": (run.score, {"real": images, **scored}, of_score),
         "Run.generated": (run.generated, {}, []),
@@ -184,6 +190,7 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
 NAMES = (
     "train,score,cas,stats,likelihood,compare,report,sample,load,load_data,Run,Run.sample,Run.sample_batches,"
     "Run.with_sampling,Run.fit_sampler,Run.labels,Run.noise,Run.decode,Run.encode,Run.reconstruct,Run.interpolate,Run.real,"
+    "Explorer,Explorer.with_sampling,Explorer.decode,Explorer.directions,Explorer.class_means,Explorer.nearest,"
     "Run.score,Run.generated,Run.cas,Run.likelihood,"
     "Detector,detectors.load,ImageSet,Score,Score[],RunFolder,load_plugin"
 ).split(",")
@@ -201,4 +208,5 @@ def test_wrong_values_end_in_errors_of_ours(name: str, run: cf.Run, record_prope
 def test_no_public_function_is_left_out() -> None:
     functions = {name for name in cf.__all__ if callable(getattr(cf, name))} - {"InputError"}
     methods = {f"Run.{name}" for name, value in vars(cf.Run).items() if callable(value) and name[0] != "_"}
+    methods |= {f"Explorer.{name}" for name, value in vars(cf.Explorer).items() if callable(value) and name[0] != "_"}
     assert functions | methods <= set(NAMES)

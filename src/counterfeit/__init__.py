@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from counterfeit.data import ImageSet
     from counterfeit.data import load as load_data
     from counterfeit.errors import InputError
+    from counterfeit.exploring import Explorer
     from counterfeit.models.plugins import load_plugin
     from counterfeit.run import Run, load
     from counterfeit.scoring import Score
 
 __all__ = [
+    "Explorer",
     "ImageSet",
     "InputError",
     "Run",
@@ -52,6 +54,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Explorer": ("counterfeit.exploring", "Explorer"),
     "ImageSet": ("counterfeit.data", "ImageSet"),
     "InputError": ("counterfeit.errors", "InputError"),
     "Run": ("counterfeit.run", "Run"),

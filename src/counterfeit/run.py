@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from counterfeit import data as datasets
-from counterfeit import sampling
+from counterfeit import latents, sampling
 from counterfeit.data import NATIVE, ImageSet, binarize
 from counterfeit.data.class_names import numbers
 from counterfeit.data.form import form_at
@@ -23,10 +23,10 @@ from counterfeit.errors import InputError, RunError
 from counterfeit.models import MODELS, ModelSettings, Sampling
 from counterfeit.models.base import Encodes, HasLatents, Model
 from counterfeit.models.build import able, conditional
-from counterfeit.models.plan import Plan, planned
+from counterfeit.models.plan import Plan
 from counterfeit.runs import DataRecord, RunFolder, Trained, read_trained, samplers
 from counterfeit.runs.data import images_of
-from counterfeit.samplers import Mixture
+from counterfeit.samplers import Sampler
 from counterfeit.scoring import Images, Score, Scorer, judge
 from counterfeit.scoring.cas import Labeled, cas
 from counterfeit.scoring.images import BATCH, subset
@@ -88,7 +88,7 @@ class Run:
         return other
 
     @cached_property
-    def sampler(self) -> Mixture | None:
+    def sampler(self) -> Sampler | None:
         """What draws the latents of samples in place of the model: fitted on first use, and kept in the folder.
 
         None where they are the model's own. InputError where the training images are missing; see `fit_sampler`.
@@ -112,9 +112,9 @@ class Run:
         return self
 
     @alone
-    def _sampler_of(self, images: Callable[[], ImageSet], anew: bool = False) -> Mixture | None:
-        components = self.options.fitted
-        return samplers.kept(self.trained, components, self.name, images, anew) if components else None
+    def _sampler_of(self, images: Callable[[], ImageSet], anew: bool = False) -> Sampler | None:
+        asked = self.options.fitted
+        return samplers.kept(self.trained, asked, self.name, images, anew) if asked else None
 
     @cached_property
     @alone
@@ -136,7 +136,7 @@ class Run:
     @property
     def plan(self) -> Plan:
         """Which of its steps are of which epoch."""
-        return planned(self.model, self.config, self.data.n)
+        return self.trained.plan
 
     @property
     def weights_sha256(self) -> str:
@@ -194,10 +194,8 @@ class Run:
     @alone
     def decode(self, z: np.ndarray, labels: Labels = None) -> np.ndarray:
         """The images of latents (N, *latent_shape), uint8 (N, C, H, W). InputError if the model has none."""
-        z, model = np.asarray(z), self._with_latents()
-        if z.shape[1:] != model.latent_shape or not z.ndim or not len(z) or not _finite(z):
-            sizes = ", ".join(map(str, model.latent_shape))
-            raise InputError(f"latents must be finite numbers (N, {sizes}) with N >= 1, not {shown(z)}")
+        model = self._with_latents()
+        z = latents.checked(np.asarray(z), model.latent_shape)
         return sampling.decode(model, z, self.labels(len(z), labels), self.options)
 
     @checked
@@ -213,21 +211,34 @@ class Run:
         return sampling.reconstruct(self._encoding(), self._checked(images), self._given(len(images), labels))
 
     @checked
-    def interpolate(self, start: np.ndarray, end: np.ndarray, steps: int = 8, labels: Labels = None) -> np.ndarray:
-        """Images along the straight lines from latents start to end, each (N, *latent_shape), both ends included.
+    def interpolate(
+        self,
+        start: np.ndarray,
+        end: np.ndarray,
+        steps: int = 8,
+        labels: Labels = None,
+        path: Literal["linear", "spherical"] = "linear",
+    ) -> np.ndarray:
+        """Images along the paths from latents start to end, each (N, *latent_shape), both ends included.
 
-        Returns uint8 (N, steps, C, H, W); labels are one for all, or one per line. To interpolate between images,
-        encode them first. InputError if the model has no latents.
+        Returns uint8 (N, steps, C, H, W); labels are one for all, or one per path. Paths are straight lines, or
+        `spherical` ones around the origin, see `latents.arc`. To interpolate between images, encode them first.
+        InputError if the model has no latents.
         """
         check_count(steps, "the number of steps", least=2)
         start, end = np.asarray(start), np.asarray(end)
-        if start.shape != end.shape or start.ndim < 2 or not len(start) or not (_finite(start) and _finite(end)):
+        if (
+            start.shape != end.shape
+            or start.ndim < 2
+            or not len(start)
+            or not (latents.is_finite(start) and latents.is_finite(end))
+        ):
             raise InputError(
                 f"interpolation needs finite latents (N, …) of equal shapes, not {shown(start)} and {shown(end)}"
             )
         self._check_room(len(start) * steps, 2 * math.prod(self.data.shape))
-        t = np.linspace(0, 1, steps, dtype=np.float32).reshape(1, steps, *[1] * (start.ndim - 1))
-        z = (1 - t) * start[:, None] + t * end[:, None]  # (N, steps, *latent_shape)
+        between = latents.line if path == "linear" else latents.arc
+        z = between(start, end, np.linspace(0, 1, steps, dtype=np.float32))  # (N, steps, *latent_shape)
         of_lines = self.labels(len(z), labels)
         images = self.decode(z.reshape(-1, *z.shape[2:]), None if of_lines is None else of_lines.repeat(steps))
         return images.reshape(len(z), steps, *images.shape[1:])
@@ -398,10 +409,6 @@ class Run:
         if self.model.classes and labels is None:
             raise InputError(f"{self.model_name} needs the images' labels: pass labels=")
         return self.labels(n, labels)
-
-
-def _finite(z: np.ndarray) -> bool:
-    return z.dtype.kind in "iuf" and bool(np.isfinite(z).all())
 
 
 @checked

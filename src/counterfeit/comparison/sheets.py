@@ -9,17 +9,11 @@ import numpy as np
 
 from counterfeit.data import ImageSet, binarize
 from counterfeit.data.rows import take
-from counterfeit.metrics.distances import nearest
-from counterfeit.metrics.memorization import PIXEL_RATIO
-from counterfeit.metrics.value import as_pair
+from counterfeit.exploring.neighbors import Neighbors
 from counterfeit.models.base import Encodes, HasLatents
 from counterfeit.run import Run
 from counterfeit.runs.data import images_of
 from counterfeit.sampling import labels_for
-from counterfeit.scoring import features, judge
-from counterfeit.scoring.copies import Gallery, shrunk
-from counterfeit.scoring.images import subset, used
-from counterfeit.system.console import say
 
 SEED = 0
 COLUMNS, ROWS = 10, 5
@@ -96,28 +90,10 @@ class Sheets:
 
     @cached_property
     def neighbors(self) -> tuple[np.ndarray, np.ndarray, Grid]:
-        """The distance ratio of every sample, the index of its nearest training image, and that image.
-
-        As in `metrics.memorization.near_copies`, the ratio is the distance to the nearest training image divided by the
-        distance from that image to its nearest other one: simple images are close to each other, and a copy is closer
-        than that. If the pixels show a copy, possibly mirrored or shifted, its source counts as the nearest image.
-        """
+        """`Neighbors.ratios` of every sample, and its nearest training image."""
         train = _real(self.run, "train")
-        detector = judge.small_scorer(train, self.run.device).detector
-        if used(train) < len(train):
-            some = f"{used(train):,} of its {len(train):,} images, a random subset"
-            say(f"{train.name}: nearest images are searched in {some}")
-        of_train = features.of_real(detector, train, used(train), 0).features
-        of_samples, of_train = as_pair(detector(self.samples).features, of_train)
-        distance, index = nearest(of_samples, of_train)
-        rows, place = np.unique(index, return_inverse=True)
-        local, _ = nearest(of_train[rows], of_train, but=rows)
-        ratio = distance / np.maximum(local[place], np.finfo(np.float64).tiny)  # near duplicates: huge, or 0 for a copy
-        chosen = np.concatenate(list(subset(len(train), used(train), 0)))
-        found = Gallery(train).search(shrunk(self.samples))
-        copied = found.ratio <= PIXEL_RATIO
-        rows = np.where(copied, found.index, chosen[index])
-        return np.where(copied, np.minimum(ratio, found.ratio), ratio), rows, take(train.images, rows)
+        ratio, rows = Neighbors(train, self.run.device).ratios(self.samples)
+        return ratio, rows, take(train.images, rows)
 
     def nearest(self) -> tuple[Grid, int]:
         ratio, index, train = self.neighbors
