@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from counterfeit.comparison.judged import with_people
 from counterfeit.models import MODELS
 from counterfeit.models.plan import Plan
 from counterfeit.models.plugins import code_of
@@ -17,7 +18,7 @@ MOST_POINTS = 200  # of a loss curve: more than a chart can show
 
 
 def record(run: Run, score: dict[str, Any]) -> RunRow:
-    """The record of a run; `score` is in the format of `Score.to_dict`."""
+    """The record of a run; `score` is in the format of `Score.to_dict`, and what people said of the run is added."""
     rows = run.folder.log_rows()
     seconds, images = trained(run)
     return RunRow(
@@ -40,7 +41,7 @@ def record(run: Run, score: dict[str, Any]) -> RunRow:
         test_losses={name: value for row in rows if isinstance(row, OnTestSet) for name, value in row.losses.items()},
         loss_unit=run.config.unit,
         curve=score_curve(rows),
-        score=of_json(score, RunScore),
+        score=of_json(with_people(score, run), RunScore),
         remarks=[f"epoch {row.epoch}: {row}" for row in rows if isinstance(row, Trouble)] + run.trained.selected(),
     )
 

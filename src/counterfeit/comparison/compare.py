@@ -13,6 +13,7 @@ import torch
 from counterfeit import data as datasets
 from counterfeit.comparison import render
 from counterfeit.comparison.grid import Grid, Member
+from counterfeit.comparison.judged import of_one_test
 from counterfeit.comparison.table import tables
 from counterfeit.comparison.work import Done, Engine, Failure, Order, Result
 from counterfeit.data import ImageSet
@@ -47,6 +48,7 @@ def comparison_of(
     results: dict[int, Result] = dict(engine(grid.members, Order(grid.score, grid.trains, sys.argv, scores or {})))
     found = [results[i] for i in range(len(grid.members))]  # in the grid's order
     runs = [one.record for one in found if isinstance(one, Done)]
+    runs, of_people = of_one_test(runs)
     made, notes = tables(runs, ranked_by)
     labels = {path: row.label for table in made for row in table.rows for path in row.runs}
     return Comparison(
@@ -55,7 +57,7 @@ def comparison_of(
         tables=made,
         runs=[msgspec.structs.replace(run, label=labels[run.path]) for run in runs if run.path in labels],
         failures=[records.Failure(run=one.run, error=one.error) for one in found if isinstance(one, Failure)],
-        notes=notes,
+        notes=[*notes, *of_people],
     )
 
 

@@ -13,7 +13,7 @@ from counterfeit.metrics import METRICS
 from counterfeit.run import Run
 from counterfeit.scoring import Score, Scorer, judge
 from counterfeit.scoring.receipt import DRAWING, SCORING, identity, of_code, unidentified
-from counterfeit.scoring.score import stored
+from counterfeit.scoring.score import ignored, stored
 from counterfeit.settings import ScoreConfig
 from counterfeit.system import reading, words
 from counterfeit.system.console import say
@@ -45,7 +45,11 @@ def kept_score(run: Run, config: ScoreConfig, scorer: Scorer) -> Json | None:
 
 
 def shared_scores(
-    members: Sequence[Member], draw: Mapping[str, Any], ranked_by: str | None, device: str = "auto"
+    members: Sequence[Member],
+    draw: Mapping[str, Any],
+    ranked_by: str | None,
+    device: str = "auto",
+    quiet: bool = False,
 ) -> dict[str, Json]:
     """Scores by run path, for data sets whose finished runs have all been scored in the same way.
 
@@ -58,6 +62,7 @@ def shared_scores(
         draw: settings of DRAW that the scores must have; others may have any value.
         ranked_by: label of a score that must be included.
         device: where runs are loaded.
+        quiet: leave out the message.
     """
     of_data: dict[str, list[tuple[str, dict[str, Score]]]] = {}
     for member in members:
@@ -73,7 +78,8 @@ def shared_scores(
         if common := set.intersection(*(set(found) for _, found in runs)):
             best = max(sorted(common), key=lambda one: _size([found[one] for _, found in runs]))
             scores = {path: found[best] for path, found in runs}
-            say(f"{words.count(len(runs), 'run')} scored already, nothing is scored again: {_in_words(scores)}")
+            if not quiet:
+                say(f"{words.count(len(runs), 'run')} scored already, nothing is scored again: {_in_words(scores)}")
             taken |= {path: score.to_dict() for path, score in scores.items()}
     return taken
 
@@ -128,7 +134,7 @@ def _stored(run: Run) -> Iterator[Score]:
         try:
             yield stored(path)
         except (OSError, reading.Malformed) as error:
-            say(f"{path} is ignored, since it cannot be read as a score ({reading.reason(error)})")
+            ignored(path, error)
 
 
 def _canonical(receipt: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from counterfeit.comparison.ranks import TEST, ranks
+from counterfeit.human.score import LABEL as PEOPLE
 from counterfeit.models import MODELS
 from counterfeit.report.records import Metric, Protocol, Row, RowCurve, RunRow, ScoreCurve, Spread, Table, to_json
 from counterfeit.settings import LENGTHS, having, length_of, spelled_today
@@ -160,10 +161,11 @@ def _row(group: list[RunRow], settings: Json, shared: Json, columns: Sequence[Me
     group = sorted(group, key=lambda r: r.seed)
     first = group[0]
     own = [f"{key} {value}" for key, value in settings.items() if key not in shared]
+    measured = {name: [r.score.metrics[name].value for r in group if name in r.score.metrics] for name in columns}
     by_metric = {
-        name: spread([r.score.metrics[name].value for r in group])
-        for name in columns
-        if all(name in r.score.metrics for r in group)
+        name: spread(values)
+        for name, values in measured.items()
+        if len(values) == len(group) or (values and name.label == PEOPLE)  # a note says which seeds people judged
     }
     return Row(
         label=", ".join([first.model, *own]),

@@ -15,7 +15,7 @@ from counterfeit.errors import InputError
 from counterfeit.settings import fit_fields
 from counterfeit.system import reading
 from counterfeit.system.arguments import shown
-from counterfeit.system.console import as_text
+from counterfeit.system.console import as_text, say
 from counterfeit.system.words import number, plus_minus
 
 Count = Annotated[int, Meta(ge=0, le=reading.COUNT)]
@@ -149,3 +149,8 @@ def stored(path: Path) -> Score:
     score = reading.record(reading.content(path), Score)
     reading.converted(score.receipt, Circumstances)
     return score
+
+
+def ignored(path: Path, error: OSError | reading.Malformed) -> None:
+    """Say that a file is not read as a score, and why."""
+    say(f"{path} is ignored, since it cannot be read as a score ({reading.reason(error)})")
