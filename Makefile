@@ -6,13 +6,13 @@ STAMP := $(VENV)/.installed
 # The tests start a hundred processes: without bytecode each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test browser compat lint format peers bombs bench quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray detectors checks parity full clean
+.PHONY: help demo demo-app test browser compat lint format peers bombs bench quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray detectors checks parity full clean
 
 # The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
 PEERS := .venv-peers
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -22,16 +22,20 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## train a VAE on MNIST for 10 epochs, sample it, and say where the pictures are
 	$(BIN)/python examples/demo.py
 
+demo-app: $(STAMP)  ## train a VAE on MNIST, then open the app on it
+	test -e runs/demo-vae/run.json || $(BIN)/counterfeit train vae --data mnist --out runs/demo-vae
+	$(BIN)/counterfeit app runs --open
+
 test: $(STAMP)  ## the whole test suite, under 8 minutes on 2 cores
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 BROWSER := $(VENV)/.browser
 $(BROWSER): $(STAMP)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[app,browser]'
 	@touch $@
 
-browser: $(BROWSER)  ## a report in an installed Chromium: phone and desk, light and dark; screenshots in build/browser
-	$(BIN)/pytest tests/test_browser.py -m browser
+browser: $(BROWSER)  ## a report, the app and a human test in an installed Chromium: phone and desk, light and dark; screenshots in build/browser
+	$(BIN)/pytest tests/test_browser.py tests/test_app_browser.py tests/test_explore_browser.py tests/test_judge_browser.py -m browser
 
 RAY := $(VENV)/.ray
 $(RAY): $(STAMP)

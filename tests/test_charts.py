@@ -13,8 +13,8 @@ from counterfeit.report.charts import Line, Series
 from counterfeit.report.svg import COLORS, Style
 
 VAE, GAN = Style.of(0), Style.of(1)
-USE = re.compile(r'<use href="#\w+" x="([\d.]+)" y="([\d.]+)" style="fill: var\(--(\w+)\); stroke: var\(--(\w+)\)')
-TICK = re.compile(r'text-anchor: (middle|end); fill: var\(--\w+\)" x="([\d.]+)" y="([\d.]+)"[^>]*>([\d.,]+)<')
+USE = re.compile(r'<use href="#\w+" x="([\d.]+)" y="([\d.]+)" fill="var\(--(\w+)\)" stroke="var\(--(\w+)\)"')
+TICK = re.compile(r'text-anchor="(middle|end)" fill="var\(--\w+\)" x="([\d.]+)" y="([\d.]+)"[^>]*>([\d.,]+)<')
 DASHED = re.compile(r'<path d="M ([\d.]+) ([\d.]+)\s*L ([\d.]+) ([\d.]+)[^"]*"[^>]*stroke-dasharray')
 
 

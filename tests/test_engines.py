@@ -58,6 +58,7 @@ def checkpoints() -> list[Path]:
     return list(Path("runs").glob("*/*/checkpoint/checkpoint.json"))
 
 
+@pytest.mark.torture
 def test_two_at_once_one_of_them_killed_and_the_table_is_the_same(start, tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "serial").mkdir()
     with monkeypatch.context() as patch:
@@ -83,7 +84,8 @@ def test_two_at_once_one_of_them_killed_and_the_table_is_the_same(start, tmp_pat
     assert whole.made_by["command"][1:] == command, "a run tells the command that was typed, not its child's"
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.torture), signal.SIGKILL])
+@pytest.mark.torture
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_children_stop_with_a_checkpoint(number: signal.Signals, start) -> None:
     """When they are told by who started them, and when that one is killed."""
     process = start(GRID.replace("epochs = 2", "epochs = 600"), "--workers", "2")

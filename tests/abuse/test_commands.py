@@ -200,4 +200,5 @@ def _add(verb: str) -> None:
 
 
 for _verb in VERBS:
-    _add(_verb)
+    if _verb not in ("app", "judge"):  # which end by a signal only; what they refuse is in their tests
+        _add(_verb)

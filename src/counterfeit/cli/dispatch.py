@@ -10,7 +10,7 @@ from typing import Any
 
 from counterfeit.cli import run_options
 from counterfeit.cli.help import columns
-from counterfeit.cli.options import Cas, Compare, Likelihood, List, Report, Sample, Score, Stats, plugins
+from counterfeit.cli.options import App, Cas, Compare, Judge, Likelihood, List, Report, Sample, Score, Stats, plugins
 from counterfeit.cli.parsing import PROG, parse, typed
 from counterfeit.errors import Abandoned, InputError, OutputError, ReportedElsewhere
 from counterfeit.models import MODELS
@@ -147,6 +147,28 @@ def report(argv: list[str]) -> int:
     found = make(asked.runs, asked.out, title=asked.title, rank_by=asked.rank_by, **settings)
     result(paths.typed(asked.out))
     return report_failures(found["failures"])
+
+
+@VERBS.register("app")
+def app(argv: list[str]) -> int:
+    """show runs in a browser, and start, watch and compare them"""
+    asked = parse(App, argv)
+
+    from counterfeit.app.start import start
+
+    start(asked.runs, asked.host, asked.port, asked.open)
+    return 0
+
+
+@VERBS.register("judge")
+def judge(argv: list[str]) -> int:
+    """let people judge which images are real, for a score with intervals"""
+    asked = parse(Judge, argv)
+
+    from counterfeit.app.start import start
+
+    start(asked.runs, asked.host, asked.port, asked.open, "/judge", asked.code)
+    return 0
 
 
 @VERBS.register("list")

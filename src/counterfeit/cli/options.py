@@ -43,7 +43,8 @@ class Threaded:
 
 def plugins(verb: str, argv: Sequence[str]) -> list[str]:
     """The files that --plugin names, wherever it stands; a word that is no file is left to the parser."""
-    if verb not in {kind.__name__.lower() for kind in Pluggable.__subclasses__()}:
+    kinds = [*Pluggable.__subclasses__(), Judge]
+    if verb not in {kind.__name__.lower() for kind in kinds}:
         return []
     found = []
     for i, word in enumerate(argv):
@@ -210,3 +211,34 @@ class List(Pluggable):
 
     what: Positional[Annotated[str, arg(metavar="models|data|detectors|metrics")]] = "all"
     """What to list."""
+
+
+@dataclass(frozen=True)
+class App(Pluggable):
+    """Serve pages on this machine that show runs: watch a training, start another, put models side by side."""
+
+    runs: Positional[Annotated[tuple[str, ...], arg(metavar="[RUNS…]", help_behavior_hint="(default: runs)")]] = ()
+    """Folders of runs, or runs. Nothing else is shown."""
+    port: int = 8321
+    """Port of the address; 0 for any that is free."""
+    host: str = "127.0.0.1"
+    """Address to listen on. Any but this machine's own, such as 0.0.0.0, needs the token that is in the link which is
+    printed."""
+    open: bool = False
+    """Open the page in a browser."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port < 1 << 16:
+            raise InputError(f"--port is {self.port}; it must be 0 to 65535")
+
+
+@dataclass(frozen=True)
+class Judge(App):
+    """Give a human test: people see real images and those of several runs, one at a time, and say which are real.
+
+    The pages of the app, opened where a test is set up. Raters join from their own devices with --host 0.0.0.0, by a
+    link with a code. Every answer is stored at once; the numbers have intervals over raters.
+    """
+
+    code: Annotated[str | None, arg(metavar="CODE", help_behavior_hint="(default: drawn by lot)")] = None
+    """What raters join the next test with: 4 to 32 letters, digits and hyphens."""

@@ -109,15 +109,27 @@ def plane(
     return done[0]
 
 
-def frontier(name: str, rows: Sequence[tuple[Series, Series]], floor: float | None, x: str, y: str) -> Markup:
+def frontier(
+    name: str,
+    rows: Sequence[tuple[Series, Series]],
+    floor: float | None,
+    x: str,
+    y: str,
+    links: Sequence[Sequence[str]] = (),
+) -> Markup:
     """A score, where lower is better, against its price, one point per seed, both on logarithmic axes.
 
     The line runs along the rows that no other beats in both by its mean; they are labeled. The baseline is dashed.
+    With `links`, one per row and seed, every point leads somewhere.
     """
     with chart(name, 320) as ([axes], done):
         best = undominated([(_mean(cost.values), _mean(score.values)) for cost, score in rows])
-        for cost, score in rows:
-            _points(axes, cost.values, score.values, score.style)
+        for i, (cost, score) in enumerate(rows):
+            if links:
+                for across, up, link in zip(cost.values, score.values, links[i], strict=True):
+                    _points(axes, [across], [up], score.style, link)
+            else:
+                _points(axes, cost.values, score.values, score.style)
         ends = [(_mean(rows[i][0].values), _mean(rows[i][1].values)) for i in best]
         axes.plot(*zip(*ends, strict=True), color=QUIET, linewidth=1.2, drawstyle="steps-post")
         for i, end in zip(best, ends, strict=True):
@@ -142,13 +154,14 @@ def undominated(points: Sequence[tuple[float, float]]) -> list[int]:
     return kept
 
 
-def curves(name: str, panels: Sequence[Sequence[Line]], label: str, height: float) -> Markup:
+def curves(name: str, panels: Sequence[Sequence[Line]], label: str, height: float, across: str = "epoch") -> Markup:
     """Curves over epochs. On curves with a marker, the best value is hollow and the final one is filled.
 
     Args:
         panels: the lines of each panel; curves of very different size would flatten each other in one panel.
         label: label of the vertical axes.
         height: height of the first panel in pixels; the others are half as high.
+        across: label of the horizontal axis.
     """
     with chart(name, height, *([height / 2] * (len(panels) - 1))) as (axes, done):
         for one, lines in zip(axes, panels, strict=True):
@@ -159,7 +172,7 @@ def curves(name: str, panels: Sequence[Sequence[Line]], label: str, height: floa
             one.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             one.set_ylabel(label)
             one.grid()
-        axes[-1].set_xlabel("epoch")
+        axes[-1].set_xlabel(across)
     return done[0]
 
 
@@ -202,7 +215,7 @@ def _mark(axes: Axes, line: Line, marker: str, at: int, fill: str) -> None:
     )
 
 
-def _points(axes: Axes, x: Sequence[float], y: Sequence[float], style: Style) -> None:
+def _points(axes: Axes, x: Sequence[float], y: Sequence[float], style: Style, link: str | None = None) -> None:
     axes.plot(
         x,
         y,
@@ -214,6 +227,7 @@ def _points(axes: Axes, x: Sequence[float], y: Sequence[float], style: Style) ->
         markersize=8.5,
         clip_on=False,
         zorder=3,
+        url=link,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -15,7 +15,7 @@ from counterfeit.system import words
 
 Styles = Mapping[str, Style]
 
-STRIPS = ("FID", "KID", "IS")
+STRIPS = ("FID", "KID", "IS", "human")
 PLANES = (("Recall", "Precision"), ("Coverage", "Density"))
 ENOUGH = 3  # rows with a known training time, from which on it is drawn against the score
 BETTER = {"lower": "lower is better", "higher": "higher is better"}
@@ -32,6 +32,7 @@ class Figure:
         caption: text below the chart: how to read it.
         legend: swatches and their labels, for a chart with a legend of its own.
         dashed: whether a dashed line marks the value of real images.
+        links: whether its points lead somewhere.
     """
 
     title: str
@@ -40,18 +41,23 @@ class Figure:
     caption: str
     legend: tuple[tuple[Markup, str], ...] = ()
     dashed: bool = False
+    links: bool = False
 
 
-def of_scores(table: Table, runs: Mapping[str, RunRow], styles: Styles, name: str) -> list[Figure]:
-    """FID, KID and IS by model, the score curve over epochs, precision against recall, density against coverage.
+def of_scores(
+    table: Table, runs: Mapping[str, RunRow], styles: Styles, name: str, link: Callable[[str], str] | None = None
+) -> list[Figure]:
+    """FID, KID, IS and the human test by model, the score curve, precision against recall, density against coverage.
 
     Args:
         styles: style of each row, by label.
         name: name of the section, used for ids.
+        link: the path of a run -> where its point on the frontier leads.
     """
     figures = [_strip(table, column, styles, f"{name}-{label}") for label in STRIPS for column in _named(table, label)]
     figures += _curves(table, runs, styles, f"{name}-curves")
-    figures += [one for column in _named(table, "FID") for one in _frontier(table, column, styles, f"{name}-frontier")]
+    for column in _named(table, "FID"):
+        figures += _frontier(table, column, styles, f"{name}-frontier", link)
     for x, y in PLANES:
         for across, up in zip(_named(table, x), _named(table, y), strict=False):
             figures.append(_plane(table, across, up, styles, f"{name}-{x}"))
@@ -95,23 +101,28 @@ def _strip(table: Table, column: Metric, styles: Styles, name: str) -> Figure:
     )
 
 
-def _frontier(table: Table, column: Metric, styles: Styles, name: str) -> list[Figure]:
+def _frontier(
+    table: Table, column: Metric, styles: Styles, name: str, link: Callable[[str], str] | None
+) -> list[Figure]:
     """One figure, or none where few rows have both a score and a known time."""
-    rows, price = [], {}
+    rows, price, links = [], {}, []
     for row in table.rows:
         scores, seconds = row.metrics.get(column), row.train_seconds
         if scores and seconds and min(seconds.values) > 0 and min(scores.values) > 0:
             minutes = Series(row.label, styles[row.label], [value / 60 for value in seconds.values])
             rows.append((minutes, Series(row.label, styles[row.label], scores.values)))
             price[row.label] = f"{words.duration(seconds.mean)} for {scores}"
+            links += [[link(path) for path in row.runs]] if link and len(row.runs) == len(scores.values) else []
     if len(rows) < ENOUGH:
         return []
+    links = links if len(links) == len(rows) else []
     figure = Figure(
         f"{column.label} against training time",
-        charts.frontier(name, rows, table.floors.get(column), "minutes of training", str(column)),
+        charts.frontier(name, rows, table.floors.get(column), "minutes of training", str(column), links),
         f"{column} by training time: " + "; ".join(f"{label} {what}" for label, what in price.items()) + ".",
         "A point a seed; down and to the left is better. The line: the best score for the time, by mean.",
         dashed=table.floors.get(column) is not None,
+        links=bool(links),
     )
     return [figure]
 

@@ -43,7 +43,7 @@ def render(comparison: Comparison, pictures: Pictures) -> str:
         }
         sections.append({"id": name, "title": _title(table, tables), **_section(table, runs, styles, name), **shown})
     return (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             comparison=comparison,
@@ -149,10 +149,13 @@ def _notes(table: Table, runs: Mapping[str, RunRow]) -> list[str]:
     return [f"{note} ({words.listed(paths)})" for note, paths in about.items()]
 
 
-def _environment() -> Environment:
-    """The template environment: it escapes everything except our own charts, and undefined names raise an error."""
+def environment(*folders: Path) -> Environment:
+    """The template environment: it escapes everything except our own charts, and undefined names raise an error.
+
+    Templates of `folders` come first, then those of the report.
+    """
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([*folders, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

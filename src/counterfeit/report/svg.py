@@ -108,11 +108,19 @@ def _svg(sheet: Figure) -> Markup:
     text = re.sub(r"<g id=\"[^\"]*\">", "<g>", text)  # charts in one page would share these ids; nothing refers to them
     text = re.sub(r" xmlns(:\w+)?=\"[^\"]*\"| version=\"1.1\"", "", text).replace("xlink:href", "href")
     text = re.sub(r"<svg width=\"[^\"]*\" height=\"[^\"]*\"", '<svg aria-hidden="true"', text)
+    text = text.replace(' target="_blank"', "")
     text = re.sub(r" ?font-family: [^;\"]*;?", "", text)
+    text = re.sub(r' style="([^"]*)"', _attributes, text)
     text = re.sub(r" (d|x|y|transform)=\"[^\"]*\"", lambda found: _NUMBER.sub(r"\1", found[0]), text)
     for stand_in, name in _VARIABLES.items():
         text = text.replace(stand_in, f"var(--{name})")
     return Markup(re.sub(r"\s*\n\s*", "\n", text))
+
+
+def _attributes(style: re.Match[str]) -> str:
+    """A style as attributes of its own: pages whose policy forbids inline styles show these."""
+    pairs = (part.split(":") for part in style[1].split(";") if part.strip())
+    return "".join(f' {name.strip()}="{value.strip()}"' for name, value in pairs)
 
 
 def _path_data(marker: str) -> str:

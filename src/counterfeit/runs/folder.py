@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from counterfeit.models import MODELS, ModelSettings
 from counterfeit.models.plugins import Plugin, code_of, plugin_of
 from counterfeit.runs import log
 from counterfeit.runs.checkpoint import INDEX
-from counterfeit.runs.log import LogRow
+from counterfeit.runs.log import EpochScore, LogRow
 from counterfeit.settings import having, spelled_today
 from counterfeit.system import paths, reading
 from counterfeit.system.arguments import checked, shown
@@ -41,6 +42,8 @@ WRITTEN = ("run.json", "log.jsonl", "curves.png")  # in the folder itself, atomi
 PICTURE = re.compile(r"(epoch|reconstruction)-[0-9]{4,}\.png")  # in `samples`, while training
 MOST_LOG = 256 << 20  # bytes of log.jsonl: a million rows
 KINDS = ("dataset", "folder", "npz", "array")  # of data, see ImageSet
+LOOKED_AT = 0.3  # seconds that another may hold a folder without training in it: see `is_held`
+_ASKING = threading.Lock()  # threads that ask would see each other
 FIX = "fix it or train again"
 FIX_LOG = "fix it, or remove it, which loses only the curves"
 
@@ -171,10 +174,21 @@ class RunFolder:
         What was found in the folder before may have changed by then.
         """
         try:
-            with filelock.FileLock(self.path / ".lock", blocking=False):
+            with filelock.FileLock(self.path / ".lock", timeout=LOOKED_AT):
                 yield
         except filelock.Timeout:
             raise RunError(f"another process is training in {self}: wait for it, or pass another --out") from None
+
+    def is_held(self) -> bool:
+        """Whether a process is training in the folder. To ask is to hold it for a moment, which `lock` waits for."""
+        with _ASKING, suppress(OSError, NotImplementedError):  # as in `wait_until_free`
+            if (self.path / ".lock").exists():
+                try:
+                    with filelock.FileLock(self.path / ".lock", blocking=False):
+                        return False
+                except filelock.Timeout:
+                    return True
+        return False
 
     def wait_until_free(self, seconds: float) -> None:
         """Until no other process holds the folder: one that has just been told to stop, or killed, may still do.
@@ -244,9 +258,13 @@ class RunFolder:
             rows.append(row)
         return rows
 
-    def cut_log(self, step: int) -> None:
-        """Drop the rows that came after `step`: they will be made again."""
-        kept = [row.to_json() for row in self.log_rows() if row.step <= step]
+    def cut_log(self, step: int, ends_epoch: Callable[[int], bool] = lambda step: True) -> None:
+        """Drop the rows that came after `step`, which will be made again, and scores of what is no end of an epoch.
+
+        Such was the end of a run of fewer --steps, in the middle of an epoch that goes on now.
+        """
+        rows = [row for row in self.log_rows() if row.step <= step]
+        kept = [row.to_json() for row in rows if not isinstance(row, EpochScore) or ends_epoch(row.step)]
         write_atomic(self.log_file, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
 

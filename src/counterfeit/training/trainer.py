@@ -184,9 +184,9 @@ class Training:
                 f"made longer: leave {option(self.config.length[0])} out, or train again into another --out"
             )
         if index and index.step:  # else the run was stopped before its first step: the start is where it goes on
-            self._take_over(state, self.earlier)
+            self.take_over(state)
         if self.group.first:
-            self.folder.cut_log(state.step)
+            self.folder.cut_log(state.step, self.plan.ends_epoch)
             here = {"from_step": state.step, **provenance(self.device, self.recipe.name)}
             resumed_by = [*self.earlier.resumed_by, here]
             data = record_of(self.data, self.config, self.earlier)  # which may have moved
@@ -196,8 +196,10 @@ class Training:
             self.folder.samples.mkdir(exist_ok=True)
         return [Resumed(state.step)]
 
-    def _take_over(self, state: State, earlier: RunRecord) -> None:
-        """Bring the state to where the checkpoint is. Raises RunError where that is not this run's."""
+    def take_over(self, state: State) -> None:
+        """Bring the state to where the checkpoint of the run that goes on is. RunError where that is not this run's."""
+        earlier = self.earlier
+        assert earlier is not None
         expected = {group: forms(tensors) for group, tensors in state.tensors().items()}
         index, groups = read_checkpoint(self.folder.checkpoint, expected, expected)
         check_progress(self.folder, earlier, index, state.model)
