@@ -9,7 +9,18 @@ import torch
 from torch import Tensor
 
 from counterfeit.models import MODELS, ModelSettings
-from counterfeit.models.base import Batch, Losses, Model, Update
+from counterfeit.models.base import (
+    Batch,
+    Encodes,
+    HasBound,
+    HasCodebook,
+    HasLatents,
+    HasTerms,
+    Judges,
+    Losses,
+    Model,
+    Update,
+)
 from counterfeit.models.build import build
 from counterfeit.system.noise import Noise
 from counterfeit.training.loop import Logged, run_steps
@@ -64,3 +75,13 @@ def small(name: str) -> Model:
 # door, where models differ no more.
 _BY_BATCHES = sorted(TRAINED, key=lambda name: max(stage.batches for stage in small(name).stages()))
 EXTREMES = list(dict.fromkeys([_BY_BATCHES[0], _BY_BATCHES[-1]]))
+
+
+def _kind(name: str) -> tuple[Any, ...]:
+    spec, model = MODELS[name], small(name)
+    return *(isinstance(model, one) for one in CAPABILITIES), spec.conditional, type(spec.sampling), len(model.stages())
+
+
+# One model for each set of what a run folder, its pictures and its scores ask of a model.
+CAPABILITIES = (HasLatents, Encodes, HasTerms, HasBound, HasCodebook, Judges)
+KINDS = list({_kind(name): name for name in reversed(TRAINED)}.values())[::-1]

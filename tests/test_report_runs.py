@@ -17,20 +17,20 @@ from counterfeit.comparison.sheets import Sheets
 from counterfeit.models import MODELS
 from counterfeit.models.base import Encodes, HasLatents
 from counterfeit.settings import having
-from loop_cases import TRAINED, can, quick
+from loop_cases import KINDS, can, quick
 from report_cases import Page, comparison, read
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, test_cache: Path) -> dict[str, cf.Run]:
-    """A run of every model, of one epoch over 600 digits in a file."""
+    """A run of a model of every kind, of one epoch over 600 digits in a file."""
     home = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
         digits = cf.load_data("mnist5k")
         np.savez(home / "digits.npz", images=digits.images[::8][:600], labels=digits.labels[::8][:600])
         settings = {"data": home / "digits.npz", "epochs": 1, "quiet": True}
-        return {model: cf.train(model, out=home / model, **settings, **narrow(model)) for model in TRAINED}
+        return {model: cf.train(model, out=home / model, **settings, **narrow(model)) for model in KINDS}
 
 
 def narrow(model: str) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def pixels(file: Path) -> np.ndarray:
         return np.asarray(image)
 
 
-@pytest.mark.parametrize("model", TRAINED)
+@pytest.mark.parametrize("model", KINDS)
 def test_pictures_suit_the_model_and_are_drawn_once(trained: dict[str, cf.Run], model: str) -> None:
     run = trained[model]
     found = paths(run, draw(run))

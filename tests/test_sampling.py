@@ -14,16 +14,16 @@ from counterfeit.api.sample import sample
 from counterfeit.models.base import Encodes, HasLatents
 from counterfeit.models.build import able, build_named
 from counterfeit.system.noise import Noise
-from loop_cases import TRAINED, can, quick
+from loop_cases import KINDS, can, quick
 
-every_model = pytest.mark.parametrize("name", TRAINED)
-with_latents = [name for name in TRAINED if can(name, HasLatents)]
-encoding = [name for name in TRAINED if can(name, Encodes)]
+every_model = pytest.mark.parametrize("name", KINDS)
+with_latents = [name for name in KINDS if can(name, HasLatents)]
+encoding = [name for name in KINDS if can(name, Encodes)]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, test_cache) -> dict[str, cf.Run]:
-    """One epoch of every model on 500 real digits."""
+    """One epoch of a model of every kind on 500 real digits."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
         data = cf.load_data("mnist5k")
@@ -40,7 +40,7 @@ def runs(tmp_path_factory, test_cache) -> dict[str, cf.Run]:
             quiet=True,
             **quick(name, 128),
         )
-        for name in TRAINED
+        for name in KINDS
     }
 
 
@@ -94,7 +94,7 @@ def test_who_encodes_also_reconstructs(name: str, runs, digits) -> None:
     assert np.array_equal(run.encode(images[:5], given if given is None else given[:5]), z[:5])
 
 
-@pytest.mark.parametrize("name", [name for name in TRAINED if name not in encoding])
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in encoding])
 def test_who_cannot_encode_says_so(name: str, runs, digits) -> None:
     with pytest.raises(cf.InputError, match=f"{name} has no encoder: {able(Encodes)} can encode and reconstruct"):
         runs[name].encode(digits[0][:2])

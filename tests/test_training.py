@@ -23,7 +23,7 @@ from counterfeit.runs.log import Steps
 from counterfeit.training.loop import EpochEnded, Logged, Stepped, Stopped, run_steps
 from counterfeit.training.state import State
 from counterfeit.training.trainer import Training
-from loop_cases import EXTREMES, TRAINED, can, prepared, quick
+from loop_cases import EXTREMES, KINDS, TRAINED, can, prepared, quick
 
 GROUPS = ("model", "training", "ema")
 every_model = pytest.mark.parametrize("name", TRAINED)
@@ -262,7 +262,7 @@ def test_weights_that_are_not_finite_are_not_saved(digits, tmp_path: Path) -> No
     assert json.loads((tmp_path / "run/checkpoint/checkpoint.json").read_text())["step"] == 2
 
 
-@every_model
+@pytest.mark.parametrize("name", KINDS)
 def test_a_run_folder_can_be_read_without_us(name: str, digits, tmp_path: Path) -> None:
     cf.train(name, out=tmp_path / "run", epochs=2, log_every=1, **small(digits, name))
     record = json.loads((tmp_path / "run" / "run.json").read_text())
