@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -16,6 +17,7 @@ from .text import Json, markdown, real_images
 
 DATA = ("mnist", "fashion-mnist", "cifar10")
 SHOWN = ("FID", "KID", "Precision", "Recall")
+PLACES = ((6, 4), (6, -12), (6, 15), (6, -23), (-6, 26), (6, 37))  # of a name beside its point, in typographic points
 OF_FAMILY = ("Precision", "Recall", "Label-accuracy")
 FAMILIES = {  # of the tour, in its order
     "autoencoders": ("ae", "vae", "cvae", "conv-vae", "beta-vae"),
@@ -29,6 +31,8 @@ FAMILIES = {  # of the tour, in its order
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
+from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator  # noqa: E402
 
 
@@ -85,10 +89,9 @@ def draw(results: Json, data: str, path: Path) -> None:
     best = set(undominated([(x, y) for x, y, _, _ in points]))
     edge = sorted(points[place][:2] for place in best)
     axes.plot(*zip(*edge, strict=True), color="0.6", linewidth=1.2, drawstyle="steps-post", zorder=1)
-    for place, (x, y, name, spread) in enumerate(points):
+    for place, (x, y, _, spread) in enumerate(points):
         color = "#0072b2" if place in best else "0.45"
         axes.errorbar(x, y, yerr=spread, fmt="o", color=color, markersize=5, elinewidth=1, zorder=2)
-        axes.annotate(name, (x, y), (5, 4), textcoords="offset points", color=color, fontsize=9)
     table = next(rows_of(results, data))[0]
     axes.axhline(table["floors"][named(table, "FID")], color="0.6", linestyle="--", linewidth=1)
     axes.set(xscale="log", yscale="log", xlabel="minutes of training on 2 CPU cores", ylabel=named(table, "FID"))
@@ -98,9 +101,24 @@ def draw(results: Json, data: str, path: Path) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
     axes.grid(color="0.9")
+    _name(figure, axes, [(x, y, name, "#0072b2" if i in best else "0.45") for i, (x, y, name, _) in enumerate(points)])
     axes.set_title(f"{data}: the best score for the minutes (line), real images (dashed)", fontsize=10)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
+
+
+def _name(figure: Figure, axes: Axes, points: list[tuple[float, float, str, str]]) -> None:
+    """Write names beside points, each at the first of some places where it covers no other name."""
+    taken: list[Any] = []
+    figure.canvas.draw()  # which decides where points are
+    for x, y, name, color in points:
+        for place in PLACES:
+            text = axes.annotate(name, (x, y), place, textcoords="offset points", color=color, fontsize=9)
+            box = text.get_window_extent()
+            if place == PLACES[-1] or not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
+            text.remove()
 
 
 KINDS = {"frontier": of_data, "family": of_family}
