@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import tempfile
 import threading
 import time
@@ -26,6 +25,7 @@ import uvicorn
 import counterfeit as cf
 from counterfeit.app.server import application
 from counterfeit.app.shelf import Shelf
+from counterfeit.app.start import bound
 
 HERE = Path(__file__).parent
 MODELS = ("ae", "vae", "cvae", "gan", "lsgan", "dcgan")
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results" / "explore.json")
     options = parser.parse_args()
     images = np.random.default_rng(0).integers(0, 256, (128, 28, 28), np.uint8)
-    with tempfile.TemporaryDirectory() as home, socket.create_server(("127.0.0.1", 0)) as listening:
+    with tempfile.TemporaryDirectory() as home, bound("127.0.0.1", 0) as listening:
         for name in MODELS:
             cf.train(
                 name, images, labels=np.arange(128) % 10, out=Path(home) / name, epochs=1, quiet=True, device="cpu"

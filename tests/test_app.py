@@ -232,3 +232,11 @@ def test_a_shelf_shows_what_lies_in_its_folders_only(tmp_path: Path) -> None:
     assert len({run.id for run in shelf.runs()}) == 2
     assert [run.id for run in Shelf([inside]).runs()] == [run.id for run in shelf.runs()]
     assert shelf.folder(shelf.runs()[1].id).path == inside / "grid" / "b"
+
+
+def test_answers_are_sent_at_once() -> None:
+    """A small answer in two parts would wait for the other side's acknowledgement, 40 ms."""
+    with bound("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
