@@ -103,6 +103,8 @@ tuned: $(STAMP)  ## the recipes that a search found, over the seeds of the seed 
 
 frontier: $(STAMP)  ## every model on three data sets: quality against minutes, for many hours; it can be stopped
 	$(BIN)/counterfeit compare benchmarks/grids/frontier.toml
+	$(BIN)/python benchmarks/minutes.py
+	$(BIN)/python benchmarks/publish.py --comparison runs/frontier/comparison.json
 
 stale: $(STAMP)  ## which published rows were trained by other code than today's
 	$(BIN)/python benchmarks/stale.py

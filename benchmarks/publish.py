@@ -40,7 +40,10 @@ IMAGES = ROOT / "docs/images"
 PICTURES = IMAGES / "models"
 PAGES = [
     ROOT / "README.md",
-    *(ROOT / f"docs/{page}.md" for page in ("compare", "data", "metrics", "performance", "scaling")),
+    *(
+        ROOT / f"docs/{page}.md"
+        for page in ("compare", "data", "explore", "judge", "metrics", "performance", "scaling")
+    ),
     *sorted((ROOT / "docs/models").glob("*.md")),
 ]
 BLOCK = re.compile(r"(<!-- figures: (\w+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -38,6 +38,8 @@ def test_every_model_has_its_figures() -> None:
     wanted |= {(kind, "mnist") for kind in ("speed", "quality", "losses")}
     wanted |= {("family", family) for family in publish.frontier.FAMILIES}
     assert blocks == wanted | {
+        ("explore", "all"),
+        ("raters", "all"),
         ("commands", "all"),
         ("commands", "samples"),
         ("copies", "cifar10"),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from counterfeit import latents, sampling
-from counterfeit.data import ImageSet, binarize
+from counterfeit.data import ImageSet
 from counterfeit.data.pixels import to_uint8
 from counterfeit.data.rows import take
 from counterfeit.errors import InputError
@@ -21,6 +21,7 @@ from counterfeit.latents import Directions
 from counterfeit.models.base import Encodes, HasLatents
 from counterfeit.models.build import able
 from counterfeit.run import Labels, Run
+from counterfeit.runs.data import to_encode
 from counterfeit.settings import check_count, check_seed
 from counterfeit.system.arguments import checked
 from counterfeit.system.isolation import alone
@@ -167,12 +168,8 @@ class Explorer:
         """Codes of training images, float32 (N, *latent_shape), and the labels of these."""
         if not isinstance(self.model, Encodes):
             raise InputError(f"{self.run.model_name} has no encoder: take the strongest or random directions")
-        train, rows = self.train, np.arange(len(self.train))
-        if len(rows) > MOST_CODES:
-            rows = np.sort(np.random.default_rng(0).choice(rows, MOST_CODES, replace=False))
-        binarized = self.run.config.binarization != "none"
-        pixels = binarize.fixed(train.images, train.split) if binarized else train.images
-        labels = None if train.labels is None else train.labels[rows]
+        rows, pixels = to_encode(self.train, self.run.config, MOST_CODES)
+        labels = None if self.train.labels is None else self.train.labels[rows]
         return self.run.encode(take(pixels, rows), labels if self.run.model.classes else None), labels
 
     def _strongest(self) -> Directions:

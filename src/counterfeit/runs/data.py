@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from counterfeit import data as datasets
-from counterfeit.data import DATASETS, ImageSet
+from counterfeit.data import DATASETS, ImageSet, binarize
 from counterfeit.data.own import held_out, held_out_rows
 from counterfeit.errors import DataError, RunError
 from counterfeit.models import ModelSettings
@@ -155,3 +157,15 @@ def _options(config: ModelSettings, source: Any) -> dict[str, Any]:
     """The options with which a run reads its images; size and skip_bad are for a folder only."""
     of_folder = {"size": config.size, "skip_bad": config.skip_bad} if datasets.locate(source).kind == "folder" else {}
     return {**of_folder, "holdout": config.holdout}
+
+
+def to_encode(images: ImageSet, config: ModelSettings, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which images to encode, sorted rows (N,) of at most `most` (of more, always the same ones), and all pixels.
+
+    The pixels, (M, C, H, W), are binarized where a model of these settings was trained on such.
+    """
+    rows = np.arange(len(images))
+    if len(rows) > most:
+        rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+    as_they_are = config.binarization == "none"
+    return rows, images.images if as_they_are else binarize.fixed(images.images, images.split)

@@ -13,13 +13,14 @@ import safetensors.torch
 import torch
 
 from counterfeit import sampling
-from counterfeit.data import ImageSet, binarize
+from counterfeit.data import ImageSet
 from counterfeit.data.rows import take
 from counterfeit.errors import InputError
 from counterfeit.models.base import Encodes, HasLatents
 from counterfeit.models.spec import Fitted
 from counterfeit.runs import source
 from counterfeit.runs.checkpoint import HEADER, misfit
+from counterfeit.runs.data import to_encode
 from counterfeit.runs.trained import Trained
 from counterfeit.samplers import Kind, Sampler, kind
 from counterfeit.system import reading
@@ -29,7 +30,12 @@ from counterfeit.system.text import reason
 
 MOST = 60_000  # images whose codes are fitted to
 PART = 50 * sampling.BLOCK  # of these, encoded together
-CODE = ("samplers", "runs/samplers.py", "sampling.py")  # what decides a sampler, given weights and images
+CODE = (
+    "samplers",
+    "runs/data.py",
+    "runs/samplers.py",
+    "sampling.py",
+)  # what decides a sampler, given weights and images
 
 
 def kept(trained: Trained, asked: Fitted, name: str, images: Callable[[], ImageSet], anew: bool = False) -> Sampler:
@@ -65,13 +71,10 @@ def kept(trained: Trained, asked: Fitted, name: str, images: Callable[[], ImageS
 
 
 def _fit(trained: Trained, wanted: Kind, name: str, images: ImageSet) -> Sampler:
-    model, rows = trained.model, np.arange(len(images))
+    model = trained.model
     assert isinstance(model, Encodes)
-    if len(rows) > MOST:
-        rows = np.sort(np.random.default_rng(0).choice(rows, MOST, replace=False))
+    rows, pixels = to_encode(images, trained.record.config, MOST)
     say(f"{name}: fitting {wanted.what} to the codes of {len(rows):,} training images")
-    shown = trained.record.config.binarization == "none"
-    pixels = images.images if shown else binarize.fixed(images.images, images.split)
     labels = images.labels[rows] if model.classes and images.labels is not None else None
     parts = [slice(start, start + PART) for start in range(0, len(rows), PART)]
     codes = [
