@@ -21,6 +21,7 @@ import counterfeit as cf
 from counterfeit.cli.dispatch import main
 from counterfeit.models import MODELS, plugins
 from grid_cases import GRID
+from kind_cases import of_every_kind
 
 BUILD = Path(__file__).parent.parent / "build"
 
@@ -75,6 +76,15 @@ def forget_plugins(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 def seed_torch() -> None:
     """What a test draws without a generator of its own is the same whichever tests ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def every_kind(tmp_path_factory: pytest.TempPathFactory, test_cache: Path) -> dict[str, cf.Run]:
+    """A run of a model of every kind, to be read, the same ones for all tests and their processes."""
+    own = tmp_path_factory.getbasetemp()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
+        return of_every_kind((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "every-kind")
 
 
 @pytest.fixture

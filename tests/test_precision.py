@@ -25,8 +25,8 @@ def test_bfloat16_is_near_float32_and_keeps_float32_weights(name: str, digits) -
     """The first loss, before any step has moved the weights, differs by bfloat16's rounding, 2^-9 of each operand: by
     some tenths of a per cent after a handful of layers, and not by nothing, unless the net begins by giving zeros.
     A critic's loss is a difference of two means of about 0.05, which are rounded as they are."""
-    state, config = prepared(name, precision="bfloat16", epochs=1)
-    rough, fine = trained(state, config, digits), trained(*prepared(name, epochs=1), digits)
+    state, config = prepared(name, images=64, precision="bfloat16", epochs=1)
+    rough, fine = trained(state, config, digits), trained(*prepared(name, images=64, epochs=1), digits)
     first = next(iter(fine[0]))
     assert [losses.get(first) for losses in rough] != [losses.get(first) for losses in fine]
     assert rough[0][first] == pytest.approx(fine[0][first], rel=0.01, abs=5e-4)

@@ -32,10 +32,9 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def smaller(text: str) -> str:
     """The same on less: mnist5k for MNIST and CIFAR-10, one epoch, few images to score."""
-    text = re.sub(r"(counterfeit cas .*-n )\d+", r"\g<1>200", text)
-    text = re.sub(r"(counterfeit (?:score|compare|report)\b.* -n )\d+", r"\g<1>300", text)
-    text = re.sub(r"counterfeit (score|compare|report)\b(?!.* -n )", r"counterfeit \1 -n 300", text)
-    text = re.sub(r"\bn=\d{4,}", "n=300", text)
+    text = re.sub(r"(counterfeit (?:score|cas|compare|report)\b.* -n )\d+", r"\g<1>150", text)
+    text = re.sub(r"counterfeit (score|cas|compare|report)\b(?!.* -n )", r"counterfeit \1 -n 150", text)
+    text = re.sub(r"\bn=\d{4,}", "n=150", text)
     for name, spec in MODELS.items():  # as it is small enough for tests
         typed = "".join(f" --{key.replace('_', '-')} {value}" for key, value in spec.small.items())
         text = re.sub(rf"counterfeit train {name}(?![\w-])", rf"\g<0>{typed}", text)
@@ -43,6 +42,7 @@ def smaller(text: str) -> str:
             given = "".join(f", {key}={value!r}" for key, value in spec.small.items() if f"{key}=" not in call)
             text = text.replace(call, call + given)
     text = re.sub(r"(--steps )\d+", r"\g<1>2", text)
+    text = re.sub(r"(images\[:)1000\b", r"\g<1>200", text)
     text = re.sub(r"(?<!fashion-)\b(mnist|cifar10)\b(?!-cnn|-data)", "mnist5k", text)
     return re.sub(r"(--epochs[ =]|epochs=)\d+", r"\g<1>1", text)
 
@@ -69,7 +69,7 @@ def test_python_blocks_run(page: Path, monkeypatch) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_commands_run(page: Path, command, monkeypatch) -> None:
     """Every line of a `sh` block that starts with `counterfeit`, in order, in one folder."""
-    thin(monkeypatch, 6)
+    thin(monkeypatch, 12)
     quick = replace(RECIPES["mnist"], epochs=1)
     monkeypatch.setattr(cas_module, "recipe_for", lambda data, channels: quick)
     for block in blocks(page, "sh"):

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from counterfeit.models import MODELS
 from counterfeit.report.embed import embed
 from counterfeit.report.svg import Style
 from counterfeit.system import words
+from loop_cases import KINDS
 from report_cases import Page, comparison, draw_pictures, page_of
 
 
@@ -42,9 +42,9 @@ def checked(whole: dict[str, Any], drawn: dict[str, dict[str, Path]] | None = No
     return page
 
 
-def test_every_model_is_shown_with_its_numbers_pictures_and_where_they_came_from(tmp_path: Path) -> None:
+def test_models_are_shown_with_their_numbers_pictures_and_where_they_came_from(tmp_path: Path) -> None:
     """Pictures that cannot be compressed; `checked` sees to the size."""
-    whole = comparison(models=list(MODELS), data=["mnist"], seeds=2)
+    whole = comparison(models=KINDS, data=["mnist"], seeds=2)
     page = checked(whole, draw_pictures(whole, tmp_path))
     for run in whole["runs"]:
         assert run["path"] in page.text

@@ -16,27 +16,13 @@ from counterfeit.comparison.pictures import draw, of_comparison, paths
 from counterfeit.comparison.sheets import Sheets
 from counterfeit.models import MODELS
 from counterfeit.models.base import Encodes, HasLatents
-from counterfeit.settings import having
-from loop_cases import KINDS, can, quick
+from loop_cases import KINDS, can
 from report_cases import Page, comparison, read
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, test_cache: Path) -> dict[str, cf.Run]:
-    """A run of a model of every kind, of one epoch over 600 digits in a file."""
-    home = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
-        digits = cf.load_data("mnist5k")
-        np.savez(home / "digits.npz", images=digits.images[::8][:600], labels=digits.labels[::8][:600])
-        settings = {"data": home / "digits.npz", "epochs": 1, "quiet": True}
-        return {model: cf.train(model, out=home / model, **settings, **narrow(model)) for model in KINDS}
-
-
-def narrow(model: str) -> dict[str, Any]:
-    """Settings with which a model is small: its own where it has some, else few units a layer."""
-    widths = {name: 16 for name in ("encoder_width", "decoder_width") if name in having(MODELS[model].settings)}
-    return {**widths, **quick(model, 128)}
+@pytest.fixture
+def trained(every_kind: dict[str, cf.Run]) -> dict[str, cf.Run]:
+    return every_kind
 
 
 def pixels(file: Path) -> np.ndarray:

@@ -118,11 +118,11 @@ def check_samples(name: str) -> None:
                 again = model.reconstruct(x, y)
             if again.shape != x.shape or not (again.min() >= 0 and again.max() <= 1):
                 _fail(name, f"it reconstructs {tuple(x.shape)} as {tuple(again.shape)}", "give images from 0 to 1")
-        given = sampling.labels_for(model, 130, None)
         whole, *others = (
-            np.concatenate(list(sampling.samples(model, 130, 1, given, size, options))) for size in (130, 1, 7)
+            np.concatenate(list(sampling.samples(model, n, 1, sampling.labels_for(model, n, None), size, options)))
+            for n, size in ((130, 130), (130, 7), (9, 1))
         )
-        if not all(np.array_equal(other, whole) for other in others):
+        if not all(np.array_equal(other, whole[: len(other)]) for other in others):
             fix = "every random number must come from rng, and sample() must change nothing of the model"
             _fail(name, "the same seed gives other samples the second time", fix)
 
