@@ -52,7 +52,7 @@ def test_every_model_has_its_figures() -> None:
         ("memory", "million"),
         *(("gpu", which) for which in ("machine", "rates", "runs")),
         *(("ranks", which) for which in ("tests", "chosen", "noise")),
-        *((kind, "all") for kind in ("layers", "compiled", "pairs", "profiles", "reuse", "samplers", "scoring")),
+        *((kind, "all") for kind in ("layers", "compiled", "pairs", "profiles", "reuse", "samplers", "scoring", "cas")),
     }
 
 

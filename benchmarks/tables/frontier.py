@@ -29,6 +29,8 @@ FAMILIES = {  # of the tour, in its order
     "noise": ("flow", "cflow", "ddpm"),
 }
 
+LABELED = "labels"  # the family of conditional models, which have a CAS
+
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
@@ -66,14 +68,30 @@ def of_data(results: Json, data: str) -> str:
 def of_family(results: Json, family: str) -> str:
     """The models of a family on MNIST, as the tour takes them; those that were not measured are missing."""
     by = {row["model"]: (table, row) for table, row in rows_of(results, "mnist")}
-    lines = [["model", "minutes", "FID[mnist-cnn]", "precision", "recall", "label accuracy", "seeds"]]
+    cas = {row["model"]: row for row in results["cas"]["rows"] if row["data"] == "mnist"} if family == LABELED else {}
+    last = ["CAS"] if cas else []
+    lines = [["model", "minutes", "FID[mnist-cnn]", "precision", "recall", "label accuracy", *last, "seeds"]]
     for model in FAMILIES[family]:
         if model in by:
             table, row = by[model]
             scores = [plus_minus(row["metrics"].get(f"{name}[mnist-cnn]")) for name in ("FID", *OF_FAMILY)]
             took = minutes.in_words(results, model, "mnist")
-            lines.append([f"[`{model}`]({model}.md)", took, *scores, str(len(row["seeds"]))])
+            learned = [of_cas(cas.get(model)) for _ in last]
+            lines.append([f"[`{model}`]({model}.md)", took, *scores, *learned, str(len(row["seeds"]))])
     return markdown(lines) if len(lines) > 1 else "Not measured yet: `make frontier` is on its way there.\n"
+
+
+def of_cas(row: Json | None) -> str:
+    return "–" if row is None else plus_minus({"mean": row["value"], "std": row["uncertainty"]})
+
+
+def cas(results: Json, which: str) -> str:
+    """What a classifier learns from each conditional model's samples, and from as many real images."""
+    lines = [["data", "model", "n", "CAS[small-cnn]", "real images"]]
+    for row in sorted(results["cas"]["rows"], key=lambda row: (row["data"] != "mnist", row["data"], -row["value"])):
+        name = f"[`{row['model']}`](models/{row['model']}.md)"
+        lines.append([row["data"], name, f"{row['n']:,}", of_cas(row), f"{row['real']:.4f}"])
+    return markdown(lines)
 
 
 def draw(results: Json, data: str, path: Path) -> None:
@@ -121,4 +139,4 @@ def _name(figure: Figure, axes: Axes, points: list[tuple[float, float, str, str]
             text.remove()
 
 
-KINDS = {"frontier": of_data, "family": of_family}
+KINDS = {"frontier": of_data, "family": of_family, "cas": cas}
