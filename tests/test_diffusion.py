@@ -47,9 +47,17 @@ def unet(shape: Shape, classes: int = 0) -> UNet:
     return UNet(shape, 8, classes)
 
 
+def patch_unet(shape: Shape, classes: int = 0) -> UNet:
+    return UNet(shape, 8, classes, patch=2)
+
+
 @pytest.mark.parametrize(
     ("net", "shape"),
-    [*((unet, shape) for shape in [(1, 28, 28), (3, 32, 32), (3, 17, 9), (1, 8, 8)]), (dit, (3, 32, 16))],
+    [
+        *((unet, shape) for shape in [(1, 28, 28), (3, 32, 32), (3, 17, 9), (1, 8, 8)]),
+        (patch_unet, (3, 32, 16)),
+        (dit, (3, 32, 16)),
+    ],
     ids=lambda given: getattr(given, "__name__", str(given)),
 )
 def test_a_net_knows_time_and_label_and_an_images_result_is_not_its_neighbors(net, shape: Shape) -> None:
@@ -117,12 +125,15 @@ def test_the_condition_is_the_sum_of_both_embeddings_and_none_adds_nothing() -> 
 @pytest.mark.parametrize(
     ("name", "settings", "shape", "parameters"),
     [
-        ("flow", {}, (1, 28, 28), 624_801),
-        ("flow", {}, (3, 32, 32), 625_955),
-        # U-Net: a label's embedding has 4 x 32 numbers.
-        ("cflow", {}, (1, 28, 28), 624_801 + 10 * 128),
-        ("cflow", {}, (3, 32, 32), 625_955 + 10 * 128),
-        ("ddpm", {}, (1, 28, 28), 624_801),
+        ("flow", {"net": "unet"}, (1, 28, 28), 624_801),
+        ("flow", {"net": "unet"}, (3, 32, 32), 625_955),
+        # Of blocks of 2x2: three colors more per color for the first convolution and the last, of 9 weights each to and
+        # from 32 channels, and as many biases of the last.
+        ("flow", {}, (1, 28, 28), 624_801 + 3 * (2 * 9 * 32 + 1)),
+        # A label's embedding has 4 x 32 numbers.
+        ("cflow", {}, (1, 28, 28), 624_801 + 3 * (2 * 9 * 32 + 1) + 10 * 128),
+        ("cflow", {}, (3, 32, 32), 625_955 + 9 * (2 * 9 * 32 + 1) + 10 * 128),
+        ("ddpm", {"net": "unet"}, (1, 28, 28), 624_801),
         # DiT of d = 128: time 64 d + d + d² + d; stem 16 d + d; four layers of 6 (d² + d) for the condition, 4 (d² + d)
         # of attention and 8 d² + 5 d of the MLP; 2 (d² + d) and a head of 16 d + 16.
         ("flow", {"net": "dit"}, (1, 28, 28), 1_249_424),
@@ -143,7 +154,7 @@ def test_sides_that_the_patch_does_not_divide_are_refused_in_one_line() -> None:
     build(spec, spec.settings.replace({"net": "dit", "patch": 2, **spec.small}), (1, 30, 28), 0)
 
 
-def test_a_run_of_before_there_were_nets_is_one_of_the_unet() -> None:
+def test_a_run_of_before_there_were_nets_is_one_of_the_unet_of_pixels() -> None:
     values = {"width": 8, "epochs": 3, "ema": 0.9}
     found = MODELS["flow"].read(values)
     assert (found.net, found.width, found.ema) == ("unet", 8, 0.9)
@@ -214,6 +225,6 @@ def test_a_trained_conditional_flow_is_guided_by_an_option(tmp_path: Path, digit
 @pytest.mark.parametrize("name", ["flow", "cflow", "ddpm"])
 @pytest.mark.parametrize("setting", ["layers", "patch"])
 def test_what_is_the_dits_is_refused_for_a_unet(name: str, setting: str) -> None:
-    with pytest.raises(InputError, match=f"--{setting} is for --net dit, and it is unet: leave it out"):
+    with pytest.raises(InputError, match=f"--{setting} is for --net dit, and it is patch-unet: leave it out"):
         MODELS[name].settings.replace({setting: 2})
     assert getattr(MODELS[name].settings.replace({"net": "dit", setting: 2}), setting) == 2

@@ -12,10 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from counterfeit.errors import InputError
 from counterfeit.nets.condition import Condition
 from counterfeit.nets.linear import Linear
-from counterfeit.nets.pair import Shape, widened
+from counterfeit.nets.pair import Shape, check_patches, widened
 
 HEAD = 32  # numbers per attention head; more where that does not divide the width
 
@@ -55,7 +54,7 @@ class DiT(nn.Module):
 
     def __init__(self, shape: Shape, width: int, layers: int, patch: int, classes: int = 0) -> None:
         super().__init__()
-        check_patches(shape, patch)
+        check_patches("dit", shape, patch)
         self.patch, self.grid = patch, (shape[1] // patch, shape[2] // patch)
         pixels = shape[0] * patch**2
         self.time = Condition(width, classes)
@@ -90,13 +89,3 @@ def positions(rows: int, columns: int, width: int) -> Tensor:
     down, across = (torch.cat([angles.sin(), angles.cos()], dim=1) for angles in along)
     grid = [down[:, None].expand(-1, columns, -1), across[None].expand(rows, -1, -1)]
     return torch.cat(grid, dim=2).flatten(0, 1)
-
-
-def check_patches(shape: Shape, patch: int) -> None:
-    """InputError where an image cannot be cut into patches."""
-    _, h, w = shape
-    if h % patch or w % patch:
-        raise InputError(
-            f"the dit net cuts images into patches of {patch}x{patch}, and {h}x{w} is no multiple of that: pass "
-            "another --patch, another --size for a folder, or --net unet"
-        )

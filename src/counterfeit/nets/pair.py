@@ -40,6 +40,16 @@ def check_sides(net: str, shape: Shape, least: int) -> None:
         )
 
 
+def check_patches(net: str, shape: Shape, patch: int) -> None:
+    """Raise InputError where a net that sees images in patches cannot cut them."""
+    _, h, w = shape
+    if h % patch or w % patch:
+        raise InputError(
+            f"the {net} net cuts images into patches of {patch}x{patch}, and {h}x{w} is no multiple of that: pass "
+            f"{'another --patch, ' if net == 'dit' else ''}another --size for a folder, or --net unet"
+        )
+
+
 def halvings(net: str, shape: Shape) -> int:
     """How often both sides can be halved while they are even and not below 8: 3 for 32x32, which ends at 4x4.
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from counterfeit.nets.condition import Condition
 from counterfeit.nets.conv import Conv2d, convolved_double
 from counterfeit.nets.linear import Linear, in_float32_on_cpu
-from counterfeit.nets.pair import Shape, widened
+from counterfeit.nets.pair import Shape, check_patches, widened
 
 GROUPS = 8  # groups of group norm; fewer if they do not divide the channels
 
@@ -67,14 +67,18 @@ class UpBlock(Block):
 class UNet(nn.Module):
     """Images (B, C, H, W), times (B,) in [0, 1] and labels (B,), K for none, or None -> (B, C, H, W).
 
-    Three resolutions, each half of the previous one, rounded up; `width` channels, then twice as many.
+    Three resolutions, each half of the previous one, rounded up; `width` channels, then twice as many. With `patch`
+    above 1 it sees blocks of so many pixels as one pixel of more channels (Shi et al. 2016, arXiv:1609.05158): most of
+    the time of a U-Net goes where images are largest.
     """
 
-    def __init__(self, shape: Shape, width: int, classes: int = 0) -> None:
+    def __init__(self, shape: Shape, width: int, classes: int = 0, patch: int = 1) -> None:
         super().__init__()
+        check_patches("patch-unet", shape, patch)
+        self.patch, colors = patch, shape[0] * patch**2
         channels, time = [width, 2 * width, 2 * width], 4 * width
         self.time = Condition(time, classes)
-        self.stem = Conv2d(shape[0], width, 3, padding=1)
+        self.stem = Conv2d(colors, width, 3, padding=1)
         ins = [width, *channels[:-1]]
         self.down = nn.ModuleList(Block(i, o, time) for i, o in zip(ins, channels, strict=True))
         self.halve = nn.ModuleList(Conv2d(c, c, 3, stride=2, padding=1) for c in channels[:-1])
@@ -83,18 +87,18 @@ class UNet(nn.Module):
             UpBlock(below + beside, beside, time)
             for below, beside in zip([channels[-1], *channels[:0:-1]], channels[::-1], strict=True)
         )
-        self.head = nn.Sequential(_norm(width), nn.SiLU(), Conv2d(width, shape[0], 3, padding=1))
+        self.head = nn.Sequential(_norm(width), nn.SiLU(), Conv2d(width, colors, 3, padding=1))
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         time = self.time(t, y)
-        x, beside = self.stem(x), []
+        x, beside = self.stem(F.pixel_unshuffle(x, self.patch)), []
         for i, block in enumerate(self.down):
             x = block(self.halve[i - 1](x) if i else x, time)
             beside.append(x)
         x = self.middle(x, time)
         for block, skip in zip(self.up, reversed(beside), strict=True):
             x = block(x, time, skip)
-        return widened(self.head(x))
+        return F.pixel_shuffle(widened(self.head(x)), self.patch)
 
 
 def _norm(channels: int) -> nn.GroupNorm:

@@ -54,12 +54,12 @@ register(
     ModelSpec(
         name="ddpm",
         title="denoising diffusion, sampled by DDIM",
-        settings=DDPMSettings(),
+        settings=DDPMSettings(net="patch-unet", schedule="cosine"),
         build=build,
         paper="Ho, Jain & Abbeel 2020, arXiv:2006.11239; sampling: Song, Meng & Ermon 2021, arXiv:2010.02502",
         differs="a small U-Net without attention, or a small DiT; samples by DDIM without noise (eta = 0)",
         sampling=DDIMSampling(),
-        small={"net": "dit", "width": 4, "layers": 1},  # quicker than a U-Net
+        small={"net": "dit", "width": 4},  # quicker than a U-Net
         small_sampling={"steps": 2},
     )
 )

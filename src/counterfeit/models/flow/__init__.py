@@ -42,19 +42,18 @@ def build(settings: DiffusionSettings, shape: Shape, classes: int) -> Model:
     return Flow(network(settings, shape, classes), shape, classes, dropout)
 
 
-SMALL = {"width": 4}
 PAPERS = "Lipman et al. 2023, arXiv:2210.02747; Liu, Gong & Liu 2023, arXiv:2209.03003"
 
 register(
     ModelSpec(
         name="flow",
         title="flow matching: noise carried to images along learned straight lines",
-        settings=DiffusionSettings(),
+        settings=DiffusionSettings(net="patch-unet", schedule="cosine"),
         build=build,
         paper=PAPERS,
         differs="a small U-Net without attention, or a small DiT; a fixed-step solver, no class condition",
         sampling=FlowSampling(),
-        small=SMALL,
+        small={"width": 8},
         small_sampling={"steps": 2},
     )
 )
@@ -62,13 +61,13 @@ register(
     ModelSpec(
         name="cflow",
         title="conditional flow matching, with classifier-free guidance",
-        settings=ConditionalSettings(),
+        settings=ConditionalSettings(net="patch-unet", schedule="cosine"),
         build=build,
         conditional=True,
         paper=f"{PAPERS}; guidance: Ho & Salimans 2022, arXiv:2207.12598",
         differs="a small U-Net without attention, or a small DiT; a fixed-step solver; guidance of velocities",
         sampling=GuidedFlowSampling(),
-        small={"net": "dit", "layers": 1, **SMALL},  # quicker than a U-Net
+        small={"net": "dit", "width": 4},  # quicker than a U-Net
         small_sampling={"steps": 2},
     )
 )
