@@ -1,8 +1,8 @@
 """What people would run in place of flow, ddpm and wgan-gp, in the manner of the examples of those projects.
 
 Each is written here after the example, with its optimizer, its bookkeeping per step and its loader, which turns one PIL
-image at a time into a tensor as torchvision's data sets do. Nothing of ours is imported: the first two run in the peers'
-environment.
+image at a time into a tensor as torchvision's data sets do. Nothing of ours is imported: the first two run in an
+environment of their own.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def diffusers_net(shape: tuple[int, int, int]) -> nn.Module:
 
 
 def diffusers(images: np.ndarray) -> Steps:
-    """The loop of the unconditional example, without accelerate around it: AdamW, clipped gradients, averaged weights."""
+    """The unconditional example without accelerate: AdamW, clipped gradients, averaged weights."""
     from diffusers import DDPMScheduler
     from diffusers.optimization import get_scheduler
     from diffusers.training_utils import EMAModel
@@ -93,7 +93,7 @@ def diffusers(images: np.ndarray) -> Steps:
 
 
 def script(images: np.ndarray, critic: nn.Module, generator: nn.Module, latent: int, batch: int) -> Steps:
-    """A WGAN-GP as PyTorch-GAN's single files have it: a step is five updates of the critic and one of the generator."""
+    """A WGAN-GP as PyTorch-GAN's single files have it; a step is five updates of the critic and one of G."""
     of_critic = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.999))
     of_generator = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     for i, x in enumerate(batches(images, batch), 1):
