@@ -64,12 +64,15 @@ def main() -> None:
     for run in map(cf.load, args.runs):
         known = {"data": run.data.name, "weights": run.weights_sha256, "n": args.n}
         before = [row for row in rows if row["model"] == run.model_name and known.items() <= row.items()]
-        rows = [row for row in rows if row["model"] != run.model_name]
+        others, of_run = [row for row in rows if row["model"] != run.model_name], []
         for options in variants(run, args.steps, args.solver_steps):
             row = next((row for row in before if options.items() <= row.items()), None)
-            rows.append(row or measured(run, options, args.n))
+            of_run.append(row or measured(run, options, args.n))
+            rows = [*others, *of_run, *(row for row in before if row not in of_run)]  # a stop loses none
             write_json(args.out, {"rows": rows, "made_by": provenance(torch.device("cpu"))})
-            print(json.dumps(rows[-1]), flush=True)
+            print(json.dumps(of_run[-1]), flush=True)
+        rows = [*others, *of_run]
+        write_json(args.out, {"rows": rows, "made_by": provenance(torch.device("cpu"))})
 
 
 if __name__ == "__main__":
