@@ -85,7 +85,7 @@ bench: $(STAMP) $(PEERS)/.installed  ## training speed against the course loop a
 	$(BIN)/python benchmarks/score_speed.py --peers $(PEERS)
 	$(BIN)/python benchmarks/publish.py
 
-nets: $(STAMP) $(PEERS)/.installed  ## training speed of the convolutional networks, and against torchcfm, diffusers and a WGAN-GP script
+nets: $(STAMP) $(PEERS)/.flows  ## training speed of the convolutional networks, and against torchcfm, diffusers and a WGAN-GP script
 	$(BIN)/python benchmarks/nets.py
 	$(BIN)/python benchmarks/loops.py --peers $(PEERS)
 	$(BIN)/python benchmarks/publish.py
@@ -165,6 +165,9 @@ $(PEERS)/.installed:
 	$(PEERS)/bin/pip install --quiet --no-deps torchvision torch-fidelity==0.4.0 pytorch-fid==0.3.0 clean-fid==0.1.35 prdc==0.2
 	$(PEERS)/bin/pip install --quiet pydantic imageio cloudpickle
 	$(PEERS)/bin/pip install --quiet --no-deps pythae==0.1.2
+	@touch $@
+
+$(PEERS)/.flows: $(PEERS)/.installed
 	$(PEERS)/bin/pip install --quiet pot huggingface_hub safetensors importlib_metadata regex
 	$(PEERS)/bin/pip install --quiet --no-deps torchcfm==1.0.7 diffusers==0.42.1
 	@touch $@

@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=10.0, help="of one stretch of ours")
-    parser.add_argument("--peers", type=Path, help=f"environment that has {' and '.join(NETS)} (make peers)")
+    parser.add_argument("--peers", type=Path, help=f"environment that has {' and '.join(NETS)} (make nets)")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     rows = json.loads(args.out.read_text())["rows"] if args.out.exists() else []

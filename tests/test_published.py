@@ -43,7 +43,7 @@ def test_every_model_has_its_figures() -> None:
         *(("loops", which) for which in ("rates", "peers")),
         *(("steps", model) for model in ("flow", "ddpm")),
         ("guidance", "cflow"),
-        *((kind, "all") for kind in ("few", "budget")),
+        *((kind, "all") for kind in ("few", "budget", "nets")),
         ("raters", "all"),
         ("commands", "all"),
         ("commands", "samples"),

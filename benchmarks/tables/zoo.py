@@ -89,6 +89,15 @@ def of_budget(found: Json, which: str) -> str:
     return markdown(lines)
 
 
+def of_nets(found: Json, which: str) -> str:
+    """Steps with our layers and with PyTorch's own."""
+    lines = [["network", "images/s, one thread", "over PyTorch's own layers", "of the matrix-product limit"]]
+    for row in found["rows"]:
+        name = f"`{row['model']} --net {row['net']}`, {row['data']}"
+        lines.append([name, f"{row['images_per_s']:,.0f}", times(row["ratio"]), f"{row['share_of_limit']:.0%}"])
+    return markdown(lines)
+
+
 PEERS = {
     "torchcfm": "torchcfm's example of MNIST",
     "diffusers": "diffusers' unconditional loop",
@@ -127,5 +136,6 @@ KINDS: dict[str, Callable[[Json, str], str]] = {
     "codes": measured("codes", "codes.py", of_codes),
     "few": measured("few-images", "few_images.py", of_few),
     "budget": measured("budget", "budget.py", of_budget),
+    "nets": measured("nets-1", "nets.py", of_nets),
     "loops": measured("loops", "loops.py", of_loops),
 }

@@ -30,7 +30,8 @@ def before(training: Training) -> Iterator[str]:
 def advice(training: Training) -> Iterator[str]:
     """One line on a run of few steps, or of few images, with all options that help."""
     config, steps = training.config, training.plan.total
-    said, options = [], []
+    said: list[str] = []
+    options: list[str] = []
     if config.length[0] == "epochs" and steps < FEW:
         said.append(f"this run is {steps:,} steps ({config.epochs} epochs), and good images need thousands")
         options.append("--steps 5000")
