@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # The tests start a hundred processes: without bytecode each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-app test browser compat lint format peers bombs bench quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray detectors checks parity full clean
+.PHONY: help demo demo-app test browser compat lint format peers bombs bench nets quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray detectors checks parity full clean
 
 # The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
 PEERS := .venv-peers
@@ -85,6 +85,11 @@ bench: $(STAMP) $(PEERS)/.installed  ## training speed against the course loop a
 	$(BIN)/python benchmarks/score_speed.py --peers $(PEERS)
 	$(BIN)/python benchmarks/publish.py
 
+nets: $(STAMP) $(PEERS)/.flows  ## training speed of the convolutional networks, and against torchcfm, diffusers and a WGAN-GP script
+	$(BIN)/python benchmarks/nets.py
+	$(BIN)/python benchmarks/loops.py --peers $(PEERS)
+	$(BIN)/python benchmarks/publish.py
+
 quality: $(STAMP)  ## seconds until the FID that the course loop ends with, and both loops' last losses, over seeds (an hour)
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/quality.py --models dcgan --epochs 3
@@ -160,6 +165,11 @@ $(PEERS)/.installed:
 	$(PEERS)/bin/pip install --quiet --no-deps torchvision torch-fidelity==0.4.0 pytorch-fid==0.3.0 clean-fid==0.1.35 prdc==0.2
 	$(PEERS)/bin/pip install --quiet pydantic imageio cloudpickle
 	$(PEERS)/bin/pip install --quiet --no-deps pythae==0.1.2
+	@touch $@
+
+$(PEERS)/.flows: $(PEERS)/.installed
+	$(PEERS)/bin/pip install --quiet pot huggingface_hub safetensors importlib_metadata regex
+	$(PEERS)/bin/pip install --quiet --no-deps torchcfm==1.0.7 diffusers==0.42.1
 	@touch $@
 
 peers: $(PEERS)/.installed  ## the environment of those that we are compared with

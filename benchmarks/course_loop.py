@@ -11,9 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from counterfeit.models import MODELS
 from counterfeit.models.ae.model import AE
@@ -22,22 +21,7 @@ from counterfeit.models.gan.model import GAN
 from counterfeit.models.vae.model import VAE
 from counterfeit.nets.conv import Conv2d, ConvTranspose2d
 from counterfeit.nets.linear import Linear
-
-
-class PilDataset(Dataset):
-    """What torchvision's MNIST and CIFAR10 with ToTensor() do for an item."""
-
-    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
-        self.images, self.labels = images.transpose(0, 2, 3, 1), labels
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
-        picture = Image.fromarray(self.images[i].squeeze())
-        array = np.array(picture, copy=True)
-        tensor = torch.from_numpy(array).view(picture.height, picture.width, -1).permute(2, 0, 1).contiguous()
-        return tensor.to(torch.float32).div(255), int(self.labels[i])
+from pil_data import PilDataset
 
 
 def plain(model: Model) -> Model:

@@ -49,7 +49,13 @@ def main() -> None:
     for seed in args.seeds:
         for augment in AUGMENT:
             out = args.runs / f"{args.model}-{augment.replace(',', '-')}-s{seed}"
-            settings = {"steps": args.steps, "batch_size": 64, "seed": seed, "augment": augment}
+            settings = {
+                "steps": args.steps,
+                "batch_size": 64,
+                "seed": seed,
+                "augment": augment,
+                "precision": "bfloat16",
+            }
             run = cf.train(args.model, photos, out=out, resume=out.exists(), **settings)
             score = run.score(real="cifar10", n=10_000, metrics=["fid", "prdc"])
             values = {name: score[f"{name}[cifar10-cnn]"].value for name in METRICS}

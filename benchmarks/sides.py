@@ -1,7 +1,8 @@
 """One side of a comparison of training speed, a process of its own: `sides.py SIDE MODEL DATA STEPS`.
 
 It prints `ready`; then, for every line that it is given, trains STEPS steps and prints the seconds that they took. The
-side `pythae` needs nothing of ours: it runs in the peers' environment, with DATA a .npy file of uint8 (N, C, H, W).
+sides `pythae`, `torchcfm` and `diffusers` need nothing of ours: they run in the peers' environment, with DATA a .npy
+file of uint8 (N, C, H, W).
 """
 
 from __future__ import annotations
@@ -96,7 +97,35 @@ def pythae(model: str, data: str, steps: int) -> Stretch:
     return lambda: trainer.train_step(next(epochs))
 
 
-SIDES = {side.__name__: side for side in (ours, bfloat16, course, pythae)}
+def torchcfm(model: str, data: str, steps: int) -> Stretch:
+    """torchcfm's example of MNIST, in the peers' environment; see peer_loops.py."""
+    import peer_loops
+
+    return _walk(peer_loops.torchcfm(np.load(data)), steps)
+
+
+def diffusers(model: str, data: str, steps: int) -> Stretch:
+    """diffusers' unconditional example, in the peers' environment."""
+    import peer_loops
+
+    return _walk(peer_loops.diffusers(np.load(data)), steps)
+
+
+def script(model: str, data: str, steps: int) -> Stretch:
+    """A WGAN-GP in a single file, on our networks of PyTorch's own layers."""
+    import counterfeit as cf
+    import peer_loops
+    from counterfeit.models import MODELS
+    from counterfeit.models.build import build
+    from course_loop import plain
+
+    images, settings = cf.load_data(data).images, MODELS[model].settings
+    net = plain(build(MODELS[model], settings, images.shape[1:], 0).train())
+    critic, generator = net.critic, net.generator
+    return _walk(peer_loops.script(images, critic, generator, settings.latent, settings.batch_size), steps)
+
+
+SIDES = {side.__name__: side for side in (ours, bfloat16, course, pythae, torchcfm, diffusers, script)}
 
 
 def _walk(steps: Iterator[object], n: int) -> Stretch:

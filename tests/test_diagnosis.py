@@ -143,6 +143,22 @@ def test_latents_are_counted_by_their_kl() -> None:
     assert diagnosis.active_latents(mu, logvar) == (2, 4)
 
 
+@pytest.mark.parametrize("loss", ["bce", "hinge", "relativistic"])
+def test_a_judge_that_leads_at_first_has_not_won(digits, loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Healthy ones had 5 % of a guess's loss after 100 steps; those that had won 0.3 % at most."""
+    spec = MODELS["sngan"]
+    settings = spec.changed(spec.settings, {**spec.small, "loss": loss})
+    net = build(spec, settings, (1, 28, 28), 0).eval()
+    images = digits[0][:8]
+
+    def kinds(share: float, step: int) -> set[str]:
+        monkeypatch.setattr(type(net.loss), "judged", lambda self, real, fake: torch.tensor(share))
+        return set(diagnosis.diagnosed(net, images, None, None, step, set(), 0))
+
+    assert kinds(0.01, 999) == set() and kinds(0.01, 1000) == kinds(0.004, 100) == {troubles.HAS_WON}
+    assert kinds(0.05, 100) == kinds(0.05, 5000) == set()
+
+
 @pytest.mark.parametrize("loss", ADVERSARIAL)
 def test_a_judge_that_guesses_has_a_loss_of_one(loss: str) -> None:
     game = ADVERSARIAL[loss]

@@ -362,9 +362,9 @@ def said(capsys, **length: object) -> str:
 
 
 def test_a_run_of_few_steps_says_so_and_what_to_do(capsys) -> None:
-    assert f"this run is {2 * STEPS} steps (2 epochs), and good images need thousands: --steps 5000\n" in said(
-        capsys, epochs=2
-    )
+    told = said(capsys, epochs=2)
+    assert f"this run is {2 * STEPS} steps (2 epochs), and good images need thousands" in told
+    assert ": --steps 5000" in told
 
 
 @pytest.mark.parametrize(("color", "changes"), [(False, "translation,cutout"), (True, "color,translation,cutout")])
@@ -373,8 +373,19 @@ def test_a_gan_of_few_images_says_what_helps(color: bool, changes: str, tmp_path
     small = {"encoder_width": 8, "decoder_width": 8, "batch_size": 20, "steps": 1}
     for name, more, said in (("gan", {}, True), ("gan", {"augment": "cutout"}, False), ("vae", {}, False)):
         cf.train(name, images, **small, **more, out=tmp_path / f"{name}{len(more)}")
-        line = f"40 images are few for gan, which may learn them by heart: --augment {changes}"
+        line = f"40 images are few for gan, which may learn them by heart: --augment {changes} --ema 0.999\n"
         assert (line in capsys.readouterr().err) == said
+
+
+@pytest.mark.parametrize(("ema", "average"), [(0.0, " --ema 0.999"), (0.9, "")])
+def test_few_images_and_few_steps_are_one_line_with_all_that_helps(ema: float, average: str, tmp_path: Path) -> None:
+    images = np.zeros((40, 1, 28, 28), np.uint8)
+    config = MODELS["gan"].settings.replace({"data": "array", "epochs": 3, "batch_size": 20, "ema": ema})
+    training = Training("gan", config, RunFolder(tmp_path / "run"), array=images)
+    assert list(notes.before(training)) == [
+        "this run is 6 steps (3 epochs), and good images need thousands; 40 images are few for gan, which may learn "
+        f"them by heart: --steps 5000 --augment translation,cutout{average}"
+    ]
 
 
 def test_who_asks_for_few_steps_knows_it(capsys) -> None:

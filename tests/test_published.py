@@ -39,6 +39,11 @@ def test_every_model_has_its_figures() -> None:
     wanted |= {("family", family) for family in publish.frontier.FAMILIES}
     assert blocks == wanted | {
         ("explore", "all"),
+        *(("codes", which) for which in ("epochs", "samples")),
+        *(("loops", which) for which in ("rates", "peers")),
+        *(("steps", model) for model in ("flow", "ddpm")),
+        ("guidance", "cflow"),
+        *((kind, "all") for kind in ("few", "budget", "nets")),
         ("raters", "all"),
         ("commands", "all"),
         ("commands", "samples"),

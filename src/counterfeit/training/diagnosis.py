@@ -27,6 +27,9 @@ LOOKED_AT = 256  # images that a judge or an encoder is asked about: a few thous
 STEPS = 100  # before the first look, and between two
 GROWN = 1000  # steps before samples that are alike are a trouble: all generators begin so
 WON = 0.02  # of a guess's loss: healthy judges had 0.45 to 2.1, those that had won 0.003 or less
+WON_EARLY = (
+    0.005  # before GROWN steps: a generator is late at first, and hinge losses of healthy judges went down to 0.05
+)
 DIVERGES = 10.0  # times a guess's loss: with a rate 100 times too large 24 and more
 ALIKE = 0.05  # of the distance from a training image to the nearest other one
 TELLS = 0.01  # nats of a latent's mean KL, or it says nothing of an image
@@ -65,7 +68,7 @@ def diagnosed(
         known: kinds that were found earlier in the run.
         seed: of the noise that is asked with.
     """
-    found = dict(_seen(model, images, labels, seed))
+    found = dict(_seen(model, images, labels, step, seed))
     if samples is not None and step >= GROWN and not (known or found):  # which would explain it
         share = variety(samples, images[shown_of(len(images), min(len(samples), len(images)))])
         if share < ALIKE:
@@ -73,14 +76,14 @@ def diagnosed(
     return found
 
 
-def _seen(model: Model, images: np.ndarray, labels: np.ndarray | None, seed: int) -> Iterator[Found]:
+def _seen(model: Model, images: np.ndarray, labels: np.ndarray | None, step: int, seed: int) -> Iterator[Found]:
     """What the model itself says, by what it can be asked for."""
     device = device_of(model)
     x = to_float(torch.from_numpy(np.array(images)).to(device))
     y = None if labels is None else torch.from_numpy(labels).to(device)
     if isinstance(model, Judges):
         judged = model.judged(x, y, Noise.seeded(seed, device, "diagnosis")).item()
-        if judged < WON:
+        if judged < (WON if step >= GROWN else WON_EARLY):
             yield troubles.HAS_WON, {"judged": judged}
         elif DIVERGES < judged < math.inf:
             yield troubles.DIVERGES, {"judged": judged}

@@ -20,19 +20,28 @@ WARM, WATCHED = 3, 10.0  # steps that are slower than those after them; seconds 
 
 def before(training: Training) -> Iterator[str]:
     """Sentences on a run that is about to begin."""
-    config, steps = training.config, training.plan.total
-    if training.earlier is None and config.length[0] == "epochs" and steps < FEW:
-        yield f"this run is {steps:,} steps ({config.epochs} epochs), and good images need thousands: --steps 5000"
-    changes = getattr(config, "changes", None)  # of models that have `augment`
-    if training.earlier is None and changes == [] and len(training.data) < FEW_IMAGES:
-        color = "color," if training.data.shape[0] > 1 else ""
-        yield (
-            f"{len(training.data):,} images are few for {training.recipe.name}, which may learn them by heart: "
-            f"--augment {color}translation,cutout"
-        )
-    cost = cost_of(training.model, bool(config.ema))
+    if training.earlier is None:
+        yield from advice(training)
+    cost = cost_of(training.model, bool(training.config.ema))
     if cost:
         yield f"{training.recipe.name} has {cost}"
+
+
+def advice(training: Training) -> Iterator[str]:
+    """One line on a run of few steps, or of few images, with all options that help."""
+    config, steps = training.config, training.plan.total
+    said: list[str] = []
+    options: list[str] = []
+    if config.length[0] == "epochs" and steps < FEW:
+        said.append(f"this run is {steps:,} steps ({config.epochs} epochs), and good images need thousands")
+        options.append("--steps 5000")
+    changes = getattr(config, "changes", None)  # of models that have `augment`
+    if changes == [] and len(training.data) < FEW_IMAGES:
+        said.append(f"{len(training.data):,} images are few for {training.recipe.name}, which may learn them by heart")
+        options.append(f"--augment {'color,' if training.data.shape[0] > 1 else ''}translation,cutout")
+        options += [] if config.ema else ["--ema 0.999"]
+    if said:
+        yield f"{'; '.join(said)}: {' '.join(options)}"
 
 
 def cost_of(model: Model, average: bool) -> str:

@@ -1,0 +1,141 @@
+"""Tables of what single models do: steps of samplers, guidance, codebooks, few images, budgets, and their speed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from counterfeit.system.words import number
+
+from .text import Json, markdown, over_seeds, times
+
+NOT_YET = "Not measured yet: `python benchmarks/{script}`.\n"
+
+
+def measured(name: str, script: str, table: Callable[[Json, str], str]) -> Callable[[Json, str], str]:
+    """The table of one file of results, or where that is missing, how it is made."""
+
+    def of(results: Json, which: str) -> str:
+        return table(results[name], which) if name in results else NOT_YET.format(script=script)
+
+    return of
+
+
+def of_steps(found: Json, model: str) -> str:
+    """FID by runs of the network per image, a line a solver."""
+    rows = [row for row in found["rows"] if row["model"] == model]
+    if not rows:
+        return NOT_YET.format(script="steps.py")
+    runs = {1: "euler", 2: "midpoint heun"}  # of the network, for a step
+    cost = {name: each for each, names in runs.items() for name in names.split()}
+    columns = sorted({row["steps"] * cost.get(row.get("solver", ""), 1) for row in rows})
+    lines = [[f"FID of {rows[0]['n']:,} after so many network runs", *map(str, columns)]]
+    for solver in dict.fromkeys(row.get("solver", "DDIM") for row in rows):
+        by = {row["steps"] * cost.get(solver, 1): row["FID"] for row in rows if row.get("solver", "DDIM") == solver}
+        lines.append([f"`{solver}`" if solver in cost else solver, *(number(by.get(column)) for column in columns)])
+    return markdown(lines)
+
+
+def of_guidance(found: Json, model: str) -> str:
+    """Scores by the scale of guidance."""
+    rows = [row for row in found["rows"] if row["model"] == model]
+    if not rows:
+        return NOT_YET.format(script="steps.py")
+    lines = [["`--guidance`", f"FID of {rows[0]['n']:,}", "label accuracy", "PRDC-precision", "PRDC-recall"]]
+    for row in rows:
+        scores = [number(row[name]) for name in ("FID", "Label-accuracy", "PRDC-precision", "PRDC-recall")]
+        lines.append([f"{row['guidance']:g}", *scores])
+    return markdown(lines)
+
+
+def of_codes(found: Json, which: str) -> str:
+    return markdown({"epochs": codes_by_epoch, "samples": codes_by_prior}[which](found))
+
+
+def codes_by_epoch(found: Json) -> list[list[str]]:
+    """How many codes are in use, and how evenly, while there is an autoencoder to train; then the prior's loss."""
+    lines = [["epoch", "reconstruction", "codes with any use", "perplexity of the use", "prior, nats per code"]]
+    for row in found["epochs"]:
+        used = f"{row['used'] * found['codes']:.0f} of {found['codes']}" if "used" in row else ""
+        cells = [number(row[key]) if key in row else "" for key in ("reconstruction", "perplexity", "prior")]
+        lines.append([str(row["epoch"]), cells[0], used, *cells[1:]])
+    return lines
+
+
+def codes_by_prior(found: Json) -> list[list[str]]:
+    lines = [["codes of samples", f"FID of {found['n']:,}", "PRDC-precision", "PRDC-recall"]]
+    for row in found["samples"]:
+        name = f"`--prior {row['prior']}`" + (f", `--temperature {row['temperature']}`" if "temperature" in row else "")
+        lines.append([name, *(number(row[key]) for key in ("FID", "PRDC-precision", "PRDC-recall"))])
+    return lines
+
+
+def of_few(found: Json, which: str) -> str:
+    """Scores with and without changed images, over seeds."""
+    lines = [["`--augment`", "steps", "seeds", "FID[cifar10-cnn]", "PRDC-precision", "PRDC-recall"]]
+    for augment, steps in dict.fromkeys((row["augment"], row["steps"]) for row in found["rows"]):
+        of = [row for row in found["rows"] if (row["augment"], row["steps"]) == (augment, steps)]
+        scores = [over_seeds([row[name] for row in of]) for name in ("FID", "PRDC-precision", "PRDC-recall")]
+        lines.append([f"`{augment}`", f"{steps:,}", str(len(of)), *scores])
+    return markdown(lines)
+
+
+def of_budget(found: Json, which: str) -> str:
+    """What was planned and what was used."""
+    lines = [["", "steps", "planned, s", "used, s", "the whole command, s"]]
+    for row in found["rows"]:
+        name = f"`{row['model']}` on {row['data']}, `--budget {row['budget']}`"
+        seconds = [f"{row[key]:.0f}" for key in ("planned_s", "used_s", "command_s")]
+        lines.append([name, f"{row['steps']:,}", *seconds])
+    return markdown(lines)
+
+
+def of_nets(found: Json, which: str) -> str:
+    """Steps with our layers and with PyTorch's own."""
+    lines = [["network", "images/s, one thread", "over PyTorch's own layers", "of the matrix-product limit"]]
+    for row in found["rows"]:
+        name = f"`{row['model']} --net {row['net']}`, {row['data']}"
+        lines.append([name, f"{row['images_per_s']:,.0f}", times(row["ratio"]), f"{row['share_of_limit']:.0%}"])
+    return markdown(lines)
+
+
+PEERS = {
+    "torchcfm": "torchcfm's example of MNIST",
+    "diffusers": "diffusers' unconditional loop",
+    "script": "a single file like PyTorch-GAN's, on the same networks",
+}
+
+
+def of_loops(found: Json, which: str) -> str:
+    return markdown({"rates": loops_rates, "peers": loops_peers}[which](found))
+
+
+def loops_rates(found: Json) -> list[list[str]]:
+    """Rates of ours, and how near they are to the limit."""
+    lines = [["model", "images/s", "of the matrix-product limit", "in bfloat16"]]
+    for row in found["rows"]:
+        limit = row["fraction_of_limit"]
+        fraction = f"{limit['median']:.0%} ({limit['least']:.0%}–{limit['most']:.0%})"
+        lines.append([f"`{row['model']}`", f"{row['ours_images_per_s']:,}", fraction, times(row["bfloat16_over_ours"])])
+    return lines
+
+
+def loops_peers(found: Json) -> list[list[str]]:
+    """Rates beside the peers, and what the networks of both have."""
+    lines = [["model", "beside", "images/s", "theirs", "ratio", "weights", "theirs", "MFLOP per image", "theirs"]]
+    for row in (row for row in found["rows"] if "peer" in row):
+        of = [row["networks"][side] for side in ("ours", "peer")] if "networks" in row else []
+        sizes = [f"{net['weights']:,}" for net in of] + [f"{net['mflop']:,.0f}" for net in of] or ["", "the same"] * 2
+        rates = [f"{row[f'{side}_images_per_s']:,}" for side in ("ours", "peer")]
+        lines.append([f"`{row['model']}`", PEERS[row["peer"]], *rates, times(row["over_peer"]), *sizes])
+    return lines
+
+
+KINDS: dict[str, Callable[[Json, str], str]] = {
+    "steps": measured("steps", "steps.py", of_steps),
+    "guidance": measured("steps", "steps.py", of_guidance),
+    "codes": measured("codes", "codes.py", of_codes),
+    "few": measured("few-images", "few_images.py", of_few),
+    "budget": measured("budget", "budget.py", of_budget),
+    "nets": measured("nets-1", "nets.py", of_nets),
+    "loops": measured("loops", "loops.py", of_loops),
+}
