@@ -10,7 +10,20 @@ from typing import Any
 
 from counterfeit.cli import run_options
 from counterfeit.cli.help import columns
-from counterfeit.cli.options import App, Cas, Compare, Judge, Likelihood, List, Report, Sample, Score, Stats, plugins
+from counterfeit.cli.options import (
+    App,
+    Cas,
+    Compare,
+    Judge,
+    Likelihood,
+    List,
+    Report,
+    Sample,
+    Score,
+    Stats,
+    Track,
+    plugins,
+)
 from counterfeit.cli.parsing import PROG, parse, typed
 from counterfeit.errors import Abandoned, InputError, OutputError, ReportedElsewhere
 from counterfeit.models import MODELS
@@ -38,7 +51,7 @@ def train(argv: list[str]) -> int:
 
     settings = typed(vars(asked.training), argv)  # on top of the model's own, or what the run was trained with
     config = MODELS[asked.model].changed(starting_config(asked.model, asked.out, asked.resume, settings), settings)
-    folder = fit(asked.model, config, out=asked.out, resume=asked.resume).folder
+    folder = fit(asked.model, config, out=asked.out, resume=asked.resume, track=asked.track).folder
     samples = max(folder.samples.glob("epoch-*.png"), default=folder.samples, key=lambda path: (len(path.name), path))
     lines = [f"run      {folder}", f"samples  {folder.shown(samples)}", f"curves   {folder.shown(folder.curves)}"]
     more = "".join(f" --plugin {path}" for path in asked.plugin)
@@ -147,6 +160,19 @@ def report(argv: list[str]) -> int:
     found = make(asked.runs, asked.out, title=asked.title, rank_by=asked.rank_by, **settings)
     result(paths.typed(asked.out))
     return report_failures(found["failures"])
+
+
+@VERBS.register("track")
+def track(argv: list[str]) -> int:
+    """send runs to TensorBoard, Weights & Biases or MLflow"""
+    asked = parse(Track, argv)
+
+    from counterfeit.api.track import track as send
+
+    for run in asked.runs:
+        for name, where in send(run, asked.to).items():
+            result(f"{name:<12} {where}")
+    return 0
 
 
 @VERBS.register("app")
