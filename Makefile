@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # The tests start a hundred processes: without bytecode each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-app test browser compat lint format peers bombs bench quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray trackers detectors checks parity full clean
+.PHONY: help demo demo-app test browser compat lint format peers bombs bench quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray trackers notebooks detectors checks parity full clean
 
 # The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
 PEERS := .venv-peers
@@ -52,6 +52,14 @@ $(TRACKERS): $(STAMP)
 
 trackers: $(TRACKERS)  ## runs in TensorBoard, Weights & Biases and MLflow, read back by their own libraries, one of them killed
 	$(BIN)/pytest tests/test_trackers.py -m trackers
+
+NOTEBOOKS := $(VENV)/.notebooks
+$(NOTEBOOKS): $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[notebook]'
+	@touch $@
+
+notebooks: $(NOTEBOOKS)  ## execute the notebooks of examples, and stop a training in a cell; what they show is in build/notebooks
+	PATH=$(abspath $(BIN)):$$PATH $(BIN)/pytest tests/test_notebooks.py -m notebooks
 
 # The oldest versions that pyproject.toml allows, in an environment of their own, and the tests of what each is used for.
 # The oldest PyTorch comes as a CUDA build of gigabytes on Linux, so that it is asked for: make compat TORCH=oldest. On

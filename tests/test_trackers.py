@@ -6,9 +6,11 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 import pytest
 
 import counterfeit as cf
-from counterfeit.tracking import chosen
+from counterfeit.tracking import chosen, follow
 from counterfeit.tracking.tracker import values
 
 pytestmark = [pytest.mark.trackers, pytest.mark.filterwarnings("ignore")]
@@ -31,6 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, test_cache: Path) -> cf.Run:
         patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
         patch.chdir(home)
         patch.setattr(socket.socket, "connect", _only_here)
+        patch.setattr(follow, "PATIENCE", 900.0)  # of a machine that others use
         track = ["tensorboard", "wandb", "mlflow"]
         cf.train("vae", out="run", **{**SETTINGS, "epochs": 1}, track=track)
         run = cf.train("vae", out="run", resume=True, **SETTINGS, track=track)
@@ -55,7 +58,7 @@ def expected(run: cf.Run) -> dict[str, list[tuple[int, float]]]:
         for name, value in values(row).items():
             if name != "epoch":
                 curves.setdefault(name, []).append((row.step, value))
-    assert {"loss", "images_per_s", "FID[mnist-cnn]", "test_loss"} <= curves.keys()
+    assert {"loss", "images_per_s", "FID[mnist-cnn]"} <= curves.keys()
     return curves
 
 
@@ -115,7 +118,6 @@ def test_mlflow_lists_what_the_log_says(run: cf.Run, monkeypatch) -> None:
 
 def test_wandb_offline_folders_hold_what_the_log_says(run: cf.Run) -> None:
     from wandb.proto import wandb_internal_pb2
-    from wandb.sdk.internal.datastore import DataStore
 
     folders = sorted((run.path / "wandb").glob("offline-run-*"), key=lambda path: path.stat().st_mtime)
     assert len(folders) == 3 and len({folder.name.rpartition("-")[2] for folder in folders}) == 1
@@ -123,9 +125,7 @@ def test_wandb_offline_folders_hold_what_the_log_says(run: cf.Run) -> None:
     summary, config = {}, {}
     for folder in folders:
         (file,) = folder.glob("*.wandb")
-        store = DataStore()
-        store.open_for_scan(str(file))
-        while (data := store.scan_data()) is not None:
+        for data in records(file.read_bytes()):
             record = wandb_internal_pb2.Record()
             record.ParseFromString(data)
             if record.HasField("history"):
@@ -154,7 +154,7 @@ def test_wandb_whose_process_is_killed_ends_no_training(tmp_path: Path) -> None:
         until(lambda: list(Path("run").glob("tracking/wandb.json")) and children(training.pid))
         for child in children(training.pid):
             os.kill(child, signal.SIGKILL)
-        _, said = training.communicate(timeout=240)
+        _, said = training.communicate(timeout=900)
     finally:
         training.kill()
     assert training.returncode == 0, said
@@ -178,13 +178,29 @@ def test_all_are_there() -> None:
     assert chosen("tensorboard,wandb,mlflow") == ["tensorboard", "wandb", "mlflow"]
 
 
+def records(content: bytes) -> Iterator[bytes]:
+    """The records of a .wandb file: the log format of LevelDB, by its specification, after W&B's header of 7 bytes."""
+    assert content[:4] == b":W&B"
+    place, parts = 7, b""
+    while place + 7 <= len(content):
+        if 32768 - place % 32768 < 7:  # no header fits into the rest of the block
+            place += 32768 - place % 32768
+            continue
+        _, length, kind = struct.unpack("<IHB", content[place : place + 7])
+        parts += content[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield parts
+            parts = b""
+
+
 def children(pid: int) -> list[int]:
     """The processes that a process has started (Linux)."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(word) for path in tasks for word in path.read_text().split()]
 
 
-def until(what: Any, seconds: float = 120) -> None:
+def until(what: Any, seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end

@@ -148,6 +148,8 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
         "load": (cf.load, {"path": run.path}, ["device"]),
         "load_data": (cf.load_data, {"source": images}, ["split", "labels", "size", "skip_bad", "holdout"]),
         "Run": (cf.Run, {"path": run.path}, ["device", "name"]),
+        "Run.show": (run.show, {"n": 2}, ["seed", "labels"]),
+        "Run.plot": (run.plot, {}, []),
         "Run.sample": (run.sample, {"n": 2}, ["seed", "labels"]),
         "Run.sample_batches": (run.sample_batches, {"n": 2}, ["seed", "labels", "batch_size"]),
         "Run.labels": (run.labels, {"n": 2}, ["labels"]),
@@ -194,7 +196,7 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
 
 NAMES = (
     "train,score,cas,stats,likelihood,compare,report,sample,track,load,load_data,Run,Run.sample,Run.sample_batches,"
-    "Run.with_sampling,Run.fit_sampler,Run.labels,Run.noise,Run.decode,Run.encode,Run.reconstruct,Run.interpolate,Run.real,"
+    "Run.show,Run.plot,Run.with_sampling,Run.fit_sampler,Run.labels,Run.noise,Run.decode,Run.encode,Run.reconstruct,Run.interpolate,Run.real,"
     "Explorer,Explorer.with_sampling,Explorer.decode,Explorer.directions,Explorer.class_means,Explorer.nearest,"
     "Run.score,Run.generated,Run.cas,Run.likelihood,"
     "Detector,detectors.load,ImageSet,Score,Score[],RunFolder,load_plugin"

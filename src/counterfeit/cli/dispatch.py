@@ -14,6 +14,7 @@ from counterfeit.cli.options import (
     App,
     Cas,
     Compare,
+    Completion,
     Judge,
     Likelihood,
     List,
@@ -208,6 +209,15 @@ def list_(argv: list[str]) -> int:
     return 0
 
 
+@VERBS.register("completion")
+def completion(argv: list[str]) -> int:
+    """print a script that completes commands and options in a shell"""
+    from counterfeit.cli.completion import SHELLS
+
+    result(SHELLS[parse(Completion, argv).shell](described()).rstrip(), keep="\n")
+    return 0
+
+
 def report_failures(failures: list[dict[str, str]]) -> int:
     """Name the members of a comparison that failed; the exit code."""
     for failure in failures:
@@ -231,15 +241,19 @@ def told_here(error: InputError) -> bool:
     return not isinstance(error, ReportedElsewhere) and (joined or alone() or os.environ.get("LOCAL_RANK", "0") == "0")
 
 
+def described() -> dict[str, str]:
+    """The verbs, and what each does."""
+    return {name: VERBS[name].__doc__ or "" for name in VERBS}
+
+
 def overview() -> str:
     """What `counterfeit --help` prints."""
-    commands = [(name, VERBS[name].__doc__ or "") for name in VERBS]
     more = [(f"{PROG} COMMAND --help", "show the options of a command"), (f"{PROG} --version", "show the version")]
     return f"""usage: {PROG} COMMAND ...
 
 Train image generators on a laptop, and score them reliably.
 
-{columns(commands)}
+{columns(list(described().items()))}
 
 {columns(more)}
 

@@ -255,3 +255,15 @@ class Judge(App):
 
     code: Annotated[str | None, arg(metavar="CODE", help_behavior_hint="(default: drawn by lot)")] = None
     """What raters join the next test with: 4 to 32 letters, digits and hyphens."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Print a script that completes commands, options and their choices in a shell.
+
+    bash, in ~/.bashrc: eval "$(counterfeit completion bash)". zsh, in ~/.zshrc: eval "$(counterfeit completion zsh)".
+    fish: counterfeit completion fish > ~/.config/fish/completions/counterfeit.fish
+    """
+
+    shell: Positional[Annotated[str, arg(metavar="bash|zsh|fish")]]
+    """Shell to complete in."""

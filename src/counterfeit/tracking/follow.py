@@ -13,7 +13,7 @@ from counterfeit.tracking.mirror import Mirror
 from counterfeit.tracking.tracker import ENDS
 
 INTERVAL = 1.0  # seconds between two looks into the run folder
-PATIENCE = 60.0  # seconds that a tracker has after the end of the training
+PATIENCE = 120.0  # seconds that a tracker has after the end of the training
 
 
 @contextmanager
@@ -57,6 +57,8 @@ class _Follower(threading.Thread):
             self.mirror.begin()
             while not self._ended.wait(INTERVAL):
                 self.mirror.catch_up()
+            if self._given_up:  # others may have opened the record since
+                return
             self.mirror.catch_up()
             say(f"{self.mirror.name}: {self.mirror.end(self.how or ENDS[-1])}")
         except BaseException as error:  # of somebody else's program, which may raise anything

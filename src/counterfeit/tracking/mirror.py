@@ -101,7 +101,7 @@ class Mirror:
         """Close the record after a failure, as far as that goes."""
         if self.tracker is not None:
             with suppress(Exception):
-                self.tracker.end("failed")
+                self.tracker.abandon()
 
     def _earlier(self) -> Sent:
         try:

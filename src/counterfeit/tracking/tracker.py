@@ -63,6 +63,10 @@ class Tracker(ABC):
     def end(self, how: str) -> None:
         """Close the record; `how` is one of ENDS."""
 
+    def abandon(self) -> None:
+        """Close the record after a failure, as far as that goes."""
+        self.end("failed")
+
     @abstractmethod
     def where(self) -> str:
         """How to look at the record: a command or an address."""

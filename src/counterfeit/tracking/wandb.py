@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ class WeightsAndBiases(Tracker):
     """History by the names and steps of log.jsonl, sample grids, settings as the config, scores in the summary."""
 
     def begin(self, about: About, earlier: str | None) -> str:
-        self.folder = about.folder
         mode: Any = os.environ.get("WANDB_MODE", "offline")
         settings = wandb.Settings(
             console="off", silent=True, save_code=False, disable_git=True, disable_job_creation=True
@@ -45,12 +45,21 @@ class WeightsAndBiases(Tracker):
 
     def score(self, name: str, step: int, score: Score, path: Path) -> None:
         self.run.summary.update({f"{name}/{metric}": scored.value for metric, scored in score.items()})
-        self.run.save(str(path), base_path=str(self.folder), policy="now")
+        copy = Path(self.run.dir) / "scores" / path.name  # a file elsewhere would become a link, with a warning
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(path, copy)
+        self.run.save(str(copy), base_path=str(self.run.dir), policy="now")
 
     def end(self, how: str) -> None:
         self.run.finish(exit_code=0 if how == "finished" else 1)
 
+    def abandon(self) -> None:
+        try:
+            self.end("failed")
+        finally:
+            wandb.teardown(1)  # or it would print a traceback at the end of the process, where its own one was killed
+
     def where(self) -> str:
-        if self.run.url:
+        if not self.run.offline:
             return str(self.run.url)
         return f"wandb sync {Path(self.run.dir).parent}"
