@@ -21,8 +21,9 @@ BOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
 def executed(book: Any, home: Path, allow_errors: bool = False) -> Any:
     resources = {"metadata": {"path": str(home)}}
+    waits = {"timeout": 1200, "startup_timeout": 600}  # seconds, of a machine that others use
     client = nbclient.NotebookClient(
-        book, timeout=1200, kernel_name="python3", resources=resources, allow_errors=allow_errors
+        book, kernel_name="python3", resources=resources, allow_errors=allow_errors, **waits
     )
     return client.execute()
 

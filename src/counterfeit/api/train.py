@@ -34,8 +34,8 @@ def train(
 
     Args:
         model: a name of `counterfeit list models`.
-        data: data set name (default "mnist"), folder, .npz file, or a uint8 array, (N, H, W), (N, H, W, C) or
-            (N, C, H, W).
+        data: data set name (default "mnist"), folder, .npz file, a uint8 array, (N, H, W), (N, H, W, C) or
+            (N, C, H, W), or a data set of PyTorch, torchvision or Hugging Face, which is read once.
         labels: integers (N,), for an array.
         out: run folder; by default runs/MODEL-DATA-sSEED.
         resume: continue the run in `out` with its own settings, except those given here.

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from counterfeit import catalog
 from counterfeit.cli import options
 from counterfeit.cli.training import options_of
-from counterfeit.models import MODELS
+from counterfeit.models import MODELS, ModelSettings
 from counterfeit.registry import Registry
 from counterfeit.settings import option
 from counterfeit.system.field_texts import text
@@ -76,11 +76,10 @@ def known(verbs: Mapping[str, str]) -> dict[str, Words]:
     kinds = {kind.__name__.lower(): kind for kind in vars(options).values() if isinstance(kind, type)}
     places = {"list": ("models", "data", "detectors", "metrics"), "completion": tuple(SHELLS)}
     made = {verb: Words([*found(kinds[verb]), help_], places.get(verb, ())) for verb in verbs if verb != "train"}
-    for name, spec in {"": None, **MODELS.complete()._things}.items():
-        training = spec.settings if spec else None
-        kind = options_of(type(training)) if training else options.Train
-        own = [*found(kind), *(found(type(training), training) if training else [])]
-        made[f"train {name}".strip()] = Words([*_once(own), help_], () if name else tuple(MODELS))
+    settings = {name: spec.settings for name, spec in MODELS.complete().items()}
+    for name, own in {"": ModelSettings(), **settings}.items():  # "": what all models have
+        typed = [*found(options_of(type(own))), *found(type(own), own)]
+        made[f"train {name}".strip()] = Words([*_once(typed), help_], () if name else tuple(MODELS))
     return made
 
 
