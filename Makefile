@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # The tests start a hundred processes: without bytecode each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-app test browser compat lint format peers bombs bench nets quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray detectors checks parity full clean
+.PHONY: help demo demo-app test browser compat lint format peers bombs bench nets quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray trackers notebooks package site detectors checks parity full clean
 
 # The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
 PEERS := .venv-peers
@@ -44,6 +44,39 @@ $(RAY): $(STAMP)
 
 ray: $(RAY)  ## a grid on a Ray cluster of three local nodes, one of which is killed, and in an S3 server, killed and continued
 	$(BIN)/pytest tests/test_cluster.py -m ray
+
+TRACKERS := $(VENV)/.trackers
+$(TRACKERS): $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[tensorboard,wandb,mlflow]'
+	@touch $@
+
+trackers: $(TRACKERS)  ## runs in TensorBoard, Weights & Biases and MLflow, read back by their own libraries, one of them killed
+	$(BIN)/pytest tests/test_trackers.py -m trackers
+
+NOTEBOOKS := $(VENV)/.notebooks
+$(NOTEBOOKS): $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[notebook]'
+	@touch $@
+
+notebooks: $(NOTEBOOKS)  ## execute the notebooks of examples, and stop a training in a cell; what they show is in build/notebooks
+	PATH=$(abspath $(BIN)):$$PATH $(BIN)/pytest tests/test_notebooks.py -m notebooks
+
+PACKAGE := $(VENV)/.package
+$(PACKAGE): $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt build
+	@touch $@
+
+package: $(PACKAGE)  ## wheel and sdist into dist: their contents, and the wheel alone in an empty environment
+	rm -rf build/lib dist && $(BIN)/python -m build
+	$(BIN)/pytest tests/test_package.py -m package
+
+SITE := $(VENV)/.site
+$(SITE): $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[site]'
+	@touch $@
+
+site: $(SITE)  ## the documentation as a site in build/site; a link that leads nowhere is an error
+	$(BIN)/mkdocs build --strict --clean --config-file site/mkdocs.yml
 
 # The oldest versions that pyproject.toml allows, in an environment of their own, and the tests of what each is used for.
 # The oldest PyTorch comes as a CUDA build of gigabytes on Linux, so that it is asked for: make compat TORCH=oldest. On

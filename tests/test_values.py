@@ -18,7 +18,9 @@ from counterfeit.models import ModelSettings
 from counterfeit.runs import RunFolder
 from counterfeit.scoring import Scorer
 from counterfeit.settings import ScoreConfig
+from counterfeit.tracking import TRACKERS
 from counterfeit.training.trainer import Training
+from tracking_cases import ENTRY
 from value_cases import VALUES
 
 OURS = str(Path(cf.__file__).parent)
@@ -80,6 +82,7 @@ def used_score(metrics: Any, receipt: Any) -> None:
 @pytest.fixture
 def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is right is not computed: the checks are meant, which all come before."""
+    monkeypatch.setitem(TRACKERS._things, "kept", ENTRY)
     monkeypatch.setattr(Training, "events", lambda self, stop: iter(()))
     monkeypatch.setattr("counterfeit.api.train.Run", lambda *args: None)
     monkeypatch.setattr("counterfeit.api.cas.measure", lambda *args: None)
@@ -120,6 +123,7 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
                 "labels": labels,
                 "out": "new",
                 "resume": False,
+                "track": None,
                 "device": "cpu",
                 **QUICK,
             },
@@ -140,9 +144,12 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
         ),
         "report": (cf.report, {"runs": [str(run.path)], "out": "r.html"}, ["title", "rank_by", *of_score]),
         "sample": (cf.sample, {"run": run, "n": 2, "out": "s.npy"}, ["label", "seed", "device"]),
+        "track": (cf.track, {"run": run, "to": "kept"}, []),
         "load": (cf.load, {"path": run.path}, ["device"]),
         "load_data": (cf.load_data, {"source": images}, ["split", "labels", "size", "skip_bad", "holdout"]),
         "Run": (cf.Run, {"path": run.path}, ["device", "name"]),
+        "Run.show": (run.show, {"n": 2}, ["seed", "labels"]),
+        "Run.plot": (run.plot, {}, []),
         "Run.sample": (run.sample, {"n": 2}, ["seed", "labels"]),
         "Run.sample_batches": (run.sample_batches, {"n": 2}, ["seed", "labels", "batch_size"]),
         "Run.labels": (run.labels, {"n": 2}, ["labels"]),
@@ -188,8 +195,8 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
 
 
 NAMES = (
-    "train,score,cas,stats,likelihood,compare,report,sample,load,load_data,Run,Run.sample,Run.sample_batches,"
-    "Run.with_sampling,Run.fit_sampler,Run.labels,Run.noise,Run.decode,Run.encode,Run.reconstruct,Run.interpolate,Run.real,"
+    "train,score,cas,stats,likelihood,compare,report,sample,track,load,load_data,Run,Run.sample,Run.sample_batches,"
+    "Run.show,Run.plot,Run.with_sampling,Run.fit_sampler,Run.labels,Run.noise,Run.decode,Run.encode,Run.reconstruct,Run.interpolate,Run.real,"
     "Explorer,Explorer.with_sampling,Explorer.decode,Explorer.directions,Explorer.class_means,Explorer.nearest,"
     "Run.score,Run.generated,Run.cas,Run.likelihood,"
     "Detector,detectors.load,ImageSet,Score,Score[],RunFolder,load_plugin"

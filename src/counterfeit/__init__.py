@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from counterfeit.api.sample import sample
     from counterfeit.api.score import score
     from counterfeit.api.stats import stats
+    from counterfeit.api.track import track
     from counterfeit.api.train import train
     from counterfeit.data import ImageSet
     from counterfeit.data import load as load_data
@@ -50,6 +51,7 @@ __all__ = [
     "sample",
     "score",
     "stats",
+    "track",
     "train",
 ]
 
@@ -69,6 +71,7 @@ _HOMES = {
     "sample": ("counterfeit.api.sample", "sample"),
     "score": ("counterfeit.api.score", "score"),
     "stats": ("counterfeit.api.stats", "stats"),
+    "track": ("counterfeit.api.track", "track"),
     "train": ("counterfeit.api.train", "train"),
 }
 

@@ -81,6 +81,8 @@ DETECTORS = {
     "cifar10-cnn": _shipped(256, "cifar10"),
 }
 
+TRACKERS = ("tensorboard", "wandb", "mlflow")  # see tracking/
+
 METRICS = {
     "fid": MetricFacts(("FID",), "lower", "Fréchet distance between Gaussians fitted to real and generated features"),
     "fid-infinity": MetricFacts(

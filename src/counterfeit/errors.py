@@ -10,6 +10,10 @@ class InputError(ValueError):
     def __str__(self) -> str:
         return " ".join(BaseException.__str__(self).splitlines())  # a path may hold a line break
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook prints: the line, and not the way to it."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class DataError(InputError):
     """A data set, folder, file or array cannot be used as it is, or cannot be had."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from counterfeit.data import NATIVE, ImageSet, binarize
 from counterfeit.data.class_names import numbers
 from counterfeit.data.form import form_at
 from counterfeit.data.place import locate
+from counterfeit.data.shown import Batch
 from counterfeit.errors import InputError, RunError
 from counterfeit.models import MODELS, ModelSettings, Sampling
 from counterfeit.models.base import Encodes, HasLatents, Model
@@ -40,6 +41,10 @@ from counterfeit.system.distributed import Group
 from counterfeit.system.isolation import alone
 from counterfeit.system.memory import check_room
 
+if TYPE_CHECKING:
+    from counterfeit.system.drawing import Figure
+
+MOST_COLUMNS = 20  # of a figure: with more, images are no longer seen
 Labels = int | str | Sequence[int | str] | np.ndarray | None
 Measured = TypeVar("Measured", Score, Likelihood)
 
@@ -74,6 +79,30 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}: {self.model_name} on {self.data.name}, seed {self.config.seed})"
+
+    # matplotlib is imported where it is asked for: most commands do without it.
+
+    def _repr_html_(self) -> str:
+        from counterfeit.display.run import card
+
+        return str(card(self.folder, self.folder.read_record()))
+
+    def plot(self) -> Figure:
+        """A matplotlib figure of the losses over the steps and the scores over the epochs, as in curves.png.
+
+        Raises RunError if the log cannot be read.
+        """
+        from counterfeit.display.run import figure
+
+        return figure(self.folder, self.record)
+
+    def show(self, n: int = 64, *, seed: int = 0, labels: Labels = None) -> Figure:
+        """A matplotlib figure of n samples, those that `sample` gives; without `labels`, a class per column."""
+        from counterfeit.display.images import figure
+
+        images, by = self.sample(n, seed=seed, labels=labels), self.model.classes
+        columns = by if labels is None and 0 < by <= MOST_COLUMNS else None
+        return figure(images, f"{self.model_name} on {self.data.name}, samples of seed {seed}", columns)
 
     @checked
     def with_sampling(self, **options: Any) -> Run:
@@ -155,7 +184,7 @@ class Run:
         Without `labels`, a conditional model draws the classes in turn.
         """
         self._check_room(n, 2 * math.prod(self.data.shape))  # the batches, and the whole that is made of them
-        return np.concatenate(list(self.sample_batches(n, seed=seed, labels=labels)))
+        return np.concatenate(list(self.sample_batches(n, seed=seed, labels=labels))).view(Batch)
 
     @checked
     @alone
@@ -196,7 +225,7 @@ class Run:
         """The images of latents (N, *latent_shape), uint8 (N, C, H, W). InputError if the model has none."""
         model = self._with_latents()
         z = latents.checked(np.asarray(z), model.latent_shape)
-        return sampling.decode(model, z, self.labels(len(z), labels), self.options)
+        return sampling.decode(model, z, self.labels(len(z), labels), self.options).view(Batch)
 
     @checked
     @alone
@@ -208,7 +237,8 @@ class Run:
     @alone
     def reconstruct(self, images: np.ndarray, labels: Labels = None) -> np.ndarray:
         """The images after encoding and decoding. InputError if the model has no encoder."""
-        return sampling.reconstruct(self._encoding(), self._checked(images), self._given(len(images), labels))
+        found = sampling.reconstruct(self._encoding(), self._checked(images), self._given(len(images), labels))
+        return found.view(Batch)
 
     @checked
     def interpolate(

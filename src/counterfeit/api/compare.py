@@ -14,8 +14,9 @@ from counterfeit.api.report import write_report
 from counterfeit.comparison.compare import comparison_of, write
 from counterfeit.comparison.engines import chosen
 from counterfeit.comparison.grid import Grid, of_runs, read_grid
+from counterfeit.comparison.shown import Compared
 from counterfeit.errors import InputError, RunError
-from counterfeit.report.records import Failure, to_json
+from counterfeit.report.records import Failure
 from counterfeit.runs import shared
 from counterfeit.settings import ScoreConfig
 from counterfeit.system import paths
@@ -35,7 +36,7 @@ def compare(
     address: str | None = None,
     cpus_per_run: int = 1,
     **settings: Any,
-) -> dict[str, Any]:
+) -> Compared:
     """Train, score and compare; the Python form of `counterfeit compare`.
 
     Args:
@@ -50,7 +51,7 @@ def compare(
         **settings: fields of `ScoreConfig`, on top of the grid's own.
 
     Returns:
-        The contents of comparison.json: `report.records.Comparison` as plain types.
+        The contents of comparison.json: `report.records.Comparison` as plain types, a dict with `plot()` beside.
 
     Raises:
         InputError: an argument is wrong. Errors of single runs, and of writing `out` at the end, are returned in
@@ -72,7 +73,7 @@ def compare(
     except RunError as error:  # hours of work must not be lost because `out` cannot be written
         unwritten = Failure(run=home, error=str(error))
         comparison = msgspec.structs.replace(comparison, failures=[*comparison.failures, unwritten])
-    return to_json(comparison)
+    return Compared.of(comparison)
 
 
 def check_writable(home: str) -> None:

@@ -14,9 +14,10 @@ from counterfeit.comparison.engines import in_turn
 from counterfeit.comparison.grid import Grid, of_runs
 from counterfeit.comparison.pictures import of_comparison
 from counterfeit.comparison.scored import DRAW, shared_scores
+from counterfeit.comparison.shown import Compared
 from counterfeit.errors import InputError, RunError
 from counterfeit.report import render
-from counterfeit.report.records import Comparison, to_json
+from counterfeit.report.records import Comparison
 from counterfeit.runs import shared
 from counterfeit.settings import ScoreConfig
 from counterfeit.system import paths
@@ -34,7 +35,7 @@ def report(
     title: str | None = None,
     rank_by: str | None = None,
     **settings: Any,
-) -> dict[str, Any]:
+) -> Compared:
     """Write a report of finished runs; the Python form of `counterfeit report`.
 
     Args:
@@ -61,7 +62,7 @@ def report(
     scores = _there(grid, settings, rank_by)
     comparison = comparison_of(replace(grid, title=title or grid.title), in_turn, rank_by, scores=scores)
     write_report(comparison, out, score.device)
-    return to_json(comparison)
+    return Compared.of(comparison)
 
 
 def _there(grid: Grid, settings: Mapping[str, Any], rank_by: str | None) -> dict[str, Any]:

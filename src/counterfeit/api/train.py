@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from counterfeit import data as datasets
+from counterfeit import tracking
 from counterfeit.models import MODELS, ModelSettings
 from counterfeit.run import Run
 from counterfeit.runs import RunFolder
 from counterfeit.system import paths
 from counterfeit.system.arguments import checked
+from counterfeit.system.console import speaks
 from counterfeit.system.isolation import alone, refuse_import_of_main
 from counterfeit.training.session import fitting
 
@@ -24,18 +27,20 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     quiet: bool = False,
+    track: str | Sequence[str] | None = None,
     **settings: Any,
 ) -> Run:
     """Train a named model; the Python form of `counterfeit train`.
 
     Args:
         model: a name of `counterfeit list models`.
-        data: data set name (default "mnist"), folder, .npz file, or a uint8 array, (N, H, W), (N, H, W, C) or
-            (N, C, H, W).
+        data: data set name (default "mnist"), folder, .npz file, a uint8 array, (N, H, W), (N, H, W, C) or
+            (N, C, H, W), or a data set of PyTorch, torchvision or Hugging Face, which is read once.
         labels: integers (N,), for an array.
         out: run folder; by default runs/MODEL-DATA-sSEED.
         resume: continue the run in `out` with its own settings, except those given here.
         quiet: show no progress.
+        track: trackers that mirror the run: "tensorboard", "wandb", "mlflow", or a list of them.
         **settings: what `counterfeit train MODEL --help` shows, in place of the model's defaults.
 
     Returns:
@@ -53,7 +58,7 @@ def train(
     elif data is not None:
         settings["data"], array = "array", data
     config = MODELS[model].changed(starting_config(model, out, resume, settings), settings)
-    return fit(model, config, out=out, resume=resume, quiet=quiet, array=array, labels=labels)
+    return fit(model, config, out=out, resume=resume, quiet=quiet, array=array, labels=labels, track=track)
 
 
 def starting_config(model: str, out: str | Path | None, resume: bool, settings: dict[str, Any]) -> ModelSettings:
@@ -79,11 +84,15 @@ def fit(
     quiet: bool = False,
     array: Any = None,
     labels: Any = None,
+    track: str | Sequence[str] | None = None,
 ) -> Run:
     """Train with complete settings; see `train`."""
+    trackers = tracking.chosen(track)
     if array is None:
         config = config.replace({"data": paths.typed(config.data)})
     folder = RunFolder(out or default_out(model, config))
-    for _ in fitting(model, config, folder, resume=resume, quiet=quiet, array=array, labels=labels):
-        pass
+    events = fitting(model, config, folder, resume=resume, quiet=quiet, array=array, labels=labels)
+    with tracking.followed(folder, trackers if speaks() else []) as begin:
+        for _ in events:
+            begin()
     return Run(str(folder), config.device)

@@ -10,7 +10,21 @@ from typing import Any
 
 from counterfeit.cli import run_options
 from counterfeit.cli.help import columns
-from counterfeit.cli.options import App, Cas, Compare, Judge, Likelihood, List, Report, Sample, Score, Stats, plugins
+from counterfeit.cli.options import (
+    App,
+    Cas,
+    Compare,
+    Completion,
+    Judge,
+    Likelihood,
+    List,
+    Report,
+    Sample,
+    Score,
+    Stats,
+    Track,
+    plugins,
+)
 from counterfeit.cli.parsing import PROG, parse, typed
 from counterfeit.errors import Abandoned, InputError, OutputError, ReportedElsewhere
 from counterfeit.models import MODELS
@@ -38,7 +52,7 @@ def train(argv: list[str]) -> int:
 
     settings = typed(vars(asked.training), argv)  # on top of the model's own, or what the run was trained with
     config = MODELS[asked.model].changed(starting_config(asked.model, asked.out, asked.resume, settings), settings)
-    folder = fit(asked.model, config, out=asked.out, resume=asked.resume).folder
+    folder = fit(asked.model, config, out=asked.out, resume=asked.resume, track=asked.track).folder
     samples = max(folder.samples.glob("epoch-*.png"), default=folder.samples, key=lambda path: (len(path.name), path))
     lines = [f"run      {folder}", f"samples  {folder.shown(samples)}", f"curves   {folder.shown(folder.curves)}"]
     more = "".join(f" --plugin {path}" for path in asked.plugin)
@@ -149,6 +163,19 @@ def report(argv: list[str]) -> int:
     return report_failures(found["failures"])
 
 
+@VERBS.register("track")
+def track(argv: list[str]) -> int:
+    """send runs to TensorBoard, Weights & Biases or MLflow"""
+    asked = parse(Track, argv)
+
+    from counterfeit.api.track import track as send
+
+    for run in asked.runs:
+        for name, where in send(run, asked.to).items():
+            result(f"{name:<12} {where}")
+    return 0
+
+
 @VERBS.register("app")
 def app(argv: list[str]) -> int:
     """show runs in a browser, and start, watch and compare them"""
@@ -182,6 +209,15 @@ def list_(argv: list[str]) -> int:
     return 0
 
 
+@VERBS.register("completion")
+def completion(argv: list[str]) -> int:
+    """print a script that completes commands and options in a shell"""
+    from counterfeit.cli.completion import SHELLS
+
+    result(SHELLS[parse(Completion, argv).shell](described()).rstrip(), keep="\n")
+    return 0
+
+
 def report_failures(failures: list[dict[str, str]]) -> int:
     """Name the members of a comparison that failed; the exit code."""
     for failure in failures:
@@ -205,15 +241,19 @@ def told_here(error: InputError) -> bool:
     return not isinstance(error, ReportedElsewhere) and (joined or alone() or os.environ.get("LOCAL_RANK", "0") == "0")
 
 
+def described() -> dict[str, str]:
+    """The verbs, and what each does."""
+    return {name: VERBS[name].__doc__ or "" for name in VERBS}
+
+
 def overview() -> str:
     """What `counterfeit --help` prints."""
-    commands = [(name, VERBS[name].__doc__ or "") for name in VERBS]
     more = [(f"{PROG} COMMAND --help", "show the options of a command"), (f"{PROG} --version", "show the version")]
     return f"""usage: {PROG} COMMAND ...
 
 Train image generators on a laptop, and score them reliably.
 
-{columns(commands)}
+{columns(list(described().items()))}
 
 {columns(more)}
 

@@ -67,7 +67,20 @@ class Train(Pluggable, Threaded):
     resume: bool = False
     """Continue the run in this folder exactly from its last checkpoint, with its settings. --epochs or --steps may be
     larger than before; --data names the images if they have moved."""
+    track: Annotated[str | None, arg(metavar="A,B", help_behavior_hint="(default: none)")] = None
+    """Programs that mirror the run while it trains, separated by commas: `tensorboard`, `wandb` or `mlflow`."""
     training: OmitArgPrefixes[ModelSettings] = MISSING
+
+
+@dataclass(frozen=True)
+class Track(Pluggable):
+    """Send runs to TensorBoard, Weights & Biases or MLflow: settings, log, sample grids and stored scores. What such a
+    program has already is not sent again."""
+
+    runs: Positional[Annotated[tuple[str, ...], arg(metavar="RUN…", help_behavior_hint="")]]
+    """Run folders."""
+    to: Annotated[str, arg(metavar="A,B")]
+    """Where to, separated by commas: `tensorboard`, `wandb` or `mlflow`."""
 
 
 @dataclass(frozen=True)
@@ -242,3 +255,15 @@ class Judge(App):
 
     code: Annotated[str | None, arg(metavar="CODE", help_behavior_hint="(default: drawn by lot)")] = None
     """What raters join the next test with: 4 to 32 letters, digits and hyphens."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Print a script that completes commands, options and their choices in a shell.
+
+    bash, in ~/.bashrc: eval "$(counterfeit completion bash)". zsh, in ~/.zshrc: eval "$(counterfeit completion zsh)".
+    fish: counterfeit completion fish > ~/.config/fish/completions/counterfeit.fish
+    """
+
+    shell: Positional[Annotated[str, arg(metavar="bash|zsh|fish")]]
+    """Shell to complete in."""

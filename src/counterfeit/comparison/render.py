@@ -64,14 +64,14 @@ def markdown(comparison: Comparison) -> str:
         titles, *lines = ([escape.markdown(text) for text in line] for line in (header(table), *rows(table)))
         sheet = "\n".join(f"| {' | '.join(line)} |" for line in (titles, ["---"] * len(titles), *lines))
         parts += [f"## {escape.markdown(table.data)}", sheet, escape.paragraph(under(table))]
-    parts += ["\n".join(map(escape.paragraph, notes))] if (notes := _notes(comparison)) else []
+    parts += ["\n".join(map(escape.paragraph, said))] if (said := notes(comparison)) else []
     return "\n\n".join(parts) + "\n"
 
 
 def terminal(comparison: Comparison) -> str:
     """Render all tables as text: one metric per line and one model per column, which leaves room for many metrics."""
-    notes = "\n".join(map(harmless, _notes(comparison)))
-    return "\n\n".join([*(_sheet(table) for table in comparison.tables), *[notes] * bool(notes)])
+    said = "\n".join(map(harmless, notes(comparison)))
+    return "\n\n".join([*(_sheet(table) for table in comparison.tables), *[said] * bool(said)])
 
 
 def _sheet(table: Table) -> str:
@@ -87,7 +87,7 @@ def _sheet(table: Table) -> str:
     return f"{as_text(sheet, 40 + 24 * len(lines))}\n{harmless(under(table))}"
 
 
-def _notes(comparison: Comparison) -> list[str]:
+def notes(comparison: Comparison) -> list[str]:
     """The notes, and one line per failure."""
     failed = [f"failed: {failure.run}: {failure.error}" for failure in comparison.failures]
     return [*comparison.notes, *failed]

@@ -20,6 +20,7 @@ from counterfeit.data.named import DATASETS, DataSet, load_named
 from counterfeit.data.own import folder_split, held_out, split_folders
 from counterfeit.data.own_npz import from_npz, npz_splits
 from counterfeit.data.place import Place, label, locate
+from counterfeit.data.rows_of import is_dataset, read
 from counterfeit.errors import DataError
 from counterfeit.system.arguments import checked
 
@@ -56,7 +57,7 @@ def load(
             `labels`; or uint8 images (N, H, W), (N, H, W, C) or (N, C, H, W), numpy or torch. A name takes precedence
             over a folder with that name; "./mnist" is the folder. A folder with the subfolders train/ and test/, and an
             .npz file with x_train and x_test (or train_images and test_images), have these two splits. An ImageSet is
-            returned as it is.
+            returned as it is. A data set of PyTorch, torchvision or Hugging Face is read once, see `rows_of.read`.
         split: one of `splits(source)`.
         labels: integers (N,), only for an array.
         size: height and width, 8 to 1024 pixels, to which a folder's images are scaled, 64 by default; only for a
@@ -133,6 +134,12 @@ def _loaded(source: Any, place: Place, split: str, labels: Any, size: Size, skip
         return source
     if place.kind == "dataset":
         return load_named(DATASETS[place.name], split)
+    if place.path is None and is_dataset(source):
+        found = read(source)
+        if labels is not None and found.labels is not None:
+            raise DataError(f"{type(source).__name__} has labels of its own: leave out labels=")
+        given = found.labels if labels is None else labels
+        return from_array(found.images, given, classes=found.classes or None, where=type(source).__name__)
     if place.path is None:
         return from_array(source, labels)
     if place.kind == "npz":

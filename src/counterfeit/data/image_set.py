@@ -10,12 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from counterfeit.data.rows import is_stored, take
+from counterfeit.data.shown import SMALLEST_SIDE, as_png
 from counterfeit.errors import DataError
 from counterfeit.settings import fit_fields
 from counterfeit.system.arguments import shown
 
+__all__ = ["SMALLEST_SIDE", "ImageSet", "content_digest"]
+
+PICTURED = 60
 BLOCK = 1000  # images of a memory map read at a time
-SMALLEST_SIDE = 8  # pixels: the least height and width of an image
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,10 @@ class ImageSet:
             raise DataError(f"images are uint8 (N, C, H, W) with C = 1 or 3, not {shown(self.images)}")
         if numbers is not None and (numbers.dtype.kind not in "iu" or numbers.shape != shape[:1]):
             raise DataError(f"labels are whole numbers ({shape[0]},), one per image, not {shown(numbers)}")
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: PICTURED images, spread over the set, which may be sorted."""
+        return as_png(take(self.images, np.linspace(0, len(self) - 1, min(PICTURED, len(self))).astype(int)))
 
     def __len__(self) -> int:
         return len(self.images)

@@ -5,24 +5,35 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from counterfeit.runs.log import LogRow, OnTestSet, Steps, curve, score_names, terms
-from counterfeit.system.drawing import Axes, figure
+from counterfeit.system.drawing import Axes, Figure, figure
 from counterfeit.system.files import write_atomic
 from counterfeit.system.text import harmless
 
 
 def draw_curves(path: Path, rows: Sequence[LogRow], title: str, unit: str) -> None:
     """Write a PNG with a line per loss over the steps, dots for the test losses, and a panel below per score."""
-    scored = score_names(rows)
     buffer = io.BytesIO()
-    with figure("png", figsize=(7, 4 + 2.5 * len(scored)), dpi=120, layout="constrained") as sheet:
-        axes = sheet.subplots(1 + len(scored), 1, height_ratios=[4] + [2.5] * len(scored), squeeze=False)[:, 0]
-        _draw_losses(axes[0], rows, title, unit)
-        for panel, name in zip(axes[1:], scored, strict=True):
-            _draw_score(panel, name, curve(rows, name))
+    with figure("png", **layout(rows)) as sheet:
+        draw_on(sheet, rows, title, unit)
         sheet.savefig(buffer, format="png")
     write_atomic(path, buffer.getvalue())
+
+
+def layout(rows: Sequence[LogRow]) -> dict[str, Any]:
+    """The options of a figure that `draw_on` has room on."""
+    return {"figsize": (7, 4 + 2.5 * len(score_names(rows))), "dpi": 120, "layout": "constrained"}
+
+
+def draw_on(sheet: Figure, rows: Sequence[LogRow], title: str, unit: str) -> None:
+    """The losses, and below them a panel per score."""
+    scored = score_names(rows)
+    axes = sheet.subplots(1 + len(scored), 1, height_ratios=[4] + [2.5] * len(scored), squeeze=False)[:, 0]
+    _draw_losses(axes[0], rows, title, unit)
+    for panel, name in zip(axes[1:], scored, strict=True):
+        _draw_score(panel, name, curve(rows, name))
 
 
 def _draw_score(axes: Axes, name: str, points: list[tuple[int, float]]) -> None:

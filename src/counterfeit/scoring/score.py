@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 from rich.table import Table
 
+from counterfeit.display.score import page
 from counterfeit.errors import InputError
 from counterfeit.settings import fit_fields
 from counterfeit.system import reading
@@ -19,6 +20,7 @@ from counterfeit.system.console import as_text, say
 from counterfeit.system.words import number, plus_minus
 
 Count = Annotated[int, Meta(ge=0, le=reading.COUNT)]
+TITLES = ("metric", "value", "±", "real against real", "better")
 
 
 @dataclass(frozen=True)
@@ -99,18 +101,32 @@ class Score(Mapping[str, Scored]):
     def table(self) -> str:
         """The table that the command line prints."""
         table = Table(box=None, pad_edge=False)
-        for column in ("metric", "value", "±", "real against real", "better"):
+        for column in TITLES:
             table.add_column(column, justify="left" if column in ("metric", "better") else "right")
+        for name, *cells in self._cells():
+            table.add_row(name.replace("[", "\\["), *cells)
+        return "\n".join([as_text(table, 110), *self._lines()])
+
+    def _repr_html_(self) -> str:
+        """The table in a notebook, with the receipt."""
+        return page(TITLES, self._cells(), self._lines(), self.receipt)
+
+    def _cells(self) -> list[list[str]]:
+        """A row per metric, as TITLES says."""
+        rows = []
         for name, scored in self.metrics.items():
             floor = "" if scored.floor is None else plus_minus({"mean": scored.floor, "std": scored.floor_std})
             spread = "" if scored.uncertainty is None else number(scored.uncertainty, 2)
-            table.add_row(name.replace("[", "\\["), number(scored.value), spread, floor, scored.better)
-        noted: dict[str, list[str]] = {}  # a note on several metrics is printed once
+            rows.append([name, number(scored.value), spread, floor, scored.better])
+        return rows
+
+    def _lines(self) -> list[str]:
+        """The notes below the table; one on several metrics is there once."""
+        noted: dict[str, list[str]] = {}
         for name, scored in self.metrics.items():
             for note in scored.notes:
                 noted.setdefault(note, []).append(name)
-        lines = [f"{', '.join(names)}: {note}" for note, names in noted.items()]
-        return "\n".join([as_text(table, 110), *lines, *self.notes])
+        return [*(f"{', '.join(names)}: {note}" for note, names in noted.items()), *self.notes]
 
 
 class _Named(TypedDict, total=False):

@@ -18,6 +18,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from counterfeit.errors import InputError, OutputError
+from counterfeit.system.notebook import Bar, in_notebook
 from counterfeit.system.text import PLAIN, encodable, harmless, reason
 
 MOST_PROCESSES = 1_000_000
@@ -130,6 +131,10 @@ def progress(what: str, total: float | None, *, unit: str = "") -> Iterator[Call
         total: the value at which the bar is full, in the unit that is counted; None if unknown.
         unit: "B" counts bytes; "" counts items.
     """
+    if in_notebook() and speaks():
+        with _below_the_cell(what, total, unit) as advance:
+            yield advance
+        return
     console = stderr()
     if not console.is_terminal:
         say(what)
@@ -143,6 +148,25 @@ def progress(what: str, total: float | None, *, unit: str = "") -> Iterator[Call
         bar.start()
     try:
         yield lambda amount: bar.advance(task, amount)
+    finally:
+        with decoration("the progress bar"):
+            bar.stop()
+
+
+@contextmanager
+def _below_the_cell(what: str, total: float | None, unit: str) -> Iterator[Callable[[float], None]]:
+    """`progress` in a notebook."""
+    bar, done = Bar(), 0.0
+
+    def advance(amount: float) -> None:
+        nonlocal done
+        done += amount
+        count = f"{done / 1e6:,.1f} MB" if unit == "B" else f"{done:,.0f}"
+        with decoration("the progress bar"):
+            bar.show(done, total, f"{what}: {count}")
+
+    try:
+        yield advance
     finally:
         with decoration("the progress bar"):
             bar.stop()

@@ -6,6 +6,7 @@ All drawing code imports matplotlib from here. pyplot is not used: it would choo
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import sys
 import threading
@@ -56,7 +57,9 @@ __all__ = [
     "NullFormatter",
     "NullLocator",
     "Outline",
+    "Sheet",
     "figure",
+    "sheet",
 ]
 
 _LOCK = threading.RLock()  # matplotlib's settings are global, and several of our threads draw at the same time
@@ -72,11 +75,37 @@ def figure(kind: str, settings: Mapping[str, Any] | None = None, **options: Any)
         settings: rcParams on top of matplotlib's defaults. A "$" in a text never starts a formula.
         **options: options of `matplotlib.figure.Figure`.
     """
+    with _settled(settings or {}):
+        made = Figure(**options)
+        _CANVASES[kind](made)  # used for saving, whatever backend is set
+        yield made
+
+
+@contextmanager
+def _settled(settings: Mapping[str, Any]) -> Iterator[None]:
+    """A block in which matplotlib's defaults hold, and `settings` on top of them."""
     with _LOCK, warnings.catch_warnings(), matplotlib.rc_context():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # for a name in letters that the font lacks
         matplotlib.rcdefaults()
         matplotlib.rcParams["text.parse_math"] = False
-        matplotlib.rcParams.update(cast(Any, settings or {}))
-        made = Figure(**options)
-        _CANVASES[kind](made)  # used for saving, whatever backend is set
+        matplotlib.rcParams.update(cast(Any, settings))
+        yield
+
+
+class Sheet(Figure):
+    """A figure to hand out, which a notebook shows whether pyplot is used there or not."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        with _settled({}):
+            self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+@contextmanager
+def sheet(**options: Any) -> Iterator[Sheet]:
+    """A figure to draw on within the block and to hand out after it; `options` are those of matplotlib's Figure."""
+    with _settled({}):
+        made = Sheet(**options)
+        FigureCanvasAgg(made)
         yield made

@@ -43,6 +43,10 @@ LOST = b"\0"  # no signal has this number
 class Interrupted(KeyboardInterrupt):
     """A signal has stopped the work cleanly; the message says how to resume it."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook prints: the line, and not the way to it."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 def interrupt() -> None:
     """Act in the main thread as if Ctrl-C was pressed; for other threads, which cannot raise an exception there."""

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from counterfeit.runs.log import Trouble
 from counterfeit.system.console import decoration, say, stderr
+from counterfeit.system.notebook import Bar, in_notebook
 from counterfeit.training.notes import Forecast
 from counterfeit.training.trainer import EpochEnded, Logged, Resumed, ScoredEpoch, Stepped, Tested
 
@@ -42,7 +43,7 @@ def show(
     finally:
         if screen is not None:
             with decoration("the progress of training"):
-                screen.live.stop()
+                screen.stop()
 
 
 def _shown(screen: _Screen, event: object) -> _Screen | None:
@@ -51,7 +52,7 @@ def _shown(screen: _Screen, event: object) -> _Screen | None:
         screen.show(event)
         return screen
     with suppress(Exception):
-        screen.live.stop()
+        screen.stop()
     return None
 
 
@@ -77,8 +78,14 @@ class _Screen:
             disable=not console.is_terminal,
             transient=True,
         )
+        self._bar = Bar() if in_notebook() and not console.quiet else None
         self._task = self.live.add_task("", total=None, epoch=1, measured="")
         self.live.start()
+
+    def stop(self) -> None:
+        self.live.stop()
+        if self._bar:
+            self._bar.stop()
 
     def show(self, event: object) -> None:
         match event:
@@ -86,6 +93,8 @@ class _Screen:
                 say(f"continuing after step {event.step}")
             case Stepped():
                 self.live.update(self._task, completed=event.step, total=event.total)
+                if self._bar:
+                    self._bar.show(event.step, event.total, f"step {event.step:,}/{event.total:,}  {self._measured}")
                 line = self._forecast and self._forecast.after(event.step, event.total, time.monotonic())
                 if line:
                     say(line)

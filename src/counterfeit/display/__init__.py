@@ -1,0 +1,1 @@
+"""How things show themselves in a notebook: images as a grid, tables as HTML, curves and scores as figures."""
