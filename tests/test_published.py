@@ -40,6 +40,9 @@ def test_every_model_has_its_figures() -> None:
     assert blocks == wanted | {
         ("explore", "all"),
         ("raters", "all"),
+        ("attacks", "all"),
+        ("load", "all"),
+        ("load", "training"),
         ("commands", "all"),
         ("commands", "samples"),
         ("copies", "cifar10"),

@@ -84,6 +84,6 @@ def fit(
     if array is None:
         config = config.replace({"data": paths.typed(config.data)})
     folder = RunFolder(out or default_out(model, config))
-    for _ in fitting(model, config, folder, resume=resume, quiet=quiet, array=array, labels=labels):
+    for _ in fitting(model, config, folder, resume=resume, quiet=quiet, array=array, labels=labels, alone=True):
         pass
     return Run(str(folder), config.device)
