@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # The tests start a hundred processes: without bytecode each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-app test browser compat lint format peers bombs bench nets quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray trackers notebooks package site detectors checks parity full clean
+.PHONY: help demo demo-app test browser attacks compat lint format peers bombs bench nets quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray trackers notebooks package site detectors checks parity full clean
 
 # The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
 PEERS := .venv-peers
@@ -34,8 +34,19 @@ $(BROWSER): $(STAMP)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[app,browser]'
 	@touch $@
 
-browser: $(BROWSER)  ## a report, the app and a human test in an installed Chromium: phone and desk, light and dark; screenshots in build/browser
-	$(BIN)/pytest tests/test_browser.py tests/test_app_browser.py tests/test_explore_browser.py tests/test_judge_browser.py -m browser
+# axe-core looks for what keeps people out of a page. It comes by npm, and is only in build/.
+AXE := build/axe/package/axe.min.js
+$(AXE):
+	mkdir -p build/axe
+	npm pack --silent --pack-destination build/axe axe-core@4.14.1
+	tar -xzf build/axe/axe-core-4.14.1.tgz -C build/axe package/axe.min.js package/LICENSE
+
+browser: $(BROWSER) $(AXE)  ## a report, the app and a human test in an installed Chromium: phone and desk, light and dark; screenshots in build/browser
+	$(BIN)/pytest tests/test_browser.py tests/test_app_browser.py tests/test_explore_browser.py tests/test_judge_browser.py tests/test_axe.py -m browser
+
+attacks: $(BROWSER)  ## what attacks on the app get, and what they cost; every row of docs/app.md holds or it fails (five minutes)
+	$(BIN)/python benchmarks/attacks.py
+	$(BIN)/python benchmarks/publish.py
 
 RAY := $(VENV)/.ray
 $(RAY): $(STAMP)

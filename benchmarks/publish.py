@@ -42,7 +42,7 @@ PAGES = [
     ROOT / "README.md",
     *(
         ROOT / f"docs/{page}.md"
-        for page in ("compare", "data", "explore", "judge", "metrics", "performance", "runs", "scaling")
+        for page in ("app", "compare", "data", "explore", "judge", "metrics", "performance", "runs", "scaling")
     ),
     *sorted((ROOT / "docs/models").glob("*.md")),
 ]

@@ -1,13 +1,16 @@
-"""Simulated raters of known ability, and the judgements that they make."""
+"""Simulated raters of known ability, the judgements that they make, and a test of images that a program tells apart."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from counterfeit.human.design import Design, Trial, order
+from counterfeit.human.file import Pool
 from counterfeit.human.lines import Judgement
+from counterfeit.human.store import Store
 
 # CIFAR-10 in the data of Stein et al. 2023 (arXiv:2306.04675): share misjudged in percent, and its standard error over
 # about 26 raters of 200 images each.
@@ -26,6 +29,7 @@ PEOPLE = {
     "PFGM++": (43.6, 1.1),
     "LSGM": (43.7, 1.0),
 }
+SHAPED = ["runs/vae", "runs/gan"]  # models of `drawn_test`
 RATERS_THERE, JUDGED_THERE = 26, 200
 
 
@@ -78,3 +82,25 @@ def errs(*shares: float) -> Says:
 def clicks(trial: Trial, rng: np.random.Generator) -> bool:
     """Someone who clicks at random, whatever is shown."""
     return bool(rng.random() < 0.5)
+
+
+def shapes(source: int, n: int = 40) -> np.ndarray:
+    """Pictures of 28 x 28 whose first pixel says what they are: bars, rings, discs or noise."""
+    y, x = np.mgrid[-14:14, -14:14]
+    rng = np.random.default_rng(source)
+    found = np.zeros((n, 1, 28, 28), np.uint8)
+    for i in range(n):
+        r, u, v = rng.uniform(5, 10), rng.uniform(-3, 3), rng.uniform(-3, 3)
+        d = np.hypot(x - u, y - v)
+        of = [abs(x - u) < r / 3, abs(d - r) < 2.5, d < r, rng.random((28, 28)) < 0.5]
+        found[i, 0] = 235 * of[source]
+    found[:, 0, 0, 0] = 60 * source
+    return found
+
+
+def drawn_test(path: Path, design: Design) -> Store:
+    """A new test of two models, whose images are shapes."""
+    real = {"name": "mnist", "split": "test", "n": 10_000, "digest": "0" * 64}
+    about = {"models": {name: {"digest": "0" * 64, "kind": "run", "name": name} for name in SHAPED}, "real": real}
+    pools = [Pool(shapes(source), None, np.arange(40) % 2 if source == 2 else None) for source in range(4)]
+    return Store.create(path, design, SHAPED, pools, about)

@@ -134,9 +134,10 @@ def test_a_body_is_bounded(client: TestClient) -> None:
     assert client.post("/", headers={**origin, "content-length": "-1"}).status_code == 413
 
 
-def test_requests_are_bounded(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("counterfeit.app.guard.RATE", 0.0)
-    codes = [client.get("/static/post.js").status_code for _ in range(int(BURST) + 5)]
+    with TestClient(application(Shelf([tmp_path])), BASE) as client:
+        codes = [client.get("/static/post.js").status_code for _ in range(int(BURST) + 5)]
     assert codes == [200] * int(BURST) + [429] * 5
 
 

@@ -66,7 +66,7 @@ def test_what_is_asked_of_a_fake_lowers_the_generators_loss(tmp_path: Path, loss
     cf.train("gan", out=tmp_path / "run", steps=3, loss=loss, **SMALL)
     lesson = Lesson(str(tmp_path / "run"))
     lesson.step(1)
-    judge, game = lesson.model.discriminator.eval(), lesson.model.loss
+    judge, game = lesson.judge.eval(), lesson.model.loss
     generator = torch.Generator().manual_seed(0)
     real, fakes = (torch.rand(4, 1, 28, 28, generator=generator) * 2 - 1 for _ in range(2))
     wanted = lesson.wanted(real, fakes, None)
@@ -76,16 +76,29 @@ def test_what_is_asked_of_a_fake_lowers_the_generators_loss(tmp_path: Path, loss
     assert cost[1] < cost[0]
 
 
-@pytest.mark.parametrize("model", ["cgan", "dcgan", "acgan"])
+@pytest.mark.parametrize("model", ["cgan", "dcgan", "acgan", "wgan", "wgan-gp", "vae-gan"])
 def test_it_teaches_other_gans_too(tmp_path: Path, model: str) -> None:
     small = {**MODELS[model].small, "data": "mnist5k", "device": "cpu", "quiet": True}
     cf.train(model, out=tmp_path / "run", steps=1, batch_size=16, **small)
-    assert Lesson(str(tmp_path / "run")).step(1)["step"] == 2
+    lesson = Lesson(str(tmp_path / "run"))
+    found = lesson.step(1)
+    assert found["step"] == 2
+    digits = {image.tobytes() for image in cf.load_data("mnist5k").images[:, 0]}
+    assert all(picture(uri).tobytes() in digits for uri in found["real"])
+    assert not any(picture(uri).tobytes() in digits for uri in found["fake"])
+    assert len(found["of_real"]) == len(found["of_fake"]) == len(found["wanted"]) == SHOWN
+    # A fake as the judge would have it gets a higher output, by which all of them mean "real".
+    images = torch.rand(8, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    labels = [torch.arange(4)] if lesson.model.classes else []
+    wanted, judge = lesson.wanted(images[:4], images[4:], *labels), lesson.judge.eval()
+    with torch.no_grad():
+        before, after = (judge(images[4:] + step * wanted, *labels)[:, 0] for step in (0, 1e-2 / wanted.abs().max()))
+    assert (after > before).all()
 
 
 def test_a_run_without_a_discriminator_is_refused(tmp_path: Path) -> None:
     cf.train("vae", out=tmp_path / "run", steps=1, **SMALL)
-    with pytest.raises(InputError, match="vae has no discriminator to look at"):
+    with pytest.raises(InputError, match="vae has no discriminator or critic to look at"):
         Lesson(str(tmp_path / "run"))
 
 

@@ -117,7 +117,7 @@ def test_events_say_all_at_first_and_then_what_changes(client: TestClient, home:
         f"event: {name}" for name in ("state", "charts", "scores", "epochs", "epochs")
     ]
     assert found[4] == "event: epochs\ndata: [1, 2, 3]\n\n"
-    assert watch._streams == 0
+    assert not watch._streams
 
 
 def test_an_event_has_a_line_for_every_line() -> None:

@@ -19,12 +19,15 @@ from starlette.testclient import TestClient
 from app_cases import BASE, OURS, client, home, ids, served, shown, trainings  # noqa: F401 - fixtures
 from counterfeit.app import form, worker
 from counterfeit.app.jobs import ENDED, QUEUED, RUNNING, Queue
-from counterfeit.app.server import application
+from counterfeit.app.server import application, marked
 from counterfeit.app.shelf import Shelf, Shelved
 from counterfeit.cli.training import parsed
 from counterfeit.errors import InputError
 from counterfeit.models import MODELS
 from counterfeit.runs import RunFolder
+from counterfeit.system.signals import Interrupted
+from counterfeit.training.loop import EpochEnded, Stopped
+from counterfeit.training.session import fitting
 
 
 def test_cards_say_what_there_is(client: TestClient, home: Path) -> None:
@@ -303,3 +306,39 @@ def ask(base: str, path: str, values: dict[str, str]) -> Any:
 
 def got(base: str, path: str) -> str:
     return requests.get(base + path, timeout=30).text
+
+
+def test_a_training_that_was_started_elsewhere_is_stopped_with_a_checkpoint(tmp_path: Path) -> None:
+    """The file that asks is for that training only: neither an older one counts, nor does one stay behind."""
+    client, folder = TestClient(application(Shelf([tmp_path])), BASE, headers=OURS), RunFolder(tmp_path / "mine")
+    small = {"data": "mnist5k", "epochs": 200, "encoder_width": 16, "decoder_width": 16, "device": "cpu"}
+    folder.path.mkdir()
+    (folder.path / ".stop").touch()
+    id, events, asked = Shelved.of(folder).id, [], False
+    with pytest.raises(Interrupted, match="with a checkpoint"):
+        for event in fitting("vae", MODELS["vae"].changed(MODELS["vae"].settings, small), folder, quiet=True, alone=True):
+            events.append(event)
+            if sum(isinstance(one, EpochEnded) for one in events) == 2 and not asked:
+                asked = True
+                assert f'id="stop-{id}"' in client.get("/cards").text
+                assert client.post("/stop", json={"run": id}).status_code == 200
+    assert not (folder.path / ".stop").exists()
+    assert isinstance(events[-1], Stopped) and events[-1].step >= 2 * 39
+    assert f'id="resume-{id}"' in client.get("/cards").text
+    assert client.post("/stop", json={"run": id}).json() == {"error": "nobody trains this run"}
+
+
+def test_a_run_of_a_grid_is_not_stopped_alone(client: TestClient, home: Path) -> None:
+    folder, id = RunFolder(home / "vae-mnist5k-s0"), ids(home)["vae-mnist5k-s0"]
+    record = folder.read_record()
+    made = {**record.made_by, "command": ["counterfeit", "compare", "small.toml"]}
+    folder.write_record(dataclasses.replace(record, made_by=made, finished=None))
+    with folder.lock():
+        assert f'id="stop-{id}"' not in client.get("/cards").text
+        answer = client.post("/stop", json={"run": id})
+    assert answer.status_code == 400 and "part of a grid" in answer.json()["error"]
+    assert not (folder.path / ".stop").exists()
+
+
+def test_words_of_help_are_marked_and_nothing_else_gets_through() -> None:
+    assert marked("`a<b`, <i> --lr-decay") == '<code>a&lt;b</code>, &lt;i&gt; <span class="word">--lr-decay</span>'

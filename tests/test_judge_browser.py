@@ -23,15 +23,13 @@ import pytest
 from PIL import Image
 
 from counterfeit.human.design import Design
-from counterfeit.human.file import Pool
 from counterfeit.human.lines import parsed
 from counterfeit.human.statistics import Results, results
-from counterfeit.human.store import Store
+from human_cases import drawn_test, shapes
 from test_browser import SCREENS, chromium  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.browser
 SIZES = {"phone": (390, 844), "desk": (1280, 900)}
-MODELS = ["runs/vae", "runs/gan"]
 DESIGN = Design(models=2, fakes=10, raters=3, seed=4)
 
 
@@ -57,28 +55,11 @@ class Server:
         self.process.__exit__(None, None, None)
 
 
-def shapes(source: int, n: int = 40) -> np.ndarray:
-    """Pictures of 28 x 28 whose first pixel says what they are: bars, rings, discs or noise."""
-    y, x = np.mgrid[-14:14, -14:14]
-    rng = np.random.default_rng(source)
-    found = np.zeros((n, 1, 28, 28), np.uint8)
-    for i in range(n):
-        r, u, v = rng.uniform(5, 10), rng.uniform(-3, 3), rng.uniform(-3, 3)
-        d = np.hypot(x - u, y - v)
-        of = [abs(x - u) < r / 3, abs(d - r) < 2.5, d < r, rng.random((28, 28)) < 0.5]
-        found[i, 0] = 235 * of[source]
-    found[:, 0, 0, 0] = 60 * source
-    return found
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("judged")
-    real = {"name": "mnist", "split": "test", "n": 10_000, "digest": "0" * 64}
-    about = {"models": {name: {"digest": "0" * 64, "kind": "run", "name": name} for name in MODELS}, "real": real}
-    pools = [Pool(shapes(source), None, np.arange(40) % 2 if source == 2 else None) for source in range(4)]
     for code, design in (("CLASS", DESIGN), ("TIMED", Design(models=2, fakes=5, exposure=250)), ("EMPTY", DESIGN)):
-        Store.create(home / ".app" / "tests" / f"{code}.sqlite", design, MODELS, pools, about).close()
+        drawn_test(home / ".app" / "tests" / f"{code}.sqlite", design).close()
     served = Server(home)
     yield served
     served.kill()

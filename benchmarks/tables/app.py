@@ -1,6 +1,8 @@
-"""Tables of the app: how long Explore takes to answer, and how often the intervals of the human test hold."""
+"""Tables of the app: how long it takes to answer, what attacks get, how often the intervals of the human test hold."""
 
 from __future__ import annotations
+
+import statistics
 
 from .text import Json, markdown
 
@@ -23,6 +25,22 @@ def of_explore(results: Json, which: str) -> str:
     return markdown(lines)
 
 
+def of_load(results: Json, which: str) -> str:
+    """Answers to raters and explorers while a training runs, or what an idle app costs a training."""
+    found = results["load"]
+    if which == "training":
+        lines = [["beside the training", "its images/s, over those alone", "least and most", "pairs"]]
+        for what, words in {"idle": "an app that nobody looks at", "watched": "an app, and the page of its run"}.items():
+            ratios = found["training"]["ratios"][what]
+            ends = f"{min(ratios):.2f} to {max(ratios):.2f}"
+            lines.append([words, f"{statistics.median(ratios):.2f}", ends, str(len(ratios))])
+        return markdown(lines)
+    lines = [["", "answers", "median, ms", "99th percentile, ms", "slowest, ms"]]
+    for name, one in found["answers"].items():
+        lines.append([name, f"{one['answers']:,}", *(f"{one[key]:,.0f}" for key in ("median_ms", "p99_ms", "most_ms"))])
+    return markdown(lines)
+
+
 def of_raters(results: Json, which: str) -> str:
     """The least and the most of the coverages over the models, in %."""
     found = results["raters"]["summary"]
@@ -33,4 +51,13 @@ def of_raters(results: Json, which: str) -> str:
     return markdown(lines)
 
 
-KINDS = {"explore": of_explore, "raters": of_raters}
+def of_attacks(results: Json, which: str) -> str:
+    """A row an attack: how often it got what, in how many seconds, at which cost."""
+    lines = [["attack", "what it gets", "seconds", "memory, MB", "others wait, s"]]
+    for name, one in results["attacks"]["attacks"].items():
+        got = ", ".join(f"{n:,}x {what}" for what, n in one["got"].items())
+        lines.append([name, got, *(f"{one[key]:.1f}" for key in ("seconds", "memory_mb", "others_wait_s"))])
+    return markdown(lines)
+
+
+KINDS = {"explore": of_explore, "raters": of_raters, "attacks": of_attacks, "load": of_load}

@@ -91,7 +91,7 @@ def fit(
     if array is None:
         config = config.replace({"data": paths.typed(config.data)})
     folder = RunFolder(out or default_out(model, config))
-    events = fitting(model, config, folder, resume=resume, quiet=quiet, array=array, labels=labels)
+    events = fitting(model, config, folder, resume=resume, quiet=quiet, array=array, labels=labels, alone=True)
     with tracking.followed(folder, trackers if speaks() else []) as begin:
         for _ in events:
             begin()

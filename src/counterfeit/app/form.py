@@ -17,6 +17,7 @@ from counterfeit.system.arguments import UNIONS, fields_of, fitted
 from counterfeit.system.field_texts import text
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
+SPELLED = {"lr": "learning rate", "kl": "KL", "ema": "EMA", "cuda": "CUDA"}  # words of names, in labels
 FIRST = ("epochs", "budget", "seed", "batch_size", "score_every", "lr")  # what is open at first, beside model and data
 
 
@@ -44,7 +45,7 @@ class Field:
 
     @property
     def label(self) -> str:
-        return self.name.replace("_", " ")
+        return " ".join(SPELLED.get(word, word) for word in self.name.split("_"))
 
     @property
     def first(self) -> bool:

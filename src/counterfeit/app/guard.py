@@ -23,10 +23,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from counterfeit.app.limits import Rate
+
 MOST_BODY = 64 << 10  # bytes
 BODY_SECONDS = 15.0  # for a whole body
 RATE, BURST = 50.0, 300.0  # requests per second from one address, in the long run and at once
-MOST_ADDRESSES = 4096  # remembered
 COOKIE = "counterfeit"
 HEADERS = {
     "content-security-policy": (
@@ -72,20 +73,12 @@ class Policy:
         return address.is_loopback or self.token is not None
 
 
-@dataclass
-class _Bucket:
-    """Requests that an address may still make, as of a time."""
-
-    left: float
-    at: float
-
-
 class Guard:
     """ASGI middleware that turns away what `Policy` does not allow."""
 
     def __init__(self, app: ASGIApp, policy: Policy) -> None:
         self.app, self.policy = app, policy
-        self._buckets: dict[str, _Bucket] = {}
+        self._requests = Rate(RATE, BURST)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -108,7 +101,7 @@ class Guard:
         """The answer to a request that goes no further; None for one that may."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if not self._in_rate((scope.get("client") or ("",))[0]):
+        if not self._requests.take((scope.get("client") or ("",))[0]):
             return PlainTextResponse("too many requests: wait a second", 429, {"retry-after": "1"})
         try:
             known = self.policy.knows_host(host)
@@ -140,18 +133,6 @@ class Guard:
         if _same(_cookie(headers), token):
             return None
         return PlainTextResponse("open the link with ?token=… that counterfeit app printed", 401)
-
-    def _in_rate(self, address: str) -> bool:
-        now = time.monotonic()
-        if address not in self._buckets and len(self._buckets) >= MOST_ADDRESSES:
-            self._buckets.clear()
-        bucket = self._buckets.setdefault(address, _Bucket(BURST, now))
-        bucket.left = min(BURST, bucket.left + (now - bucket.at) * RATE)
-        bucket.at = now
-        if bucket.left < 1:
-            return False
-        bucket.left -= 1
-        return True
 
 
 class _TooMuch(Exception):

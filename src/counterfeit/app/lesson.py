@@ -1,8 +1,10 @@
-"""`python -m counterfeit.app.lesson RUN PLUGIN…`: a GAN, one step at a time: what its discriminator says and wants.
+"""`python -m counterfeit.app.lesson RUN PLUGIN…`: a GAN, one step at a time: what its judge says and wants.
+
+The judge is the network that the generator plays against: a discriminator, or the critic of a Wasserstein GAN.
 
 A process of its own trains on from the run's last checkpoint, in memory: nothing is ever written to the run. For a
-line on stdin, which holds a number of steps, it prints a line of JSON: images of the last step's batch, what the
-discriminator says of them, and how it would have the fakes changed. It ends with stdin.
+line on stdin, which holds a number of steps, it prints a line of JSON: images of the last step's batch, what the judge
+says of them, and how it would have the fakes changed. It ends with stdin.
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ from typing import Any
 
 import torch
 from PIL import Image
+import torch.nn.functional as F
 from torch import Tensor
 
 from counterfeit.data import pixels
 from counterfeit.errors import InputError
 from counterfeit.models.base import constant
-from counterfeit.models.gan.model import GAN
+from counterfeit.models.gan.base import AdversarialModel
+from counterfeit.models.losses import Adversarial
 from counterfeit.models.plugins import load_plugin
 from counterfeit.runs import RunFolder
 from counterfeit.system.isolation import isolated
@@ -32,25 +36,37 @@ from counterfeit.training.trainer import Training
 SHOWN = 8  # images of each kind
 BRIGHTER, DARKER = (0.0, 150.0, 255.0), (255.0, 120.0, 0.0)  # seen on black, on white and on each other
 MORE = 1_000_000  # steps beyond those of the run
+JUDGES = ("discriminator", "critic")  # names of the network that the generator plays against
 
 
 class Lesson:
     """A GAN that is trained on in memory."""
 
     def __init__(self, path: str) -> None:
-        """Raises InputError: the run cannot be continued, or has no discriminator."""
+        """Raises InputError: the run cannot be continued, or has neither discriminator nor critic."""
         folder = RunFolder(path)
         record = folder.read_record()
         training = Training(record.model, record.config.replace({"device": "cpu"}), folder, resume=True)
-        if not isinstance(training.model, GAN):
-            raise InputError(f"{record.model} has no discriminator to look at")
+        found = [net for name, net in training.model.networks().items() if name in JUDGES]
+        if not (isinstance(training.model, AdversarialModel) and found):
+            raise InputError(f"{record.model} has no discriminator or critic to look at")
         state = State.fresh(training.model, training.config, training.device)
         training.take_over(state)
         training.take_steps(state.step + MORE)
-        self.model, self.state = training.model, state
+        self.model, self.state, self.judge = training.model, state, found[0]
+        self._batch, self._weights = training.config.batch_size, next(self.judge.parameters())
         self._seen: list[tuple[tuple[Any, ...], Tensor]] = []
-        self.model.discriminator.register_forward_hook(lambda _, given, out: self._seen.append((given, out.detach())))
+        self.judge.register_forward_hook(self._keep)
         self._events: Iterator[object] = run_steps(state, *training.fed(), training.config)
+
+    def _keep(self, judge: object, given: tuple[Any, ...], outputs: Tensor) -> None:
+        """Keep what the judge says while it learns itself, of real images and after them fakes.
+
+        So it is in every model here, whichever its game: see their `step`. Where only images between both are shown,
+        as for a gradient penalty, there are no more than a batch; where the generator learns, the judge is constant.
+        """
+        if self._weights.requires_grad and len(given[0]) > self._batch:
+            self._seen.append((given, outputs.detach()))
 
     def step(self, steps: int) -> dict[str, Any]:
         """Take steps, and tell of the last one."""
@@ -58,12 +74,10 @@ class Lesson:
             self._seen.clear()
             while not isinstance(next(self._events), Stepped):
                 pass
-        # The step asks the discriminator of all real and fake images at first: see `GAN.step`.
-        (shown, y), outputs = self._seen[0]
-        n = len(shown) // 2
-        fakes, of_fakes = shown[n : n + SHOWN], outputs[n : n + SHOWN, 0]
-        labels = None if y is None else y[n : n + SHOWN]
-        wanted = self.wanted(shown[:SHOWN], fakes, labels)
+        (shown, *labels), outputs = self._seen[-1]
+        n = self._batch  # real images are first; the last are fakes of noise, whatever is between
+        fakes, of_fakes = shown[-n:][:SHOWN], outputs[-n:][:SHOWN, 0]
+        wanted = self.wanted(shown[:SHOWN], fakes, *(None if y is None else y[-n:][:SHOWN] for y in labels))
         return {
             "step": self.state.step,
             "real": [_png(image) for image in shown[:SHOWN]],
@@ -73,18 +87,27 @@ class Lesson:
             "of_fake": [round(value, 3) for value in of_fakes.tolist()],
         }
 
-    def wanted(self, real: Tensor, fakes: Tensor, y: Tensor | None) -> Tensor:
+    def wanted(self, real: Tensor, fakes: Tensor, *labels: Tensor | None) -> Tensor:
         """What would lower the generator's loss: minus its gradient at fake images (B, C, H, W)."""
-        judge, loss = self.model.discriminator, self.model.loss
+        judge = self.judge
         fakes = fakes.detach().clone().requires_grad_()
         judge.eval()  # what it tracks of batches stays as it is
         try:
             with constant(judge):
-                of_real = judge(real, y)[:, :1].detach()
-                (gradient,) = torch.autograd.grad(loss.generator(of_real, judge(fakes, y)[:, :1]).sum(), fakes)
+                of_real = judge(real, *labels)[:, :1].detach()
+                (gradient,) = torch.autograd.grad(self.loss(of_real, judge(fakes, *labels)[:, :1]).sum(), fakes)
         finally:
             judge.train()
         return -gradient
+
+    def loss(self, of_real: Tensor, of_fakes: Tensor) -> Tensor:
+        """What the generator would have small, of the judge's outputs (B, 1): (B, 1)."""
+        own = getattr(self.model, "loss", None)
+        if isinstance(own, Adversarial):
+            return own.generator(of_real, of_fakes)
+        if "critic" in self.model.networks():
+            return -of_fakes  # Arjovsky et al. 2017 (arXiv:1701.07875), algorithm 1
+        return F.softplus(-of_fakes)  # -log D, the non-saturating loss
 
 
 def _png(image: Tensor) -> str:

@@ -12,22 +12,30 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from counterfeit.app.address import own_address
+from counterfeit.app.limits import Rate
 from counterfeit.errors import InputError
 from counterfeit.human.store import Store
 
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without those that look alike
-LONG = 6  # characters of a code: 10^9 of them, of which a guest may try 50 a second
+LONG = 6  # characters of a code: 10^9 of them, see GUESSES
+JOINS = 0.2, 120  # new raters from one address per second, in the long run and at once: a class may share one
+GUESSES = 0.05, 20  # wrong codes from one address
 CODE = re.compile("[A-Za-z0-9-]{4,32}")
 
 
 class HumanTests:
-    """The tests in a folder, opened when asked for, and closed with `close`."""
+    """The tests in a folder, opened when asked for, and closed with `close`.
+
+    Attributes:
+        joins, guesses: how often an address may join, and be wrong about a code.
+    """
 
     def __init__(self, folder: Path, code: str | None = None) -> None:
         """`code` is that of the next test, instead of one drawn by lot; InputError if it cannot be one."""
         if code is not None and not CODE.fullmatch(code):
             raise InputError(f"--code is {code!r}; it must be 4 to 32 letters, digits and hyphens")
         self.folder, self._code = folder, code
+        self.joins, self.guesses = Rate(*JOINS), Rate(*GUESSES)
         self._open: dict[str, Store] = {}
         self._lock = threading.Lock()
 

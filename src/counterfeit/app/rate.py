@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from counterfeit.app.limits import asker
 from counterfeit.app.people import tests
 from counterfeit.app.room import Room, changes, html, shows
 from counterfeit.errors import InputError
@@ -38,6 +40,8 @@ def join(request: Request, posted: dict[str, Any]) -> Response:
     if token is None or not _knows(test, token):
         if len(test.progress()) >= MOST_RATERS:
             raise InputError("this test has as many raters as it can take")
+        if not tests(request).joins.take(asker(request)):
+            raise HTTPException(429, "many have joined from here: this page tries again", {"retry-after": "5"})
         token = test.join(_about(request, posted))
     answer = JSONResponse(_shown(test, token, test.next(token)))
     path = f"/rate/{_code(request)}"
@@ -96,7 +100,23 @@ def _code(request: Request) -> str:
 
 
 def _test(request: Request) -> Store:
-    return tests(request).test(_code(request))
+    """The test with the code of the path. An address that was wrong too often gets none, except known raters of it.
+
+    Raises InputError, and HTTPException for too many guesses.
+    """
+    guesses, token = tests(request).guesses, request.cookies.get(COOKIE)
+    too_many = HTTPException(429, "too many wrong codes: check the link, and wait a minute", {"retry-after": "60"})
+    if token is None and guesses.is_empty(asker(request)):
+        raise too_many
+    try:
+        test = tests(request).test(_code(request))
+    except InputError:
+        if not guesses.take(asker(request)):
+            raise too_many from None
+        raise
+    if guesses.is_empty(asker(request)) and not (token is not None and _knows(test, token)):
+        raise too_many
+    return test
 
 
 def _token(request: Request) -> str:

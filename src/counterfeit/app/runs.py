@@ -21,6 +21,7 @@ from counterfeit.errors import InputError
 from counterfeit.models import MODELS
 from counterfeit.models.plugins import files
 from counterfeit.runs import RunFolder
+from counterfeit.runs.asking import ask_to_stop, can_be_asked
 
 STOP = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)
 FIRST_MODEL = "vae"
@@ -150,9 +151,10 @@ def stop(request: Request, posted: dict[str, Any]) -> Response:
     if queue.cancel(path):
         return JSONResponse({"name": path.name})
     job = queue.about(path)
-    if job is None or job.state == ENDED or job.pid is None:
-        raise InputError("this run is not one that the app has started: stop it where it was started")
-    _signal(job)
+    if job is not None and job.state != ENDED and job.pid is not None:
+        _signal(job)
+    else:
+        _ask(RunFolder(path))
     return JSONResponse({"name": path.name})
 
 
@@ -162,6 +164,18 @@ def known(of: Shelf, id: str) -> Path:
         if Shelved.of(RunFolder(job.run)).id == id and job.state != ENDED:
             return Path(job.run)
     return of.folder(id).path
+
+
+def _ask(folder: RunFolder) -> None:
+    """Ask a training to stop that was started elsewhere. Raises InputError: there is none, or it cannot be asked."""
+    if not folder.is_held():
+        raise InputError("nobody trains this run")
+    if not can_be_asked(folder.read_record()):
+        raise InputError("this run is a part of a grid: stop the grid where it was started")
+    try:
+        ask_to_stop(folder)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({error.strerror}): stop it where it was started") from None
 
 
 def _signal(job: Job) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from jinja2 import Environment
+from markupsafe import Markup, escape
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -59,9 +61,16 @@ def application(shelf: Shelf, host: str = "127.0.0.1", token: str | None = None,
 def templates() -> Environment:
     """The templates of the app over those of the report, whose parts and style they share."""
     made = environment(HERE / "templates")
-    made.filters |= {"duration": words.duration, "whole": words.whole}
+    made.filters |= {"duration": words.duration, "whole": words.whole, "marked": marked}
     made.globals["rooms"] = [room for room in ROOMS if room.title]
     return made
+
+
+def marked(text: str) -> Markup:
+    """The words of `--help` as HTML: what stands between backticks is code, and an option is never broken."""
+    parts = re.split("`(.+?)`", text)
+    made = [f"<code>{escape(part)}</code>" if place % 2 else escape(part) for place, part in enumerate(parts)]
+    return Markup(re.sub(r"(?<![\w>])--[a-z][\w-]*", r'<span class="word">\g<0></span>', "".join(made)))
 
 
 def _style(request: Request) -> Response:
@@ -79,6 +88,6 @@ def _wrong_input(request: Request, error: Exception) -> Response:
 def _no_such_page(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if request.method == "POST":
-        return JSONResponse({"error": error.detail}, error.status_code)
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
     words = "There is no such page." if error.status_code == 404 else error.detail
     return html(request, "error.html", error.status_code, error=words)

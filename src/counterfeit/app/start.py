@@ -53,7 +53,8 @@ def start(
         config = uvicorn.Config(
             app,
             http=Bounded,
-            log_level="warning",
+            log_level="error",  # a line for every request that is none would be for strangers to write
+            ws="none",
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=GRACE,

@@ -67,7 +67,7 @@ _lock = threading.Lock()
 
 
 def step(request: Request, posted: dict[str, Any]) -> Response:
-    """Take steps of a GAN in memory, and answer with what its discriminator says."""
+    """Take steps of a GAN in memory, and answer with what its judge says."""
     id, steps = str(posted.get("run")), posted.get("steps", 1)
     folder = shelf(request).folder(id)
     if type(steps) is not int or not 1 <= steps <= MOST_STEPS:

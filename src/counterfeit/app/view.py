@@ -16,6 +16,7 @@ from counterfeit.app.shelf import Shelved
 from counterfeit.app.tail import follow
 from counterfeit.errors import InputError
 from counterfeit.runs import RunFolder, RunRecord
+from counterfeit.runs.asking import can_be_asked
 from counterfeit.runs.checkpoint import read_index
 from counterfeit.runs.log import EpochScore, LogRow, Steps, Trouble
 from counterfeit.scoring.score import stored
@@ -55,7 +56,7 @@ class View:
         id: see `Shelf`.
         folder: its folder.
         state: in a word.
-        ours: whether the app started it, and may stop it.
+        ours: whether the app started it.
         said: what is wrong, in one line; "" for nothing.
         epochs: of its sample grids, ascending.
     """
@@ -74,6 +75,11 @@ class View:
     @property
     def name(self) -> str:
         return self.folder.path.name
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether the app started it, or it can be asked; or it waits."""
+        return self.ours or (self.state == "training" and self.record is not None and can_be_asked(self.record))
 
     @property
     def can_resume(self) -> bool:

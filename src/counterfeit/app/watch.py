@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -14,6 +15,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 
 from counterfeit.app import curves, film
 from counterfeit.app.jobs import ENDED, Queue
+from counterfeit.app.limits import asker, network
 from counterfeit.app.room import Room, changes, html, render, shelf, shows
 from counterfeit.app.runs import plugins, put, trainings
 from counterfeit.app.shelf import Shelf, Shelved
@@ -21,7 +23,7 @@ from counterfeit.app.tail import follow
 from counterfeit.app.view import View, grid, view
 from counterfeit.data import splits
 from counterfeit.errors import InputError
-from counterfeit.models.gan import GANSettings
+from counterfeit.models.gan import AdversarialSettings
 from counterfeit.runs.data import source_of
 from counterfeit.scoring.score import Score, stored
 from counterfeit.system.reading import Malformed
@@ -29,7 +31,8 @@ from counterfeit.system.reading import Malformed
 LOOK = 1.0  # seconds between two looks at a run
 BEAT = 15.0  # seconds after which a stream without news says that it is alive
 MOST_STREAMS = 60
-_streams = 0
+MOST_OF_ONE = 30  # of them for one address
+_streams: Counter[str] = Counter()  # by address
 
 
 def scorings(of: Shelf) -> Queue:
@@ -99,13 +102,13 @@ def page(request: Request) -> Response:
     """The run as it is now; events keep it up to date."""
     run = named(request)
     seen: View = view(run, trainings(shelf(request)))
-    plays = seen.record is not None and isinstance(seen.record.config, GANSettings)
+    plays = seen.record is not None and isinstance(seen.record.config, AdversarialSettings)
     return html(request, "run.html", run=seen, parts=parts(request, run), plays=plays)
 
 
 async def events(request: Request) -> Response:
     """The parts of the page as server-sent events, each when it has changed."""
-    if _streams >= MOST_STREAMS:
+    if _are_many(network(asker(request))):
         return PlainTextResponse("too many pages are open", 503, {"retry-after": "5"})
     run = await run_in_threadpool(named, request)
     return StreamingResponse(news(request, run), media_type="text/event-stream")
@@ -113,8 +116,11 @@ async def events(request: Request) -> Response:
 
 async def news(request: Request, run: Shelved) -> AsyncIterator[str]:
     """Events until the page is left or the run is gone."""
-    global _streams
-    _streams += 1
+    address = network(asker(request))
+    if _are_many(address):  # many may have asked at the same moment
+        yield "retry: 5000\n\n"
+        return
+    _streams[address] += 1
     before: dict[str, str] = {}
     quiet = 0.0
     try:
@@ -136,7 +142,13 @@ async def news(request: Request, run: Shelved) -> AsyncIterator[str]:
             await asyncio.sleep(LOOK)
             quiet += LOOK
     finally:
-        _streams -= 1
+        _streams[address] -= 1
+        if not _streams[address]:
+            del _streams[address]
+
+
+def _are_many(address: str) -> bool:
+    return sum(_streams.values()) >= MOST_STREAMS or _streams[address] >= MOST_OF_ONE
 
 
 def event(name: str, text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from counterfeit.models import ModelSettings
 from counterfeit.runs import RunFolder
+from counterfeit.runs.asking import Asked
 from counterfeit.system import distributed, durations
 from counterfeit.system.console import say
 from counterfeit.system.signals import Interrupted, deferred
@@ -26,8 +27,11 @@ def fitting(
     quiet: bool = False,
     array: Any = None,
     labels: Any = None,
+    alone: bool = False,
 ) -> Generator[object, None, None]:
     """The events of a training (see `Training.events`), for one who has something to do at some of them.
+
+    One that trains `alone`, and not as a part of a grid, is also stopped by `runs.asking`.
 
     Raises Interrupted after `Stopped`, and in the end where a signal came too late to stop anything.
     """
@@ -37,12 +41,13 @@ def fitting(
         lambda: Training(model, config, folder, resume=resume, array=array, labels=labels, group=group)
     )
     with deferred() as stop:
+        asked = Asked(folder) if alone else lambda: False
         plan = planned_steps(training, begun, stop.is_set) if training.unplanned else None
         if plan is not None:
             training.take_steps(plan.steps)
         for line in () if quiet else (*notes.before(training), *_of_budget(training, plan)):
             say(line)
-        events, of = training.events(stop.is_set), training.config
+        events, of = training.events(lambda: stop.is_set() or asked()), training.config
         for event in events if quiet else show(events, of.epochs, training.device.type == "cpu", of.steps, bool(plan)):
             yield event
             if isinstance(event, Stopped):

@@ -32,7 +32,7 @@ function fill(id, images, outputs, what, wanted = []) {
     const box = document.createElement("div");
     box.className = "stack";
     box.append(picture(source, `${what} image ${place + 1}`));
-    if (wanted[place]) box.append(picture(wanted[place], "what the discriminator asks of it", "wanted"));
+    if (wanted[place]) box.append(picture(wanted[place], "what is asked of it", "wanted"));
     const words = document.createElement("figcaption");
     words.textContent = outputs[place].toFixed(2);
     figure.append(box, words);
