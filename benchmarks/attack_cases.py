@@ -133,14 +133,28 @@ async def each(target: Target, raws: Iterable[bytes], source: str, at_once: int 
 
 async def traversal(target: Target) -> Got:
     static = ("../guard.py", "%2e%2e/guard.py", "..%2fguard.py", "%252e%252e/guard.py", "....//guard.py", "/etc/passwd")
-    static += ("%00", "..\\guard.py", "%c0%ae%c0%ae/guard.py", "../../../../../../../etc/passwd", "app.css/../../guard.py")
+    static += (
+        "%00",
+        "..\\guard.py",
+        "%c0%ae%c0%ae/guard.py",
+        "../../../../../../../etc/passwd",
+        "app.css/../../guard.py",
+    )
     of_run = ("samples/../run.json", "samples/..%2frun.json", "samples/9.png", "samples/-1.png", "../run.json")
     paths = [f"/static/{one}" for one in static] + [f"/runs/{target.run}/{one}" for one in of_run]
     paths += [f"/{room}/{way}" for room in ("runs", "explore", "rate", "judge/of") for way in WAYS]
     return await each(target, [target.get(path) for path in paths], "127.2.0.1")
 
 
-WAYS = ("..", "../..", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "..%2f..%2foutside", "link", "/etc/passwd", "outside-0123456789")
+WAYS = (
+    "..",
+    "../..",
+    "%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+    "..%2f..%2foutside",
+    "link",
+    "/etc/passwd",
+    "outside-0123456789",
+)
 
 
 async def foreign_posts(target: Target) -> Got:
@@ -154,7 +168,15 @@ async def foreign_posts(target: Target) -> Got:
 
 async def other_hosts(target: Target) -> Got:
     hosts = ("evil.example", f"evil.example:{target.port}", "127.0.0.1.evil.example", "localhost.evil.example", "")
-    hosts += ("127.0.0.1@evil.example", "evil.example#127.0.0.1", "[::1", "xn--127", "0x7f000001", "127.1", "localhost.")
+    hosts += (
+        "127.0.0.1@evil.example",
+        "evil.example#127.0.0.1",
+        "[::1",
+        "xn--127",
+        "0x7f000001",
+        "127.1",
+        "localhost.",
+    )
     raws = [target.get("/", host=host) for host in hosts]
     raws += [target.get("/", head="Host: evil.example\r\n"), target.get("http://evil.example/", host="evil.example")]
     return await each(target, raws, "127.2.0.3")
@@ -180,7 +202,9 @@ async def large_bodies(target: Target) -> Got:
 
 
 async def large_fields(target: Target) -> Got:
-    fields = [{"model": "vae", "data": "mnist", name: "9" * 60_000} for name in ("name", "seed", "epochs", "lr", "data")]
+    fields = [
+        {"model": "vae", "data": "mnist", name: "9" * 60_000} for name in ("name", "seed", "epochs", "lr", "data")
+    ]
     fields += [{"model": "vae", "data": "mnist", **{f"f{n}": "x" for n in range(5000)}}, {"model": "x" * 60_000}]
     points = [[0.0] * 100_000, [1e300] * 15, [float("nan")] * 15, ["x"] * 15, [0.0] * 14]
     raws = [target.post("/start", json.dumps(one).encode()) for one in fields]
@@ -200,8 +224,26 @@ def bombs() -> list[bytes]:
 
 
 async def malformed(target: Target) -> Got:
-    bodies = [b"", b"{", b"[]", b"null", b"1", b'"x"', b"\xff\xfe", b'{"a":' * 20_000, b"[" * 60_000, b'{"run": ' + b"9" * 5000]
-    bodies += [b'{"run": NaN}', b'{"run": 1e999}', b'{"run": {"run": []}}', b'{"run": "\\ud800"}', b"{}", b'{"run": null}']
+    bodies = [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"1",
+        b'"x"',
+        b"\xff\xfe",
+        b'{"a":' * 20_000,
+        b"[" * 60_000,
+        b'{"run": ' + b"9" * 5000,
+    ]
+    bodies += [
+        b'{"run": NaN}',
+        b'{"run": 1e999}',
+        b'{"run": {"run": []}}',
+        b'{"run": "\\ud800"}',
+        b"{}",
+        b'{"run": null}',
+    ]
     paths = ("/stop", "/resume", "/score", "/lesson/step", "/explore/point", "/explore/morph", "/judge/start")
     paths += (f"/rate/{target.code}/answer", "/compare/score")
     return await each(target, [target.post(path, body) for path in paths for body in bodies], "127.2.0.8")
@@ -210,7 +252,9 @@ async def malformed(target: Target) -> Got:
 async def no_http(target: Target) -> Got:
     whole = target.get("/")
     raws = [b"\x16\x03\x01\x02\x00\x01\x00", b"\x00" * 100, b"GET /\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 1000]
-    raws += [target.post("/stop", b"{}", head=f"Content-Length: {n}\r\n") for n in ("-1", "1e3", "2\r\nContent-Length: 3")]
+    raws += [
+        target.post("/stop", b"{}", head=f"Content-Length: {n}\r\n") for n in ("-1", "1e3", "2\r\nContent-Length: 3")
+    ]
     both = "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n"
     raws += [target.post("/stop", b"0\r\n\r\nGET / HTTP/1.1\r\n\r\n", head=both), whole.replace(b"GET", b"G\x00T")]
     return await each(target, raws, "127.2.0.9")
@@ -229,7 +273,9 @@ async def slow_heads(target: Target) -> Got:
 
 async def slow_bodies(target: Target) -> Got:
     raw = target.post("/start", b"", head="Content-Length: 1000\r\n")
-    return Counter(await asyncio.gather(*(ask(target, raw, "127.2.1.2", (b"x" for _ in range(60)), 1) for _ in range(200))))
+    return Counter(
+        await asyncio.gather(*(ask(target, raw, "127.2.1.2", (b"x" for _ in range(60)), 1) for _ in range(200)))
+    )
 
 
 async def slow_readers(target: Target) -> Got:

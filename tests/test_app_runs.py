@@ -316,7 +316,9 @@ def test_a_training_that_was_started_elsewhere_is_stopped_with_a_checkpoint(tmp_
     (folder.path / ".stop").touch()
     id, events, asked = Shelved.of(folder).id, [], False
     with pytest.raises(Interrupted, match="with a checkpoint"):
-        for event in fitting("vae", MODELS["vae"].changed(MODELS["vae"].settings, small), folder, quiet=True, alone=True):
+        for event in fitting(
+            "vae", MODELS["vae"].changed(MODELS["vae"].settings, small), folder, quiet=True, alone=True
+        ):
             events.append(event)
             if sum(isinstance(one, EpochEnded) for one in events) == 2 and not asked:
                 asked = True

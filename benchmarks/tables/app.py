@@ -30,7 +30,10 @@ def of_load(results: Json, which: str) -> str:
     found = results["load"]
     if which == "training":
         lines = [["beside the training", "its images/s, over those alone", "least and most", "pairs"]]
-        for what, words in {"idle": "an app that nobody looks at", "watched": "an app, and the page of its run"}.items():
+        for what, words in {
+            "idle": "an app that nobody looks at",
+            "watched": "an app, and the page of its run",
+        }.items():
             ratios = found["training"]["ratios"][what]
             ends = f"{min(ratios):.2f} to {max(ratios):.2f}"
             lines.append([words, f"{statistics.median(ratios):.2f}", ends, str(len(ratios))])

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from PIL import Image
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from counterfeit.data import pixels
