@@ -1,4 +1,4 @@
-"""What each of the usual attacks on a web server gets from the app: statuses, seconds, memory, how long others wait.
+"""What the usual attacks on a web server get from the app: statuses, seconds, memory, and how long others wait.
 
     python benchmarks/attacks.py [--only NAME …]
 

@@ -65,9 +65,16 @@ class User:
     def ask(self, path: str, posted: dict[str, Any] | None = None) -> bytes:
         head = {"cookie": self._cookie, "origin": self.base, "content-type": "application/json"}
         body = None if posted is None else json.dumps(posted)
-        self._to.request("GET" if posted is None else "POST", path, body, head)
-        answer = self._to.getresponse()
-        found = answer.read()
+        for trial in range(3):  # as a browser does, whose connection was closed while nothing was asked
+            try:
+                self._to.request("GET" if posted is None else "POST", path, body, head)
+                answer = self._to.getresponse()
+                found = answer.read()
+                break
+            except (ConnectionError, http.client.HTTPException):
+                self._to.close()
+                if trial == 2:
+                    raise
         if answer.status not in (200, 204):
             raise RuntimeError(f"{path} was answered with {answer.status}: {found[:200]!r}")
         self._cookie = (answer.getheader("set-cookie") or self._cookie).partition(";")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from counterfeit.app.address import address as where_of
+from counterfeit.app.address import own_address
 from counterfeit.app.connections import Bounded
 from counterfeit.app.guard import BURST, COOKIE, MOST_BODY
 from counterfeit.app.server import ROOMS, application
@@ -142,9 +144,30 @@ def test_requests_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_printed_address_is_one_that_phones_know(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("counterfeit.app.address.own_address", lambda: "192.168.1.7")
+    own = {socket.AF_INET: "192.168.1.7", socket.AF_INET6: "2001:db8::7"}
+    monkeypatch.setattr("counterfeit.app.address.own_address", lambda families: own[families[0]])
     with bound("0.0.0.0", 0) as listening:
-        assert where_of(listening, "0.0.0.0") == f"http://192.168.1.7:{listening.getsockname()[1]}"
+        port = listening.getsockname()[1]
+        assert where_of(listening, "0.0.0.0") == f"http://192.168.1.7:{port}"
+        assert where_of(listening, "lab.example") == f"http://lab.example:{port}"  # as its owner calls it
+        assert where_of(listening, "::1") == f"http://[::1]:{port}"
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+def test_all_addresses_of_ipv6_are_those_of_ipv4_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("counterfeit.app.address.own_address", lambda families: f"{families[0]}")
+    with bound("::", 0) as listening:
+        port = listening.getsockname()[1]
+        for host in ("127.0.0.1", "::1"):
+            socket.create_connection((host, port), 10).close()
+        assert where_of(listening, "::") == f"http://{socket.AF_INET.value}:{port}"
+    with socket.create_server(("::", 0), family=socket.AF_INET6) as only:
+        assert where_of(only, "::").startswith(f"http://{socket.AF_INET6.value}:")
+
+
+def test_the_own_address_is_one_of_the_family() -> None:
+    assert ipaddress.ip_address(own_address((socket.AF_INET,))).version == 4
+    assert ipaddress.ip_address(own_address((socket.AF_INET6,))).version == 6
 
 
 def test_an_address_that_others_reach_needs_the_token(tmp_path: Path) -> None:

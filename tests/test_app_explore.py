@@ -167,6 +167,21 @@ def test_a_morph_begins_with_a_and_ends_with_b(path: str, server, ask, runs) -> 
     assert alike(strip[[0, -1]], np.concatenate([ask("point", "gan", center=point) for point in (a, b)]))
 
 
+def test_each_end_of_a_morph_may_have_a_class_of_its_own(server, ask, runs) -> None:
+    run = runs["cvae"]
+    a, b = {"is": "sample", "index": 0}, {"is": "sample", "index": 1}
+    found = {}
+    for name, classes in {"one": {"label": 3}, "two": {"label": 3, "label_b": 8}}.items():
+        ids = {one.folder.path.name: one.id for one in Shelf([run.path.parent]).runs()}
+        asked = {"run": ids["cvae"], "a": a, "b": b, "steps": 5, **classes}
+        found[name] = tiles(server.post("/explore/morph", json=asked).content, gap=2, side=2 * SIDE)[..., ::2, ::2]
+    z = np.linspace(run.noise(2)[0], run.noise(2)[1], 5, dtype=np.float32)
+    assert alike(found["one"], run.decode(z, labels=3))
+    assert alike(found["two"], run.decode(z, labels=[3, 3, 3, 8, 8]))
+    said = server.post("/explore/morph", json={**asked, "label_b": 10})
+    assert said.status_code == 400 and "10" in said.json()["error"]
+
+
 def test_an_encoded_picture_is_what_the_run_encodes(ask, runs) -> None:
     train = runs["vae"].real("train")
     image = train.images[42:43]

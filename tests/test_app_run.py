@@ -238,3 +238,49 @@ def test_points_of_the_frontier_lead_to_their_runs() -> None:
     assert [svg.count(f'href="/runs/{id}"') for id in ("a0", "a1", "b0")] == [1, 1, 1]
     assert "_blank" not in svg
     assert "<a " not in frontier("f", rows, None, "minutes", "FID")
+
+
+# Films as MP4.
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> RunFolder:
+    """A run's folder with the sample grids of three epochs, whose sides are odd."""
+    folder = RunFolder(tmp_path / "drawn")
+    folder.samples.mkdir(parents=True)
+    for epoch in (1, 2, 3):
+        Image.new("L", (61, 31), 60 * epoch).save(folder.samples / f"epoch-{epoch:04d}.png")
+    return folder
+
+
+@pytest.mark.skipif(film.ffmpeg() is None, reason="ffmpeg is not installed")
+def test_the_film_as_mp4_has_every_picture(drawn: RunFolder, tmp_path: Path) -> None:
+    made = film.mp4(drawn, [1, 2, 3])
+    assert made[4:8] == b"ftyp"
+    (tmp_path / "film.mp4").write_bytes(made)
+    words = [film.ffmpeg(), "-v", "error", "-i", tmp_path / "film.mp4", "-f", "rawvideo", "-pix_fmt", "gray", "-"]
+    frames = np.frombuffer(subprocess.run(words, check=True, capture_output=True).stdout, np.uint8).reshape(-1, 32, 62)
+    found = frames[:, 8, 8].round(-1).tolist()
+    assert sorted(set(found)) == [60, 120, 180] and found == sorted(found)
+    assert found.count(180) > 10 * found.count(60)  # the last one stays
+
+
+def test_without_ffmpeg_no_film_is_offered(client: TestClient, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(film.shutil, "which", lambda name: None)
+    path = f"/runs/{ids(home)['gan-mnist5k-s0']}"
+    page = client.get(path).text
+    assert "film.gif" in page and "film.mp4" not in page
+    answer = client.get(f"{path}/film.mp4")
+    assert answer.status_code == 404 and "ffmpeg is not installed" in answer.text
+
+
+@pytest.mark.parametrize("code", ["cat > /dev/null; echo no codec >&2; exit 1", "echo no codec >&2; exit 1"])
+def test_what_ffmpeg_says_is_said(drawn: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!/bin/sh\n{code}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(film, "ffmpeg", lambda: str(program))
+    with pytest.raises(InputError, match="ffmpeg could not make the film: no codec"):
+        film.mp4(drawn, [1, 2, 3])
+    assert film._making.acquire(blocking=False)
+    film._making.release()

@@ -1,4 +1,4 @@
-"""What axe-core finds on all pages of the app, a human test and a report: `make browser`, which fetches axe-core.
+"""What axe-core finds on every page of the app, of a human test and of a report: `make browser`, which fetches it.
 
 Nothing that it calls serious or critical may be there, on a phone and a desk, light and dark. Screenshots go to
 build/browser.

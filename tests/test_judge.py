@@ -188,18 +188,23 @@ def test_raters_need_the_code_and_not_the_token(home: Path) -> None:
 
 
 def test_the_link_names_this_machine_for_others(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In numbers, since a phone does not know its name; with the port that it was asked at."""
+    """In numbers, since a phone does not know its name, unless it was given; with the port that it was asked at."""
     monkeypatch.setattr("counterfeit.app.people.own_address", lambda: "192.168.1.7")
     monkeypatch.setattr("socket.gethostname", lambda: "laptop")
     ours = "http://192.168.1.7:8321/rate/ABCDEF"
-    for token, base, where in (
-        ("word", BASE, ours),
-        ("word", "http://laptop:8321", ours),
-        ("word", "http://laptop", "http://192.168.1.7/rate/ABCDEF"),
-        ("word", "http://10.0.0.3:8321", "http://10.0.0.3:8321/rate/ABCDEF"),
-        (None, BASE, f"{BASE}/rate/ABCDEF"),
+    for host, base, where in (
+        ("0.0.0.0", BASE, ours),
+        ("::", BASE, ours),
+        ("::", "http://[2001:db8::5]:8321", "http://[2001:db8::5]:8321/rate/ABCDEF"),
+        ("0.0.0.0", "http://laptop:8321", ours),
+        ("0.0.0.0", "http://laptop", "http://192.168.1.7/rate/ABCDEF"),
+        ("0.0.0.0", "http://10.0.0.3:8321", "http://10.0.0.3:8321/rate/ABCDEF"),
+        ("lab.example", "http://lab.example:8321", "http://lab.example:8321/rate/ABCDEF"),
+        ("lab.example", BASE, "http://lab.example:8321/rate/ABCDEF"),
+        ("127.0.0.1", BASE, f"{BASE}/rate/ABCDEF"),
     ):
-        app = application(Shelf([home]), "0.0.0.0" if token else "127.0.0.1", token)
+        token = None if host == "127.0.0.1" else "word"
+        app = application(Shelf([home]), host, token)
         with TestClient(app, base) as client:
             client.cookies.set(COOKIE, "word")
             page = client.get("/judge/of/ABCDEF").text

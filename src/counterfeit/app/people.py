@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from counterfeit.app.address import own_address
+from counterfeit.app.address import in_link, is_name, own_address
 from counterfeit.app.limits import Rate
 from counterfeit.errors import InputError
 from counterfeit.human.store import Store
@@ -79,10 +79,15 @@ def tests(request: Request) -> HumanTests:
 
 
 def link(request: Request, code: str) -> str:
-    """The address at which raters join: in numbers where others reach it, since a phone does not know our name."""
-    base = urlsplit(str(request.base_url).rstrip("/"))
-    if request.app.state.shared and not _reached_by_others(base.hostname or ""):
-        base = base._replace(netloc=own_address() + (f":{base.port}" if base.port is not None else ""))
+    """The address at which raters join: by the name that the app was started with, otherwise in numbers.
+
+    A phone does not know the name of this machine, unless its owner says so with --host.
+    """
+    base, state = urlsplit(str(request.base_url).rstrip("/")), request.app.state
+    if state.shared and is_name(state.host):
+        base = base._replace(netloc=in_link(state.host, base.port))
+    elif state.shared and not _reached_by_others(base.hostname or ""):
+        base = base._replace(netloc=in_link(own_address(), base.port))
     return f"{base.geturl()}/rate/{code}"
 
 

@@ -53,7 +53,7 @@ def application(shelf: Shelf, host: str = "127.0.0.1", token: str | None = None,
     )
     app.state.shelf = shelf
     app.state.tests = HumanTests(shelf.own / "tests", code)
-    app.state.shared = token is not None
+    app.state.shared, app.state.host = token is not None, host
     app.state.templates = templates()
     return app
 

@@ -8,7 +8,7 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
-from counterfeit.app.address import address, is_loopback
+from counterfeit.app.address import address, is_loopback, listens
 from counterfeit.errors import InputError
 from counterfeit.system.console import result, say
 
@@ -71,8 +71,7 @@ def start(
 def bound(host: str, port: int) -> socket.socket:
     """A socket that listens. Raises InputError."""
     try:
-        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listening = socket.create_server(place[:2], family=family)
+        listening = listens(host, port)
         # asyncio does it only for sockets that name their protocol. Else the second part of an answer waits 40 ms.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -24,6 +24,7 @@ from counterfeit.app.view import View, grid, view
 from counterfeit.data import splits
 from counterfeit.errors import InputError
 from counterfeit.models.gan import AdversarialSettings
+from counterfeit.runs import RunFolder
 from counterfeit.runs.data import source_of
 from counterfeit.scoring.score import Score, stored
 from counterfeit.system.reading import Malformed
@@ -103,7 +104,7 @@ def page(request: Request) -> Response:
     run = named(request)
     seen: View = view(run, trainings(shelf(request)))
     plays = seen.record is not None and isinstance(seen.record.config, AdversarialSettings)
-    return html(request, "run.html", run=seen, parts=parts(request, run), plays=plays)
+    return html(request, "run.html", run=seen, parts=parts(request, run), plays=plays, films=film.ffmpeg() is not None)
 
 
 async def events(request: Request) -> Response:
@@ -163,12 +164,21 @@ def sample(request: Request) -> Response:
     return FileResponse(path, media_type="image/png")
 
 
-def animation(request: Request) -> Response:
+def gif(request: Request) -> Response:
     """The sample grids as a GIF, to save."""
+    return _film(request, film.gif, "gif", "image/gif")
+
+
+def mp4(request: Request) -> Response:
+    """The sample grids as MP4, to save."""
+    return _film(request, film.mp4, "mp4", "video/mp4")
+
+
+def _film(request: Request, make: Callable[[RunFolder, Sequence[int]], bytes], ending: str, kind: str) -> Response:
     run = named(request)
     seen = view(run, trainings(shelf(request)))
-    name = f'attachment; filename="{run.id.rpartition("-")[0]}.gif"'
-    return Response(film.gif(run.folder, seen.epochs), media_type="image/gif", headers={"content-disposition": name})
+    name = f'attachment; filename="{run.id.rpartition("-")[0]}.{ending}"'
+    return Response(make(run.folder, seen.epochs), media_type=kind, headers={"content-disposition": name})
 
 
 def score(request: Request, posted: dict[str, Any]) -> Response:
@@ -186,7 +196,8 @@ ROOM = Room(
         shows("/runs/{id}", page),
         shows("/runs/{id}/events", events),
         shows("/runs/{id}/samples/{epoch:int}.png", sample),
-        shows("/runs/{id}/film.gif", animation),
+        shows("/runs/{id}/film.gif", gif),
+        shows("/runs/{id}/film.mp4", mp4),
         changes("/score", score),
     ]
 )

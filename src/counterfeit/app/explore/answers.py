@@ -48,7 +48,7 @@ def morph(explorer: Explorer, between: asked.Morph) -> bytes:
     a, b = (asked.latent(explorer, point)[None] for point in (between.a, between.b))
     path = {"linear": latents.line, "spherical": latents.arc}[between.path]
     z = path(a, b, np.linspace(0, 1, between.steps, dtype=np.float32))[0]
-    images = explorer.decode(z, _label(explorer, between))
+    images = explorer.decode(z, _labels_between(explorer, between))
     return png(images, gap=2, scale=max(1, SIDE // images.shape[3]))
 
 
@@ -119,6 +119,15 @@ def _label(explorer: Explorer, given: asked.Asked) -> int | None:
     if not explorer.run.model.classes:
         return None
     return given.label or 0
+
+
+def _labels_between(explorer: Explorer, between: asked.Morph) -> int | np.ndarray | None:
+    """The class of all images of a morph, or of each: one in the middle is nearer to a."""
+    label = _label(explorer, between)
+    if label is None or between.label_b is None:
+        return label
+    first = -(-between.steps // 2)
+    return np.repeat([label, between.label_b], [first, between.steps - first])
 
 
 def _text(images: np.ndarray) -> str:

@@ -108,10 +108,15 @@ class Plane(Where, frozen=True, kw_only=True):
 
 
 class Morph(Asked, frozen=True, kw_only=True):
-    """Images on the way from a to b."""
+    """Images on the way from a to b.
+
+    Attributes:
+        label_b: class of b, where it is another than `label`, which is a's: the images nearer to b have it.
+    """
 
     a: Point
     b: Point
+    label_b: Index | None = None
     path: Literal["linear", "spherical"] = "linear"
     steps: Annotated[int, Meta(ge=2, le=24)] = 10
 

@@ -37,9 +37,17 @@ export function morph(page) {
     id("share").textContent = `${Math.round((100 * place) / (count() - 1))} %`;
   }
 
+  const label = (end) => Number(id(`class-${end}`).value);
+
+  // A conditional model: both ends are of the page's class, until one is given its own.
+  function classOf(end) {
+    if (page.about.conditional) id(`class-${end}`).value = page.base().label;
+  }
+
   function redraw() {
     const steps = Math.min(24, Math.max(2, form.elements.steps.valueAsNumber || 10));
-    strips.ask({ ...page.base(), a: points.a, b: points.b, path: form.elements.path.value, steps });
+    const classes = page.about.conditional ? { label: label("a"), label_b: label("b") } : {};
+    strips.ask({ ...page.base(), ...classes, a: points.a, b: points.b, path: form.elements.path.value, steps });
   }
 
   function stop() {
@@ -73,6 +81,10 @@ export function morph(page) {
       redraw();
     });
   }
+  if (page.about.conditional) {
+    for (const end of ["a", "b"]) id(`class-${end}`).addEventListener("input", redraw);
+    document.getElementById("options").elements.label.addEventListener("input", () => { classOf("a"); classOf("b"); });
+  }
   redraw();
 
   return {
@@ -80,6 +92,7 @@ export function morph(page) {
     // Take a latent as an end, under a name.
     set(end, name, z) {
       points[end] = { is: "code", z };
+      classOf(end);
       id(`name-${end}`).textContent = name;
       redraw();
     },
