@@ -43,6 +43,8 @@ def on_page_content(content: str, **_: object) -> str:
     """LaTeX becomes MathML, which browsers draw without a script."""
 
     def drawn(found: re.Match[str]) -> str:
-        return convert(html.unescape(found[2]), display="block" if found[1] == "div" else "inline")
+        latex, block = html.unescape(found[2]), found[1] == "div"
+        made = convert(latex, display="block" if block else "inline")
+        return f'<div style="overflow-x: auto">{made}</div>' if block else made  # on a phone, within its place
 
     return MATH.sub(drawn, content)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,8 @@ def test_wandb_offline_folders_hold_what_the_log_says(run: cf.Run) -> None:
 
 def test_wandb_whose_process_is_killed_ends_no_training(tmp_path: Path) -> None:
     """Its own process is killed in the middle: one line, and the run is that of nobody looking."""
-    options = ["--data", "mnist5k", "--epochs", "6", "--log-every", "5"]
+    small = ["--encoder-width", "8", "--decoder-width", "8", "--latent", "2"]
+    options = ["--data", "mnist5k", "--epochs", "150", "--log-every", "5", *small]
     words = [sys.executable, "-m", "counterfeit", "train", "vae", *options]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     training = subprocess.Popen(
@@ -199,8 +201,12 @@ def records(content: bytes) -> Iterator[bytes]:
 
 def children(pid: int) -> list[int]:
     """The processes that a process has started (Linux)."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(word) for path in tasks for word in path.read_text().split()]
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            found += [int(path.parent.name)] if parent == pid else []
+    return found
 
 
 def until(what: Any, seconds: float = 600) -> None:
