@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # The tests start a hundred processes: without bytecode each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-app test browser compat lint format peers bombs bench quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray detectors checks parity full clean
+.PHONY: help demo demo-app test browser export compat lint format peers bombs bench quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray detectors checks parity full clean
 
 # The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
 PEERS := .venv-peers
@@ -31,11 +31,19 @@ test: $(STAMP)  ## the whole test suite, under 8 minutes on 2 cores
 
 BROWSER := $(VENV)/.browser
 $(BROWSER): $(STAMP)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[app,browser]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[app,browser,export]'
 	@touch $@
 
-browser: $(BROWSER)  ## a report, the app and a human test in an installed Chromium: phone and desk, light and dark; screenshots in build/browser
-	$(BIN)/pytest tests/test_browser.py tests/test_app_browser.py tests/test_explore_browser.py tests/test_judge_browser.py -m browser
+browser: $(BROWSER)  ## a report, the app, a human test and an exported page in an installed Chromium: phone and desk, light and dark; screenshots in build/browser
+	$(BIN)/pytest tests/test_browser.py tests/test_app_browser.py tests/test_explore_browser.py tests/test_judge_browser.py tests/test_export_browser.py -m browser
+
+EXPORT := $(VENV)/.export
+$(EXPORT): $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[export]'
+	@touch $@
+
+export: $(EXPORT)  ## every model with latents as ONNX, some as .pt2, read again and held against our samples
+	$(BIN)/pytest tests/test_exported.py -m export
 
 RAY := $(VENV)/.ray
 $(RAY): $(STAMP)
@@ -164,10 +172,11 @@ $(PEERS)/.installed:
 
 peers: $(PEERS)/.installed  ## the environment of those that we are compared with
 
-parity: $(STAMP) $(PEERS)/.installed  ## ask the peers for their numbers, and hold ours against them
+parity: $(EXPORT) $(PEERS)/.installed  ## ask the peers for their numbers, and hold ours against them
 	$(PEERS)/bin/python benchmarks/parity/peers.py
 	$(PEERS)/bin/python benchmarks/parity/inception.py
 	$(BIN)/pytest tests/test_metrics_parity.py tests/test_detectors_parity.py
+	$(BIN)/python benchmarks/parity/exported.py --peers $(PEERS)
 
 full: $(STAMP)  ## the tests that need the large data sets
 	$(BIN)/pytest -m full
