@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # The tests start a hundred processes: without bytecode each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-app test browser attacks compat lint format peers bombs bench nets quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray trackers notebooks package site detectors checks parity full clean
+.PHONY: help demo demo-app test browser attacks export compat lint format peers bombs bench nets quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray trackers notebooks package site detectors checks parity full clean
 
 # The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
 PEERS := .venv-peers
@@ -31,7 +31,7 @@ test: $(STAMP)  ## the whole test suite, under 8 minutes on 2 cores
 
 BROWSER := $(VENV)/.browser
 $(BROWSER): $(STAMP)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[app,browser]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[app,browser,export]'
 	@touch $@
 
 # axe-core looks for what keeps people out of a page. It comes by npm, and is only in build/.
@@ -41,12 +41,20 @@ $(AXE):
 	npm pack --silent --pack-destination build/axe axe-core@4.14.1
 	tar -xzf build/axe/axe-core-4.14.1.tgz -C build/axe package/axe.min.js package/LICENSE
 
-browser: $(BROWSER) $(AXE)  ## a report, the app and a human test in an installed Chromium: phone and desk, light and dark; screenshots in build/browser
-	$(BIN)/pytest tests/test_browser.py tests/test_app_browser.py tests/test_explore_browser.py tests/test_judge_browser.py tests/test_axe.py -m browser
+browser: $(BROWSER) $(AXE)  ## a report, the app, a human test and an exported page in an installed Chromium: phone and desk, light and dark; screenshots in build/browser
+	$(BIN)/pytest tests/test_browser.py tests/test_app_browser.py tests/test_explore_browser.py tests/test_judge_browser.py tests/test_export_browser.py tests/test_axe.py -m browser
 
 attacks: $(BROWSER)  ## what attacks on the app get, and what they cost; every row of docs/app.md holds or it fails (five minutes)
 	$(BIN)/python benchmarks/attacks.py
 	$(BIN)/python benchmarks/publish.py
+
+EXPORT := $(VENV)/.export
+$(EXPORT): $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[export]'
+	@touch $@
+
+export: $(EXPORT)  ## every model with latents as ONNX, some as .pt2, read again and held against our samples
+	$(BIN)/pytest tests/test_exported.py -m export
 
 RAY := $(VENV)/.ray
 $(RAY): $(STAMP)
@@ -218,10 +226,11 @@ $(PEERS)/.flows: $(PEERS)/.installed
 
 peers: $(PEERS)/.installed  ## the environment of those that we are compared with
 
-parity: $(STAMP) $(PEERS)/.installed  ## ask the peers for their numbers, and hold ours against them
+parity: $(EXPORT) $(PEERS)/.installed  ## ask the peers for their numbers, and hold ours against them
 	$(PEERS)/bin/python benchmarks/parity/peers.py
 	$(PEERS)/bin/python benchmarks/parity/inception.py
 	$(BIN)/pytest tests/test_metrics_parity.py tests/test_detectors_parity.py
+	$(BIN)/python benchmarks/parity/exported.py --peers $(PEERS)
 
 full: $(STAMP)  ## the tests that need the large data sets
 	$(BIN)/pytest -m full

@@ -14,6 +14,7 @@ import pytest
 import counterfeit as cf
 from counterfeit import detectors
 from counterfeit.errors import InputError
+from counterfeit.exporting.proof import Proof
 from counterfeit.models import ModelSettings
 from counterfeit.runs import RunFolder
 from counterfeit.scoring import Scorer
@@ -94,6 +95,15 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("counterfeit.api.compare.write_report", lambda *args: None)
     monkeypatch.setattr("counterfeit.api.report.comparison_of", lambda *args, **more: {"failures": []})
     monkeypatch.setattr("counterfeit.api.report.write_report", lambda *args: None)
+    monkeypatch.setattr("counterfeit.exporting.exported.recorded", lambda *args: None)
+    monkeypatch.setattr("counterfeit.exporting.exported.proved", lambda *args: Proof(0, 0.0))
+    monkeypatch.setattr("counterfeit.exporting.exported.runtime", lambda: None)
+    monkeypatch.setattr("counterfeit.exporting.formats.pt2", lambda *args: b"")
+    monkeypatch.setattr("counterfeit.exporting.formats.by_torch", lambda program: None)
+    monkeypatch.setattr("counterfeit.exporting.formats.onnx", lambda *args: b"")
+    monkeypatch.setattr("counterfeit.exporting.formats.with_facts", lambda *args: b"")
+    monkeypatch.setattr("counterfeit.exporting.formats.by_onnxruntime", lambda model: None)
+    monkeypatch.setattr("counterfeit.hub.pushing._send", lambda *args: "")
 
 
 def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], list[str]]]:
@@ -164,6 +174,8 @@ def calls(run: cf.Run) -> dict[str, tuple[Callable[..., Any], dict[str, Any], li
         "Explorer.directions": (cf.Explorer(run).directions, {"kind": "random", "n": 2}, ["seed"]),
         "Explorer.class_means": (cf.Explorer(run).class_means, {}, []),
         "Explorer.nearest": (cf.Explorer(run).nearest, {"images": images[:, None]}, ["k"]),
+        "Run.export": (run.export, {"to": "pt2"}, ["out"]),
+        "Run.push": (run.push, {"repository": "me/x"}, ["license", "private", "message", "dry_run"]),
         "Run.real": (run.real, {"split": "train"}, []),
         "Run.score": (run.score, {"real": images, **scored}, of_score),
         "Run.generated": (run.generated, {}, []),
@@ -198,7 +210,7 @@ NAMES = (
     "train,score,cas,stats,likelihood,compare,report,sample,track,load,load_data,Run,Run.sample,Run.sample_batches,"
     "Run.show,Run.plot,Run.with_sampling,Run.fit_sampler,Run.labels,Run.noise,Run.decode,Run.encode,Run.reconstruct,Run.interpolate,Run.real,"
     "Explorer,Explorer.with_sampling,Explorer.decode,Explorer.directions,Explorer.class_means,Explorer.nearest,"
-    "Run.score,Run.generated,Run.cas,Run.likelihood,"
+    "Run.score,Run.generated,Run.cas,Run.likelihood,Run.export,Run.push,"
     "Detector,detectors.load,ImageSet,Score,Score[],RunFolder,load_plugin"
 ).split(",")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from counterfeit import data as datasets
-from counterfeit import latents, sampling
+from counterfeit import exporting, hub, latents, sampling
 from counterfeit.data import NATIVE, ImageSet, binarize
 from counterfeit.data.class_names import numbers
 from counterfeit.data.form import form_at
@@ -66,7 +66,12 @@ class Run:
 
     @checked
     def __init__(self, path: str | Path, device: str = "auto", name: str | None = None) -> None:
-        """Read run.json. The weights are read on first use. Raises RunError if there is no run or it is damaged."""
+        """Read run.json. The weights are read on first use. Raises RunError if there is no run or it is damaged.
+
+        A path hf://owner/name, or hf://owner/name@revision, is a run on the Hugging Face hub, which is fetched.
+        """
+        if hub.is_address(path):
+            name, path = name or str(path), hub.fetched(str(path))
         self.folder = RunFolder(path)
         self.record = self.folder.read_record()
         self.path = self.folder.path
@@ -275,6 +280,50 @@ class Run:
 
     @checked
     @alone
+    def export(self, to: Literal["onnx", "pt2", "web"] = "onnx", out: str | Path | None = None) -> Path:
+        """Write the generator as a file that makes this run's images without us, and return its path.
+
+        It is checked before: on 256 images, no pixel may differ from ours by more than one level of 255.
+
+        Args:
+            to: `onnx`; `pt2`, a program of torch.export; or `web`, a folder with a page that runs it in a browser.
+            out: the file, or the new folder; by default in the run's folder `exports`. Beside a file, an .npz with the
+                first latents (and labels) of seed 0 and their images is written.
+
+        Raises:
+            InputError: its images are no function of latents, as those of a VQ-VAE, or a package is missing.
+            RunError: `out` cannot be written, or the file makes other images.
+        """
+        return exporting.export(self, to, out)
+
+    @checked
+    @alone
+    def push(
+        self,
+        repository: str,
+        *,
+        license: str = "unknown",
+        private: bool = False,
+        message: str | None = None,
+        dry_run: bool = False,
+    ) -> hub.Pushed:
+        """Push the run to the Hugging Face hub, with a model card of its settings, scores and samples.
+
+        Args:
+            repository: owner/name, which is made if it is not there, or owner/name@branch.
+            license: of the weights, as the hub writes it, such as mit.
+            private: whether a repository that is made is one.
+            message: of the commit.
+            dry_run: send nothing; the result says what would go.
+
+        Raises:
+            InputError: the name cannot be one, or huggingface_hub is missing.
+            RunError: the hub cannot be reached, or refuses.
+        """
+        return hub.push(self, repository, license=license, private=private, message=message, dry_run=dry_run)
+
+    @checked
+    @alone
     def score(self, real: Any = None, *, scorer: Scorer | None = None, **settings: Any) -> Score:
         """Score samples of this run and save the score in its scores folder; see `counterfeit.score`.
 
@@ -443,5 +492,5 @@ class Run:
 
 @checked
 def load(path: str | Path, device: str = "auto") -> Run:
-    """Open a run folder: the run, ready to sample, encode or score."""
+    """Open a run folder, or hf://owner/name on the hub: the run, ready to sample, encode or score."""
     return Run(path, device)

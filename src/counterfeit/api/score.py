@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from counterfeit.hub import is_address
 from counterfeit.run import Run
 from counterfeit.runs import RunFolder
 from counterfeit.scoring import Score, judge
@@ -34,6 +35,6 @@ def score(source: Any, real: Any = None, **settings: Any) -> Score:
     """
     if isinstance(source, Run):
         return source.score(real, **settings)
-    if isinstance(source, (str, Path)) and RunFolder(source).holds_run():
+    if is_address(source) or (isinstance(source, (str, Path)) and RunFolder(source).holds_run()):
         return Run(source, settings.get("device", "auto")).score(real, **settings)
     return judge.score(source, ScoreConfig.of({"real": real, **settings}))

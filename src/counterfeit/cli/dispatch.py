@@ -15,9 +15,11 @@ from counterfeit.cli.options import (
     Cas,
     Compare,
     Completion,
+    Export,
     Judge,
     Likelihood,
     List,
+    Push,
     Report,
     Sample,
     Score,
@@ -69,6 +71,34 @@ def sample(argv: list[str]) -> int:
 
     run = drawing(asked.run, asked.device, options)
     result(str(draw(run, asked.n, label=asked.label, seed=asked.seed, out=asked.out, device=asked.device)))
+    return 0
+
+
+@VERBS.register("export")
+def export(argv: list[str]) -> int:
+    """write a generator for ONNX Runtime, PyTorch or a browser"""
+    asked, options = run_options.parsed(Export, argv)
+
+    from counterfeit.run import Run
+
+    run = drawing(asked.run, "cpu", options)
+    run = Run(run, "cpu") if isinstance(run, str) else run
+    written = run.export(asked.to, asked.out)
+    page = "index.html" if asked.to == "web" else ""
+    result(str(written / page))
+    return 0
+
+
+@VERBS.register("push")
+def push(argv: list[str]) -> int:
+    """push a run to the Hugging Face hub, with a model card"""
+    asked = parse(Push, argv)
+
+    from counterfeit.run import Run
+
+    made = {"license": asked.license, "private": asked.private, "message": asked.message, "dry_run": asked.dry_run}
+    pushed = Run(asked.run, "cpu").push(asked.repository, **made)
+    result(f"{pushed.table()}\n\n{pushed.card}" if asked.dry_run else f"{pushed.where}\n{pushed.url}")
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro import MISSING
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
@@ -103,6 +103,40 @@ class Sample(Pluggable, Threaded):
     labels, .npy for the images alone, or a new folder for one PNG per image (with a subfolder per class)."""
     device: str = "auto"
     """Device to compute on: `cpu`, `cuda`, `mps`, or `auto` for the fastest one available."""
+
+
+@dataclass(frozen=True)
+class Export(Pluggable, Threaded):
+    """Write the generator of a run as a file that makes its images without counterfeit: for ONNX Runtime, for PyTorch,
+    or as a page that runs in a browser. Before it is written, its images are compared with those of `sample`. If the
+    model of RUN has options of sampling, `counterfeit export RUN --help` shows them; they are fixed in the file."""
+
+    run: Positional[Annotated[str, arg(metavar="RUN")]]
+    """Run folder, made by `counterfeit train`."""
+    to: Literal["onnx", "pt2", "web"] = "onnx"
+    """Format: `onnx`, `pt2` (a program of torch.export), or `web` (a folder with one page, for any host of files)."""
+    out: Annotated[str | None, arg(metavar="PATH", help_behavior_hint="(default: in the run's folder exports)")] = None
+    """File to write, or for `web` a new folder."""
+
+
+@dataclass(frozen=True)
+class Push(Pluggable, Threaded):
+    """Push a run to the Hugging Face hub: its files, none of which is code, and a model card that is written from its
+    settings, samples and scores. Log in first, by `hf auth login` or HF_TOKEN. Then others load it as
+    hf://owner/name."""
+
+    run: Positional[Annotated[str, arg(metavar="RUN")]]
+    """Run folder, made by `counterfeit train`."""
+    repository: Positional[Annotated[str, arg(metavar="OWNER/NAME[@BRANCH]")]]
+    """Repository of the hub, which is made if it is not there."""
+    license: Annotated[str, arg(metavar="ID")] = "unknown"
+    """License of the weights, as the hub writes it, such as `mit` or `cc-by-4.0`."""
+    private: bool = False
+    """Make the repository a private one, if it is not there yet."""
+    message: Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="(default: model and data)")] = None
+    """Message of the commit."""
+    dry_run: bool = False
+    """Send nothing: show which files would go, and the card."""
 
 
 @dataclass(frozen=True)
