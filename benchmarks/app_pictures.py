@@ -28,7 +28,8 @@ from counterfeit.system.files import write_atomic
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "images" / "app"
 MOST_BYTES = 150_000
-DESK, PHONE = {"width": 1180, "height": 900}, {"width": 390, "height": 760}
+DESK: Any = {"width": 1180, "height": 900}
+PHONE: Any = {"width": 390, "height": 760}
 WIDTH = 1000  # of a picture of a desk in the docs
 PATIENCE = 300_000  # milliseconds
 
@@ -90,7 +91,7 @@ def draw_runs(desk: Any, phone: Any, at: Place) -> None:
 def draw_compare(desk: Any, phone: Any, at: Place) -> None:
     desk.goto(f"{at.base}/compare?" + "&".join(f"run={id}" for id in at.ids.values()))
     until(desk, "[...document.images].every(image => image.complete || image.loading === 'lazy')")
-    keep(desk, "compare", 900, "h1")
+    keep(desk, "compare", 900, ".compared")
 
 
 def draw_explore(desk: Any, phone: Any, at: Place) -> None:
