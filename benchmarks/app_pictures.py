@@ -108,6 +108,10 @@ def draw_judge(desk: Any, phone: Any, at: Place) -> None:
         desk.check(f"[name=runs][value='{at.ids[name]}']")
     desk.click("button[type=submit]")
     desk.wait_for_url("**/judge/of/*", timeout=PATIENCE)
+    desk.evaluate(
+        "document.querySelector('.lead').textContent = document.querySelector('.lead').textContent"
+        ".replaceAll(/\\S*\\/runs\\//g, 'runs/')"
+    )  # and not those of a copy
     keep(desk, "judge", 760)
     phone.goto(desk.locator(".link a").get_attribute("href"))
     phone.click("#begin")
