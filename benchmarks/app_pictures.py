@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,25 @@ from counterfeit.system.files import write_atomic
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "images" / "app"
 MOST_BYTES = 150_000
-DESK, PHONE = {"width": 1180, "height": 900}, {"width": 390, "height": 760}
+DESK: Any = {"width": 1180, "height": 900}
+PHONE: Any = {"width": 390, "height": 760}
 WIDTH = 1000  # of a picture of a desk in the docs
 PATIENCE = 300_000  # milliseconds
+
+
+FILLED = """(canvas => {{ const empty = document.createElement('canvas');
+  [empty.width, empty.height] = [canvas.width, canvas.height];
+  return canvas.toDataURL() !== empty.toDataURL(); }})(document.getElementById('{}'))"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """An app: its address, the ids of its runs by their names, and which of them to walk in and to play with."""
+
+    base: str
+    ids: dict[str, str]
+    walk: str
+    play: str
 
 
 def until(page: Any, holds: str) -> None:
@@ -52,7 +69,9 @@ def keep(page: Any, name: str, height: int | None = None, above: str | None = No
         shot = shot.resize((WIDTH, round(shot.height * WIDTH / width)), Image.Resampling.LANCZOS)
     for colors in (128, 64, 32):
         buffer = io.BytesIO()
-        shot.quantize(colors, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+        # The usual method would take rare colors away, such as that of links.
+        few = shot.quantize(colors, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(buffer, "PNG", optimize=True)
         if buffer.tell() <= MOST_BYTES:
             break
     else:
@@ -62,32 +81,37 @@ def keep(page: Any, name: str, height: int | None = None, above: str | None = No
     print(name, shot.size, f"{buffer.tell():,} bytes", flush=True)
 
 
-def draw(desk: Any, phone: Any, base: str, ids: dict[str, str], walk: str, play: str) -> None:
-    """All pictures."""
-    desk.goto(base)
+def draw_runs(desk: Any, phone: Any, at: Place) -> None:
+    desk.goto(at.base)
     until(desk, "[...document.images].every(image => image.complete)")
+    desk.evaluate("document.querySelector('.lead code').textContent = 'runs'")  # and not that of a copy
     keep(desk, "runs", 880)
 
-    desk.goto(f"{base}/runs/{ids[play]}")
-    desk.click("#step-1")
-    until(desk, "document.querySelectorAll('#batch-fake img').length > 8")
-    keep(desk, "lesson", 620, "#lesson")
 
-    desk.goto(f"{base}/compare?" + "&".join(f"run={id}" for id in ids.values()))
-    until(desk, "[...document.images].every(image => image.complete)")
-    keep(desk, "compare", 900, "h1")
+def draw_compare(desk: Any, phone: Any, at: Place) -> None:
+    desk.goto(f"{at.base}/compare?" + "&".join(f"run={id}" for id in at.ids.values()))
+    until(desk, "[...document.images].every(image => image.complete || image.loading === 'lazy')")
+    keep(desk, "compare", 900, ".compared")
 
-    desk.goto(f"{base}/explore/{ids[walk]}")
+
+def draw_explore(desk: Any, phone: Any, at: Place) -> None:
+    desk.goto(f"{at.base}/explore/{at.ids[at.walk]}")
     until(desk, "document.documentElement.dataset.ready === 'yes'")
-    desk.fill("#paths [name=steps]", "14")
-    desk.wait_for_timeout(5000)
+    for canvas in ("plane", "strip"):
+        until(desk, FILLED.format(canvas))
     keep(desk, "explore", 1000, "#walk")
 
-    desk.goto(f"{base}/judge")
-    for name in (walk, play):
-        desk.check(f"[name=runs][value='{ids[name]}']")
+
+def draw_judge(desk: Any, phone: Any, at: Place) -> None:
+    desk.goto(f"{at.base}/judge")
+    for name in (at.walk, at.play):
+        desk.check(f"[name=runs][value='{at.ids[name]}']")
     desk.click("button[type=submit]")
     desk.wait_for_url("**/judge/of/*", timeout=PATIENCE)
+    desk.evaluate(
+        "document.querySelector('.lead').textContent = document.querySelector('.lead').textContent"
+        ".replaceAll(/\\S*\\/runs\\//g, 'runs/')"
+    )  # and not those of a copy
     keep(desk, "judge", 760)
     phone.goto(desk.locator(".link a").get_attribute("href"))
     phone.click("#begin")
@@ -95,18 +119,35 @@ def draw(desk: Any, phone: Any, base: str, ids: dict[str, str], walk: str, play:
     keep(phone, "rate")
 
 
+def draw_lesson(desk: Any, phone: Any, at: Place) -> None:
+    desk.goto(f"{at.base}/runs/{at.ids[at.play]}")
+    desk.click("#step-1")
+    until(desk, "document.querySelectorAll('#batch-fake img').length > 8")
+    keep(desk, "lesson", 620, "#lesson")
+
+
+PICTURES = {
+    "runs": draw_runs,
+    "compare": draw_compare,
+    "explore": draw_explore,
+    "judge": draw_judge,
+    "lesson": draw_lesson,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
     parser.add_argument("--walk", required=True, help="name of the run to explore, which needs an encoder")
     parser.add_argument("--play", required=True, help="name of the run whose lesson is shown")
+    parser.add_argument("--only", nargs="*", choices=PICTURES)
     args = parser.parse_args()
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-    with tempfile.TemporaryDirectory() as place:
-        shutil.copytree(args.runs, Path(place) / "runs")
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(args.runs, Path(folder) / "runs")
         words = [sys.executable, "-m", "counterfeit", "app", "runs", "--port=0"]
         with (
-            subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=place) as server,
+            subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=folder) as server,
             sync_playwright() as playwright,
         ):
             assert server.stdout is not None
@@ -115,7 +156,9 @@ def main() -> None:
             desk, phone = (browser.new_page(viewport=size, color_scheme="light") for size in (DESK, PHONE))
             for page in (desk, phone):
                 page.set_default_timeout(PATIENCE)
-            draw(desk, phone, base, shelved(desk, base), args.walk, args.play)
+            place = Place(base, shelved(desk, base), args.walk, args.play)
+            for name in args.only or PICTURES:
+                PICTURES[name](desk, phone, place)
             browser.close()
             server.terminate()
 

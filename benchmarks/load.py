@@ -24,6 +24,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -144,10 +145,8 @@ def loaded(home: Path, seconds: float) -> dict[str, Any]:
             until = time.monotonic() + seconds
             raters = [User(port, n) for n in range(RATERS)]
             explorers = [User(port, RATERS + n) for n in range(EXPLORERS)]
-            jobs: list[Callable[[], None]] = [
-                lambda n=n, one=one: rate(one, "CLASS", until, kept, n) for n, one in enumerate(raters)
-            ]
-            jobs += [lambda n=n, one=one: explore(one, run.id, until, n) for n, one in enumerate(explorers)]
+            jobs = [partial(rate, one, "CLASS", until, kept, n) for n, one in enumerate(raters)]
+            jobs += [partial(explore, one, run.id, until, n) for n, one in enumerate(explorers)]
             threads = [threading.Thread(target=caught, args=(job, failed)) for job in jobs]
             for thread in threads:
                 thread.start()

@@ -25,7 +25,7 @@ from test_browser import SCREENS, chromium, report  # noqa: F401 - fixtures
 pytestmark = pytest.mark.browser
 AXE = Path(__file__).parent.parent / "build" / "axe" / "package" / "axe.min.js"
 SIZES = {"phone": (390, 844), "desk": (1280, 900)}
-GRAVE = ("minor", "moderate", "serious", "critical")
+GRAVE = ("serious", "critical")
 # By the name of a page, its path and what is done on it before it is looked at; then an expression holds.
 READY = "document.documentElement.dataset.ready === 'yes'"
 PAGES: dict[str, tuple[str, tuple[str, ...], str]] = {

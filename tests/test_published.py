@@ -47,7 +47,6 @@ def test_every_model_has_its_figures() -> None:
         ("raters", "all"),
         ("attacks", "all"),
         ("load", "all"),
-        ("load", "training"),
         ("commands", "all"),
         ("commands", "samples"),
         ("copies", "cifar10"),
