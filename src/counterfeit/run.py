@@ -97,7 +97,7 @@ class Run:
         return figure(self.folder, self.record)
 
     def show(self, n: int = 64, *, seed: int = 0, labels: Labels = None) -> Figure:
-        """A matplotlib figure of n samples, those that `sample` gives; without `labels`, each column is of one class."""
+        """A matplotlib figure of n samples, those of `sample`; without `labels`, each column is of one class."""
         from counterfeit.display.images import figure
 
         images, by = self.sample(n, seed=seed, labels=labels), self.model.classes
