@@ -69,7 +69,7 @@ def test_every_verb_and_model_is_there() -> None:
 
 def test_fish_and_zsh_are_of_the_same_words() -> None:
     fish = SHELLS["fish"](described())
-    assert "-n '__fish_seen_subcommand_from score' -l detector -ra 'auto mnist-cnn" in fish
+    assert "-n '__fish_seen_subcommand_from score' -l detector -ra 'auto inception mnist-cnn " in fish
     assert all(line.startswith("complete -c counterfeit -n ") for line in fish.splitlines())
     assert SHELLS["zsh"](described()).endswith(SHELLS["bash"](described()))
 

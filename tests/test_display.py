@@ -121,8 +121,8 @@ def test_a_comparison_is_a_dict_with_tables_and_a_plot() -> None:
     points = [list(line.get_xdata()) for line in axes.lines if line.get_marker() == "o"]
     assert points == [row.metrics[table.ranked_by].values for row in table.rows]
     assert png_size(figure._repr_png_())[0] > 300
-    with pytest.raises(cf.InputError, match="no score 'FIT'; did you mean 'FID'?"):
-        shown.plot("FIT")
+    with pytest.raises(cf.InputError, match="no score 'fid'; did you mean 'FID'"):
+        shown.plot("fid")
 
 
 class Kernel:

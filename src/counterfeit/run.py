@@ -102,11 +102,12 @@ class Run:
         return figure(self.folder, self.record)
 
     def show(self, n: int = 64, *, seed: int = 0, labels: Labels = None) -> Figure:
-        """A matplotlib figure of n samples, those that `sample` gives; without `labels`, a class per column."""
+        """A matplotlib figure of n samples, those of `sample`; without `labels`, each column is of one class."""
         from counterfeit.display.images import figure
 
         images, by = self.sample(n, seed=seed, labels=labels), self.model.classes
-        columns = by if labels is None and 0 < by <= MOST_COLUMNS else None
+        in_turn = labels is None and 0 < by <= MOST_COLUMNS
+        columns = by * max(1, round(math.sqrt(n) / by)) if in_turn else None
         return figure(images, f"{self.model_name} on {self.data.name}, samples of seed {seed}", columns)
 
     @checked

@@ -135,11 +135,11 @@ def _loaded(source: Any, place: Place, split: str, labels: Any, size: Size, skip
     if place.kind == "dataset":
         return load_named(DATASETS[place.name], split)
     if place.path is None and is_dataset(source):
-        found = read(source)
-        if labels is not None and found.labels is not None:
+        rows = read(source)
+        if labels is not None and rows.labels is not None:
             raise DataError(f"{type(source).__name__} has labels of its own: leave out labels=")
-        given = found.labels if labels is None else labels
-        return from_array(found.images, given, classes=found.classes or None, where=type(source).__name__)
+        given = rows.labels if labels is None else labels
+        return from_array(rows.images, given, classes=rows.classes or None, where=type(source).__name__)
     if place.path is None:
         return from_array(source, labels)
     if place.kind == "npz":
