@@ -32,7 +32,7 @@ class PlainConv2d(Conv2d):
 class PlainConvTranspose2d(ConvTranspose2d):
     """`ConvTranspose2d` by PyTorch's operator for it."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         return nn.ConvTranspose2d.forward(self, x)
 
 
