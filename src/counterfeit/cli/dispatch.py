@@ -96,8 +96,13 @@ def push(argv: list[str]) -> int:
 
     from counterfeit.run import Run
 
-    made = {"license": asked.license, "private": asked.private, "message": asked.message, "dry_run": asked.dry_run}
-    pushed = Run(asked.run, "cpu").push(asked.repository, **made)
+    pushed = Run(asked.run, "cpu").push(
+        asked.repository,
+        license=asked.license,
+        private=asked.private,
+        message=asked.message,
+        dry_run=asked.dry_run,
+    )
     result(f"{pushed.table()}\n\n{pushed.card}" if asked.dry_run else f"{pushed.where}\n{pushed.url}")
     return 0
 

@@ -25,19 +25,21 @@ class PlainLinear(Linear):
 class PlainConv2d(Conv2d):
     """`Conv2d` without blocks and overlapping patches."""
 
-    forward = nn.Conv2d.forward
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.Conv2d.forward(self, x)
 
 
 class PlainConvTranspose2d(ConvTranspose2d):
     """`ConvTranspose2d` by PyTorch's operator for it."""
 
-    forward = nn.ConvTranspose2d.forward
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        return nn.ConvTranspose2d.forward(self, x)
 
 
 class PlainUpBlock(UpBlock):
     """`UpBlock` that repeats pixels first, and then convolves."""
 
-    def forward(self, below: Tensor, time: Tensor, beside: Tensor) -> Tensor:
+    def forward(self, below: Tensor, time: Tensor, beside: Tensor) -> Tensor:  # type: ignore[override]
         wide = F.interpolate(below, size=beside.shape[2:], mode="nearest")
         return Block.forward(self, torch.cat([wide, beside], dim=1), time)
 
