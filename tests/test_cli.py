@@ -81,7 +81,7 @@ def test_the_help_of_a_model_shows_its_own_settings_and_no_others(name: str, com
             assert f"(default: {value})" in shown
     # What is on can be turned off.
     own = {f"--{'no-' if value is True else ''}{key.replace('_', '-')}" for key, value in settings.items()}
-    assert texts_of_options(page).keys() == own | {"--help", "--out", "--resume", "--plugin", "--threads"}
+    assert texts_of_options(page).keys() == own | {"--help", "--out", "--resume", "--plugin", "--threads", "--track"}
 
 
 @pytest.mark.parametrize("name", list(MODELS))

@@ -239,7 +239,7 @@ def test_a_name_of_a_model_is_that_of_a_folder_too(name: str) -> None:
 def test_options_of_the_commands_are_no_settings() -> None:
     """The names that a model may not take are those that the commands have."""
     of_train = {field.name for field in fields(options.Train)} - {"training"}
-    drawing = [options.Sample, options.Score, options.Cas, ScoreConfig, InceptionSettings]
+    drawing = [options.Sample, options.Score, options.Cas, options.Export, ScoreConfig, InceptionSettings]
     assert of_train == OF_TRAIN
     assert {field.name for kind in drawing for field in fields(kind)} == OF_SAMPLE
 

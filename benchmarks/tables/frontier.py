@@ -113,7 +113,8 @@ def draw(results: Json, data: str, path: Path) -> None:
     table = next(rows_of(results, data))[0]
     axes.axhline(table["floors"][named(table, "FID")], color="0.6", linestyle="--", linewidth=1)
     axes.set(xscale="log", yscale="log", xlabel="minutes of training on 2 CPU cores", ylabel=named(table, "FID"))
-    axes.set_xlim(right=1.45 * max(x for x, *_ in points))  # room for the last name
+    axes.set_xlim(right=1.45 * max(x for x, *_ in points))  # room for the last name, and for the highest
+    axes.set_ylim(top=1.8 * max(y for _, y, *_ in points))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -191,11 +191,11 @@ class ModelSpec(Generic[S]):
 
 MODELS: Registry[ModelSpec[Any]] = Registry("model")
 # Options of `train`, and of the commands that draw samples: no settings of a model may be called so.
-OF_TRAIN = {"model", "out", "resume", "plugin", "threads"}
+OF_TRAIN = {"model", "out", "resume", "plugin", "threads", "track"}
 OF_SAMPLE = {
     *("run", "source", "n", "label", "seed", "out", "device", "plugin", "json", "real", "repeats", "size"),
     *("skip_bad", "detector", "metrics", "compile", "inception", "weights", "any_weights", "protocol", "scoring"),
-    "threads",
+    *("threads", "to"),
 }
 
 

@@ -84,12 +84,14 @@ class Mirror:
             if (epoch, tag, path) in drawn or epoch < newest:
                 step = self._ends.get(epoch, max(self._ends.values(), default=0))
                 items.append((step, 1, partial(self._send_file, path, partial(tracker.picture, tag, step, path))))
-        for _, _, send in sorted(items, key=lambda item: item[:2]):
-            send()
-        for path in sorted((self.folder.path / "scores").glob("*.json")):
-            self._send_file(path, partial(self._send_score, tracker, path))
-        tracker.flush()
-        self._keep()
+        try:
+            for _, _, send in sorted(items, key=lambda item: item[:2]):
+                send()
+            for path in sorted((self.folder.path / "scores").glob("*.json")):
+                self._send_file(path, partial(self._send_score, tracker, path))
+            tracker.flush()
+        finally:
+            self._keep()  # what was sent before a failure is not sent again
 
     def end(self, how: str) -> str:
         """Close the record; how to look at it."""
