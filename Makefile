@@ -232,7 +232,7 @@ parity: $(EXPORT) $(PEERS)/.installed  ## ask the peers for their numbers, and h
 	$(BIN)/pytest tests/test_metrics_parity.py tests/test_detectors_parity.py
 	$(BIN)/python benchmarks/parity/exported.py --peers $(PEERS)
 
-full: $(STAMP)  ## the tests that need the large data sets
+full: $(STAMP)  ## the tests that need the large data sets, and every page of the docs
 	$(BIN)/pytest -m full
 
 clean:  ## remove the environment and build files

@@ -51,7 +51,7 @@ def test_bash_completes(typed: list[str], offered: list[str], script: Path) -> N
     assert sorted(found.stdout.split()) == sorted(offered)
 
 
-@pytest.mark.parametrize("place", ["score", "stats", "compare", "judge", "track", "train vae", "train csngan", "train"])
+@pytest.mark.parametrize("place", ["score", "judge", "train csngan"])
 def test_options_are_those_of_help(place: str, command) -> None:
     """tyro makes both the parser and --help; --no-x stands there in its own way."""
     page = command(*place.split(), "--help").out
@@ -67,11 +67,11 @@ def test_every_verb_and_model_is_there() -> None:
     assert {place.split()[1] for place in found if place.startswith("train ")} == set(MODELS)
 
 
-def test_fish_and_zsh_are_of_the_same_words() -> None:
-    fish = SHELLS["fish"](described())
+def test_fish_and_zsh_are_of_the_same_words(script: Path) -> None:
+    fish = SHELLS["fish"](described())  # a second for each of these
     assert "-n '__fish_seen_subcommand_from score' -l detector -ra 'auto inception mnist-cnn " in fish
     assert all(line.startswith("complete -c counterfeit -n ") for line in fish.splitlines())
-    assert SHELLS["zsh"](described()).endswith(SHELLS["bash"](described()))
+    assert SHELLS["zsh"](described()).endswith(script.read_text())
 
 
 def test_an_unknown_shell_is_one_line(command) -> None:

@@ -37,9 +37,17 @@ def with_few_axes(monkeypatch):
     monkeypatch.setattr(sieve, "SHARE", 0.5)
 
 
-@pytest.mark.parametrize("block", [1, 5000, blocks.BLOCK_NUMBERS])
-@pytest.mark.parametrize("most", [0, sieve.MOST_CANDIDATES])
-@pytest.mark.parametrize("coarse", [False, True])
+@pytest.mark.parametrize(
+    ("block", "most", "coarse"),
+    [
+        (1, sieve.MOST_CANDIDATES, False),
+        (1, 0, True),
+        (5000, 0, False),
+        (5000, sieve.MOST_CANDIDATES, True),
+        (blocks.BLOCK_NUMBERS, sieve.MOST_CANDIDATES, False),
+        (blocks.BLOCK_NUMBERS, 0, True),
+    ],
+)
 @pytest.mark.parametrize("name", SETS)
 def test_nearest_against_every_pair(name, coarse, most, block, monkeypatch):
     # With most = 0 every block takes the way of many equal rows: float64 products, where 1e-7 of the norm cancels.
