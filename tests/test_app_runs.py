@@ -324,7 +324,7 @@ def test_a_training_that_was_started_elsewhere_is_stopped_with_a_checkpoint(tmp_
                 asked = True
                 assert f'id="stop-{id}"' in client.get("/cards").text
                 assert client.post("/stop", json={"run": id}).status_code == 200
-    assert not (folder.path / ".stop").exists()
+    assert not (folder.path / ".stop").exists() and not (folder.path / ".listens").exists()
     assert isinstance(events[-1], Stopped) and events[-1].step >= 2 * 39
     assert f'id="resume-{id}"' in client.get("/cards").text
     assert client.post("/stop", json={"run": id}).json() == {"error": "nobody trains this run"}
@@ -332,14 +332,33 @@ def test_a_training_that_was_started_elsewhere_is_stopped_with_a_checkpoint(tmp_
 
 def test_a_run_of_a_grid_is_not_stopped_alone(client: TestClient, home: Path) -> None:
     folder, id = RunFolder(home / "vae-mnist5k-s0"), ids(home)["vae-mnist5k-s0"]
-    record = folder.read_record()
-    made = {**record.made_by, "command": ["counterfeit", "compare", "small.toml"]}
-    folder.write_record(dataclasses.replace(record, made_by=made, finished=None))
+    folder.write_record(dataclasses.replace(folder.read_record(), finished=None))
     with folder.lock():
         assert f'id="stop-{id}"' not in client.get("/cards").text
         answer = client.post("/stop", json={"run": id})
     assert answer.status_code == 400 and "part of a grid" in answer.json()["error"]
     assert not (folder.path / ".stop").exists()
+
+
+def test_a_training_within_a_grid_does_not_listen(tmp_path: Path) -> None:
+    """However the grid was started; what a killed process has left is removed."""
+    folder = RunFolder(tmp_path / "member")
+    small = {
+        "data": "mnist5k",
+        "epochs": 1,
+        "batch_size": 1000,
+        "encoder_width": 4,
+        "decoder_width": 4,
+        "device": "cpu",
+    }
+    folder.path.mkdir()
+    (folder.path / ".listens").touch()
+    seen = [
+        (folder.path / ".listens").exists()
+        for event in fitting("vae", MODELS["vae"].changed(MODELS["vae"].settings, small), folder, quiet=True)
+        if isinstance(event, EpochEnded)
+    ]
+    assert seen == [False] and not (folder.path / ".listens").exists()
 
 
 def test_words_of_help_are_marked_and_nothing_else_gets_through() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,7 @@ def test_it_trains_and_resumes(tmp_path) -> None:
         (TensorDataset(torch.zeros(2, 1, 8, 8), torch.zeros(2), torch.zeros(2)), "row 0 has 3 parts"),
         (TensorDataset(torch.zeros(2, 1, 8, 8), torch.tensor([0.5, 1])), "the label of row 0 is"),
         (TensorDataset(torch.zeros(2, 1, 8, 8, dtype=torch.int64)), "must be uint8, or floats from 0 to 1"),
+        (Pictures(GRAY, lambda image: image.convert("F")), "its pixels are 32-bit floats, whose range is not known"),
         (Table("photo"), "its rows have photo, label; rename the images to image"),
         (Subset(Pictures(GRAY), []), "Subset has no rows"),
     ],
@@ -117,3 +119,22 @@ def test_what_cannot_be_used_is_one_line(source: Any, says: str) -> None:
 def test_its_own_labels_are_not_replaced() -> None:
     with pytest.raises(cf.InputError, match="Pictures has labels of its own: leave out labels="):
         cf.load_data(Pictures(GRAY), labels=LABELS)
+
+
+def test_pictures_of_many_bits_or_with_transparency_are_read_as_files_are(tmp_path: Path) -> None:
+    deep = Image.fromarray(np.linspace(0, 65535, 64).reshape(8, 8).astype(np.uint16))
+    found = cf.load_data(Pictures(GRAY, lambda image: deep)).images
+    assert found.shape[1:] == (1, 8, 8) and found[0].min() == 0 and found[0].max() == 255
+    assert 120 < np.median(found) < 136
+    clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    assert (cf.load_data(Pictures(GRAY, lambda image: clear)).images == 255).all()
+    late = tmp_path / "late.png"
+    deep.save(late)
+    late.write_bytes(late.read_bytes()[:60])
+    with Image.open(late) as cut, pytest.raises(cf.InputError, match="image 0 cannot be read"):
+        cf.load_data(Pictures(GRAY, lambda image: cut))
+
+
+def test_tensors_of_half_precision_are_read() -> None:
+    data = TensorDataset(torch.full((2, 1, 8, 8), 0.5, dtype=torch.bfloat16))
+    assert (cf.load_data(data).images == 128).all()

@@ -170,8 +170,8 @@ def _ask(folder: RunFolder) -> None:
     """Ask a training to stop that was started elsewhere. Raises InputError: there is none, or it cannot be asked."""
     if not folder.is_held():
         raise InputError("nobody trains this run")
-    if not can_be_asked(folder.read_record()):
-        raise InputError("this run is a part of a grid: stop the grid where it was started")
+    if not can_be_asked(folder):
+        raise InputError("this run is a part of a grid, or only starts: stop a grid where it was started")
     try:
         ask_to_stop(folder)
     except OSError as error:

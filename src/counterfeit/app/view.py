@@ -79,7 +79,7 @@ class View:
     @property
     def can_stop(self) -> bool:
         """Whether the app started it, or it can be asked; or it waits."""
-        return self.ours or (self.state == "training" and self.record is not None and can_be_asked(self.record))
+        return self.ours or (self.state == "training" and can_be_asked(self.folder))
 
     @property
     def can_resume(self) -> bool:

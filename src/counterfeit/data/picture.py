@@ -287,6 +287,13 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(EIGHT_BITS[pixels])
 
 
+def in_eight_bits(image: Image.Image) -> Image.Image:
+    """A whole image of 8 bits and without transparency, as files are read. Raises BadPicture."""
+    if image.mode == "F":
+        raise BadPicture("its pixels are 32-bit floats, whose range is not known")
+    return _on_white(_eight_bits(image))
+
+
 def _on_white(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from counterfeit.data.picture import in_eight_bits
 from counterfeit.errors import DataError
 from counterfeit.system.arguments import shown
 from counterfeit.system.console import progress
@@ -94,9 +95,10 @@ def _row(source: Any, i: int, name: str) -> tuple[np.ndarray, int | None]:
 
 def _pixels(image: Any, where: str) -> np.ndarray:
     """uint8 (C, H, W)."""
-    if isinstance(image, Image.Image):
-        image = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
-    array = image.detach().cpu().numpy() if isinstance(image, Tensor) else image
+    try:
+        array = _array(image)
+    except Exception as error:  # a file that is opened late, or a kind of number that NumPy has not
+        raise DataError(f"{where} cannot be read ({reason(error)})") from None
     if not isinstance(array, np.ndarray) or array.ndim not in (2, 3):
         raise DataError(f"{where} is {shown(image)}; it must be a Pillow image, or an array (C, H, W) or (H, W, C)")
     if array.ndim == 2:
@@ -110,6 +112,16 @@ def _pixels(image: Any, where: str) -> np.ndarray:
     if array.dtype != np.uint8:
         raise DataError(f"{where} is {shown(image)}; it must be uint8, or floats from 0 to 1")
     return array
+
+
+def _array(image: Any) -> Any:
+    """A Pillow image as uint8 (H, W) or (H, W, 3), a tensor as an array; anything else as it is."""
+    if isinstance(image, Image.Image):
+        gray = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
+        return np.asarray(in_eight_bits(image).convert("L" if gray else "RGB"))
+    if isinstance(image, Tensor):
+        return (image.float() if image.is_floating_point() else image).detach().cpu().numpy()
+    return image
 
 
 def _label(label: Any, where: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from contextlib import closing
 from typing import Any
 
 from counterfeit.models import ModelSettings
@@ -40,14 +41,14 @@ def fitting(
     training = group.everyone(
         lambda: Training(model, config, folder, resume=resume, array=array, labels=labels, group=group)
     )
-    with deferred() as stop:
-        asked = Asked(folder) if alone else lambda: False
+    asked = Asked(folder, alone)
+    with deferred() as stop, closing(asked):
         plan = planned_steps(training, begun, stop.is_set) if training.unplanned else None
         if plan is not None:
             training.take_steps(plan.steps)
         for line in () if quiet else (*notes.before(training), *_of_budget(training, plan)):
             say(line)
-        events, of = training.events(lambda: stop.is_set() or asked()), training.config
+        events, of = training.events(lambda: bool(asked() | stop.is_set())), training.config
         for event in events if quiet else show(events, of.epochs, training.device.type == "cpu", of.steps, bool(plan)):
             yield event
             if isinstance(event, Stopped):
