@@ -123,6 +123,10 @@ def main() -> None:
     args = parser.parse_args()
     if args.comparison:
         publish(args.comparison)
+    for path in RESULTS.glob("*.json"):
+        found = json.loads(path.read_text())
+        if (said := without_folders(found)) != found:
+            write_json(path, said)
     results = read()
     write_json(MINUTES, minutes(results))
     for data in frontier.DATA:

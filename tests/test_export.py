@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 import counterfeit as cf
 from counterfeit.data.pixels import to_uint8
@@ -66,6 +67,41 @@ def test_layers_that_no_image_passes_are_not_in_the_file() -> None:
     drop_unused(made, drawn(model))
     kept = sum(weights.numel() for weights in made.parameters())
     assert kept == sum(weights.numel() for weights in model.decoder.parameters())
+
+
+class Unusual(nn.Module):
+    """Decodes by weights of a list, of a layer that is read only, or of one that another shares."""
+
+    latent_shape = (4,)
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way, self.listed = way, nn.ParameterList([torch.randn(4, 4)])
+        self.encoder, self.decoder = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.unused = nn.Linear(4, 100)
+        if way == "tied":
+            self.decoder.weight = self.encoder.weight
+
+    def noise(self, n: int, rng: object) -> Tensor:
+        return torch.randn(n, 4)
+
+    def decode(self, z: Tensor, y: Tensor | None = None, options: object = None) -> Tensor:
+        ways = {
+            "list": lambda: z @ self.listed[0],
+            "read": lambda: z @ self.encoder.weight,
+            "summed": lambda: z * self.listed[0].sum(),  # which raises nothing for weights that are empty
+            "tied": lambda: self.decoder(z),
+        }
+        return ways[self.way]().reshape(-1, 1, 2, 2).sigmoid()
+
+
+@pytest.mark.parametrize("way", ["list", "read", "summed", "tied"])
+def test_weights_of_layers_that_are_not_called_are_kept_where_they_are_used(way: str) -> None:
+    model, z = Unusual(way), torch.randn(3, 4)
+    made = Generator(model, MODELS["vae"].sampling)
+    drop_unused(made, [z])
+    assert torch.equal(made(z), to_uint8(model.decode(z)))
+    assert (made.model.unused.weight.numel() == 0) == (way == "tied")
 
 
 def test_weights_that_are_computed_are_numbers() -> None:
@@ -146,6 +182,20 @@ def test_faults_are_one_line(finished, command, tmp_path, monkeypatch) -> None:
     outcome = command("export", finished)
     assert outcome.code == 2 and "needs onnxscript, which is missing: pip install 'counterfeit[export]'" in outcome.err
     assert not (finished / "exports").exists() and (tmp_path / "there" / "mine.txt").read_text() == "mine"
+
+
+def test_an_npz_of_something_else_is_not_written_over(finished, command, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(exported, "recorded", lambda *of: pytest.fail("it was begun"))
+    np.savez(tmp_path / "faces.npz", images=np.zeros((2, 8, 8), np.uint8))
+    (tmp_path / "text.npz").write_text("no zip")
+    before = (tmp_path / "faces.npz").read_bytes()
+    for name in ("faces.onnx", "faces.pt2", "text.onnx"):
+        (tmp_path / "faces.pt2").write_bytes(b"of another program")
+        outcome = command("export", finished, "--to", name.rpartition(".")[2], "--out", tmp_path / name)
+        assert outcome.code == 2 and ".npz already exists and is not of an export" in outcome.err
+    assert (tmp_path / "faces.npz").read_bytes() == before
+    exported._write_cases(tmp_path / "mine.npz", cases())
+    assert exported._place(cf.load(finished), "pt2", tmp_path / "mine.pt2") == tmp_path / "mine.pt2"
 
 
 def test_a_file_that_makes_other_images_is_not_written(finished, command, monkeypatch, tmp_path) -> None:

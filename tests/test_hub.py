@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ import counterfeit as cf
 from counterfeit import hub
 from counterfeit.errors import InputError, RunError
 from counterfeit.hub import place as places
+from counterfeit.hub import pushing
 from counterfeit.hub.files import LIST, is_ours
-from hub_cases import TOKEN, Hub, serving
+from hub_cases import TOKEN, Hub, Repository, serving
 
 pytest.importorskip("huggingface_hub")
 # The client's own way to upload is deprecated by its HTTP library.
@@ -170,6 +172,78 @@ def test_what_the_hub_refuses_is_one_line(run, stand_in, command, monkeypatch) -
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     outcome = command("sample", "hf://me/digits")
     assert outcome.code == 2 and "cannot be reached" in outcome.err and "Traceback" not in outcome.err
+
+
+def test_a_run_that_is_training_is_not_pushed(run, stand_in) -> None:
+    with run.folder.lock(), pytest.raises(RunError, match=r"another process is training in .*mine: wait for it"):
+        run.push("me/digits")
+    assert stand_in.asked == []
+
+
+def test_files_are_looked_at_after_images_are_drawn(run, stand_in, cache, monkeypatch) -> None:
+    def drawn(run: cf.Run) -> bytes:
+        (run.path / "log.jsonl").write_text((run.path / "log.jsonl").read_text() + "\n")
+        return grid(run)
+
+    grid = pushing._grid
+    monkeypatch.setattr(pushing, "_grid", drawn)
+    run.push("me/digits")
+    assert (cf.load("hf://me/digits").path / "log.jsonl").read_bytes() == (run.path / "log.jsonl").read_bytes()
+
+
+def test_a_repository_of_something_else_is_left_as_it_is(run, stand_in) -> None:
+    there = stand_in.repositories["me/book"] = Repository()
+    there.commit("main", {".gitattributes": b"", "README.md": b"a book", "chapter.md": b"once"})
+    for name in ("me/book", "me/book@v1"):
+        with pytest.raises(RunError, match=f"hf://{name} holds something else, and no run of counterfeit"):
+            run.push(name)
+    assert len(there.commits) == 1 and list(there.branches) == ["main"]
+    there.commit("main", {".gitattributes": b"", "README.md": b"to be filled"})
+    run.push("me/book")
+    assert b"counterfeit" in there.files("main")[1]["README.md"]
+
+
+def test_places_on_this_machine_are_named(run, stand_in, capsys) -> None:
+    receipt = next((run.path / "scores").glob("*.json"))
+    score = json.loads(receipt.read_text())
+
+    def said(command: list[str], real: str) -> str:
+        score["receipt"]["real"]["name"], score["receipt"]["generated"]["name"] = real, "vae"
+        receipt.write_text(json.dumps({**score, "receipt": {**score["receipt"], "command": command}}))
+        cf.load(run.path).push("me/digits", dry_run=True)
+        return capsys.readouterr().err
+
+    run.folder.write_record(replace(run.record, made_by={"command": ["counterfeit", "train", "vae"]}))
+    assert "places on this machine" not in said(["counterfeit", "score", "vae", "--real", "hf://me/x"], "mnist")
+    err = said(["counterfeit", "score", "vae", "--real=/home/me/faces"], "faces")
+    assert f"named in scores/{receipt.name}, pushed as they are: --real=/home/me/faces" in err
+    assert f"named in scores/{receipt.name}, pushed as they are: data/faces" in said(["score"], "data/faces")
+
+
+def test_what_a_killed_download_has_left_is_removed(run, stand_in, cache) -> None:
+    run.push("me/digits")
+    commit = stand_in.repositories["me/digits"].branches["main"]
+    left = cache / "hub" / "me--digits" / f".part-{commit}" / "run"
+    left.mkdir(parents=True)
+    (left / "stale.txt").write_text("half")
+    path = cf.load("hf://me/digits").path
+    assert {of.name for of in path.parent.iterdir()} <= {commit, f"{commit}.lock"} and not (path / "stale.txt").exists()
+
+
+def test_progress_bars_of_others_are_on_again(monkeypatch) -> None:
+    from huggingface_hub import utils
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", None)
+    utils.enable_progress_bars()
+    with pytest.raises(RunError), places.reaching(places.client() and hub.address("me/x")):
+        assert utils.are_progress_bars_disabled()
+        raise OSError("no network")
+    assert not utils.are_progress_bars_disabled()
+    utils.disable_progress_bars()
+    with places.reaching(hub.address("me/x")):
+        pass
+    assert utils.are_progress_bars_disabled()
+    utils.enable_progress_bars()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:  # which is above, and calls this
     from counterfeit.run import Run
 
 ENDINGS = {"onnx": ".onnx", "pt2": ".pt2", "web": ""}
+CASES = ".npz"  # of the file beside it
 
 
 def export(run: Run, to: str, out: str | Path | None) -> Path:
@@ -47,7 +50,7 @@ def export(run: Run, to: str, out: str | Path | None) -> Path:
             proof = proved(formats.by_onnxruntime(graph), cases, "the ONNX model")
             content = formats.with_facts(graph, _facts(run, proof))
         if files is None:
-            _write_cases(path.with_suffix(".npz"), cases)
+            _write_cases(path.with_suffix(CASES), cases)
             write_atomic(path, content)
         else:
             write_page(path, content, files, _about(run), _facts(run, proof), cases.inputs["latents"])
@@ -67,7 +70,18 @@ def _place(run: Run, to: str, out: str | Path | None) -> Path:
         raise RunError(
             f"{path} is {'a folder' if path.is_dir() else f'no {ending} file'}: pass --out generator{ending}"
         )
+    elif os.path.lexists(beside := path.with_suffix(CASES)) and not _is_cases(beside):
+        raise RunError(f"{beside} already exists and is not of an export, which writes one: pass another --out")
     return path
+
+
+def _is_cases(path: Path) -> bool:
+    """Whether an .npz is one that `_write_cases` wrote: data sets and samples have images, and no latents."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return "latents.npy" in file.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def _cases(run: Run) -> Cases:

@@ -39,12 +39,24 @@ def drop_unused(generator: Generator, given: Sequence[Tensor]) -> None:
     passed: set[nn.Module] = {generator.model}
     hooks = [layer.register_forward_pre_hook(lambda layer, _: passed.add(layer)) for layer in generator.model.modules()]
     with torch.no_grad():
-        generator(*given)
+        images = generator(*given)
     for hook in hooks:
         hook.remove()
-    for layer in generator.model.modules():
-        for weights in layer.parameters(recurse=False) if layer not in passed else ():
-            weights.data = weights.data.new_empty(0)
+    used = {id(weights) for layer in passed for weights in layer.parameters(recurse=False)}  # two layers may share some
+    emptied = [(weights, weights.data) for weights in generator.model.parameters() if id(weights) not in used]
+    for weights, data in emptied:
+        weights.data = data.new_empty(0)
+    if not _makes(generator, given, images):  # weights of a layer that is read and not called, as an nn.ParameterList
+        for weights, data in emptied:
+            weights.data = data
+
+
+def _makes(generator: Generator, given: Sequence[Tensor], images: Tensor) -> bool:
+    try:
+        with torch.no_grad():
+            return torch.equal(generator(*given), images)
+    except Exception:  # whatever code of others raises for weights that are empty
+        return False
 
 
 def inputs(model: Model) -> list[str]:

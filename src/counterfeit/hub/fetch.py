@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,8 +74,8 @@ def _fetch(api: Any, where: Address, commit: str, sizes: dict[str, int], place: 
     total = sum(sizes[name] for name in wanted)
     if total > MOST or sizes[LIST] > reading.RECORD or len(wanted) > MOST_FILES:
         raise RunError(f"{where} has {len(wanted):,} files of {total:,} bytes, more than a run has: it is not fetched")
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".part-") as beside:
-        whole = Path(beside) / "run"
+    with _beside(place) as beside:
+        whole = beside / "run"
         with reaching(where), progress(f"fetching {where}", total, unit="B") as advance:
             for name in (LIST, *wanted):
                 api.hf_hub_download(where.repository, name, revision=commit, local_dir=whole)
@@ -82,6 +83,18 @@ def _fetch(api: Any, where: Address, commit: str, sizes: dict[str, int], place: 
         _check(where, whole, wanted)
         shutil.rmtree(whole / ".cache", ignore_errors=True)  # the client's notes
         whole.replace(place)
+
+
+@contextmanager
+def _beside(place: Path) -> Iterator[Path]:
+    """An empty folder beside it while the block runs. Its lock is held: what lies there, a killed process has left."""
+    part = place.with_name(f".part-{place.name}")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _check(where: Address, whole: Path, names: list[str]) -> None:

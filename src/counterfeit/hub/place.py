@@ -50,18 +50,17 @@ def client() -> HfApi:
     """The hub's client, for the hub that HF_ENDPOINT names. InputError where the package is missing."""
     try:
         from huggingface_hub import HfApi
-        from huggingface_hub.utils import disable_progress_bars
     except ModuleNotFoundError:
         raise InputError("the hub needs huggingface_hub, which is missing: pip install 'counterfeit[hub]'") from None
-    disable_progress_bars()  # ours is shown
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, library_name="counterfeit")
 
 
 @contextmanager
 def reaching(where: Address) -> Iterator[None]:
-    """RunError, in one line, for whatever the client raises, which has many types."""
+    """RunError, in one line, for whatever the client raises, which has many types. Its progress bars are off."""
     try:
-        yield
+        with _without_bars():
+            yield
     except InputError:
         raise
     except Exception as error:
@@ -75,3 +74,19 @@ def reaching(where: Address) -> Iterator[None]:
                 f"or yours ({kind})"
             ) from None
         raise RunError(f"{where} cannot be reached ({kind}: {text}): try again, or check HF_ENDPOINT") from None
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Without the client's progress bars, since ours is shown; whoever uses the client beside us has them again."""
+    from huggingface_hub.constants import HF_HUB_DISABLE_PROGRESS_BARS as decided  # by a variable of that name
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    ours = decided is None and not are_progress_bars_disabled()
+    if ours:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        if ours:
+            enable_progress_bars()

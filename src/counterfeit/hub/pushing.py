@@ -8,20 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterfeit.data import pixels
-from counterfeit.errors import InputError
+from counterfeit.errors import InputError, RunError
 from counterfeit.hub.card import card
 from counterfeit.hub.files import CARD, GRID, LIST, digest, is_ours, of_run
-from counterfeit.hub.place import Address, address, client, reaching
+from counterfeit.hub.place import SCHEME, Address, address, client, reaching
 from counterfeit.scoring.score import Score, ignored, stored
 from counterfeit.system.console import say
 from counterfeit.system.files import as_json
 from counterfeit.system.reading import Malformed
+from counterfeit.system.words import first_few
 
 if TYPE_CHECKING:  # which is above, and calls this
+    from huggingface_hub import HfApi
+
     from counterfeit.run import Run
 
 SHOWN = 64  # samples on the card
 COLUMNS = 8
+NEW = {".gitattributes", CARD}  # what a repository has before anything is pushed
+PARTS = ("generated", "real", "floor", "floor_of_classes", "train")  # of a receipt, each with a name
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,16 @@ def push(run: Run, repository: str, *, license: str, private: bool, message: str
     if not license.strip() or any(c in license for c in "\r\n"):
         raise InputError("--license is empty or has a line break: pass an identifier such as mit or cc-by-4.0")
     client()  # where it is missing, that is said before images are drawn
+    if run.folder.is_held():
+        raise RunError(f"another process is training in {run.folder}: wait for it, then push the run")
+    grid = _grid(run)  # which takes a while: files are looked at after it
     there, left_out = of_run(run.folder)
     listed = {name: {"sha256": digest(path), "size": path.stat().st_size} for name, path in there.items()}
-    text = card(run, where, _scores(run), license)
-    made = {CARD: text.encode(), GRID: _grid(run), LIST: as_json({"files": listed})}
+    scores = _scores(there)
+    text = card(run, where, _of_these_weights(run, scores), license)
+    made = {CARD: text.encode(), GRID: grid, LIST: as_json({"files": listed})}
     contents: dict[str, bytes | Path] = {**there, **made}
-    if said := _of_this_machine(run):
+    if said := _of_this_machine(run, scores):
         say(said)
     files = {name: len(of) if isinstance(of, bytes) else of.stat().st_size for name, of in sorted(contents.items())}
     url = "" if dry_run else _send(where, contents, private, message or f"{run.model_name} on {run.data.name}")
@@ -75,14 +84,29 @@ def _send(where: Address, contents: dict[str, bytes | Path], private: bool, mess
     api = client()
     with reaching(where):
         api.create_repo(where.repository, private=private, exist_ok=True)
-        if where.revision != "main":
-            api.create_branch(where.repository, branch=where.revision, exist_ok=True)
-        found = api.model_info(where.repository, revision=where.revision).siblings or []
+        before = _there(api, where)
         adds = [CommitOperationAdd(name, of if isinstance(of, bytes) else str(of)) for name, of in contents.items()]
-        before = [file.rfilename for file in found]
         old = [CommitOperationDelete(name) for name in before if is_ours(name) and name not in contents]
         done = api.create_commit(where.repository, [*adds, *old], commit_message=message, revision=where.revision)
     return str(done.commit_url)
+
+
+def _there(api: HfApi, where: Address) -> list[str]:
+    """Names of the files at a place, whose branch is made if it is new. RunError where they are no run's."""
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    def names(revision: str) -> list[str]:
+        found = [file.rfilename for file in api.model_info(where.repository, revision=revision).siblings or []]
+        if LIST not in found and not NEW.issuperset(found):
+            raise RunError(f"{where} holds something else, and no run of counterfeit: push to another name")
+        return found
+
+    try:
+        return names(where.revision)
+    except RevisionNotFoundError:
+        found = names("main")  # which the branch begins as
+        api.create_branch(where.repository, branch=where.revision, exist_ok=True)
+        return found
 
 
 def _grid(run: Run) -> bytes:
@@ -92,21 +116,40 @@ def _grid(run: Run) -> bytes:
     return buffer.getvalue()
 
 
-def _scores(run: Run) -> list[Score]:
-    """The scores in the folder that are of the weights that are pushed."""
-    found = []
-    for path in sorted((run.folder.path / "scores").glob("*.json")):
-        try:
-            score = stored(path)
-        except (OSError, Malformed) as error:
-            ignored(path, error)
-            continue
-        if (score.receipt.get("generated") or {}).get("digest") == run.weights_sha256:
-            found.append(score)
+def _scores(files: dict[str, Path]) -> dict[str, Score]:
+    """The scores among the files that go, by their names."""
+    found = {}
+    for name, path in files.items():
+        if name.startswith("scores/"):
+            try:
+                found[name] = stored(path)
+            except (OSError, Malformed) as error:
+                ignored(path, error)
     return found
 
 
-def _of_this_machine(run: Run) -> str:
-    """A line on what the record says of this machine, where it says more than its processor; else ""."""
-    data = run.data.path
-    return f"run.json names the place of your images, {data}: it is pushed as it is" if data else ""
+def _of_these_weights(run: Run, scores: dict[str, Score]) -> list[Score]:
+    """Those that were measured of the weights that are pushed."""
+    return [of for of in scores.values() if (of.receipt.get("generated") or {}).get("digest") == run.weights_sha256]
+
+
+def _of_this_machine(run: Run, scores: dict[str, Score]) -> str:
+    """A line on the files that name places on this machine, in a command or as images; "" where none does."""
+    made = [run.record.made_by, *run.record.resumed_by]
+    texts = {"run.json": [run.data.path or "", *(word for by in made for word in by.get("command", []))]}
+    for name, score in scores.items():
+        receipt = score.receipt
+        parts = [receipt.get(part) or {} for part in PARTS]
+        names = [part.get("name", "") for part in parts]
+        texts[name] = [receipt.get("run", ""), *receipt.get("command", []), *names]
+    found = {name: [text for text in of if _is_place(text)] for name, of in texts.items()}
+    files = [name for name, places in found.items() if places]
+    places = list(dict.fromkeys(place for of in found.values() for place in of))
+    if not places:
+        return ""
+    return f"places on this machine are named in {first_few(files, 3)}, pushed as they are: {first_few(places, 3)}"
+
+
+def _is_place(text: str) -> bool:
+    """Whether it is a path, or an option with one: it has a separator, and is no address of the network."""
+    return ("/" in text or "\\" in text) and not text.startswith((SCHEME, "http://", "https://"))
