@@ -18,6 +18,7 @@ from PIL import Image
 
 import counterfeit as cf
 from counterfeit.comparison.shown import Compared
+from counterfeit.data.shown import MOST_PIXELS, Batch
 from counterfeit.report.records import Comparison, of_json, to_json
 from counterfeit.system import console, notebook
 from counterfeit.system.signals import Interrupted
@@ -54,7 +55,21 @@ def test_images_are_an_array_that_shows_its_grid(run: cf.Run) -> None:
         assert other._repr_png_() is None
     assert isinstance(images.mean(), float) and type(pickle.loads(pickle.dumps(images))) is np.ndarray
     assert type(images + 1) is type(np.asarray(images)) is np.ndarray
+    assert all(type(some) is Batch for some in (images[:2], images.astype(float), images.T))
     assert np.array_equal(run.decode(z)[:1], run.decode(z[:1]))
+
+
+def test_a_grid_of_large_images_is_thinned_out() -> None:
+    """A notebook holds what it shows: about MOST_PIXELS, whatever the images are."""
+    ramp = np.broadcast_to((np.arange(1024) // 4).astype(np.uint8), (150, 1, 1024, 1024))
+    with Image.open(io.BytesIO(ramp.view(Batch)._repr_png_())) as grid:
+        assert grid.size == (10 * 205 + 2 * 11, 10 * 205 + 2 * 11)  # 100 images of every fifth pixel
+        assert np.array_equal(np.asarray(grid)[2, 2:207], ramp[0, 0, 0, ::5])
+    path = np.broadcast_to(np.uint8(7), (1, 400, 3, 64, 64)).view(Batch)
+    assert png_size(path._repr_png_()) == (100 * 66 + 2, 66 + 2)
+    for shape in ((1, 3, 5000, 3000), (100, 1, 4000, 8), (3, 3, 8, 90000)):
+        width, height = png_size(np.broadcast_to(np.uint8(7), shape).view(Batch)._repr_png_())
+        assert width * height < 1.5 * MOST_PIXELS, shape
 
 
 def test_a_run_shows_grid_curves_and_last_losses(run: cf.Run) -> None:

@@ -319,7 +319,8 @@ class Run:
 
         Raises:
             InputError: the name cannot be one, or huggingface_hub is missing.
-            RunError: the hub cannot be reached, or refuses.
+            RunError: the hub cannot be reached or refuses, the repository holds something else than a run, or another
+                process is training this one.
         """
         return hub.push(self, repository, license=license, private=private, message=message, dry_run=dry_run)
 

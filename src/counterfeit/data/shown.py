@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,15 @@ from counterfeit.data import pixels
 
 SMALLEST_SIDE = 8  # pixels: the least height and width of an image
 MOST_SHOWN = 100  # images
+MOST_PIXELS = 4 << 20  # of a grid, about: the browser gets it as text in the notebook
 SIDE = 56  # pixels that an image has at least
 
 
 class Batch(np.ndarray):
     """A numpy array like any other. One of images, uint8 (N, C, H, W), or (N, steps, C, H, W), is shown as a grid.
 
-    What is computed of it is a plain array.
+    What arithmetic and means give is a plain array. Parts, copies and rearrangements (`[:9]`, `astype`, `sort`, `.T`)
+    remain of this class, and are shown as a grid as long as they are images.
     """
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
@@ -34,7 +37,7 @@ class Batch(np.ndarray):
         """The first MOST_SHOWN images; paths a row each. None for what are no images."""
         if not is_images(self):
             return None
-        columns = self.shape[1] if self.ndim == 5 else None
+        columns = min(self.shape[1], MOST_SHOWN) if self.ndim == 5 else None
         images = self.view(np.ndarray).reshape(-1, *self.shape[-3:])[:MOST_SHOWN]
         return as_png(images, columns)
 
@@ -46,8 +49,14 @@ def is_images(array: np.ndarray) -> bool:
 
 
 def as_png(images: np.ndarray, columns: int | None = None) -> bytes:
-    """uint8 (N, C, H, W) as a PNG of a grid, small images enlarged."""
-    sheet = pixels.grid(images, columns, scale=max(1, -(-SIDE // images.shape[-1])))
+    """uint8 (N, C, H, W) as a PNG of a grid, small images enlarged, large ones thinned out to MOST_PIXELS in all."""
+    n, _, height, width = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    area, scale = columns * -(-n // columns) * height * width, max(1, -(-SIDE // width))
+    if area * scale**2 > MOST_PIXELS:
+        scale, stride = 1, math.ceil(math.sqrt(area / MOST_PIXELS))
+        images = images[:, :, ::stride, ::stride]
+    sheet = pixels.grid(images, columns, scale=scale)
     buffer = io.BytesIO()
     pixels.to_pil(sheet).save(buffer, format="PNG")
     return buffer.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -13,7 +14,7 @@ from counterfeit.tracking.mirror import Mirror
 from counterfeit.tracking.tracker import ENDS
 
 INTERVAL = 1.0  # seconds between two looks into the run folder
-PATIENCE = 120.0  # seconds that a tracker has after the end of the training
+PATIENCE = 120.0  # seconds that the trackers have after the end of the training
 
 
 @contextmanager
@@ -39,8 +40,9 @@ def followed(folder: RunFolder, names: Sequence[str]) -> Iterator[Callable[[], N
     finally:
         for follower in followers:
             follower.close(how)
+        until = time.monotonic() + PATIENCE
         for follower in followers:
-            follower.wait()
+            follower.wait(until)
 
 
 class _Follower(threading.Thread):
@@ -70,10 +72,10 @@ class _Follower(threading.Thread):
         self.how = how
         self._ended.set()
 
-    def wait(self) -> None:
-        """Until all is handed over; not longer than PATIENCE seconds."""
+    def wait(self, until: float) -> None:
+        """Until all is handed over; not longer than until this time of the monotonic clock."""
         if self.is_alive():
-            self.join(PATIENCE)
+            self.join(max(0.0, until - time.monotonic()))
             if self.is_alive():
                 self._give_up(f"not done after {PATIENCE:.0f} seconds")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -20,13 +21,14 @@ from counterfeit.runs.folder import MOST_LOG
 from counterfeit.runs.log import LogRow
 from counterfeit.scoring import score as scores
 from counterfeit.system import reading
-from counterfeit.system.files import write_json
+from counterfeit.system.files import Stamp, stamp, write_json
 from counterfeit.system.reading import Malformed
 from counterfeit.tracking.tracker import About, Tracker, made
 
 PICTURE = re.compile(r"(epoch|reconstruction)-([0-9]{4,9})\.png")
 TAGS = {"epoch": "samples", "reconstruction": "reconstructions"}
 MOST_PICTURE = 256 << 20  # bytes of a grid
+PART = 100  # rows, pictures and scores that are handed over, and recorded, at once
 
 Count = Annotated[int, Meta(ge=0, le=reading.COUNT)]
 
@@ -37,12 +39,14 @@ class Sent:
 
     Attributes:
         id: of the record.
+        started: when the run began: a folder may be begun anew, with another run.
         step: of the last row that was sent; -1 for none.
         rows: how many rows of that step were sent.
         files: pictures and scores that were sent, and the digest of each.
     """
 
     id: str = ""
+    started: str = ""
     step: Annotated[int, Meta(ge=-1, le=reading.COUNT)] = -1
     rows: Count = 0
     files: dict[str, str] = field(default_factory=dict)
@@ -56,6 +60,8 @@ class Mirror:
         self.file = folder.path / "tracking" / f"{name}.json"
         self.tracker: Tracker | None = None
         self.sent = Sent()
+        self._kept: Sent | None = None  # as it was written last
+        self._stamps: dict[Path, Stamp] = {}  # of files that the record has as they are
         self._read = 0  # bytes of log.jsonl
         self._at = (-1, 0)  # step of the last row that was read, and how many of its rows were
         self._ends: dict[int, int] = {}  # epoch -> its last step
@@ -64,9 +70,11 @@ class Mirror:
         """Open the record. Raises RunError where there is no run, and whatever the tracker raises."""
         about = about_run(self.folder)
         earlier = self._earlier()
+        if earlier.started != about.started:
+            earlier = Sent()
         self.tracker = made(self.name)
         found = self.tracker.begin(about, earlier.id or None)
-        self.sent = earlier if found == earlier.id else Sent(found)
+        self.sent = earlier if found == earlier.id else Sent(found, about.started)
         self._keep()
 
     def catch_up(self) -> None:
@@ -84,14 +92,23 @@ class Mirror:
             if (epoch, tag, path) in drawn or epoch < newest:
                 step = self._ends.get(epoch, max(self._ends.values(), default=0))
                 items.append((step, 1, partial(self._send_file, path, partial(tracker.picture, tag, step, path))))
+        sends = [send for _, _, send in sorted(items, key=lambda item: item[:2])]
+        for path in sorted((self.folder.path / "scores").glob("*.json")):
+            sends.append(partial(self._send_file, path, partial(self._send_score, tracker, path)))
+        self._send(tracker, sends)
+
+    def _send(self, tracker: Tracker, sends: list[Callable[[], None]]) -> None:
+        """Send all, in parts. What was handed over before a failure is recorded, and so not sent again."""
         try:
-            for _, _, send in sorted(items, key=lambda item: item[:2]):
-                send()
-            for path in sorted((self.folder.path / "scores").glob("*.json")):
-                self._send_file(path, partial(self._send_score, tracker, path))
-            tracker.flush()
-        finally:
-            self._keep()  # what was sent before a failure is not sent again
+            for at in range(0, max(len(sends), 1), PART):
+                for send in sends[at : at + PART]:
+                    send()
+                tracker.flush()
+                self._keep()
+        except BaseException:
+            if not tracker.buffers:  # else it may be what was only taken
+                self._keep()
+            raise
 
     def end(self, how: str) -> str:
         """Close the record; how to look at it."""
@@ -114,8 +131,10 @@ class Mirror:
             raise RunError(f"{self.file} cannot be read ({reading.reason(error)}): remove it") from None
 
     def _keep(self) -> None:
-        self.file.parent.mkdir(exist_ok=True)
-        write_json(self.file, vars(self.sent))
+        if self.sent != self._kept:
+            self.file.parent.mkdir(exist_ok=True)
+            write_json(self.file, vars(self.sent))
+            self._kept = replace(self.sent, files=dict(self.sent.files))
 
     def _new_rows(self) -> Iterator[LogRow]:
         """The whole rows that were written since the last time. Raises RunError where one is not one of ours."""
@@ -151,6 +170,9 @@ class Mirror:
     def _send_file(self, path: Path, send: Callable[[], None]) -> None:
         """Send a file unless the record has it as it is."""
         try:
+            now = stamp(os.stat(path))
+            if self._stamps.get(path) == now:
+                return
             digest = hashlib.sha256(reading.content(path, MOST_PICTURE)).hexdigest()
         except OSError as error:
             raise RunError(f"{path} cannot be read ({reading.reason(error)})") from None
@@ -158,6 +180,7 @@ class Mirror:
         if self.sent.files.get(name) != digest:
             send()
             self.sent.files[name] = digest
+        self._stamps[path] = now
 
     def _send_score(self, tracker: Tracker, path: Path) -> None:
         try:
@@ -173,8 +196,8 @@ def about_run(folder: RunFolder) -> About:
     shape = "x".join(map(str, record.data.shape))
     facts = {
         "model": record.model,
-        "data": f"{record.data.name} {record.data.split}, {record.data.n:,} images {shape}",
+        "images": f"{record.data.name} {record.data.split}, {record.data.n:,} images {shape}",
         "data_digest": record.data.digest,
         **{f"version_{name}": version for name, version in record.made_by.get("versions", {}).items()},
     }
-    return About(folder.path.name, folder.path, record.config.to_dict(), facts)
+    return About(folder.path.name, folder.path, record.config.to_dict(), facts, record.made_by.get("time", ""))

@@ -25,6 +25,8 @@ STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 class MLflow(Tracker):
     """Metrics by the names and steps of log.jsonl, see `allowed`; settings as parameters, the rest as artifacts."""
 
+    buffers = True
+
     def begin(self, about: About, earlier: str | None) -> str:
         self.client = mlflow.MlflowClient()
         self.waiting: list[Metric] = []

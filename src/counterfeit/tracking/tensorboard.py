@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import struct
 from pathlib import Path
@@ -16,19 +17,22 @@ from counterfeit.system import reading
 from counterfeit.tracking.mirror import MOST_PICTURE
 from counterfeit.tracking.tracker import About, Tracker, values
 
+EVENTS = "events.out.tfevents.*"
+IDENTIFIER = re.compile("[0-9a-f]{16}")  # of a record
+
 
 class TensorBoard(Tracker):
     """Scalars by the names of log.jsonl in float64, sample grids, and the settings as text."""
 
     def begin(self, about: About, earlier: str | None) -> str:
-        self.place = about.folder / "tensorboard"
-        goes_on = earlier is not None and any(self.place.glob("events.out.tfevents.*"))
+        name, self.place = self._place(about.folder / "tensorboard", earlier)
+        goes_on = name == earlier
         self.writer = SummaryWriter(str(self.place))
         if not goes_on:
             told = {**about.facts, **about.settings}
             table = "\n".join(f"|{name}|{_cell(value)}|" for name, value in told.items())
             self.writer.add_text("settings", f"|setting|value|\n|-|-|\n{table}", 0)
-        return earlier if earlier is not None and goes_on else secrets.token_hex(8)
+        return name
 
     def row(self, row: LogRow) -> None:
         if isinstance(row, Trouble):
@@ -56,6 +60,16 @@ class TensorBoard(Tracker):
 
     def where(self) -> str:
         return f"tensorboard --logdir {self.place}"
+
+    @staticmethod
+    def _place(home: Path, earlier: str | None) -> tuple[str, Path]:
+        """Identifier and folder of the record: the earlier one, or a new one, which mixes with no events of another."""
+        if earlier is not None and IDENTIFIER.fullmatch(earlier):
+            for place in (home / earlier, home):
+                if any(place.glob(EVENTS)):
+                    return earlier, place
+        name = secrets.token_hex(8)
+        return name, home / name if any(home.glob(EVENTS)) else home
 
     def _scalar(self, name: str, value: float, step: int) -> None:
         self.writer.add_scalar(name, value, step, new_style=True, double_precision=True)

@@ -28,17 +28,25 @@ class About:
         name: of the run folder.
         folder: the run folder, absolute.
         settings: those of the run, of plain types.
-        facts: the model, the data and its digest, the versions.
+        facts: the model, the images and their digest, the versions; none has the name of a setting.
+        started: when the run began; "" for one that does not say.
     """
 
     name: str
     folder: Path
     settings: dict[str, Any]
     facts: dict[str, str]
+    started: str
 
 
 class Tracker(ABC):
-    """A record of one run in another program. Each method may raise whatever that program raises."""
+    """A record of one run in another program. Each method may raise whatever that program raises.
+
+    Attributes:
+        buffers: whether rows and scores are only taken, and handed over by `flush`.
+    """
+
+    buffers = False
 
     @abstractmethod
     def begin(self, about: About, earlier: str | None) -> str:
