@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -87,3 +88,5 @@ def _kind(name: str) -> tuple[Any, ...]:
 # One model for each set of what a run folder, its pictures and its scores ask of a model.
 CAPABILITIES = (HasLatents, Encodes, HasTerms, HasBound, HasCodebook, Judges)
 KINDS = list({_kind(name): name for name in reversed(TRAINED)}.values())[::-1]
+# All, of which `make test` takes one of each kind, and `make full` the others: for what their steps alone decide.
+BY_KIND = [name if name in KINDS else pytest.param(name, marks=pytest.mark.full) for name in TRAINED]

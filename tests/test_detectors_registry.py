@@ -30,7 +30,9 @@ def random_inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=list(DETECTORS))
+@pytest.fixture(
+    params=[*(name for name in DETECTORS if name != "inception"), pytest.param("inception", marks=pytest.mark.full)]
+)
 def detector(request: pytest.FixtureRequest) -> detectors.Detector:
     return load(request.param, request)
 

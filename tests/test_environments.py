@@ -116,7 +116,9 @@ def check(home: Path, environment: Environment, out: str, before: str = "") -> N
     assert "cannot be drawn" not in stderr
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize(
+    "name", [name if i == 0 else pytest.param(name, marks=pytest.mark.torture) for i, name in enumerate(QUICK)]
+)
 def test_every_command_ends_well_in(name: str, home: Path, tmp_path: Path) -> None:
     check(home, QUICK[name], f"in-{list(QUICK).index(name)}")
 

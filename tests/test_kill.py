@@ -95,7 +95,8 @@ def test_twenty_kills_at_random_moments(trial: int, uninterrupted, tmp_path: Pat
     assert_same(result(tmp_path / "run"), expected)
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.torture), signal.SIGTERM])
+@pytest.mark.torture
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_told_to_stop_and_then_killed_resumes_bit_equal(
     number: signal.Signals, uninterrupted, tmp_path: Path
 ) -> None:

@@ -23,11 +23,10 @@ from counterfeit.system.noise import Noise
 from counterfeit.testing.checks import CHECKS, check_steps
 from counterfeit.testing.small import descended, variant
 from counterfeit.testing.threads import together
-from loop_cases import TRAINED, can, small, stepped
+from loop_cases import KINDS, TRAINED, can, small, stepped
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64)]
 every_model = pytest.mark.parametrize("name", list(MODELS))
-every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=["mnist", "cifar10", "64px"])
 
 
@@ -62,8 +61,19 @@ def test_parameter_counts_on_mnist(name: str, part: str | None, parameters: int)
     assert count(getattr(model, part) if part else model) == parameters
 
 
-@every_check
-@pytest.mark.parametrize("name", TRAINED)
+# What networks, steps, checkpoints and options are is a model's own; how it samples and is shared out is its kind's.
+OF_KIND = ("check_samples", "check_processes")
+
+
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        pytest.param(name, check, marks=pytest.mark.full if name not in KINDS and check.__name__ in OF_KIND else ())
+        for name in TRAINED
+        for check in CHECKS
+    ],
+    ids=lambda given: given if isinstance(given, str) else given.__name__.removeprefix("check_"),
+)
 def test_every_model_keeps_the_contract(name: str, check: Callable[[str], None]) -> None:
     check(name)
 
@@ -345,7 +355,11 @@ def choices() -> list[tuple[str, dict[str, str]]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "settings"), choices(), ids=str)
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [pytest.param(*one, marks=() if one[0] in KINDS else pytest.mark.full) for one in choices()],
+    ids=str,
+)
 def test_every_choice_of_an_objective_trains_and_is_a_mean_over_rows(name: str, settings: dict[str, str]) -> None:
     """Its losses are the same in two processes: to rounding, where a ReLU turned by it moves weights by more."""
     with variant(name, settings) as chosen:

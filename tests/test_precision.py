@@ -14,9 +14,9 @@ from counterfeit.scoring import Scorer
 from counterfeit.system.distributed import ALONE
 from counterfeit.system.isolation import isolated
 from counterfeit.training.precision import computing_in
-from loop_cases import EXTREMES, TRAINED, prepared, quick, trained
+from loop_cases import BY_KIND, EXTREMES, prepared, quick, trained
 
-every_model = pytest.mark.parametrize("name", TRAINED)
+every_model = pytest.mark.parametrize("name", BY_KIND)
 CPU = torch.device("cpu")
 
 

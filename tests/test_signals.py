@@ -211,7 +211,7 @@ def child() -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-@pytest.mark.parametrize("when", ["at once", "idle", "training", "at the end"])
+@pytest.mark.parametrize("when", ["at once", pytest.param("idle", marks=pytest.mark.abuse), "training", "at the end"])
 def test_a_child_ends_when_its_stdin_does(when: str) -> None:
     """Which the kernel closes too, when the parent was killed."""
     epochs = {"training": "epochs = 500", "at the end": "epochs = 1"}.get(when, "epochs = 2")

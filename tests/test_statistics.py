@@ -81,6 +81,7 @@ def random_inception(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.full
 def test_files_of_other_tools_are_taken_for_inception(random_inception: Path, tmp_path: Path, digits) -> None:
     """2,048 features without a word about the detector, of a folder whose 28 pixels are not stretched on the way."""
     images = digits[0][:12]
@@ -106,6 +107,7 @@ def test_files_of_other_tools_are_taken_for_inception(random_inception: Path, tm
     assert score.receipt["real"]["n"] is None and score.receipt["real"]["images_digest"] is None
 
 
+@pytest.mark.full
 def test_the_resize_that_a_file_names_is_taken(random_inception: Path, tmp_path: Path, digits) -> None:
     loaded = {"weights": str(random_inception), "any_weights": True}
     path = cf.stats(digits[0][:4], tmp_path / "r.npz", detector="inception", protocol="clean", **loaded)

@@ -124,7 +124,7 @@ def test_a_held_out_part_of_a_folder_stays_on_the_disk_and_is_what_its_rows_are(
         assert images.digest == in_memory.digest and images.shape == (1, 28, 28), "the digest of the part's content"
 
 
-@pytest.fixture(params=["folder", "npz", "array", "dataset"])
+@pytest.fixture(params=["folder", pytest.param("npz", marks=pytest.mark.full), "array", "dataset"])
 def held(request, tmp_path: Path, real) -> tuple[cf.Run, object]:
     """A run with --holdout 0.2, and its images."""
     images, labels = real

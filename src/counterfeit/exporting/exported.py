@@ -34,8 +34,8 @@ CASES = ".npz"  # of the file beside it
 def export(run: Run, to: str, out: str | Path | None) -> Path:
     """Write the generator; see `Run.export`."""
     check_exportable(run.model_name, run.model, run.options)
-    formats.check_packages(to)
     path = _place(run, to, out)
+    formats.check_packages(to)
     files = runtime() if to == "web" else None  # before minutes of work
     say(f"recording {run.model_name} as a graph")
     program = recorded(run.model, run.options)
