@@ -33,7 +33,8 @@ def advice(training: Training) -> Iterator[str]:
     said: list[str] = []
     options: list[str] = []
     if config.length[0] == "epochs" and steps < FEW:
-        said.append(f"this run is {steps:,} steps ({config.epochs} epochs), and good images need thousands")
+        epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
+        said.append(f"this run is {steps:,} steps ({epochs}), and good images need thousands")
         options.append("--steps 5000")
     changes = getattr(config, "changes", None)  # of models that have `augment`
     if changes == [] and len(training.data) < FEW_IMAGES:
