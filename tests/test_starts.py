@@ -274,3 +274,9 @@ def test_images_that_are_replaced_under_a_training_are_not_trained_on(
         return
     with pytest.raises(cf.InputError, match="its content is not what was stored"):
         train()
+
+
+def test_images_are_read_without_pytorch() -> None:
+    """It takes seconds and 100 MiB, which a folder of images need not wait for."""
+    code = "import sys, counterfeit as cf; cf.load_data; import counterfeit.data; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from counterfeit.data.picture import in_eight_bits
 from counterfeit.errors import DataError
@@ -119,7 +119,8 @@ def _array(image: Any) -> Any:
     if isinstance(image, Image.Image):
         gray = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
         return np.asarray(in_eight_bits(image).convert("L" if gray else "RGB"))
-    if isinstance(image, Tensor):
+    torch = sys.modules.get("torch")  # who has a tensor has imported it; reading files shall not
+    if torch is not None and isinstance(image, torch.Tensor):
         return (image.float() if image.is_floating_point() else image).detach().cpu().numpy()
     return image
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from counterfeit.data import pixels
-
 SMALLEST_SIDE = 8  # pixels: the least height and width of an image
 MOST_SHOWN = 100  # images
 MOST_PIXELS = 4 << 20  # of a grid, about: the browser gets it as text in the notebook
@@ -50,6 +48,8 @@ def is_images(array: np.ndarray) -> bool:
 
 def as_png(images: np.ndarray, columns: int | None = None) -> bytes:
     """uint8 (N, C, H, W) as a PNG of a grid, small images enlarged, large ones thinned out to MOST_PIXELS in all."""
+    from counterfeit.data import pixels  # which has PyTorch, and reading images shall not wait for that
+
     n, _, height, width = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     area, scale = columns * -(-n // columns) * height * width, max(1, -(-SIDE // width))
