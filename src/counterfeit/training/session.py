@@ -48,7 +48,7 @@ def fitting(
             training.take_steps(plan.steps)
         for line in () if quiet else (*notes.before(training), *_of_budget(training, plan)):
             say(line)
-        events, of = training.events(lambda: bool(asked() | stop.is_set())), training.config
+        events, of = training.events(lambda: asked() or stop.is_set()), training.config
         for event in events if quiet else show(events, of.epochs, training.device.type == "cpu", of.steps, bool(plan)):
             yield event
             if isinstance(event, Stopped):
