@@ -118,6 +118,20 @@ def test_files_changed_a_moment_ago_are_read_again_and_then_known(root, monkeypa
     assert reads == []
 
 
+@pytest.mark.parametrize("bad", [False, True])
+def test_a_conversion_that_takes_longer_than_a_tick_is_known_at_once(root, monkeypatch, reads, bad):
+    """All good files are read a second time, to decode them; a bad one is not, and may have been made good since."""
+    bitmaps(root, SHIPS)
+    if bad:
+        (root / "x.bmp").write_bytes(b"none")
+    clock = iter(range(time.time_ns(), time.time_ns() + 10**12, walk.TICK))
+    monkeypatch.setattr(folder.time, "time_ns", lambda: next(clock))
+    data.load(root, skip_bad=bad)
+    reads.clear()
+    data.load(root, skip_bad=bad)
+    assert len(reads) == 7 * bad
+
+
 @pytest.mark.parametrize("how", ["copied", "touched", "linked"])
 def test_the_same_content_is_converted_once(root, settled, how, capsys, tmp_path):
     bitmaps(root, SHIPS)

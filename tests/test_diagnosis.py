@@ -135,6 +135,20 @@ def test_samples_that_are_alike_late_are_mode_collapse_unless_explained(digits, 
     assert seen(same, 5000, {troubles.HAS_WON}) == {}
 
 
+def test_samples_that_are_rough_late_are_noise(digits) -> None:
+    images = digits[0][:64]
+    noise = np.random.default_rng(0).integers(0, 256, images.shape, np.uint8)
+    assert diagnosis.roughness(images, images) == 1 and diagnosis.roughness(digits[0][100:164], images) < 1.2
+    assert diagnosis.roughness(noise, noise[:1].repeat(2, axis=0)) == pytest.approx(1, rel=0.1)
+    assert diagnosis.roughness(images, np.zeros_like(images)) == 1  # of flat images nothing can be said
+    spec = MODELS["ae"]
+    net = build(spec, spec.changed(spec.settings, {"encoder_width": 8, "decoder_width": 8}), (1, 28, 28), 10).eval()
+    times = diagnosis.roughness(noise, images)
+    assert diagnosis.diagnosed(net, images, None, noise, 1000, set(), 0) == {troubles.NOISE: {"roughness": times}}
+    assert diagnosis.diagnosed(net, images, None, noise, 999, set(), 0) == {}
+    assert diagnosis.diagnosed(net, images, None, noise, 5000, {troubles.DIVERGES}, 0) == {}
+
+
 def test_latents_are_counted_by_their_kl() -> None:
     mu, logvar = torch.zeros(8, 4), torch.zeros(8, 4)
     mu[:, 1] = torch.linspace(-1, 1, 8)  # tells images apart
@@ -209,6 +223,7 @@ CAPABLE = {  # which models a trouble can be said of
     troubles.HAS_WON: Judges,
     troubles.DIVERGES: Judges,
     troubles.MODE_COLLAPSE: object,
+    troubles.NOISE: object,
     troubles.POSTERIOR_COLLAPSE: HasBound,
     troubles.DEAD_CODES: HasCodebook,
 }

@@ -46,7 +46,7 @@ def test_every_model_has_its_figures() -> None:
         *((kind, "all") for kind in ("few", "budget", "nets")),
         ("raters", "all"),
         ("attacks", "all"),
-        ("load", "all"),
+        *(("load", which) for which in ("all", "training")),
         ("commands", "all"),
         ("commands", "samples"),
         ("copies", "cifar10"),

@@ -26,6 +26,7 @@ class Kind:
 HAS_WON = "discriminator has won"
 DIVERGES = "discriminator diverges"
 MODE_COLLAPSE = "mode collapse"
+NOISE = "noise"
 POSTERIOR_COLLAPSE = "posterior collapse"
 DEAD_CODES = "dead codes"
 
@@ -44,6 +45,11 @@ KINDS: dict[str, Kind] = {
         ("variety",),
         "mode collapse: most samples have a twin, {variety:.1%} as far away as training images are from each other",
         "a lower --lr, a larger --batch-size, another loss or seed",
+    ),
+    NOISE: Kind(
+        ("roughness",),
+        "the samples are noise: neighboring pixels differ {roughness:.1f} times as much as in training images",
+        "a lower --lr",
     ),
     POSTERIOR_COLLAPSE: Kind(
         ("active", "latents"),

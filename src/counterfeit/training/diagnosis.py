@@ -32,6 +32,7 @@ WON_EARLY = (
 )
 DIVERGES = 10.0  # times a guess's loss: with a rate 100 times too large 24 and more
 ALIKE = 0.05  # of the distance from a training image to the nearest other one
+ROUGH = 2.5  # times the differences between neighboring pixels in training images
 TELLS = 0.01  # nats of a latent's mean KL, or it says nothing of an image
 DEAD = 0.05  # of an even share, or a code is not in use
 IN_USE = 0.25  # of all codes: below, a codebook of a quarter's size would hold the same
@@ -70,10 +71,16 @@ def diagnosed(
     """
     found = dict(_seen(model, images, labels, step, seed))
     if samples is not None and step >= GROWN and not (known or found):  # which would explain it
-        share = variety(samples, images[shown_of(len(images), min(len(samples), len(images)))])
-        if share < ALIKE:
-            found[troubles.MODE_COLLAPSE] = {"variety": share}
+        found = dict(_seen_in(samples, images[shown_of(len(images), min(len(samples), len(images)))]))
     return found
+
+
+def _seen_in(samples: np.ndarray, images: np.ndarray) -> Iterator[Found]:
+    """What samples say, beside training images."""
+    if (share := variety(samples, images)) < ALIKE:
+        yield troubles.MODE_COLLAPSE, {"variety": share}
+    elif (times := roughness(samples, images)) > ROUGH:
+        yield troubles.NOISE, {"roughness": times}
 
 
 def _seen(model: Model, images: np.ndarray, labels: np.ndarray | None, step: int, seed: int) -> Iterator[Found]:
@@ -123,6 +130,17 @@ def variety(samples: np.ndarray, images: np.ndarray) -> float:
     """
     of_samples, of_images = _to_nearest(samples), _to_nearest(images)
     return of_samples / of_images if of_images else 1.0
+
+
+def roughness(samples: np.ndarray, images: np.ndarray) -> float:
+    """How much neighboring pixels of samples differ, in the mean, over the same for images; uint8 (N, C, H, W)."""
+    of_samples, of_images = _between_neighbors(samples), _between_neighbors(images)
+    return of_samples / of_images if of_images else 1.0
+
+
+def _between_neighbors(images: np.ndarray) -> float:
+    x = images.astype(np.float32)
+    return float(np.abs(np.diff(x, axis=-1)).mean() + np.abs(np.diff(x, axis=-2)).mean())
 
 
 def _to_nearest(images: np.ndarray) -> float:
