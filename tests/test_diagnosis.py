@@ -149,6 +149,17 @@ def test_samples_that_are_rough_late_are_noise(digits) -> None:
     assert diagnosis.diagnosed(net, images, None, noise, 5000, {troubles.DIVERGES}, 0) == {}
 
 
+def test_samples_that_are_unlike_all_images_late_are_far_from_the_data(digits) -> None:
+    images, negative = digits[0][:64], 255 - digits[0][100:164]
+    assert diagnosis.strangeness(images, images) == 0 and 0.9 < diagnosis.strangeness(digits[0][100:164], images) < 1.2
+    assert diagnosis.roughness(negative, images) == pytest.approx(1, rel=0.2)
+    spec = MODELS["ae"]
+    net = build(spec, spec.changed(spec.settings, {"encoder_width": 8, "decoder_width": 8}), (1, 28, 28), 10).eval()
+    distance = diagnosis.strangeness(negative, images)
+    assert diagnosis.diagnosed(net, images, None, negative, 1000, set(), 0) == {troubles.FAR: {"distance": distance}}
+    assert diagnosis.diagnosed(net, images, None, negative, 999, set(), 0) == {}
+
+
 def test_latents_are_counted_by_their_kl() -> None:
     mu, logvar = torch.zeros(8, 4), torch.zeros(8, 4)
     mu[:, 1] = torch.linspace(-1, 1, 8)  # tells images apart
@@ -224,6 +235,7 @@ CAPABLE = {  # which models a trouble can be said of
     troubles.DIVERGES: Judges,
     troubles.MODE_COLLAPSE: object,
     troubles.NOISE: object,
+    troubles.FAR: object,
     troubles.POSTERIOR_COLLAPSE: HasBound,
     troubles.DEAD_CODES: HasCodebook,
 }

@@ -27,6 +27,7 @@ HAS_WON = "discriminator has won"
 DIVERGES = "discriminator diverges"
 MODE_COLLAPSE = "mode collapse"
 NOISE = "noise"
+FAR = "far from the data"
 POSTERIOR_COLLAPSE = "posterior collapse"
 DEAD_CODES = "dead codes"
 
@@ -49,6 +50,11 @@ KINDS: dict[str, Kind] = {
     NOISE: Kind(
         ("roughness",),
         "the samples are noise: neighboring pixels differ {roughness:.1f} times as much as in training images",
+        "a lower --lr",
+    ),
+    FAR: Kind(
+        ("distance",),
+        "the samples are unlike the data: {distance:.1f} times as far from training images as these from each other",
         "a lower --lr",
     ),
     POSTERIOR_COLLAPSE: Kind(

@@ -33,6 +33,7 @@ WON_EARLY = (
 DIVERGES = 10.0  # times a guess's loss: with a rate 100 times too large 24 and more
 ALIKE = 0.05  # of the distance from a training image to the nearest other one
 ROUGH = 2.5  # times the differences between neighboring pixels in training images
+STRANGE = 2.0  # of the distance from a training image to the nearest other one, from a sample to the nearest image
 TELLS = 0.01  # nats of a latent's mean KL, or it says nothing of an image
 DEAD = 0.05  # of an even share, or a code is not in use
 IN_USE = 0.25  # of all codes: below, a codebook of a quarter's size would hold the same
@@ -81,6 +82,8 @@ def _seen_in(samples: np.ndarray, images: np.ndarray) -> Iterator[Found]:
         yield troubles.MODE_COLLAPSE, {"variety": share}
     elif (times := roughness(samples, images)) > ROUGH:
         yield troubles.NOISE, {"roughness": times}
+    elif (distance := strangeness(samples, images)) > STRANGE:
+        yield troubles.FAR, {"distance": distance}
 
 
 def _seen(model: Model, images: np.ndarray, labels: np.ndarray | None, step: int, seed: int) -> Iterator[Found]:
@@ -128,13 +131,24 @@ def variety(samples: np.ndarray, images: np.ndarray) -> float:
     where they come from several modes, of which the mean distance between samples would know nothing (a small form of
     the birthday test of Arora & Zhang 2017, arXiv:1706.08224). 1, too, where most images have a twin themselves.
     """
-    of_samples, of_images = _to_nearest(samples), _to_nearest(images)
-    return of_samples / of_images if of_images else 1.0
+    return _over(_to_nearest(samples), _to_nearest(images))
+
+
+def strangeness(samples: np.ndarray, images: np.ndarray) -> float:
+    """How far a sample is from the image nearest to it, over how far an image is from the nearest other image.
+
+    Medians of Euclidean distances, of uint8 (N, C, H, W) of one shape.
+    """
+    return _over(_to_nearest(samples, images), _to_nearest(images))
 
 
 def roughness(samples: np.ndarray, images: np.ndarray) -> float:
     """How much neighboring pixels of samples differ, in the mean, over the same for images; uint8 (N, C, H, W)."""
-    of_samples, of_images = _between_neighbors(samples), _between_neighbors(images)
+    return _over(_between_neighbors(samples), _between_neighbors(images))
+
+
+def _over(of_samples: float, of_images: float) -> float:
+    """1 where images say nothing."""
     return of_samples / of_images if of_images else 1.0
 
 
@@ -143,9 +157,17 @@ def _between_neighbors(images: np.ndarray) -> float:
     return float(np.abs(np.diff(x, axis=-1)).mean() + np.abs(np.diff(x, axis=-2)).mean())
 
 
-def _to_nearest(images: np.ndarray) -> float:
-    """Of images that are reduced to SIDE pixels where they are larger."""
+def _to_nearest(images: np.ndarray, others: np.ndarray | None = None) -> float:
+    """From an image to the nearest of the others, or to the nearest other one."""
+    if others is None:
+        apart = torch.cdist(_points(images), _points(images)).fill_diagonal_(math.inf)
+    else:
+        apart = torch.cdist(_points(images), _points(others))
+    return float(apart.min(1).values.median())
+
+
+def _points(images: np.ndarray) -> Tensor:
+    """Images that are reduced to SIDE pixels where they are larger, (N, D)."""
     x = to_float(torch.from_numpy(np.array(images)))
     *_, height, width = x.shape
-    points = F.adaptive_avg_pool2d(x, (min(height, SIDE), min(width, SIDE))).flatten(1)
-    return float(torch.cdist(points, points).fill_diagonal_(math.inf).min(1).values.median())
+    return F.adaptive_avg_pool2d(x, (min(height, SIDE), min(width, SIDE))).flatten(1)
