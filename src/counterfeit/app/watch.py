@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
@@ -29,7 +30,8 @@ from counterfeit.runs.data import source_of
 from counterfeit.scoring.score import Score, stored
 from counterfeit.system.reading import Malformed
 
-LOOK = 1.0  # seconds between two looks at a run
+LOOK = 1.0  # seconds between two looks at a run, at least
+SHARE = 0.05  # of the time, at most, for looks: charts are drawn while a training needs the cores
 BEAT = 15.0  # seconds after which a stream without news says that it is alive
 MOST_STREAMS = 60
 MOST_OF_ONE = 30  # of them for one address
@@ -126,12 +128,14 @@ async def news(request: Request, run: Shelved) -> AsyncIterator[str]:
     quiet = 0.0
     try:
         while True:
+            begun = time.monotonic()
             try:
                 await run_in_threadpool(shelf(request).folder, run.id)
                 now = await run_in_threadpool(parts, request, run)
             except InputError as error:
                 yield event("gone", str(error))
                 return
+            pause = min(max(LOOK, (time.monotonic() - begun) / SHARE), BEAT)
             for name, text in now.items():
                 if before.get(name) != text:
                     quiet = 0.0
@@ -140,8 +144,8 @@ async def news(request: Request, run: Shelved) -> AsyncIterator[str]:
             if quiet >= BEAT:
                 quiet = 0.0
                 yield ": alive\n\n"
-            await asyncio.sleep(LOOK)
-            quiet += LOOK
+            await asyncio.sleep(pause)
+            quiet += pause
     finally:
         _streams[address] -= 1
         if not _streams[address]:
