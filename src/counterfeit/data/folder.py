@@ -90,10 +90,11 @@ def _read(root: Path, seen: Glance, known: Path, settings: str, size: Size, skip
         with locked(known.parent.parent / f"{key}.lock", str(root)) as home:
             images = _made(key, home, root)
             if images is None:
-                if not bad:  # every file is read once more, and found to be the same
-                    begun = time.time_ns()
+                again = time.time_ns()
                 _make(home / key, root, seen, found, settings, size, bad)
                 images = _open(home / key, root)
+                if not bad:  # every file was read once more, and was the same
+                    begun = again
     if not found.unread and seen.vouches_since(begun) and glance(root, settings) == seen:
         write_atomic(known, key.encode())
     return images
