@@ -24,7 +24,7 @@ FAMILIES = {  # of the tour, in its order
     "codes": ("vq-vae",),
     "games": ("gan", "lsgan", "cgan", "dcgan"),
     "critics": ("wgan", "wgan-gp", "sngan", "r3gan"),
-    "labels": ("cvae", "cgan", "acgan", "csngan", "cflow"),
+    "labels": ("cvae", "cgan", "acgan", "csngan", "cr3gan", "cflow"),
     "both": ("vae-gan",),
     "noise": ("flow", "cflow", "ddpm"),
 }

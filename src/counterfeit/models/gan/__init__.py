@@ -169,16 +169,29 @@ register(
         differs="image and label enter one layer together; LeakyReLU instead of maxout, no dropout, Adam",
     )
 )
+R3GAN_SETTINGS = GANSettings(
+    loss="relativistic", penalty=0.5, encoder_width=1024, latent=128, schedule="cosine", ema=0.999
+)
 register(
     ModelSpec(
         name="r3gan",
         title="convolutional GAN, relativistic loss with both gradient penalties",
-        settings=GANSettings(
-            loss="relativistic", penalty=0.5, encoder_width=1024, latent=128, schedule="cosine", ema=0.999
-        ),
+        settings=R3GAN_SETTINGS,
         build=partial(build, net="dcgan", normal=True),
         paper="Huang et al. 2024, arXiv:2501.05441",
         differs="the paper's objective on the networks of dcgan; γ stays, rates fall to 0",
+        small={"encoder_width": 16, "decoder_width": 16},
+    )
+)
+register(
+    ModelSpec(
+        name="cr3gan",
+        title="r3gan with labels: pairs of real and generated images are of one class",
+        settings=R3GAN_SETTINGS,
+        build=partial(build, net="dcgan", normal=True),
+        conditional=True,
+        paper="Huang et al. 2024, arXiv:2501.05441",
+        differs="the paper's objective on the networks of dcgan, which the label joins; γ stays, rates fall to 0",
         small={"encoder_width": 16, "decoder_width": 16},
     )
 )
