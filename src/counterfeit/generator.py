@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -33,11 +34,16 @@ Labels = int | str | Sequence[int | str] | np.ndarray | None
 class Generator:
     """The model in a run folder, and the images that it makes: what `Run` is without what others do with them."""
 
-    def __init__(self, folder: RunFolder, device: str, name: str) -> None:
-        """Read run.json. The weights are read on first use. Raises RunError if there is no run or it is damaged."""
+    def __init__(self, folder: RunFolder, device: str, name: str, out: Path | None = None) -> None:
+        """Read run.json. The weights are read on first use. Raises RunError if there is no run or it is damaged.
+
+        Args:
+            out: where files that are made of it go by default, in place of its folder.
+        """
         self.folder = folder
         self.record = folder.read_record()
         self.path = folder.path
+        self.out = out or folder.path
         self.name = name
         self.model_name: str = self.record.model
         self.config: ModelSettings = self.record.config

@@ -52,6 +52,7 @@ class Run(Generator):
     Attributes:
         path: the run folder.
         name: its name in receipts and comparisons: the folder, or for a local copy the original location.
+        out: where files that are made of it go by default: its folder, or of a fetched run one of its name, beside you.
         device: the requested device.
         record: the contents of run.json; model_name, config and data are parts of it.
         options: the model's options of sampling, see `with_sampling`.
@@ -61,12 +62,14 @@ class Run(Generator):
     def __init__(self, path: str | Path, device: str = "auto", name: str | None = None) -> None:
         """Read run.json. The weights are read on first use. Raises RunError if there is no run or it is damaged.
 
-        A path hf://owner/name, or hf://owner/name@revision, is a run on the Hugging Face hub, which is fetched.
+        A path hf://owner/name, or hf://owner/name@revision, is a run on the Hugging Face hub, which is fetched; and
+        zoo:NAME is one of the trained generators that `counterfeit list zoo` shows.
         """
+        folder = RunFolder(hub.local(path))
         if hub.is_address(path):
-            name, path = name or str(path), hub.fetched(str(path))
-        folder = RunFolder(path)
-        super().__init__(folder, device, name or str(folder))
+            super().__init__(folder, device, name or str(path), Path(hub.last(str(path))))
+        else:
+            super().__init__(folder, device, name or str(folder))
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}: {self.model_name} on {self.data.name}, seed {self.config.seed})"
@@ -302,5 +305,10 @@ class Run(Generator):
 
 @checked
 def load(path: str | Path, device: str = "auto") -> Run:
-    """Open a run folder, or hf://owner/name on the hub: the run, ready to sample, encode or score."""
+    """Open a run folder, hf://owner/name or zoo:NAME: the run, ready to sample, encode or score."""
     return Run(path, device)
+
+
+def is_run(source: Any) -> bool:
+    """Whether it is the path or the name of a run, and no images."""
+    return hub.is_address(source) or (isinstance(source, (str, Path)) and RunFolder(source).holds_run())

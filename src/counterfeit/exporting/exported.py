@@ -61,7 +61,7 @@ def export(run: Generator, to: str, out: str | Path | None) -> Path:
 def _place(run: Generator, to: str, out: str | Path | None) -> Path:
     """Where it is written. RunError for a name that is of something else."""
     ending = ENDINGS[to]
-    path = Path(paths.typed(out or run.folder.path / "exports" / ("web" if to == "web" else f"generator{ending}")))
+    path = Path(paths.typed(out or run.out / "exports" / ("web" if to == "web" else f"generator{ending}")))
     if to == "web":
         check_folder(path)
     elif path.suffix.lower() != ending or path.is_dir():
