@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # The tests start a hundred processes: without bytecode each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-app test browser attacks export compat lint format peers bombs bench nets quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray trackers notebooks package site detectors checks parity full clean
+.PHONY: help demo demo-app test browser attacks export compat lint format peers bombs bench nets quality seed tuned frontier stale bits pairs memory torture abuse gpu processes ray trackers notebooks package site zoo detectors checks parity full clean
 
 # The peers import torchvision, whose wheel would bring CUDA: nothing of theirs is resolved, and the scripts stub it.
 PEERS := .venv-peers
@@ -85,8 +85,8 @@ $(PACKAGE): $(STAMP)
 	$(BIN)/pip install --quiet --constraint constraints.txt build
 	@touch $@
 
-package: $(PACKAGE)  ## wheel and sdist into dist: their contents, and the wheel alone in an empty environment
-	rm -rf build/lib dist && $(BIN)/python -m build
+package: $(PACKAGE)  ## wheel and sdist into dist, and the zoo's: their contents, and the wheel alone in an empty environment
+	rm -rf build/lib dist && $(BIN)/python -m build && $(BIN)/python -m build --outdir dist zoo
 	$(BIN)/pytest tests/test_package.py -m package
 
 SITE := $(VENV)/.site
@@ -196,6 +196,9 @@ gpu: $(STAMP)  ## on an NVIDIA card: the tests that need one, its speed and its 
 
 processes: $(STAMP)  ## jobs of two and three processes: trained, scored, killed, resumed, held against one process
 	$(BIN)/pytest tests/test_processes.py tests/test_plugins.py -m 'processes or not processes' -rP
+
+zoo: $(STAMP)  ## make zoo RUNS="runs/vae-mnist-s0 ...": finished runs into the zoo, in float16, scored as they ship
+	$(BIN)/python benchmarks/zoo.py $(RUNS)
 
 detectors: $(STAMP)  ## train the three shipped detectors again (most of an hour on 2 cores)
 	$(BIN)/python benchmarks/train_detectors.py --data mnist

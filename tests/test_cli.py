@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import counterfeit as cf
+from counterfeit import catalog
 from counterfeit.api.list import LISTS
 from counterfeit.cli import options, training
 from counterfeit.cli.dispatch import VERBS
@@ -101,11 +102,13 @@ def test_a_model_takes_every_option_that_its_help_names(name: str, command) -> N
 
 
 def test_lists_name_what_the_registries_hold_and_nothing_else(command) -> None:
-    of = {"models": MODELS, "data": DATASETS, "detectors": DETECTORS, "metrics": METRICS}
+    names = [f"zoo:{name}" for name in catalog.zoo()]
+    of = {"models": MODELS, "data": DATASETS, "detectors": DETECTORS, "metrics": METRICS, "zoo": names}
     assert list(LISTS) == list(of)
     for what, registry in of.items():
         rows = command("list", what).out.splitlines()[2:]  # below the title and the columns' names
-        listed = [row.split("  ")[0] for row in rows if not row.startswith((" ", "A folder", "min:"))]
+        rows = rows[: next((i for i, row in enumerate(rows) if row.startswith(("A folder", "min:", "Sample,"))), None)]
+        listed = [row.split("  ")[0] for row in rows if not row.startswith(" ")]
         assert listed == list(registry), what
     everything = command("list").out
     assert all(command("list", what).out in everything for what in of)

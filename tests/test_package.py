@@ -25,14 +25,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     home = tmp_path_factory.mktemp("built")
     subprocess.run([sys.executable, "-m", "build", "--outdir", home / "dist", ROOT], check=True, capture_output=True)
     (wheel,), (sdist,) = (list((home / "dist").glob(pattern)) for pattern in ("*.whl", "*.tar.gz"))
-    return {"wheel": wheel, "sdist": sdist}
+    zoo = [sys.executable, "-m", "build", "--outdir", home / "zoo", ROOT / "zoo"]
+    subprocess.run(zoo, check=True, capture_output=True)
+    (weights,) = (home / "zoo").glob("*.whl")
+    return {"wheel": wheel, "sdist": sdist, "zoo": weights}
 
 
-def sources() -> set[str]:
+def sources(home: str = "src", package: str = "counterfeit") -> set[str]:
     """Every file of the package that is in git's tree, or would be."""
-    words = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "src/counterfeit"]
+    words = ["git", "ls-files", "--cached", "--others", "--exclude-standard", f"{home}/{package}"]
     listed = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
-    return {path.removeprefix("src/") for path in listed if (ROOT / path).exists()}
+    return {path.removeprefix(f"{home}/") for path in listed if (ROOT / path).exists()}
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(built: dict[str, Path]) -> None:
@@ -47,6 +50,13 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: dict[str, Path]) ->
     assert (facts["Version"], facts["License-Expression"]) == (counterfeit.__version__, "MIT")
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert built["wheel"].stat().st_size < 12 << 20
+
+
+def test_the_zoo_is_a_wheel_of_its_own(built: dict[str, Path]) -> None:
+    with zipfile.ZipFile(built["zoo"]) as wheel:
+        inside = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert inside == sources("zoo", "counterfeit_zoo")
+    assert built["zoo"].stat().st_size < 7 << 20
 
 
 def test_the_sdist_builds_the_same_wheel(built: dict[str, Path], tmp_path: Path) -> None:
@@ -90,6 +100,10 @@ def test_the_wheel_alone_trains_samples_scores_and_reports(
     assert score["metrics"]["FID[mnist-cnn]"]["value"] > 0
     command("report", "vae", "-n", "300", "--metrics", "fid", "--out", "report.html")
     assert (home / "grid.png").exists() and (home / "report.html").stat().st_size > 50_000
+    refused = subprocess.run([scripts / "counterfeit", "sample", "zoo:vae-mnist"], cwd=home, env=environment)
+    assert refused.returncode == 2, "the zoo is another package"
+    subprocess.run([*pip, built["zoo"]], check=True)
+    assert Path(home, command("sample", "zoo:vae-mnist", "-n", "16").strip()).stat().st_size > 1000
     where = "import counterfeit; print(counterfeit.__file__)"
     found = subprocess.run([scripts / "python", "-c", where], cwd=home, env=environment, capture_output=True, text=True)
     assert Path(found.stdout.strip()).is_relative_to(tmp_path / "venv")

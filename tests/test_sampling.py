@@ -45,6 +45,11 @@ def test_a_loaded_run_gives_the_same_images(name: str, runs) -> None:
     assert np.array_equal(loaded.sample(20, seed=1), runs[name].sample(20, seed=1))
 
 
+def test_a_message_names_the_class_that_the_caller_knows(runs) -> None:
+    with pytest.raises(cf.InputError, match=r"^Run\.sample: n is 'many'; it must be a whole number$"):
+        runs[KINDS[0]].sample("many")
+
+
 @pytest.mark.parametrize("name", with_latents)
 def test_decoding_the_noise_gives_the_samples(name: str, runs) -> None:
     run = runs[name]

@@ -226,6 +226,6 @@ def test_wrong_values_end_in_errors_of_ours(name: str, run: cf.Run, record_prope
 
 def test_no_public_function_is_left_out() -> None:
     functions = {name for name in cf.__all__ if callable(getattr(cf, name))} - {"InputError"}
-    methods = {f"Run.{name}" for name, value in vars(cf.Run).items() if callable(value) and name[0] != "_"}
+    methods = {f"Run.{name}" for name in dir(cf.Run) if callable(getattr(cf.Run, name)) and name[0] != "_"}
     methods |= {f"Explorer.{name}" for name, value in vars(cf.Explorer).items() if callable(value) and name[0] != "_"}
     assert functions | methods <= set(NAMES)

@@ -56,6 +56,28 @@ class MetricFacts:
     summary: str
 
 
+@dataclass(frozen=True)
+class ZooFacts:
+    """A trained generator of the zoo, whose files are in a package of their own.
+
+    Attributes:
+        name: after ZOO.
+        model, data: names.
+        scores: label -> value, FID first, of the weights as they ship.
+        size: of its files, in bytes.
+        license: of the weights.
+        sha256: of the list of its files, which has that of each.
+    """
+
+    name: str
+    model: str
+    data: str
+    scores: Mapping[str, float]
+    size: int
+    license: str
+    sha256: str
+
+
 DATA = {
     "cifar10": DataFacts(
         "photographs of ten kinds of animals and vehicles", (3, 32, 32), {"train": 50_000, "test": 10_000}
@@ -133,6 +155,8 @@ METRICS = {
     ),
 }
 
+ZOO = "zoo:"  # before the name of a generator of the zoo, where a run can be named
+ZOO_FILE = Path(__file__).with_name("zoo.json")  # benchmarks/zoo.py writes it
 MINUTES = Path(__file__).with_name("minutes.json")  # of training with a model's defaults; benchmarks/publish.py
 
 
@@ -145,3 +169,10 @@ def _minutes() -> dict[str, dict[str, float]]:
 def minutes(model: str) -> dict[str, str]:
     """By data set, the minutes that training a model with its defaults takes on 2 cores; those that were measured."""
     return {data: f"{found:.1f}" if found < 10 else f"{found:.0f}" for data, found in _minutes().get(model, {}).items()}
+
+
+@functools.cache
+def zoo() -> dict[str, ZooFacts]:
+    """The trained generators that this version knows, by name; the package with their weights may be missing."""
+    found = json.loads(ZOO_FILE.read_text(encoding="utf-8"))
+    return {name: ZooFacts(name, **facts) for name, facts in found.items()}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from counterfeit.errors import InputError
-from counterfeit.run import Run
-from counterfeit.runs import RunFolder
+from counterfeit.run import Run, is_run
 from counterfeit.scoring import Score, judge
 from counterfeit.scoring.cas import Labeled
 from counterfeit.scoring.cas import cas as measure
@@ -51,7 +49,7 @@ def cas(
     Raises:
         InputError: an argument is wrong or missing, or there are no labels.
     """
-    if isinstance(source, (str, Path)) and RunFolder(source).holds_run():
+    if is_run(source):
         source = Run(source, device)
     settings: dict[str, Any] = {"n": n, "seed": seed, "repeats": repeats, "size": size, "skip_bad": skip_bad}
     if isinstance(source, Run):

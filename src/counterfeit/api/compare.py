@@ -87,8 +87,8 @@ def check_writable(home: str) -> None:
 
 def described(sources: str | Path | Sequence[str | Path]) -> Grid:
     """What is to be compared. Raises InputError where a grid file or a run cannot be used."""
-    places = [Path(paths.typed(path)) for path in ([sources] if isinstance(sources, (str, Path)) else sources)]
-    files = [path for path in places if path.suffix.lower() == ".toml"]
+    places = [sources] if isinstance(sources, (str, Path)) else sources
+    files = [path for path in map(Path, map(paths.typed, places)) if path.suffix.lower() == ".toml"]
     if files and len(places) > 1:
         raise InputError(
             f"{files[0]} is a grid file, which must be the only argument: leave out the {len(places) - 1} other paths"

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 from rich.table import Table
+from rich.text import Text
 
 from counterfeit import catalog
 from counterfeit.models import MODELS
@@ -49,6 +50,27 @@ def metrics() -> str:
     return _table("metrics", ("name", "what it is", "scores", "better"), rows)
 
 
+@LISTS.register("zoo")
+def zoo() -> str:
+    """All trained generators that are there to start from: name, model, data, FID, size, license."""
+    rows = [
+        (f"{catalog.ZOO}{name}", z.model, z.data, _first(z.scores), f"{z.size / 1e6:.1f} MB", z.license)
+        for name, z in catalog.zoo().items()
+    ]
+    also = (
+        "Sample, score, encode or export them like runs. FID is that of 10,000 samples, by the detector in brackets. "
+        "The weights are a package of their own: pip install ./zoo."
+    )
+    title = ("name", "model", "data", "FID", "size", "license")
+    return _table("zoo", title, rows) + "\n" + textwrap.fill(also, terminal_width())
+
+
+def _first(scores: Mapping[str, float]) -> str:
+    """`FID[mnist-cnn]` as `3.59 [mnist-cnn]`."""
+    label, value = next(iter(scores.items()))
+    return f"{value:.4g} {label[label.index('[') :]}"
+
+
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n:,} {split}" for split, n in counts.items())
 
@@ -58,7 +80,7 @@ def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]
     for column, width in zip(columns, _widths([columns, *rows], terminal_width()), strict=True):
         table.add_column(column, width=width)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # [in brackets] is no markup
     return as_text(table, terminal_width())
 
 

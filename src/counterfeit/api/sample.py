@@ -44,7 +44,7 @@ def sample(
         out: a picture of a grid of all samples (its ending is one of PICTURES), an .npz file (`images` uint8
             (n, C, H, W), for a conditional model also `labels` and the names `classes`), an .npy file (only images), or
             a new folder (one PNG per image, with one subfolder per class); by default a grid in the run's samples
-            folder.
+            folder, or of a fetched run in NAME/samples.
         device: device to compute on, if `run` is a folder.
 
     Raises:
@@ -58,7 +58,7 @@ def sample(
         usual = MODELS[run.model_name].sampling.to_dict()
         changed = {name: value for name, value in run.options.to_dict().items() if value != usual.get(name)}
         of_options = "".join(f"-{folder_names([f'{name}{value}'])[0]}" for name, value in changed.items())
-        out = run.folder.shown(run.folder.samples) / f"sample-n{n}{of_label}-seed{seed}{of_options}.png"
+        out = run.folder.shown(run.out / "samples") / f"sample-n{n}{of_label}-seed{seed}{of_options}.png"
     path = Path(paths.typed(out))
     if run.data.path is not None and any(paths.same(path, place) for place in (run.data.path, run.config.data)):
         raise RunError(f"{path} holds the images that the run was trained on: pass another --out")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from counterfeit.hub import is_address
-from counterfeit.run import Run
-from counterfeit.runs import RunFolder
+from counterfeit.run import Run, is_run
 from counterfeit.scoring import Score, judge
 from counterfeit.settings import ScoreConfig
 from counterfeit.system.arguments import checked
@@ -35,6 +32,6 @@ def score(source: Any, real: Any = None, **settings: Any) -> Score:
     """
     if isinstance(source, Run):
         return source.score(real, **settings)
-    if is_address(source) or (isinstance(source, (str, Path)) and RunFolder(source).holds_run()):
+    if is_run(source):
         return Run(source, settings.get("device", "auto")).score(real, **settings)
     return judge.score(source, ScoreConfig.of({"real": real, **settings}))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from counterfeit.errors import InputError, RunError
+from counterfeit.hub import local
 from counterfeit.run import Run
 from counterfeit.runs import RunFolder
 from counterfeit.system.arguments import checked
@@ -30,7 +31,7 @@ def track(run: Run | str | Path, to: str | Sequence[str]) -> dict[str, str]:
         InputError: there is no run, a tracker is not installed, or it has failed.
     """
     names = chosen(to, "--to")
-    folder = run.folder if isinstance(run, Run) else RunFolder(run)
+    folder = run.folder if isinstance(run, Run) else RunFolder(local(run))
     finished = folder.finished()
     if folder.is_held():
         raise RunError(f"another process is training in {folder}: wait for it, or train with --track")

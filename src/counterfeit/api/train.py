@@ -8,6 +8,8 @@ from typing import Any
 
 from counterfeit import data as datasets
 from counterfeit import tracking
+from counterfeit.errors import InputError
+from counterfeit.hub import is_address
 from counterfeit.models import MODELS, ModelSettings
 from counterfeit.run import Run
 from counterfeit.runs import RunFolder
@@ -66,7 +68,14 @@ def starting_config(model: str, out: str | Path | None, resume: bool, settings: 
     config = MODELS[model].settings
     if not resume:
         return config
-    return RunFolder(out or default_out(model, MODELS[model].changed(config, settings))).read_record().config
+    return _folder(model, MODELS[model].changed(config, settings), out).read_record().config
+
+
+def _folder(model: str, config: ModelSettings, out: str | Path | None) -> RunFolder:
+    """Where it trains. InputError for the name of a run that is elsewhere."""
+    if is_address(out):
+        raise InputError(f"{out} is there to draw images from, and cannot be trained further: pass a folder as --out")
+    return RunFolder(out or default_out(model, config))
 
 
 def default_out(model: str, config: ModelSettings) -> Path:
@@ -90,7 +99,7 @@ def fit(
     trackers = tracking.chosen(track)
     if array is None:
         config = config.replace({"data": paths.typed(config.data)})
-    folder = RunFolder(out or default_out(model, config))
+    folder = _folder(model, config, out)
     events = fitting(model, config, folder, resume=resume, quiet=quiet, array=array, labels=labels, alone=True)
     with tracking.followed(folder, trackers if speaks() else []) as begin:
         for _ in events:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from counterfeit.errors import InputError
+from counterfeit.hub import is_address, local
 from counterfeit.runs import RunFolder
 
 OWN = ".app"  # folder of what the app itself stores, in the folder of runs
@@ -42,13 +43,14 @@ class Shelf:
     """
 
     def __init__(self, places: Sequence[str | Path]) -> None:
-        """Raises InputError: a place is a file."""
-        self._places = [RunFolder(place) for place in places or ["runs"]]
+        """Raises InputError: a place is a file, or names a run that cannot be fetched."""
+        self._places = [RunFolder(local(place)) for place in places or ["runs"]]
         for place in self._places:
             if place.path.exists() and not place.path.is_dir():
                 raise InputError(f"{place} is not a folder: pass folders of runs")
         homes = [place.path for place in self._places if not place.holds_run()]
-        self.home = homes[0] if homes else self._places[0].path.parent
+        own = [RunFolder(place).path.parent for place in places if not is_address(place)]
+        self.home = [*homes, *own, RunFolder("runs").path][0]
         self.own = self.home / OWN
 
     def runs(self) -> list[Shelved]:

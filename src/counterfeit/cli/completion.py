@@ -74,7 +74,7 @@ def known(verbs: Mapping[str, str]) -> dict[str, Words]:
     """By verb, and by `train MODEL`."""
     help_ = Option("--help", (), True, "show the options of this command")
     kinds = {kind.__name__.lower(): kind for kind in vars(options).values() if isinstance(kind, type)}
-    places = {"list": ("models", "data", "detectors", "metrics"), "completion": tuple(SHELLS)}
+    places = {"list": ("models", "data", "detectors", "metrics", "zoo"), "completion": tuple(SHELLS)}
     made = {verb: Words([*found(kinds[verb]), help_], places.get(verb, ())) for verb in verbs if verb != "train"}
     settings = {name: spec.settings for name, spec in MODELS.complete().items()}
     for name, own in {"": ModelSettings(), **settings}.items():  # "": what all models have

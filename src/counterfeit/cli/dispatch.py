@@ -235,7 +235,7 @@ def judge(argv: list[str]) -> int:
 
 @VERBS.register("list")
 def list_(argv: list[str]) -> int:
-    """list models, data sets, detectors and metrics"""
+    """list models, data sets, detectors, metrics and trained generators"""
     from counterfeit.api.list import LISTS
 
     asked = parse(List, argv)

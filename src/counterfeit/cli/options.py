@@ -89,7 +89,7 @@ class Sample(Pluggable, Threaded):
     RUN has options of sampling, `counterfeit sample RUN --help` shows them."""
 
     run: Positional[Annotated[str, arg(metavar="RUN")]]
-    """Run folder, made by `counterfeit train`."""
+    """Run folder, made by `counterfeit train`, hf://owner/name, or zoo:NAME, see `counterfeit list zoo`."""
     n: Annotated[int, arg(aliases=["-n"])] = 64
     """Number of images."""
     label: Annotated[str | None, arg(metavar="NAME|INT", help_behavior_hint="(default: all classes in turn)")] = None
@@ -254,9 +254,9 @@ class Report(Pluggable, Threaded):
 
 @dataclass(frozen=True)
 class List(Pluggable):
-    """List the models, data sets, detectors and metrics that are available."""
+    """List the models, data sets, detectors, metrics and trained generators that are available."""
 
-    what: Positional[Annotated[str, arg(metavar="models|data|detectors|metrics")]] = "all"
+    what: Positional[Annotated[str, arg(metavar="models|data|detectors|metrics|zoo")]] = "all"
     """What to list."""
 
 

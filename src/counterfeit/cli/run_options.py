@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from tyro.conf import OmitArgPrefixes
 
+from counterfeit import catalog
 from counterfeit.cli.parsing import HELP, parse, positional, typed
 from counterfeit.models import MODELS, ModelSpec
 from counterfeit.settings import having
@@ -45,7 +46,9 @@ def parsed(kind: type[T], argv: Sequence[str]) -> tuple[T, dict[str, Any]]:
 def model_of(word: str) -> ModelSpec[Any] | None:
     """The model of a run folder; None for anything else, which the command itself has words for."""
     try:
+        if word.startswith(catalog.ZOO):
+            return MODELS[catalog.zoo()[word.removeprefix(catalog.ZOO)].model]
         text = reading.content(Path(paths.typed(word)) / "run.json")  # which waits for no pipe
         return MODELS[reading.record(text, Named).model]
-    except (OSError, ValueError):  # what is wrong with a run, the command itself says
+    except (OSError, ValueError, KeyError):  # what is wrong with a run, the command itself says
         return None

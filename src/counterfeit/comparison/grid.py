@@ -13,6 +13,7 @@ import msgspec
 
 from counterfeit import data as datasets
 from counterfeit.errors import InputError
+from counterfeit.hub import local
 from counterfeit.models import MODELS, ModelSettings
 from counterfeit.runs import RunFolder, shared
 from counterfeit.settings import LENGTHS, ScoreConfig
@@ -161,7 +162,7 @@ def of_runs(places: Sequence[str | Path]) -> Grid:
     if not places:
         raise InputError("nothing to compare: pass run folders, a folder of runs, or a grid file .toml")
     folders: list[RunFolder] = []
-    for path in (Path(paths.typed(place)) for place in places):
+    for path in (Path(paths.typed(local(place))) for place in places):
         inside = sorted(p for p in path.iterdir() if RunFolder(p).holds_run()) if path.is_dir() else []
         if not RunFolder(path).holds_run() and not inside:
             raise InputError(f"{path} is not a run and contains none: pass run folders, or a grid file .toml")

@@ -7,7 +7,7 @@ import json
 import os
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,19 +19,17 @@ from counterfeit.exporting.generator import check_exportable, inputs, recorded
 from counterfeit.exporting.page import check_folder, write_page
 from counterfeit.exporting.proof import CHECKED, Cases, Proof, proved
 from counterfeit.exporting.runtime import runtime
+from counterfeit.generator import Generator
 from counterfeit.system import paths
 from counterfeit.system.console import say
 from counterfeit.system.files import write_atomic
 from counterfeit.version import __version__
 
-if TYPE_CHECKING:  # which is above, and calls this
-    from counterfeit.run import Run
-
 ENDINGS = {"onnx": ".onnx", "pt2": ".pt2", "web": ""}
 CASES = ".npz"  # of the file beside it
 
 
-def export(run: Run, to: str, out: str | Path | None) -> Path:
+def export(run: Generator, to: str, out: str | Path | None) -> Path:
     """Write the generator; see `Run.export`."""
     check_exportable(run.model_name, run.model, run.options)
     path = _place(run, to, out)
@@ -60,10 +58,10 @@ def export(run: Run, to: str, out: str | Path | None) -> Path:
     return path
 
 
-def _place(run: Run, to: str, out: str | Path | None) -> Path:
+def _place(run: Generator, to: str, out: str | Path | None) -> Path:
     """Where it is written. RunError for a name that is of something else."""
     ending = ENDINGS[to]
-    path = Path(paths.typed(out or run.folder.path / "exports" / ("web" if to == "web" else f"generator{ending}")))
+    path = Path(paths.typed(out or run.out / "exports" / ("web" if to == "web" else f"generator{ending}")))
     if to == "web":
         check_folder(path)
     elif path.suffix.lower() != ending or path.is_dir():
@@ -84,7 +82,7 @@ def _is_cases(path: Path) -> bool:
         return False
 
 
-def _cases(run: Run) -> Cases:
+def _cases(run: Generator) -> Cases:
     labels = run.labels(CHECKED)
     given: dict[str, np.ndarray] = {"latents": run.noise(CHECKED)}
     return Cases(given if labels is None else {**given, "labels": labels}, run.sample(CHECKED))
@@ -97,11 +95,11 @@ def _write_cases(path: Path, cases: Cases) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def _drawn(run: Run) -> str:
+def _drawn(run: Generator) -> str:
     return OWN if run.options.fitted else draws(run.model)  # type: ignore[arg-type]  # it has latents
 
 
-def _facts(run: Run, proof: Proof) -> dict[str, str]:
+def _facts(run: Generator, proof: Proof) -> dict[str, str]:
     """What the file says of itself: metadata of ONNX, `counterfeit.json` in a .pt2, a table of the page."""
     options = run.options.to_dict()
     return {
@@ -119,7 +117,7 @@ def _facts(run: Run, proof: Proof) -> dict[str, str]:
     }
 
 
-def _about(run: Run) -> dict[str, Any]:
+def _about(run: Generator) -> dict[str, Any]:
     """What the page's scripts have to know."""
     return {
         "shape": run.data.shape,

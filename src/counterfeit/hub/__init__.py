@@ -1,7 +1,7 @@
-"""Runs on the Hugging Face hub: pushed with a card that their receipts write, and loaded as a stranger's."""
+"""Runs by name, from the Hugging Face hub or the zoo, each file checked; and pushed, with a card of their receipts."""
 
-from counterfeit.hub.fetch import fetched
-from counterfeit.hub.place import Address, address, is_address
+from counterfeit.hub.names import fetched, is_address, last, local
+from counterfeit.hub.place import Address, address
 from counterfeit.hub.pushing import Pushed, push
 
-__all__ = ["Address", "Pushed", "address", "fetched", "is_address", "push"]
+__all__ = ["Address", "Pushed", "address", "fetched", "is_address", "last", "local", "push"]

@@ -5,21 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from counterfeit.generator import Generator
 from counterfeit.hub.files import GRID
 from counterfeit.hub.place import Address
 from counterfeit.models import MODELS
 from counterfeit.scoring.score import Score
 from counterfeit.system.words import command, number, plus_minus
 
-if TYPE_CHECKING:  # which is above
-    from counterfeit.run import Run
-
 TASK = "unconditional-image-generation"
 
 
-def card(run: Run, where: Address, scores: list[Score], license: str) -> str:
+def card(run: Generator, where: Address, scores: list[Score], license: str) -> str:
     """README.md: metadata between lines of three dashes, then Markdown.
 
     Args:
@@ -41,11 +39,11 @@ def card(run: Run, where: Address, scores: list[Score], license: str) -> str:
     return f"---\n{data.to_yaml()}\n---\n\n{_text(run, where, name, scores)}"
 
 
-def _known(run: Run) -> str:
+def _known(run: Generator) -> str:
     return re.sub(r"[^a-z0-9-]", "", run.data.name.lower())
 
 
-def _results(run: Run, scores: list[Score]) -> Iterator[Any]:
+def _results(run: Generator, scores: list[Score]) -> Iterator[Any]:
     """Entries of the model-index: the metric's name has its detector, and its arguments what else decides the value."""
     from huggingface_hub import EvalResult
 
@@ -70,7 +68,7 @@ def _results(run: Run, scores: list[Score]) -> Iterator[Any]:
             )
 
 
-def _text(run: Run, where: Address, name: str, scores: list[Score]) -> str:
+def _text(run: Generator, where: Address, name: str, scores: list[Score]) -> str:
     spec, data, facts = MODELS[run.model_name], run.data, run.trained.facts()
     size = "x".join(map(str, data.shape[1:]))
     trained = f"{facts['step']:,} steps, {facts['epochs_done']:,} of {facts['epochs']:,} epochs"

@@ -41,11 +41,6 @@ def address(text: str) -> Address:
     return Address(repository, revision or "main")
 
 
-def is_address(path: object) -> bool:
-    """Whether it names a run on the hub, as hf://owner/name does."""
-    return isinstance(path, str) and path.startswith(SCHEME)
-
-
 def client() -> HfApi:
     """The hub's client, for the hub that HF_ENDPOINT names. InputError where the package is missing."""
     try:

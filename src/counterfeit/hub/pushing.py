@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from counterfeit.data import pixels
 from counterfeit.errors import InputError, RunError
+from counterfeit.generator import Generator
 from counterfeit.hub.card import card
 from counterfeit.hub.files import CARD, GRID, LIST, digest, is_ours, of_run
 from counterfeit.hub.place import SCHEME, Address, address, client, reaching
@@ -18,10 +19,8 @@ from counterfeit.system.files import as_json
 from counterfeit.system.reading import Malformed
 from counterfeit.system.words import first_few
 
-if TYPE_CHECKING:  # which is above, and calls this
+if TYPE_CHECKING:
     from huggingface_hub import HfApi
-
-    from counterfeit.run import Run
 
 SHOWN = 64  # samples on the card
 COLUMNS = 8
@@ -55,7 +54,7 @@ class Pushed:
         return "\n".join([*lines, *out, total])
 
 
-def push(run: Run, repository: str, *, license: str, private: bool, message: str | None, dry_run: bool) -> Pushed:
+def push(run: Generator, repository: str, *, license: str, private: bool, message: str | None, dry_run: bool) -> Pushed:
     """Push a run; see `Run.push`."""
     where = address(repository)
     if not license.strip() or any(c in license for c in "\r\n"):
@@ -109,7 +108,7 @@ def _there(api: HfApi, where: Address) -> list[str]:
         return found
 
 
-def _grid(run: Run) -> bytes:
+def _grid(run: Generator) -> bytes:
     buffer = io.BytesIO()
     sheet = pixels.grid(run.sample(SHOWN), COLUMNS, scale=max(1, 64 // run.data.shape[2]))
     pixels.to_pil(sheet).save(buffer, format="PNG")
@@ -128,12 +127,12 @@ def _scores(files: dict[str, Path]) -> dict[str, Score]:
     return found
 
 
-def _of_these_weights(run: Run, scores: dict[str, Score]) -> list[Score]:
+def _of_these_weights(run: Generator, scores: dict[str, Score]) -> list[Score]:
     """Those that were measured of the weights that are pushed."""
     return [of for of in scores.values() if (of.receipt.get("generated") or {}).get("digest") == run.weights_sha256]
 
 
-def _of_this_machine(run: Run, scores: dict[str, Score]) -> str:
+def _of_this_machine(run: Generator, scores: dict[str, Score]) -> str:
     """A line on the files that name places on this machine, in a command or as images; "" where none does."""
     made = [run.record.made_by, *run.record.resumed_by]
     texts = {"run.json": [run.data.path or "", *(word for by in made for word in by.get("command", []))]}

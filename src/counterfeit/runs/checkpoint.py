@@ -95,6 +95,11 @@ class Checkpoint:
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     best: Best | None = None
 
+    @property
+    def weights_only(self) -> bool:
+        """Whether it has only what images are drawn with, maybe in float16: such a run cannot be continued."""
+        return "training" not in self.files
+
 
 def save_checkpoint(
     folder: Path, groups: dict[str, dict[str, Tensor]], step: int, epoch: int, best: Best | None = None
@@ -165,7 +170,7 @@ def file_name(group: str, step: int) -> str:
 
 def _check_files(index: Checkpoint) -> None:
     """Raise Malformed if checkpoint.json names files other than those that `save_checkpoint` writes at its step."""
-    if "model" not in index.files:
+    if "model" not in index.files and not (index.weights_only and "ema" in index.files):
         raise Malformed("it names no file for the group 'model'")
     for group, entry in index.files.items():
         if group not in GROUPS:
@@ -238,13 +243,16 @@ def _tensors(
     entries = index.files | ({} if index.best is None else {BEST: msgspec.to_builtins(index.best)})
     found = {group: entries[group] for group in groups if group in entries}
     return {
-        group: _read_group(folder / entry["file"], entry["sha256"], expected.get(group))
+        group: _read_group(folder / entry["file"], entry["sha256"], expected.get(group), index.weights_only)
         for group, entry in found.items()
     }
 
 
-def _read_group(path: Path, sha256: str, expected: Forms | None) -> dict[str, Tensor]:
-    """The tensors in a file. Raises RunError if it is missing, damaged, or not as expected."""
+def _read_group(path: Path, sha256: str, expected: Forms | None, halved: bool) -> dict[str, Tensor]:
+    """The tensors in a file; if they may be `halved`, those of float16 as float32.
+
+    Raises RunError if it is missing, damaged, or not as expected.
+    """
     most = MOST_TENSORS if expected is None else HEADER + sum(_bytes(form) for form in expected.values())
     try:
         content = reading.content(path, most)
@@ -259,6 +267,8 @@ def _read_group(path: Path, sha256: str, expected: Forms | None) -> dict[str, Te
     except (safetensors.SafetensorError, ValueError, LookupError, TypeError, RuntimeError, OverflowError) as error:
         reason = " ".join(str(error).split())[:160]
         raise RunError(f"{path} is not a safetensors file ({reason}): {START_OVER}") from None
+    if halved:
+        tensors = {name: t.float() if t.dtype == torch.float16 else t for name, t in tensors.items()}
     fault = None if expected is None else misfit(tensors, expected)
     if fault is not None:
         raise RunError(f"the weights in {path} do not fit run.json: {fault}: {START_OVER}")

@@ -12,6 +12,7 @@ from counterfeit.errors import RunError
 from counterfeit.models import ModelSettings
 from counterfeit.models.plugins import code_of, plugin_of
 from counterfeit.runs import source
+from counterfeit.runs.checkpoint import read_index
 from counterfeit.runs.folder import RunFolder, RunRecord
 from counterfeit.runs.provenance import provenance
 from counterfeit.settings import having, option
@@ -20,6 +21,12 @@ from counterfeit.version import __version__
 
 def check_settings(folder: RunFolder, earlier: RunRecord, model: str, config: ModelSettings) -> None:
     """Raise RunError if the run is of another model, or was made by other versions or with other settings."""
+    index = read_index(folder.checkpoint)
+    if index is not None and index.weights_only:
+        raise RunError(
+            f"{folder} has only the weights that images are drawn with, and no state to train on from: it cannot be "
+            "continued; pass another --out"
+        )
     if earlier.model != model:
         raise RunError(f"{folder} holds a run of {earlier.model}, not {model}: pass another --out")
     made_by, here = earlier.made_by.get("versions", {}), provenance(torch.device("cpu"))["versions"]

@@ -117,8 +117,8 @@ class RunFolder:
         return self._typed
 
     def shown(self, path: Path) -> Path:
-        """A path in this folder, as the user typed that of the folder."""
-        return Path(self._typed) / path.relative_to(self.path)
+        """A path in this folder, as the user typed that of the folder; another one as it is."""
+        return Path(self._typed) / path.relative_to(self.path) if path.is_relative_to(self.path) else path
 
     def finished(self) -> bool:
         """Whether the run has come to its end; RunError when there is none."""

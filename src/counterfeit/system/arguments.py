@@ -54,7 +54,7 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
         for name, value in bound.arguments.items():
             kind = kinds.get(name, Any)
             if signature.parameters[name].kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL):
-                bound.arguments[name] = fitted(value, kind, f"{_name(function)}: {name}")
+                bound.arguments[name] = fitted(value, kind, f"{_name(function, args)}: {name}")
         return function(*bound.args, **bound.kwargs)
 
     return call
@@ -285,5 +285,8 @@ def fields_of(kind: type[Any]) -> dict[str, Any]:
     return _kinds(cast(Any, kind))
 
 
-def _name(function: Callable[..., Any]) -> str:
-    return function.__qualname__.removesuffix(".__init__")
+def _name(function: Callable[..., Any], args: Sequence[Any]) -> str:
+    """As who calls it knows it: a method by the class of its object, which may have inherited it."""
+    within, _, name = function.__qualname__.rpartition(".")
+    owner = type(args[0]).__name__ if within and args and not within.endswith("<locals>") else within
+    return ".".join(filter(None, (owner, name))).removesuffix(".__init__")
