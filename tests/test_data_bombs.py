@@ -15,6 +15,7 @@ from PIL import Image, features
 from bomb_cases import HUGE, deep_tree, huge, many_classes
 from counterfeit import data
 from counterfeit.data import convert, picture
+from counterfeit.data.tree import Folder
 from folder_cases import NOISE, plain, put, refused
 
 
@@ -217,7 +218,7 @@ def test_threads_share_what_room_there_is():
 def test_what_is_said_of_a_bad_file_holds_nothing_of_it(root):
     put(root / "a.png", Image.fromarray(NOISE))
     (root / "a.png").write_bytes((root / "a.png").read_bytes()[:-400])
-    with closing(convert._each(lambda content: picture.decode(content, 16, 3), root, 1, "", None)) as each:
+    with closing(convert._each(lambda content: picture.decode(content, 16, 3), Folder(root), 1, "", None)) as each:
         (found,) = each
     assert found.result.__traceback__ is None and found.result.__cause__ is None and found.result.__context__ is None
 

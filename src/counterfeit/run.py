@@ -474,7 +474,7 @@ class Run:
     def _others(self, source: Any, labels: Any) -> ImageSet:
         """Images that are not those of the run, in the size of those that are."""
         _, height, width = self.data.shape
-        size = None if locate(source).kind != "folder" else height if height == width else NATIVE
+        size = None if not locate(source).has_files else height if height == width else NATIVE
         return datasets.load(source, labels=labels, size=size)
 
     def _checked(self, images: np.ndarray) -> np.ndarray:

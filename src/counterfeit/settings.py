@@ -93,8 +93,8 @@ class RunSettings(Settings):
     """What can be set for a run of any model. It is kept in the run's run.json."""
 
     data: str = setting("mnist")
-    """Training images: the name of a data set (see `counterfeit list data`), a folder of images, or an .npz file.
-    Subfolders named train and test are used as the splits."""
+    """Training images: the name of a data set (see `counterfeit list data`), a folder of images, a .zip or .tar of one,
+    or an .npz file. Subfolders named train and test are used as the splits."""
     epochs: int = setting(10, may_change=True)
     """Passes over the training images."""
     steps: Annotated[int | None, arg(metavar="INT", help_behavior_hint=unless_set("as many as --epochs take"))] = (
@@ -114,8 +114,8 @@ class RunSettings(Settings):
     """Decay per step of an exponential moving average of the weights, which is then used for sampling; 0 turns it off,
     0.999 is a usual value."""
     size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint=unless_set("at most 64"))] = setting(None)
-    """Side length to which the images of a folder are resized and cropped. By default 64, or the shorter side of the
-    smallest image if that is less."""
+    """Side length to which the images of a folder or an archive are resized and cropped. By default 64, or the shorter
+    side of the smallest image if that is less."""
     skip_bad: bool = setting(False, computes=False)
     """Skip images of a folder that cannot be read, instead of stopping at the first one."""
     holdout: float = setting(0.0)
@@ -196,8 +196,9 @@ class MeasureConfig(Settings):
     """What every measurement of generated images against real ones has."""
 
     real: REAL = None
-    """Real images to compare with: a data set, a folder, an .npz file of images, or (for FID only) an .npz file with
-    their statistics mu and sigma. The test split is used if there is one; NAME:train selects the training split."""
+    """Real images to compare with: a data set, a folder, a .zip or .tar of one, an .npz file of images, or (for FID only)
+    an .npz file with their statistics mu and sigma. The test split is used if there is one; NAME:train selects the
+    training split."""
     n: Annotated[int, arg(aliases=["-n"])] = 10_000
     """Number of generated images."""
     seed: int = 0

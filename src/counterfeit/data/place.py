@@ -1,4 +1,4 @@
-"""Find out what kind of data the user has named: a data set, a folder, an .npz file or an array."""
+"""Find out what kind of data the user has named: a data set, a folder, an archive, an .npz file or an array."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from counterfeit.system import paths
 from counterfeit.system.console import say
 
 RUN = "run.json"  # the file that identifies a run folder
+OF_FILES = ("folder", "archive")  # kinds of places with a file for each image
+AT_PATHS = (*OF_FILES, "npz")  # kinds of places that are found by a path
+PACKED = (".zip", ".tar", ".tar.gz", ".tgz")  # endings of archives
+OTHERS = (".7z", ".rar", ".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".zst")
 BESIDE = ("log.jsonl", "checkpoint", "samples")  # at least one of these is beside it
 
 
@@ -24,7 +28,7 @@ class Place:
     """Where images come from.
 
     Attributes:
-        kind: "dataset", "folder", "npz" or "array".
+        kind: "dataset", "folder", "archive", "npz" or "array".
         name: name of the data set, or the path as typed, or "array".
         path: absolute path of a folder or file; else None.
     """
@@ -32,6 +36,11 @@ class Place:
     kind: str
     name: str
     path: Path | None = None
+
+    @property
+    def has_files(self) -> bool:
+        """Whether its images are in files of their own, which are brought to one size."""
+        return self.kind in OF_FILES
 
 
 def label(data: str) -> str:
@@ -42,8 +51,9 @@ def label(data: str) -> str:
     if data in DATASETS or data == "array":
         return data
     path = paths.absolute(data)
-    kind = "npz" if path.suffix.lower() == ".npz" else "folder"
-    last = path.stem if kind == "npz" else path.name
+    ending = next((end for end in (".npz", *PACKED) if path.name.lower().endswith(end)), "")
+    kind = {"": "folder", ".npz": "npz"}.get(ending, "archive")
+    last = path.name[: len(path.name) - len(ending)]
     return f"{last}-{kind}" if last in DATASETS or last in ("", "array") else last
 
 
@@ -79,7 +89,14 @@ def locate(source: Any) -> Place:
         return Place("folder", shown, path)
     if path.suffix.lower() == ".npz":
         return Place("npz", shown, path)
-    raise DataError(f"{shown} is neither a folder of images nor an .npz file; see `counterfeit list data`")
+    if path.name.lower().endswith(PACKED):
+        return Place("archive", shown, path)
+    if path.name.lower().endswith(OTHERS):
+        raise DataError(f"{shown} is no archive that is read here: pack its images as .zip or .tar, or unpack it")
+    raise DataError(
+        f"{shown} is neither a folder of images, nor a .zip or .tar of one, nor an .npz file; "
+        "see `counterfeit list data`"
+    )
 
 
 def refuse_run(path: Path, shown: str) -> None:
@@ -117,11 +134,11 @@ def _no_images(shown: str, run: str) -> str:
 
 
 def _nowhere(name: str, path: Path) -> str:
-    if path.suffix.lower() == ".npz" or os.path.basename(name) != name:
-        return f"there is no folder or .npz file at {name}"
+    if path.name.lower().endswith((".npz", *PACKED)) or os.path.basename(name) != name:
+        return f"there is no folder or file at {name}"
     return (
-        f"no data set named {name!r}; {DATASETS.suggest(name)}; the path of a folder of images or of an .npz file is "
-        "possible too"
+        f"no data set named {name!r}; {DATASETS.suggest(name)}; the path of a folder of images, of a .zip or .tar of "
+        "one, or of an .npz file is possible too"
     )
 
 

@@ -75,6 +75,11 @@ def glance(root: Path, settings: str) -> Glance:
     return Glance(digest.hexdigest(), files, changed, dict(left_out))
 
 
+def skipped(left_out: Mapping[str, int]) -> str:
+    """A message about files that are left out, by extension."""
+    return f"skipped files with other endings than those of images: {endings(left_out)}"
+
+
 def endings(left_out: Mapping[str, int]) -> str:
     """`12 .heic, 1 .txt`: the number of files with each extension, the most frequent first."""
     counts = sorted(left_out.items(), key=lambda each: (-each[1], each[0]))
@@ -105,7 +110,12 @@ def walk(root: Path, left_out: Counter[str] | None = None) -> Iterator[Entry]:
             except OSError:  # a link to nothing or to itself: a bad file, reported when it is read
                 yield Entry(prefix + name, (0, 0, 0, 0, 0))
         elif left_out is not None:
-            left_out[ending if ENDING.fullmatch(ending) else "without a known ending"] += 1
+            left_out[kind_of(ending)] += 1
+
+
+def kind_of(ending: str) -> str:
+    """The extension of a file that is left out, in lower case, if it names a format."""
+    return ending if ENDING.fullmatch(ending) else "without a known ending"
 
 
 def _names(folder: str, root: Path, seen: set[tuple[int, int]]) -> Iterator[str]:

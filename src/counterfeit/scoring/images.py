@@ -133,8 +133,8 @@ def generated(source: Any, size: int | None = None, skip_bad: bool = False, labe
         place = datasets.locate(source)
         if len(datasets.splits(source)) > 1:
             say(f"{place.name}: it has several splits; train is used for the generated images")
-        folder = place.kind == "folder"
-        read = partial(datasets.load, size=size or datasets.NATIVE, skip_bad=skip_bad) if folder else datasets.load
+        files = place.has_files
+        read = partial(datasets.load, size=size or datasets.NATIVE, skip_bad=skip_bad) if files else datasets.load
         source = read(source, labels=labels)
     return at_size(source, size)
 

@@ -282,7 +282,7 @@ def _read_again(
     parts: dict[str, ImageSet], source: Any, config: ScoreConfig, of_run: ModelSettings
 ) -> dict[str, ImageSet]:
     """Read a run's training folder again at --size, after it was recognized at the size used for training."""
-    if config.size is None or datasets.locate(source).kind != "folder":
+    if config.size is None or not datasets.locate(source).has_files:
         return parts
     found = datasets.load_splits(source, size=config.size, skip_bad=of_run.skip_bad, holdout=of_run.holdout)
     return {split: replace(images, name=parts[split].name) for split, images in found.items()}
@@ -297,6 +297,6 @@ def split_of(wanted: Any) -> tuple[Any, str]:
 
 def folder_options(source: Any, config: ScoreConfig) -> dict[str, Any]:
     """Options for reading a folder of real images: its own size or --size. Other sources take no options."""
-    if datasets.locate(source).kind != "folder":
+    if not datasets.locate(source).has_files:
         return {}
     return {"size": config.size or datasets.NATIVE, "skip_bad": config.skip_bad}
