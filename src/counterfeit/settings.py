@@ -196,9 +196,9 @@ class MeasureConfig(Settings):
     """What every measurement of generated images against real ones has."""
 
     real: REAL = None
-    """Real images to compare with: a data set, a folder, a .zip or .tar of one, an .npz file of images, or (for FID only)
-    an .npz file with their statistics mu and sigma. The test split is used if there is one; NAME:train selects the
-    training split."""
+    """Real images to compare with: a data set, a folder, a .zip or .tar of one, an .npz file of images, or (for FID
+    only) an .npz file with their statistics mu and sigma. The test split is used if there is one; NAME:train selects
+    the training split."""
     n: Annotated[int, arg(aliases=["-n"])] = 10_000
     """Number of generated images."""
     seed: int = 0

@@ -64,7 +64,7 @@ def load_files(tree: Tree, *, size: Size = None, skip_bad: bool = False) -> Imag
     """
     if size not in (None, NATIVE) and (not isinstance(size, int) or size not in SIZES):
         raise InputError(f"size is {size}; it is a whole number of pixels, {SIZES[0]} to {SIZES[-1]}")
-    settings = json.dumps([VERSION, size, skip_bad, DECODER, *tree.classes])
+    settings = json.dumps([VERSION, size, skip_bad, DECODER])
     seen = tree.glance(settings)
     if seen.left_out:
         say(f"{tree}: {skipped(seen.left_out)}")
@@ -90,7 +90,8 @@ def _read(tree: Tree, seen: Glance, known: Path, settings: str, size: Size, skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, about metadata, and about sizes that `examine` refuses itself
         found = survey(tree, bad)
-        key = hashlib.sha256(f"{settings}{found.content.hex()}".encode()).hexdigest()[:32]
+        classes = json.dumps(tree.classes) if tree.classes else ""
+        key = hashlib.sha256(f"{settings}{found.content.hex()}{classes}".encode()).hexdigest()[:32]
         with locked(known.parent.parent / f"{key}.lock", str(tree)) as home:
             images = _made(key, home, tree)
             if images is None:

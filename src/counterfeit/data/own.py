@@ -10,14 +10,16 @@ from typing import Any, cast
 
 import numpy as np
 
-from counterfeit.data.archive import archive_trees
+from counterfeit.data.archive import Archive, archive_trees
 from counterfeit.data.convert import NATIVE, Size
 from counterfeit.data.folder import load_files
 from counterfeit.data.image_set import ImageSet, content_digest
 from counterfeit.data.picture import EXTENSIONS
 from counterfeit.data.place import Place
 from counterfeit.data.rows import Rows, is_stored, take
+from counterfeit.data.shards import PARQUET, by_split, expand, is_pattern, shards_in
 from counterfeit.data.splits import among
+from counterfeit.data.table import Table
 from counterfeit.data.tree import Folder, Tree
 from counterfeit.errors import DataError
 from counterfeit.system.console import say
@@ -26,14 +28,26 @@ SEED = 20140610  # seed of the held-out part, the same for all runs: training se
 
 
 def trees(place: Place) -> dict[str, Tree]:
-    """The image files of each split of a folder or an archive: train and test, or train alone.
+    """The image files of each split of a folder, an archive or a table: train and test, or train alone.
 
     Raises DataError for subfolders that look like splits but are not exactly these two.
     """
     assert place.path is not None
-    if place.kind == "archive":
-        return archive_trees(place.path, place.name)
+    shards = shards_of(place)
+    if len(shards) == 1 and shards[0].suffix.lower() != PARQUET:
+        return archive_trees(shards[0], place.name)
+    if shards:
+        kind = Table if shards[0].suffix.lower() == PARQUET else Archive
+        return {split: kind(paths, place.name, split) for split, paths in by_split(shards, place.name).items()}
     return {split: Folder(path) for split, path in split_folders(place.path).items()}
+
+
+def shards_of(place: Place) -> list[Path]:
+    """The files of an archive, of a table or of a folder that holds nothing but such; [] for a folder of images."""
+    assert place.path is not None
+    if is_pattern(place.path):
+        return expand(str(place.path))
+    return shards_in(place.path) if place.kind == "folder" else [place.path]
 
 
 def split_folders(root: Path) -> dict[str, Path]:

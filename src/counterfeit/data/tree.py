@@ -38,16 +38,18 @@ class Tree(ABC):
     Attributes:
         shown: path of the whole, as the user typed it.
         name: name of this part of it, for messages: "train" for the folder of that split.
-        classes: names of classes that are known before the files are read, () if they follow from the files.
     """
-
-    classes: tuple[str, ...] = ()
 
     def __init__(self, shown: str, name: str) -> None:
         self.shown, self.name = shown, name
 
     def __str__(self) -> str:
         return self.shown
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of classes that are known before the files are read; () if they follow from the files."""
+        return ()
 
     @abstractmethod
     def glance(self, settings: str) -> Glance:

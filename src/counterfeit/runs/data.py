@@ -6,7 +6,6 @@ If they are missing or have changed, this is an error; they are never replaced b
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 from counterfeit import data as datasets
 from counterfeit.data import DATASETS, ImageSet, binarize
 from counterfeit.data.own import held_out, held_out_rows
-from counterfeit.data.place import AT_PATHS
+from counterfeit.data.place import AT_PATHS, is_there
 from counterfeit.errors import DataError, RunError
 from counterfeit.models import ModelSettings
 from counterfeit.runs.folder import DataRecord, RunRecord
@@ -90,7 +89,7 @@ def source_of(run: RunRecord, where: str, fix: str = FIX) -> str:
         return of.name
     # If a whole project was moved, the path as typed is still right, relative to the current folder.
     for path in (of.path, paths.absolute(run.config.data)):
-        if path is not None and os.path.exists(paths.typed(path)):
+        if path is not None and is_there(paths.typed(path)):
             return paths.typed(path)
     raise DataError(
         f"the images that {where} was trained on do not exist any more: there is no {of.path or of.name}; {fix}"

@@ -11,6 +11,7 @@ from counterfeit import data as datasets
 from counterfeit import detectors
 from counterfeit.data import DATASETS, ImageSet
 from counterfeit.data.form import is_gray
+from counterfeit.data.place import is_there
 from counterfeit.data.walk import glance
 from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
@@ -291,7 +292,7 @@ def _read_again(
 def split_of(wanted: Any) -> tuple[Any, str]:
     """Split `mnist:train` into ("mnist", "train"), and likewise for a path; anything else gives (wanted, "")."""
     name, _, split = wanted.rpartition(":") if isinstance(wanted, str) else ("", "", "")
-    of_path = split in ("train", "test") and not os.path.exists(wanted) and os.path.exists(paths.typed(name))
+    of_path = split in ("train", "test") and not os.path.exists(wanted) and is_there(paths.typed(name))
     return (name, split) if name in DATASETS or of_path else (wanted, "")
 
 
