@@ -10,7 +10,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from counterfeit.data import cifar10, fashion_mnist, mnist, mnist5k  # noqa: F401 - each registers its data set
+from counterfeit.data import (  # noqa: F401 - each registers its data set
+    cifar10,
+    emnist,
+    fashion_mnist,
+    kmnist,
+    mnist,
+    mnist5k,
+    stacked_mnist,
+    svhn,
+)
 from counterfeit.data.arrays import from_array
 from counterfeit.data.batches import epoch_order
 from counterfeit.data.cache import cache_dir
@@ -90,7 +99,9 @@ def load_splits(
         raise DataError(f"labels= is only for an array, and {place.name} is not one")
     if (size not in (None, NATIVE) or skip_bad) and not place.has_files:
         what = "an array" if place.kind == "array" else place.name
-        raise DataError(f"size and skip_bad are only for a folder of images or an archive, and {what} is not one")
+        raise DataError(
+            f"size and skip_bad are only for a folder, an archive or a table of images, and {what} is not one"
+        )
     own = _own_splits(source, place)
     there = _with_held_out(own, place, holdout)
     chosen = list(there if wanted is None else wanted)
