@@ -15,7 +15,7 @@ import numpy as np
 
 from counterfeit import data as datasets
 from counterfeit import exporting, hub, latents, sampling
-from counterfeit.data import NATIVE, ImageSet, binarize
+from counterfeit.data import ImageSet, binarize
 from counterfeit.data.class_names import numbers
 from counterfeit.data.form import form_at
 from counterfeit.data.place import locate
@@ -40,6 +40,7 @@ from counterfeit.system.device import pick_device
 from counterfeit.system.distributed import Group
 from counterfeit.system.isolation import alone
 from counterfeit.system.memory import check_room
+from counterfeit.system.sides import spelled
 
 if TYPE_CHECKING:
     from counterfeit.system.drawing import Figure
@@ -474,7 +475,7 @@ class Run:
     def _others(self, source: Any, labels: Any) -> ImageSet:
         """Images that are not those of the run, in the size of those that are."""
         _, height, width = self.data.shape
-        size = None if not locate(source).has_files else height if height == width else NATIVE
+        size = spelled(height, width) if locate(source).has_files else None
         return datasets.load(source, labels=labels, size=size)
 
     def _checked(self, images: np.ndarray) -> np.ndarray:

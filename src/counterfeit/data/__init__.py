@@ -70,8 +70,8 @@ def load(
             is read once, see `rows_of.read`.
         split: one of `splits(source)`.
         labels: integers (N,), only for an array.
-        size: height and width, 8 to 1024 pixels, to which image files are scaled, 64 by default; only for a folder or
-            an archive. "native" does not scale: all files must then have the same size.
+        size: height and width, 8 to 1024 pixels, to which image files are scaled, 64 by default, or "48x64" if they
+            differ; only for a folder or an archive. "native" does not scale: all files must then have the same size.
         skip_bad: skip unusable files of a folder or an archive instead of raising.
         holdout: fraction of the images, 0 to 1, to hold out as a test split if there is none, with a fixed seed.
 

@@ -22,11 +22,12 @@ from counterfeit.data.picture import BadPicture, Decoded, Header, decode, examin
 from counterfeit.data.tree import Entry, Tree
 from counterfeit.errors import DataError
 from counterfeit.system.console import progress
+from counterfeit.system.sides import LARGEST, sides
 
 DEFAULT_SIZE = 64  # pixels
-SIZES = range(SMALLEST_SIDE, 1025)  # pixels
+SIZES = range(SMALLEST_SIDE, LARGEST + 1)  # pixels
 NATIVE: Literal["native"] = "native"  # keep the files' own size, which must be the same for all
-Size = int | Literal["native"] | None
+Size = int | str | None  # a side, "HxW", or NATIVE
 THREADS = 4  # Pillow releases the GIL while it decodes and scales; `picture` bounds the memory of all threads together
 CHUNK = 64  # images decoded at a time
 NAMED = 3  # files named in a message
@@ -144,11 +145,11 @@ def convert(path: Path, tree: Tree, seen: Survey, size: Size, bad: dict[str, str
     """
     while True:
         known, usable = len(bad or ()), Names()
-        side = None if size == NATIVE else size or min(DEFAULT_SIZE, seen.shorter[0])
-        height, width = (side, side) if side else one_size(seen.sizes, tree)
+        wanted = None if size == NATIVE else sides(size or min(DEFAULT_SIZE, seen.shorter[0]))
+        height, width = wanted or one_size(seen.sizes, tree)
         shape = (seen.n, 1 if seen.gray == seen.n else 3, height, width)
         what = f"{tree}: converting {seen.n:,} images to {shape[2]}x{shape[3]}"
-        decoded = partial(decode, size=side, channels=shape[1])
+        decoded = partial(decode, size=wanted, channels=shape[1])
         with closing(_each(decoded, tree, seen.n, what, bad)) as each:
             good = _of_one_size(_usable(each, tree, bad, usable), (height, width), tree)
             made = _write(path, shape, good)

@@ -22,16 +22,17 @@ import numpy as np
 
 from counterfeit.data.cache import cache_dir, locked, sealed, unsealed
 from counterfeit.data.class_names import in_order
-from counterfeit.data.convert import NAMED, NATIVE, SIZES, Converted, Size, Survey, changed, convert, some, survey
+from counterfeit.data.convert import NAMED, NATIVE, Converted, Size, Survey, changed, convert, some, survey
 from counterfeit.data.image_set import ImageSet, content_digest
-from counterfeit.data.picture import DECODER, RULES
+from counterfeit.data.picture import DECODER, OBLONG, RULES
 from counterfeit.data.stored import open_stored
 from counterfeit.data.tree import Tree
 from counterfeit.data.walk import Glance, skipped
-from counterfeit.errors import DataError, InputError
+from counterfeit.errors import DataError
 from counterfeit.system import reading
 from counterfeit.system.console import say
 from counterfeit.system.files import write_atomic
+from counterfeit.system.sides import sides, spelled
 from counterfeit.system.words import first_few
 
 VERSION = 4  # version of the conversion: increase it when the same files give another result
@@ -52,8 +53,9 @@ def load_files(tree: Tree, *, size: Size = None, skip_bad: bool = False) -> Imag
 
     Args:
         tree: the files.
-        size: height and width in pixels, 8 to 1024; by default 64, or the smallest image's shorter side if that is
-            less. NATIVE keeps the images as they are, square or not; all must have the same size.
+        size: height and width in pixels, 8 to 1024, or "HxW" if they differ; by default 64, or the smallest image's
+            shorter side if that is less. NATIVE keeps the images as they are, square or not; all must have the same
+            size.
         skip_bad: leave out unusable files, and report them, instead of refusing the folder.
 
     Raises:
@@ -62,8 +64,8 @@ def load_files(tree: Tree, *, size: Size = None, skip_bad: bool = False) -> Imag
             under 8 pixels, a longer side over 8 times the shorter, more than 89 million pixels, or pixels of unknown
             range.
     """
-    if size not in (None, NATIVE) and (not isinstance(size, int) or size not in SIZES):
-        raise InputError(f"size is {size}; it is a whole number of pixels, {SIZES[0]} to {SIZES[-1]}")
+    if size not in (None, NATIVE):
+        size = spelled(*sides(size))
     settings = json.dumps([VERSION, size, skip_bad, DECODER])
     seen = tree.glance(settings)
     if seen.left_out:
@@ -210,12 +212,13 @@ def _conversion(used: Survey, made: Converted, size: Size) -> dict[str, str | in
     sides = f"{least} to {most}"
     as_they_are = {"size": NATIVE, **dict.fromkeys(UNSCALED, "none")} if size == NATIVE else {}
     of_files: dict[str, str | int] = {
-        "size": made.shape[2],
+        "size": spelled(*made.shape[2:]),
         "shorter_sides": sides,
         "stored": stored,
         "deep": made.deep,
     }
-    return {**of_files, **RULES, **DECODER, **as_they_are}
+    oblong = {"crop": OBLONG} if made.shape[2] != made.shape[3] else {}
+    return {**of_files, **RULES, **DECODER, **oblong, **as_they_are}
 
 
 def _labels(groups: list[str], known: Sequence[str]) -> tuple[np.ndarray | None, list[str]]:

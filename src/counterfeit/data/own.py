@@ -23,6 +23,7 @@ from counterfeit.data.table import Table
 from counterfeit.data.tree import Folder, Tree
 from counterfeit.errors import DataError
 from counterfeit.system.console import say
+from counterfeit.system.sides import spelled
 
 SEED = 20140610  # seed of the held-out part, the same for all runs: training seeds are compared on one split
 
@@ -74,7 +75,7 @@ def load_split(place: Place, split: str, *, size: Size, skip_bad: bool) -> Image
     train = load_files(homes["train"], size=size, skip_bad=skip_bad)
     if split == "train":
         return train
-    as_train = NATIVE if size == NATIVE else train.shape[1]
+    as_train = NATIVE if size == NATIVE else spelled(*train.shape[1:])
     test = replace(load_files(homes["test"], size=as_train, skip_bad=skip_bad), split="test")
     _check_pair(place.path, train, test, homes)
     if size is None and min(test.sizes[0]) < train.shape[1]:

@@ -217,7 +217,7 @@ def default_metrics(scorer: Scorer, fakes: Images) -> list[str]:
     ]
 
 
-def real_sides(sets: Sets, size: int | None, shape: tuple[int, int, int] | None) -> Sets:
+def real_sides(sets: Sets, size: int | str | None, shape: tuple[int, int, int] | None) -> Sets:
     """Convert the sets of `real_images` to the form in which they are compared with generated images (C, H, W).
 
     They are resized if requested; RGB images with equal channels become grayscale if the generated images are
