@@ -15,6 +15,7 @@ from PIL import Image, features
 from bomb_cases import HUGE, deep_tree, huge, many_classes
 from counterfeit import data
 from counterfeit.data import convert, picture
+from counterfeit.data.tree import Folder
 from folder_cases import NOISE, plain, put, refused
 
 
@@ -136,9 +137,9 @@ def test_a_jpeg_at_a_part_of_its_size_is_nearly_that_of_the_whole(shape, orienta
     sizes = []
     flat = picture._flat
     monkeypatch.setattr(picture, "_flat", lambda image, *rest: (sizes.append(image.size), flat(image, *rest))[1])
-    part = picture.decode(content, 16, 3).pixels.astype(int)
+    part = picture.decode(content, (16, 16), 3).pixels.astype(int)
     monkeypatch.setattr(picture, "ENOUGH", 100)
-    whole = picture.decode(content, 16, 3).pixels.astype(int)
+    whole = picture.decode(content, (16, 16), 3).pixels.astype(int)
     assert sizes == [tuple(-(-side // 8) for side in shape[::-1]), shape[::-1]]
     # Measured 0.2 on average and 5 at most over photos of up to 12 megapixels; a square that is cut half a pixel beside
     # its place makes 2 on average.
@@ -150,7 +151,7 @@ def test_at_least_four_times_the_size_is_left(side, part, monkeypatch):
     sizes = []
     flat = picture._flat
     monkeypatch.setattr(picture, "_flat", lambda image, *rest: (sizes.append(image.size), flat(image, *rest))[1])
-    picture.decode(jpeg(np.zeros((side, side), np.uint8)), 16, 1)
+    picture.decode(jpeg(np.zeros((side, side), np.uint8)), (16, 16), 1)
     assert sizes == [(part, part)]
 
 
@@ -159,7 +160,7 @@ def test_room_is_taken_for_the_coefficients_of_a_progressive_jpeg(options, side,
     asked = []
     taken = picture.PIXELS.taken
     monkeypatch.setattr(picture.PIXELS, "taken", lambda wanted: (asked.append(wanted), taken(wanted))[1])
-    picture.decode(jpeg(np.zeros((512, 512), np.uint8), **options), 16, 1)
+    picture.decode(jpeg(np.zeros((512, 512), np.uint8), **options), (16, 16), 1)
     assert asked == [picture.PIXEL * side**2]
 
 
@@ -217,7 +218,9 @@ def test_threads_share_what_room_there_is():
 def test_what_is_said_of_a_bad_file_holds_nothing_of_it(root):
     put(root / "a.png", Image.fromarray(NOISE))
     (root / "a.png").write_bytes((root / "a.png").read_bytes()[:-400])
-    with closing(convert._each(lambda content: picture.decode(content, 16, 3), root, 1, "", None)) as each:
+    with closing(
+        convert._each(lambda content: picture.decode(content, (16, 16), 3), Folder(root), 1, "", None)
+    ) as each:
         (found,) = each
     assert found.result.__traceback__ is None and found.result.__cause__ is None and found.result.__context__ is None
 

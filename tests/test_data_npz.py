@@ -31,7 +31,7 @@ def test_pipes_are_not_waited_for(tmp_path, command):
     os.mkfifo(tmp_path / "pipe.npz")
     (tmp_path / "device.npz").symlink_to("/dev/zero")
     (tmp_path / "loop.npz").symlink_to("loop.npz")
-    for name, fault in (("pipe.npz", "pipe"), ("device.npz", "device"), ("loop.npz", "no folder or .npz file")):
+    for name, fault in (("pipe.npz", "pipe"), ("device.npz", "device"), ("loop.npz", "no folder or file")):
         refused(lambda name=name: data.load(tmp_path / name), name, fault)
         refused(lambda name=name: data.splits(tmp_path / name), name, fault)
     outcome = command("train", "vae", "--data", tmp_path / "pipe.npz", "--out", tmp_path / "run")

@@ -13,7 +13,7 @@ from folder_cases import NOISE, plain, put
 
 
 def decode(path: Path, size: int, channels: int) -> np.ndarray:
-    return picture.decode(picture.read(path), size, channels).pixels
+    return picture.decode(picture.read(path), (size, size), channels).pixels
 
 
 def color(path: Path, channels=3):

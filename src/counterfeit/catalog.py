@@ -82,12 +82,28 @@ DATA = {
     "cifar10": DataFacts(
         "photographs of ten kinds of animals and vehicles", (3, 32, 32), {"train": 50_000, "test": 10_000}
     ),
+    "emnist-balanced": DataFacts(
+        "handwritten digits and letters, 47 classes; downloads 536 MiB",
+        (1, 28, 28),
+        {"train": 112_800, "test": 18_800},
+    ),
     "fashion-mnist": DataFacts(
         "photographs of clothes, in MNIST's format", (1, 28, 28), {"train": 60_000, "test": 10_000}
+    ),
+    "kmnist": DataFacts(
+        "Japanese characters of old books, in MNIST's format", (1, 28, 28), {"train": 60_000, "test": 10_000}
     ),
     "mnist": DataFacts("handwritten digits", (1, 28, 28), {"train": 60_000, "test": 10_000}),
     "mnist5k": DataFacts(
         "5,000 digits of MNIST's training set, 500 per class; a small download", (1, 28, 28), {"train": 5_000}
+    ),
+    "stacked-mnist": DataFacts(
+        "three digits of MNIST as the colors of an image, 1,000 classes, to count modes",
+        (3, 28, 28),
+        {"train": 128_000, "test": 26_000},
+    ),
+    "svhn": DataFacts(
+        "photographs of house numbers, cut to their digits", (3, 32, 32), {"train": 73_257, "test": 26_032}
     ),
 }
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from counterfeit import data as datasets
 from counterfeit import exporting, hub, sampling
-from counterfeit.data import NATIVE, ImageSet, binarize
+from counterfeit.data import ImageSet, binarize
 from counterfeit.data.form import form_at
 from counterfeit.data.place import locate
 from counterfeit.errors import InputError, RunError
@@ -34,6 +34,7 @@ from counterfeit.system.arguments import checked
 from counterfeit.system.console import say
 from counterfeit.system.distributed import Group
 from counterfeit.system.isolation import alone
+from counterfeit.system.sides import spelled
 
 if TYPE_CHECKING:
     from counterfeit.system.drawing import Figure
@@ -299,7 +300,7 @@ class Run(Generator):
     def _others(self, source: Any, labels: Any) -> ImageSet:
         """Images that are not those of the run, in the size of those that are."""
         _, height, width = self.data.shape
-        size = None if locate(source).kind != "folder" else height if height == width else NATIVE
+        size = spelled(height, width) if locate(source).has_files else None
         return datasets.load(source, labels=labels, size=size)
 
 

@@ -16,6 +16,7 @@ from counterfeit.errors import InputError
 from counterfeit.registry import nearest
 from counterfeit.system import durations, paths
 from counterfeit.system.arguments import MOST, fields_of, fitted, listed, shown
+from counterfeit.system.sides import sides, spelled
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -93,8 +94,8 @@ class RunSettings(Settings):
     """What can be set for a run of any model. It is kept in the run's run.json."""
 
     data: str = setting("mnist")
-    """Training images: the name of a data set (see `counterfeit list data`), a folder of images, or an .npz file.
-    Subfolders named train and test are used as the splits."""
+    """Training images: the name of a data set (see `counterfeit list data`), a folder of images, a .zip or .tar of one,
+    or an .npz file. Subfolders named train and test are used as the splits."""
     epochs: int = setting(10, may_change=True)
     """Passes over the training images."""
     steps: Annotated[int | None, arg(metavar="INT", help_behavior_hint=unless_set("as many as --epochs take"))] = (
@@ -113,9 +114,11 @@ class RunSettings(Settings):
     ema: float = setting(0.0)
     """Decay per step of an exponential moving average of the weights, which is then used for sampling; 0 turns it off,
     0.999 is a usual value."""
-    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint=unless_set("at most 64"))] = setting(None)
-    """Side length to which the images of a folder are resized and cropped. By default 64, or the shorter side of the
-    smallest image if that is less."""
+    size: Annotated[int | str | None, arg(metavar="PIXELS|HxW", help_behavior_hint=unless_set("at most 64"))] = setting(
+        None
+    )
+    """Side length to which the images of a folder or an archive are resized and cropped, or height and width, such as
+    48x64. By default 64, or the shorter side of the smallest image if that is less."""
     skip_bad: bool = setting(False, computes=False)
     """Skip images of a folder that cannot be read, instead of stopping at the first one."""
     holdout: float = setting(0.0)
@@ -153,7 +156,7 @@ class RunSettings(Settings):
             raise InputError("--keep best needs scores to choose by: pass --score-every 1 as well")
         check_seed(self.seed)
         if self.size is not None:
-            check_count(self.size, "--size")
+            object.__setattr__(self, "size", spelled(*sides(self.size)))
         if not 0 <= self.holdout < 1:
             raise InputError(f"--holdout is {self.holdout}; it must be at least 0 (none) and less than 1, such as 0.1")
         if not 0 <= self.ema < 1:
@@ -196,8 +199,9 @@ class MeasureConfig(Settings):
     """What every measurement of generated images against real ones has."""
 
     real: REAL = None
-    """Real images to compare with: a data set, a folder, an .npz file of images, or (for FID only) an .npz file with
-    their statistics mu and sigma. The test split is used if there is one; NAME:train selects the training split."""
+    """Real images to compare with: a data set, a folder, a .zip or .tar of one, an .npz file of images, or (for FID
+    only) an .npz file with their statistics mu and sigma. The test split is used if there is one; NAME:train selects
+    the training split."""
     n: Annotated[int, arg(aliases=["-n"])] = 10_000
     """Number of generated images."""
     seed: int = 0
@@ -205,8 +209,9 @@ class MeasureConfig(Settings):
     repeats: int = 1
     """Number of independent sets of n images to score; for more than one, the mean and standard deviation are
     reported."""
-    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: no resizing)")] = None
-    """Side length to which generated and real images are both resized, after a center crop, with a Lanczos filter."""
+    size: Annotated[int | str | None, arg(metavar="PIXELS|HxW", help_behavior_hint="(default: no resizing)")] = None
+    """Side length, or height and width such as 48x64, to which generated and real images are both resized, after a
+    center crop, with a Lanczos filter."""
     skip_bad: bool = False
     """Skip images of a folder that cannot be read, instead of stopping at the first one."""
     device: str = "auto"
@@ -219,8 +224,8 @@ class MeasureConfig(Settings):
         check_count(self.n, "-n")
         check_count(self.repeats, "--repeats")
         check_seed(self.seed, self.repeats)
-        if self.size is not None and not 8 <= self.size <= 1024:
-            raise InputError(f"--size is {self.size}; it must be 8 to 1024 pixels")
+        if self.size is not None:
+            object.__setattr__(self, "size", spelled(*sides(self.size)))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def cas(
     labels: Any = None,
     seed: int = 0,
     repeats: int = 1,
-    size: int | None = None,
+    size: int | str | None = None,
     skip_bad: bool = False,
     device: str = "auto",
 ) -> Score:
@@ -39,7 +39,8 @@ def cas(
         labels: integers (N,), for an array.
         seed: random seed of the samples and of the classifier.
         repeats: number of repetitions, with seeds seed, seed + 1, …; more than one needs a run.
-        size: side length to which generated and real images are resized; by default both must have the same size.
+        size: side length, or "HxW", to which generated and real images are resized; by default both must have the
+            same size.
         skip_bad: skip images of a folder that cannot be read, instead of stopping at the first one.
         device: device to compute on; a Run that is already open uses its own.
 

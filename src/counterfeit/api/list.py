@@ -32,7 +32,9 @@ def models() -> str:
 def data() -> str:
     """All named data sets: name, description, shape, number of images."""
     rows = [(name, s.summary, "x".join(map(str, s.shape)), _counts(s.counts)) for name, s in catalog.DATA.items()]
-    also = textwrap.fill("A folder of images or an .npz file also works: give its path.", terminal_width())
+    also = textwrap.fill(
+        "A folder of images, a .zip, .tar, .parquet or .npz also works: give its path.", terminal_width()
+    )
     return _table("data", ("name", "what it is", "shape", "images"), rows) + "\n" + also
 
 

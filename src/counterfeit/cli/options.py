@@ -168,8 +168,9 @@ class Stats(Threaded):
     """Number of images, chosen at random by the seed."""
     seed: int = 0
     """Random seed for choosing n of the images."""
-    size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: no resizing)")] = None
-    """Side length to which the images are resized, after a center crop, with a Lanczos filter."""
+    size: Annotated[int | str | None, arg(metavar="PIXELS|HxW", help_behavior_hint="(default: no resizing)")] = None
+    """Side length, or height and width such as 48x64, to which the images are resized, after a center crop, with a
+    Lanczos filter."""
     compile: bool = False
     """Compile the detector with torch.compile: takes a minute or two at the start, and is faster afterwards."""
     skip_bad: bool = False

@@ -1,4 +1,4 @@
-"""Data sets: named ones, downloaded once and verified, folders of images, .npz files and arrays; always uint8.
+"""Data sets: named ones, downloaded and verified, folders and archives of images, .npz files, arrays; always uint8.
 
 >>> from counterfeit import data
 >>> images = data.load("mnist", "test").images  # doctest: +SKIP
@@ -10,14 +10,23 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from counterfeit.data import cifar10, fashion_mnist, mnist, mnist5k  # noqa: F401 - each registers its data set
+from counterfeit.data import (  # noqa: F401 - each registers its data set
+    cifar10,
+    emnist,
+    fashion_mnist,
+    kmnist,
+    mnist,
+    mnist5k,
+    stacked_mnist,
+    svhn,
+)
 from counterfeit.data.arrays import from_array
 from counterfeit.data.batches import epoch_order
 from counterfeit.data.cache import cache_dir
 from counterfeit.data.convert import NATIVE, Size
 from counterfeit.data.image_set import ImageSet
 from counterfeit.data.named import DATASETS, DataSet, load_named
-from counterfeit.data.own import folder_split, held_out, split_folders
+from counterfeit.data.own import held_out, load_split, trees
 from counterfeit.data.own_npz import from_npz, npz_splits
 from counterfeit.data.place import Place, label, locate
 from counterfeit.data.rows_of import is_dataset, read
@@ -53,16 +62,17 @@ def load(
     """Load a split of a data set, a folder, a file or an array.
 
     Args:
-        source: a name in DATASETS; the path of a folder of images, or of an .npz file with `images` and optional
-            `labels`; or uint8 images (N, H, W), (N, H, W, C) or (N, C, H, W), numpy or torch. A name takes precedence
-            over a folder with that name; "./mnist" is the folder. A folder with the subfolders train/ and test/, and an
-            .npz file with x_train and x_test (or train_images and test_images), have these two splits. An ImageSet is
-            returned as it is. A data set of PyTorch, torchvision or Hugging Face is read once, see `rows_of.read`.
+        source: a name in DATASETS; the path of a folder of images, of a .zip or .tar archive of such a folder, or of an
+            .npz file with `images` and optional `labels`; or uint8 images (N, H, W), (N, H, W, C) or (N, C, H, W),
+            numpy or torch. A name takes precedence over a folder with that name; "./mnist" is the folder. A folder with
+            the subfolders train/ and test/, and an .npz file with x_train and x_test (or train_images and test_images),
+            have these two splits. An ImageSet is returned as it is. A data set of PyTorch, torchvision or Hugging Face
+            is read once, see `rows_of.read`.
         split: one of `splits(source)`.
         labels: integers (N,), only for an array.
-        size: height and width, 8 to 1024 pixels, to which a folder's images are scaled, 64 by default; only for a
-            folder. "native" does not scale: all files of a folder must then have the same size.
-        skip_bad: skip unusable files of a folder instead of raising; only for a folder.
+        size: height and width, 8 to 1024 pixels, to which image files are scaled, 64 by default, or "48x64" if they
+            differ; only for a folder or an archive. "native" does not scale: all files must then have the same size.
+        skip_bad: skip unusable files of a folder or an archive instead of raising.
         holdout: fraction of the images, 0 to 1, to hold out as a test split if there is none, with a fixed seed.
 
     Raises:
@@ -87,9 +97,11 @@ def load_splits(
     place = locate(source)
     if labels is not None and (place.kind != "array" or isinstance(source, ImageSet)):
         raise DataError(f"labels= is only for an array, and {place.name} is not one")
-    if (size not in (None, NATIVE) or skip_bad) and place.kind != "folder":
+    if (size not in (None, NATIVE) or skip_bad) and not place.has_files:
         what = "an array" if place.kind == "array" else place.name
-        raise DataError(f"size and skip_bad are only for a folder of images, and {what} is not one")
+        raise DataError(
+            f"size and skip_bad are only for a folder, an archive or a table of images, and {what} is not one"
+        )
     own = _own_splits(source, place)
     there = _with_held_out(own, place, holdout)
     chosen = list(there if wanted is None else wanted)
@@ -116,7 +128,7 @@ def _own_splits(source: Any, place: Place) -> tuple[str, ...]:
         return DATASETS[place.name].splits
     if place.path is None:
         return ("train",)
-    return npz_splits(place.path) if place.kind == "npz" else tuple(split_folders(place.path) or ("train",))
+    return npz_splits(place.path) if place.kind == "npz" else tuple(trees(place))
 
 
 def _with_held_out(own: tuple[str, ...], place: Place, holdout: float) -> tuple[str, ...]:
@@ -145,5 +157,5 @@ def _loaded(source: Any, place: Place, split: str, labels: Any, size: Size, skip
     if place.kind == "npz":
         found = from_npz(place.path, split)
     else:
-        found = folder_split(place.path, split, size=size, skip_bad=skip_bad)
+        found = load_split(place, split, size=size, skip_bad=skip_bad)
     return replace(found, name=place.name, kind=place.kind)

@@ -1,4 +1,4 @@
-"""Read the files of a folder and convert them to one array: the first pass examines them, the second decodes them."""
+"""Read the files of a tree and convert them to one array: the first pass examines them, the second decodes them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from typing import Generic, Literal, TypeVar
 import numpy as np
 
 from counterfeit.data.image_set import SMALLEST_SIDE
-from counterfeit.data.picture import BadPicture, Decoded, Header, content_of, decode, examine
-from counterfeit.data.walk import Entry, walk
+from counterfeit.data.picture import BadPicture, Decoded, Header, decode, examine
+from counterfeit.data.tree import Entry, Tree
 from counterfeit.errors import DataError
 from counterfeit.system.console import progress
+from counterfeit.system.sides import LARGEST, sides
 
 DEFAULT_SIZE = 64  # pixels
-SIZES = range(SMALLEST_SIDE, 1025)  # pixels
+SIZES = range(SMALLEST_SIDE, LARGEST + 1)  # pixels
 NATIVE: Literal["native"] = "native"  # keep the files' own size, which must be the same for all
-Size = int | Literal["native"] | None
+Size = int | str | None  # a side, "HxW", or NATIVE
 THREADS = 4  # Pillow releases the GIL while it decodes and scales; `picture` bounds the memory of all threads together
 CHUNK = 64  # images decoded at a time
 NAMED = 3  # files named in a message
@@ -51,7 +52,8 @@ class Names:
 
     def add(self, found: Found[T]) -> None:
         fault = "" if found.sha256 else f"\0{found.result}"
-        self._digest.update(os.fsencode(f"{found.entry.name}\0{found.sha256}{fault}\n"))
+        label = "" if found.entry.label is None else f"\0label {found.entry.label}"
+        self._digest.update(os.fsencode(f"{found.entry.name}\0{found.sha256}{fault}{label}\n"))
 
     def hex(self) -> str:
         return self._digest.hexdigest()
@@ -98,46 +100,44 @@ class Converted:
     Attributes:
         sha256: SHA-256 (hex) of the array's file.
         shape: (N, C, H, W).
-        folders: each image's subfolder, "" for none.
-        strays: names of the first few images that are in no subfolder.
+        groups: each image's label, or else its subfolder; "" for none.
+        strays: names of the first few images without one.
         deep: number of images stored with 16 bits.
         values: lowest and highest value of those, 0 to 65,535.
     """
 
     sha256: str
     shape: tuple[int, ...]
-    folders: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
     deep: int = 0
     values: tuple[int, int] = (65535, 0)
 
 
-def survey(root: Path, files: int, bad: dict[str, str] | None) -> Survey:
+def survey(tree: Tree, bad: dict[str, str] | None) -> Survey:
     """Examine all files except those in `bad`, and add unusable ones to `bad`, or raise if it is None.
 
     Raises DataError for a bad file, or if no usable file is left.
     """
-    seen = Survey()
+    seen, files = Survey(), tree.count()
 
     def counted(found: Found[Header]) -> Found[Header]:
         seen.content.add(found)
         seen.unread += not found.sha256
         return found
 
-    with closing(_each(examine, root, files, f"{root}: examining {files:,} files", bad)) as each:
-        for _, header in _usable(map(counted, each), root, bad, seen.usable):
+    with closing(_each(examine, tree, files, f"{tree}: examining {files:,} files", bad)) as each:
+        for _, header in _usable(map(counted, each), tree, bad, seen.usable):
             seen.n += 1
             seen.add_size(header.size)
             seen.gray += header.gray
             seen.several += header.several_frames
     if not seen.n:
-        raise DataError(f"{root}: none of its {files:,} image files can be used: {some(bad or {})}")
+        raise DataError(f"{tree}: none of its {files:,} image files can be used: {some(bad or {})}")
     return seen
 
 
-def convert(
-    path: Path, root: Path, seen: Survey, files: int, size: Size, bad: dict[str, str] | None
-) -> tuple[Survey, Converted]:
+def convert(path: Path, tree: Tree, seen: Survey, size: Size, bad: dict[str, str] | None) -> tuple[Survey, Converted]:
     """Write the images as an .npy file; also return the survey of the files that were used.
 
     Raises DataError for a bad file if `bad` is None, for a file that has changed since the survey, and for several
@@ -145,24 +145,24 @@ def convert(
     """
     while True:
         known, usable = len(bad or ()), Names()
-        side = None if size == NATIVE else size or min(DEFAULT_SIZE, seen.shorter[0])
-        height, width = (side, side) if side else one_size(seen.sizes, root)
+        wanted = None if size == NATIVE else sides(size or min(DEFAULT_SIZE, seen.shorter[0]))
+        height, width = wanted or one_size(seen.sizes, tree)
         shape = (seen.n, 1 if seen.gray == seen.n else 3, height, width)
-        what = f"{root}: converting {seen.n:,} images to {shape[2]}x{shape[3]}"
-        decoded = partial(decode, size=side, channels=shape[1])
-        with closing(_each(decoded, root, seen.n, what, bad)) as each:
-            good = _of_one_size(_usable(each, root, bad, usable), (height, width), root)
+        what = f"{tree}: converting {seen.n:,} images to {shape[2]}x{shape[3]}"
+        decoded = partial(decode, size=wanted, channels=shape[1])
+        with closing(_each(decoded, tree, seen.n, what, bad)) as each:
+            good = _of_one_size(_usable(each, tree, bad, usable), (height, width), tree)
             made = _write(path, shape, good)
         if len(bad or ()) == known:
             if usable.hex() != seen.usable.hex():
-                raise DataError(changed(root))
+                raise DataError(changed(tree))
             return seen, made
         # Some files turned out to be bad only when decoded. They must not determine the size or the channels, so start
         # again.
-        seen = survey(root, files, bad)
+        seen = survey(tree, bad)
 
 
-def one_size(sizes: Sequence[tuple[int, int]], root: Path) -> tuple[int, int]:
+def one_size(sizes: Sequence[tuple[int, int]], tree: Tree) -> tuple[int, int]:
     """The common (height, width) of all images. Raises DataError if sizes differ or are out of range."""
     if len(sizes) > 1:
         (h, w), (height, width) = sizes
@@ -173,23 +173,23 @@ def one_size(sizes: Sequence[tuple[int, int]], root: Path) -> tuple[int, int]:
         )
     else:
         return sizes[0]
-    raise DataError(f"{root}: {fault}; pass --size {min(*sizes[0], SIZES[-1])}, for example, to resize them all")
+    raise DataError(f"{tree}: {fault}; pass --size {min(*sizes[0], SIZES[-1])}, for example, to resize them all")
 
 
 def _of_one_size(
-    images: Iterator[tuple[Entry, Decoded]], size: tuple[int, int], root: Path
+    images: Iterator[tuple[Entry, Decoded]], size: tuple[int, int], tree: Tree
 ) -> Iterator[tuple[Entry, Decoded]]:
     """Check the images, whose headers have one size, again after decoding: some may have been rotated."""
     for entry, image in images:
         _, height, width = image.pixels.shape
         if (height, width) != size:  # rotated according to EXIF
-            one_size([size, (height, width)], root)
+            one_size([size, (height, width)], tree)
         yield entry, image
 
 
-def changed(root: Path) -> str:
+def changed(tree: Tree) -> str:
     """The message for a folder that changes during conversion."""
-    return f"{root} was changed while it was converted; run the command again"
+    return f"{tree} was changed while it was converted; run the command again"
 
 
 def some(bad: Mapping[str, str]) -> str:
@@ -215,9 +215,9 @@ def _write(path: Path, shape: tuple[int, ...], images: Iterator[tuple[Entry, Dec
 def _bytes(images: Iterator[tuple[Entry, Decoded]], made: Converted) -> Iterator[bytes]:
     """The pixels of each image; updates `made`."""
     for entry, (pixels, values) in images:
-        folder = entry.name.rpartition("/")[0].partition("/")[0]
-        made.folders.append(sys.intern(folder))
-        if not folder and len(made.strays) <= NAMED:
+        group = entry.folder if entry.label is None else entry.label
+        made.groups.append(sys.intern(group))
+        if not group and len(made.strays) <= NAMED:
             made.strays.append(entry.name)
         if values is not None:
             made.deep += 1
@@ -226,7 +226,7 @@ def _bytes(images: Iterator[tuple[Entry, Decoded]], made: Converted) -> Iterator
 
 
 def _each(
-    parse: Callable[[bytes], T], root: Path, files: int, what: str, bad: dict[str, str] | None
+    parse: Callable[[bytes], T], tree: Tree, files: int, what: str, bad: dict[str, str] | None
 ) -> Generator[Found[T], None, None]:
     """Read and parse the files, except those in `bad`, in order, with a few threads.
 
@@ -237,14 +237,14 @@ def _each(
     def attempt(entry: Entry) -> Found[T]:
         sha256 = ""
         try:
-            with content_of(os.path.join(root, entry.name)) as content:  # a Path would intern the names of all files
+            with tree.content(entry) as content:
                 sha256 = hashlib.sha256(content).hexdigest()
                 return Found(entry, sha256, parse(content))
         except BadPicture as fault:
             # A new exception, without a traceback: its frames would keep the file's content and pixels in memory.
             return Found(entry, sha256, BadPicture(str(fault)))
 
-    entries = (entry for entry in walk(root) if not bad or entry.name not in bad)
+    entries = (entry for entry in tree.entries() if not bad or entry.name not in bad)
     with ThreadPoolExecutor(THREADS) as pool, progress(what, files) as advance:
         while chunk := list(islice(entries, CHUNK)):  # chunk by chunk, so that results do not pile up
             yield from pool.map(attempt, chunk)
@@ -252,7 +252,7 @@ def _each(
 
 
 def _usable(
-    found: Iterator[Found[T]], root: Path, bad: dict[str, str] | None, names: Names
+    found: Iterator[Found[T]], tree: Tree, bad: dict[str, str] | None, names: Names
 ) -> Iterator[tuple[Entry, T]]:
     """Yield the usable files and add them to `names`; the others go into `bad`, or the first raises if it is None."""
     for each in found:
@@ -262,5 +262,5 @@ def _usable(
         elif bad is not None:
             bad[each.entry.name] = str(each.result)
         else:
-            path = root / each.entry.name
-            raise DataError(f"{path}: {each.result}; fix or remove it, or pass --skip-bad") from each.result
+            where = tree.path(each.entry)
+            raise DataError(f"{where}: {each.result}; fix or remove it, or pass --skip-bad") from each.result

@@ -9,10 +9,12 @@ import numpy as np
 from PIL import Image
 
 from counterfeit.data.image_set import BLOCK, ImageSet
-from counterfeit.data.picture import RULES, squared
+from counterfeit.data.picture import OBLONG, RULES, cropped
 from counterfeit.data.rows import Lazy, take
+from counterfeit.system.sides import sides
 
-FILTER = f"{RULES['crop']}, {RULES['filter']}"  # name of the filter in `squared`, which also resizes a folder's files
+# Names of the filter in `cropped`, which also resizes a folder's files, to a square or another shape.
+FILTER, OBLONG_FILTER = f"{RULES['crop']}, {RULES['filter']}", f"{OBLONG}, {RULES['filter']}"
 
 
 @dataclass(frozen=True)
@@ -20,28 +22,29 @@ class Form:
     """What is done to images before they are compared.
 
     Attributes:
-        size: height and width in pixels to which the centered square of every image is scaled; None keeps the size.
+        size: height and width in pixels, or "HxW", to which the middle of every image is scaled; None keeps the size.
         gray: whether RGB images whose three channels are equal are reduced to one channel.
     """
 
-    size: int | None = None
+    size: int | str | None = None
     gray: bool = False
 
     def shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
         """(C, H, W) in this form of an image with shape `shape`."""
         c, h, w = shape
-        return (1 if self.gray else c, self.size or h, self.size or w)
+        return (1 if self.gray else c, *(sides(self.size) if self.size else (h, w)))
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Convert uint8 (B, C, H, W) images to this form; the same array if nothing changes."""
         images = images[:, :1] if self.gray else images
         n, c, h, w = images.shape
-        if self.size is None or (h, w) == (self.size, self.size):
+        if self.size is None or (h, w) == sides(self.size):
             return np.ascontiguousarray(images)
-        scaled = np.empty((n, c, self.size, self.size), np.uint8)
+        height, width = sides(self.size)
+        scaled = np.empty((n, c, height, width), np.uint8)
         for image, out in zip(images, scaled, strict=True):
             pixels = Image.fromarray(image[0] if c == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
-            out[:] = np.asarray(squared(pixels, self.size)).reshape(self.size, self.size, c).transpose(2, 0, 1)
+            out[:] = np.asarray(cropped(pixels, (height, width))).reshape(height, width, c).transpose(2, 0, 1)
         return scaled
 
 
@@ -97,11 +100,11 @@ def described(sizes: tuple[tuple[int, int], ...], channels: int, shape: tuple[in
     return {
         "stored": {"sizes": [list(size) for size in sizes], "channels": channels},
         "compared": {"size": [h, w], "channels": c},
-        "filter": None if sizes == ((h, w),) else FILTER,
+        "filter": None if sizes == ((h, w),) else FILTER if h == w else OBLONG_FILTER,
     }
 
 
-def form_at(shape: tuple[int, int, int], size: int | None = None) -> dict[str, Any]:
+def form_at(shape: tuple[int, int, int], size: int | str | None = None) -> dict[str, Any]:
     """The JSON of `form_of` for images stored as (C, H, W) and scaled to `size`."""
     c, h, w = shape
     return described(((h, w),), c, Form(size).shape(shape))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -41,8 +42,8 @@ def parse_idx(content: np.ndarray, path: Path, *, ndim: int) -> np.ndarray:
     return content[header:].reshape(shape)
 
 
-def idx_files(digests: tuple[str, str, str, str]) -> dict[str, tuple[RawFile, RawFile]]:
-    """The raw files by split, from the SHA-256 of the four unpacked files in the order of NAMES."""
+def idx_files(digests: Sequence[str | None]) -> dict[str, tuple[RawFile, RawFile]]:
+    """The raw files by split, from the SHA-256 of the four unpacked files in the order of NAMES, or None."""
     files = [
         RawFile(name, digest, partial(parse_idx, ndim=3 if "images" in name else 1))
         for name, digest in zip(NAMES, digests, strict=True)
@@ -50,13 +51,16 @@ def idx_files(digests: tuple[str, str, str, str]) -> dict[str, tuple[RawFile, Ra
     return {"train": (files[0], files[1]), "test": (files[2], files[3])}
 
 
-def idx_mirror(base: str) -> Source:
-    """A source for a web folder (its URL ends in a slash) with the four files, each as NAME.gz."""
-    return Source("https", urlsplit(base).netloc, partial(_fetch, base))
+def idx_mirror(base: str, packed_digests: Sequence[str] | None = None) -> Source:
+    """A source for a web folder (its URL ends in a slash) with the four files, each as NAME.gz.
+
+    `packed_digests` are the SHA-256 of the .gz files; without them, those of the unpacked files must be known.
+    """
+    return Source("https", urlsplit(base).netloc, partial(_fetch, base, packed_digests or [None] * len(NAMES)))
 
 
-def _fetch(base: str, folder: Path) -> None:
-    for name in NAMES:
+def _fetch(base: str, digests: Sequence[str | None], folder: Path) -> None:
+    for name, sha256 in zip(NAMES, digests, strict=True):
         packed = folder / f"{name}.gz"
-        download(f"{base}{name}.gz", packed)
+        download(f"{base}{name}.gz", packed, sha256=sha256)
         (folder / name).write_bytes(gunzip(packed))

@@ -32,9 +32,9 @@ class ImageSet:
         labels: int64 (N,) with values in [0, len(classes)), or None.
         classes: class names in label order; empty without labels.
         digest: SHA-256 (hex) of shape, pixels and labels: identifies the content, whatever its source.
-        kind: "dataset", "folder", "npz" or "array".
-        conversion: how a folder's files were converted to a common form: size, crop, filter, the decoder's version, ….
-        sizes: (height, width) of a folder's files as stored: one if all are the same, else the smallest and the
+        kind: "dataset", "folder", "archive", "parquet", "npz" or "array".
+        conversion: how image files were converted to a common form: size, crop, filter, the decoder's version, ….
+        sizes: (height, width) of image files as stored: one if all are the same, else the smallest and the
             largest; () for other kinds.
     """
 

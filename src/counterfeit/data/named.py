@@ -14,12 +14,17 @@ import numpy as np
 
 from counterfeit.catalog import DataFacts
 from counterfeit.data.arrays import as_nchw
-from counterfeit.data.cache import cache_dir, locked
+from counterfeit.data.cache import cache_dir, locked, sealed, unsealed
 from counterfeit.data.image_set import ImageSet, content_digest
 from counterfeit.data.sources import Source, allowed_kinds, fetch_first
 from counterfeit.errors import DataError
 from counterfeit.registry import Registry
+from counterfeit.system import reading
 from counterfeit.system.console import say
+from counterfeit.system.files import write_atomic
+
+RECORD = "made.json"  # in the folder of a data set: the SHA-256 of its files that have none in the code
+MOST_RECORD = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -28,12 +33,13 @@ class RawFile:
 
     Attributes:
         name: file name.
-        sha256: SHA-256 (hex) of the whole file; checked before every use.
+        sha256: SHA-256 (hex) of the whole file; checked before every use. None for a file that is made of downloaded
+            ones, whose SHA-256 the source checks: then it is what the file had when it was made, see RECORD.
         parse: (bytes as uint8 (n,), path for messages) -> array (a view); raises DataError if the bytes are invalid.
     """
 
     name: str
-    sha256: str
+    sha256: str | None
     parse: Callable[[np.ndarray, Path], np.ndarray]
 
     def read(self, folder: Path) -> np.ndarray:
@@ -41,10 +47,19 @@ class RawFile:
         path = folder / self.name
         content = np.fromfile(path, np.uint8)
         array = self.parse(content, path)
-        found = hashlib.sha256(content.data).hexdigest()
-        if found != self.sha256:
-            raise DataError(f"{path} is damaged: SHA-256 {found}, expected {self.sha256}; it must be downloaded again")
+        found, expected = hashlib.sha256(content.data).hexdigest(), self.sha256 or _recorded(folder, self.name)
+        if found != expected:
+            raise DataError(f"{path} is damaged: SHA-256 {found}, expected {expected}; it must be downloaded again")
         return array
+
+
+def _recorded(folder: Path, name: str) -> str:
+    """The SHA-256 (hex) of a file when it was made. Raises FileNotFoundError, or DataError if the record is damaged."""
+    path = folder / RECORD
+    try:
+        return str(unsealed(reading.content(path, MOST_RECORD))[name])
+    except (ValueError, KeyError) as error:
+        raise DataError(f"{path} is damaged ({error}); {name} must be downloaded again") from error
 
 
 def parse_raw(content: np.ndarray, path: Path, *, shape: tuple[int, ...]) -> np.ndarray:
@@ -114,6 +129,14 @@ def _read(data: DataSet, split: str) -> list[np.ndarray]:
         return [file.read(folder) for file in data.files[split]]
 
 
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
 def _fetch(data: DataSet, folder: Path) -> None:
     """Download all raw files of the data set, and move each to its folder in the cache once all are verified."""
     # A fixed name rather than a random one: the lock keeps other processes out, and an interrupted download is resumed.
@@ -121,11 +144,15 @@ def _fetch(data: DataSet, folder: Path) -> None:
     work.mkdir(exist_ok=True)
     files = [file for pair in data.files.values() for file in pair]
 
+    made = [file.name for file in files if file.sha256 is None]
+
     def verify() -> None:
+        if made:
+            write_atomic(work / RECORD, sealed({name: _digest(work / name) for name in made}).encode())
         for file in files:
             file.read(work)
 
     fetch_first(data.name, data.sources, work, verify)
-    for file in files:
-        os.replace(work / file.name, folder / file.name)
+    for name in [*(file.name for file in files), *([RECORD] if made else [])]:
+        os.replace(work / name, folder / name)
     shutil.rmtree(work)

@@ -63,6 +63,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+ON_ITS_SIDE = (5, 6, 7, 8)  # whose stored rows are columns
 # Versions of the libraries that decode and scale: another version may round differently and give other pixels.
 DECODER = {
     "pillow": PIL.__version__,
@@ -73,12 +74,13 @@ DECODER = {
 }
 # How every image is converted to a common form, in the words of receipts.
 RULES = {
-    "crop": "centered square",
+    "crop": "centered square",  # or OBLONG
     "filter": "lanczos",
     "transparency": "on white",
     "16_bits": "divided by 257",
     "jpeg": f"decoded at 1/2 to 1/8 where {ENOUGH} times the size is left",
 }
+OBLONG = "centered, in the shape of the size"
 EIGHT_BITS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)  # 16-bit values rounded to 8 bits: 65535 becomes 255
 
 
@@ -175,8 +177,8 @@ def examine(content: bytes) -> Header:
         raise BadPicture(_fault(error)) from error
 
 
-def decode(content: bytes, size: int | None, channels: int) -> Decoded:
-    """Decode an image: the centered square of the upright image, scaled to uint8 (channels, size, size).
+def decode(content: bytes, size: tuple[int, int] | None, channels: int) -> Decoded:
+    """Decode an image: the middle of the upright image, in the shape of `size`, scaled to uint8 (channels, *size).
 
     If `size` is None, it is the whole upright image without scaling. Transparent images are put on white; of several
     frames, the first is used; 16-bit grayscale is reduced to 8 bits; a much larger JPEG is decoded at reduced size, see
@@ -184,7 +186,7 @@ def decode(content: bytes, size: int | None, channels: int) -> Decoded:
 
     Args:
         content: the bytes of the file.
-        size: height and width in pixels, or None.
+        size: (height, width) in pixels, or None.
         channels: 1 for grayscale, 3 for RGB.
     """
     try:
@@ -192,7 +194,7 @@ def decode(content: bytes, size: int | None, channels: int) -> Decoded:
             whole = None  # Pillow rotates a TIFF when it loads it
             if size is not None and image.format in ("JPEG", "MPO"):
                 whole = image.size
-                image.draft(None, (ENOUGH * size, ENOUGH * size))
+                image.draft(None, (ENOUGH * max(size), ENOUGH * max(size)))
             # A progressive JPEG needs memory for all of its coefficients, even when it is decoded at reduced size.
             width, height = whole if whole and image.info.get("progressive") else image.size
             with PIXELS.taken(PIXEL * width * height):
@@ -206,31 +208,37 @@ def decode(content: bytes, size: int | None, channels: int) -> Decoded:
         raise BadPicture(_fault(error)) from error
 
 
-def _decoded(image: Image.Image, size: int | None, channels: int, whole: tuple[int, int] | None) -> Decoded:
+def _decoded(image: Image.Image, size: tuple[int, int] | None, channels: int, whole: tuple[int, int] | None) -> Decoded:
     if Image.core.get_block_size() < BLOCK:
         Image.core.set_block_size(BLOCK)
     deep = _is_deep(image)
     image.load()
     flat, values = _flat(image, "L" if channels == 1 else "RGB", deep)
-    fitted = flat if size is None else squared(flat, size, whole)
     orientation = image.getexif().get(ORIENTATION, 1)
+    stored = size[::-1] if size and orientation in ON_ITS_SIDE else size
+    fitted = flat if stored is None else cropped(flat, stored, whole)
     if orientation in UPRIGHT:
         fitted = fitted.transpose(UPRIGHT[orientation])
     return Decoded(np.asarray(fitted).reshape(fitted.height, fitted.width, channels).transpose(2, 0, 1), values)
 
 
-def squared(image: Image.Image, size: int, whole: tuple[int, int] | None = None) -> Image.Image:
-    """The centered square scaled to (size, size) with Pillow's LANCZOS, which filters when it shrinks.
+def cropped(image: Image.Image, size: tuple[int, int], whole: tuple[int, int] | None = None) -> Image.Image:
+    """The middle of an image, as large as it can be in the shape of `size`, scaled to that.
 
-    `whole` is the original width and height if `image` is a JPEG decoded at 1/2, 1/4 or 1/8. The last pixels may then
-    stand for fewer original ones, so the square is that of the original.
+    By Pillow's LANCZOS, which filters when it shrinks.
+
+    Args:
+        size: (height, width) in pixels.
+        whole: the original width and height if `image` is a JPEG decoded at 1/2, 1/4 or 1/8. The last pixels may then
+            stand for fewer original ones, so the middle is that of the original.
     """
     width, height = whole or image.size
     scale = -(-width // image.width)
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    box = (left / scale, top / scale, (left + side) / scale, (top + side) / scale)
-    return image.resize((size, size), Image.Resampling.LANCZOS, box=box)
+    # In whole pixels, rounded down for the place; a square's side is the shorter one.
+    w, h = min(width, round(height * size[1] / size[0])), min(height, round(width * size[0] / size[1]))
+    left, top = (width - w) // 2, (height - h) // 2
+    box = (left / scale, top / scale, (left + w) / scale, (top + h) / scale)
+    return image.resize(size[::-1], Image.Resampling.LANCZOS, box=box)
 
 
 def _is_gray(image: Image.Image) -> bool:

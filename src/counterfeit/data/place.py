@@ -1,8 +1,9 @@
-"""Find out what kind of data the user has named: a data set, a folder, an .npz file or an array."""
+"""Find out what kind of data the user has named: a data set, a folder, an archive, an .npz file or an array."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,11 +12,16 @@ from typing import Any
 
 from counterfeit.data.image_set import ImageSet
 from counterfeit.data.named import DATASETS
+from counterfeit.data.shards import PARQUET, expand, is_pattern
 from counterfeit.errors import DataError, InputError
 from counterfeit.system import paths
 from counterfeit.system.console import say
 
 RUN = "run.json"  # the file that identifies a run folder
+OF_FILES = ("folder", "archive", "parquet")  # kinds of places with a file for each image
+AT_PATHS = (*OF_FILES, "npz")  # kinds of places that are found by a path
+PACKED = (".zip", ".tar", ".tar.gz", ".tgz")  # endings of archives
+OTHERS = (".7z", ".rar", ".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".zst")
 BESIDE = ("log.jsonl", "checkpoint", "samples")  # at least one of these is beside it
 
 
@@ -24,14 +30,19 @@ class Place:
     """Where images come from.
 
     Attributes:
-        kind: "dataset", "folder", "npz" or "array".
+        kind: "dataset", "folder", "archive", "parquet", "npz" or "array".
         name: name of the data set, or the path as typed, or "array".
-        path: absolute path of a folder or file; else None.
+        path: absolute path of a folder or file, or the pattern of several files; else None.
     """
 
     kind: str
     name: str
     path: Path | None = None
+
+    @property
+    def has_files(self) -> bool:
+        """Whether its images are in files of their own, which are brought to one size."""
+        return self.kind in OF_FILES
 
 
 def label(data: str) -> str:
@@ -42,8 +53,11 @@ def label(data: str) -> str:
     if data in DATASETS or data == "array":
         return data
     path = paths.absolute(data)
-    kind = "npz" if path.suffix.lower() == ".npz" else "folder"
-    last = path.stem if kind == "npz" else path.name
+    ending = next((end for end in (".npz", ".parquet", *PACKED) if path.name.lower().endswith(end)), "")
+    kind = {"": "folder", ".npz": "npz", ".parquet": "parquet"}.get(ending, "archive")
+    last = re.sub(r"-*(?:[{}*?,]|\.\.)+-*", "-", path.name[: len(path.name) - len(ending)]).strip(
+        "-"
+    )  # of several shards
     return f"{last}-{kind}" if last in DATASETS or last in ("", "array") else last
 
 
@@ -68,6 +82,9 @@ def locate(source: Any) -> Place:
             _say_once(f"{source}: the data set is taken; the folder of that name here is ./{source}", os.getcwd())
         return Place("dataset", source)
     path = paths.absolute(source)
+    if name and is_pattern(path):
+        expand(str(path))
+        return Place("parquet" if path.suffix.lower() == PARQUET else "archive", name, path)
     if not (name and os.path.exists(path)):  # Path("") would be the current folder
         raise DataError(_nowhere(name, path))
     # The folder ./mnist5k is shown with "./", so that it is not mistaken for the data set.
@@ -79,7 +96,24 @@ def locate(source: Any) -> Place:
         return Place("folder", shown, path)
     if path.suffix.lower() == ".npz":
         return Place("npz", shown, path)
-    raise DataError(f"{shown} is neither a folder of images nor an .npz file; see `counterfeit list data`")
+    if path.name.lower().endswith(PACKED):
+        return Place("archive", shown, path)
+    if path.suffix.lower() == ".parquet":
+        return Place("parquet", shown, path)
+    if path.name.lower().endswith(OTHERS):
+        raise DataError(f"{shown} is no archive that is read here: pack its images as .zip or .tar, or unpack it")
+    raise DataError(
+        f"{shown} is neither a folder of images, nor a .zip or .tar of one, nor an .npz or .parquet file; "
+        "see `counterfeit list data`"
+    )
+
+
+def is_there(path: str) -> bool:
+    """Whether there is a file or folder at a path, or files of a pattern."""
+    try:
+        return os.path.exists(path) or (is_pattern(path) and bool(expand(path)))
+    except DataError:
+        return False
 
 
 def refuse_run(path: Path, shown: str) -> None:
@@ -117,11 +151,11 @@ def _no_images(shown: str, run: str) -> str:
 
 
 def _nowhere(name: str, path: Path) -> str:
-    if path.suffix.lower() == ".npz" or os.path.basename(name) != name:
-        return f"there is no folder or .npz file at {name}"
+    if path.name.lower().endswith((".npz", ".parquet", *PACKED)) or os.path.basename(name) != name:
+        return f"there is no folder or file at {name}"
     return (
-        f"no data set named {name!r}; {DATASETS.suggest(name)}; the path of a folder of images or of an .npz file is "
-        "possible too"
+        f"no data set named {name!r}; {DATASETS.suggest(name)}; the path of a folder of images, of a .zip or .tar of "
+        "one, or of an .npz file is possible too"
     )
 
 

@@ -14,6 +14,7 @@ from counterfeit.errors import DataError, InputError
 from counterfeit.system.console import say
 
 KINDS = ("https", "registry")
+MADE = "made"  # kind of a source that makes a data set of another one, which has sources of its own
 # Raised by a source that cannot be reached, or whose content is wrong; anything else is a bug of ours.
 FAILURES = (OSError, EOFError, ValueError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
 
@@ -23,7 +24,7 @@ class Source:
     """A place that provides a data set.
 
     Attributes:
-        kind: "https" or "registry"; COUNTERFEIT_SOURCES orders and limits the kinds.
+        kind: "https" or "registry", which COUNTERFEIT_SOURCES orders and limits; or MADE, which it does not.
         where: the place in a few words (the host for HTTPS), for messages.
         fetch: writes all raw files of the data set into the given folder; raises one of FAILURES. Files that it leaves
             there after a failure are still there at the next call.
@@ -55,7 +56,7 @@ def fetch_first(name: str, sources: Sequence[Source], folder: Path, verify: Call
     Raises:
         DataError: no source has them; one line with all reasons.
     """
-    kinds = allowed_kinds()
+    kinds = (*allowed_kinds(), MADE)
     tried = []
     for source in sorted((s for s in sources if s.kind in kinds), key=lambda s: kinds.index(s.kind)):
         try:

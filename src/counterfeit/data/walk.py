@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from counterfeit.data.picture import EXTENSIONS
 from counterfeit.data.place import refuse_run_below
 from counterfeit.errors import DataError
 from counterfeit.system.files import Stamp, stamp
+from counterfeit.system.text import reason
 from counterfeit.system.words import first_few
 
 # Nanoseconds within which a file can change twice and keep its change time: a tick of the kernel's clock, usually 4 ms,
@@ -75,6 +77,11 @@ def glance(root: Path, settings: str) -> Glance:
     return Glance(digest.hexdigest(), files, changed, dict(left_out))
 
 
+def skipped(left_out: Mapping[str, int]) -> str:
+    """A message about files that are left out, by extension."""
+    return f"skipped files with other endings than those of images: {endings(left_out)}"
+
+
 def endings(left_out: Mapping[str, int]) -> str:
     """`12 .heic, 1 .txt`: the number of files with each extension, the most frequent first."""
     counts = sorted(left_out.items(), key=lambda each: (-each[1], each[0]))
@@ -105,7 +112,23 @@ def walk(root: Path, left_out: Counter[str] | None = None) -> Iterator[Entry]:
             except OSError:  # a link to nothing or to itself: a bad file, reported when it is read
                 yield Entry(prefix + name, (0, 0, 0, 0, 0))
         elif left_out is not None:
-            left_out[ending if ENDING.fullmatch(ending) else "without a known ending"] += 1
+            left_out[kind_of(ending)] += 1
+
+
+def file_stamp(path: Path) -> Stamp:
+    """The stamp of a file that holds many images. Raises DataError if it is none, or cannot be read."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({reason(error)})") from error
+    if not stat.S_ISREG(found.st_mode):  # reading from a pipe would wait
+        raise DataError(f"{path} is a pipe, socket or device and not a file; save its content as a file")
+    return stamp(found)
+
+
+def kind_of(ending: str) -> str:
+    """The extension of a file that is left out, in lower case, if it names a format."""
+    return ending if ENDING.fullmatch(ending) else "without a known ending"
 
 
 def _names(folder: str, root: Path, seen: set[tuple[int, int]]) -> Iterator[str]:

@@ -6,7 +6,6 @@ If they are missing or have changed, this is an error; they are never replaced b
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from counterfeit import data as datasets
 from counterfeit.data import DATASETS, ImageSet, binarize
 from counterfeit.data.own import held_out, held_out_rows
+from counterfeit.data.place import AT_PATHS, is_there
 from counterfeit.errors import DataError, RunError
 from counterfeit.models import ModelSettings
 from counterfeit.runs.folder import DataRecord, RunRecord
@@ -89,7 +89,7 @@ def source_of(run: RunRecord, where: str, fix: str = FIX) -> str:
         return of.name
     # If a whole project was moved, the path as typed is still right, relative to the current folder.
     for path in (of.path, paths.absolute(run.config.data)):
-        if path is not None and os.path.exists(paths.typed(path)):
+        if path is not None and is_there(paths.typed(path)):
             return paths.typed(path)
     raise DataError(
         f"the images that {where} was trained on do not exist any more: there is no {of.path or of.name}; {fix}"
@@ -100,7 +100,7 @@ def same_place(record: RunRecord, data: str) -> bool:
     """Whether `data`, a name or path, is where the run's images were; reads nothing."""
     of = record.data
     if of.kind in ("dataset", "array") or data in DATASETS:
-        return of.kind != "folder" and of.kind != "npz" and data == record.config.data
+        return of.kind not in AT_PATHS and data == record.config.data
     return paths.same(data, of.path or record.config.data)
 
 
@@ -118,7 +118,7 @@ def to_train_on(
     Raises:
         DataError: the images cannot be used, or are not those of the earlier run.
     """
-    if isinstance(array, ImageSet) and array.kind in ("folder", "npz"):  # in memory: its source does not matter
+    if isinstance(array, ImageSet) and array.kind in AT_PATHS:  # in memory: its source does not matter
         array = replace(array, kind="array")
     if earlier is None:
         source = config.data if array is None else array
@@ -147,16 +147,16 @@ def record_of(train: ImageSet, config: ModelSettings, earlier: RunRecord | None)
     `earlier` is run.json of the run to resume, if any.
     """
     path = None
-    if train.kind in ("folder", "npz"):
+    if train.kind in AT_PATHS:
         as_before = earlier and config.data == earlier.config.data
         path = str(paths.absolute(source_of(earlier, "the run") if earlier and as_before else config.data))
     return DataRecord(train.name, train.split, len(train), train.shape, train.classes, train.digest, train.kind, path)
 
 
 def _options(config: ModelSettings, source: Any) -> dict[str, Any]:
-    """The options with which a run reads its images; size and skip_bad are for a folder only."""
-    of_folder = {"size": config.size, "skip_bad": config.skip_bad} if datasets.locate(source).kind == "folder" else {}
-    return {**of_folder, "holdout": config.holdout}
+    """The options with which a run reads its images; size and skip_bad are for image files only."""
+    of_files = {"size": config.size, "skip_bad": config.skip_bad} if datasets.locate(source).has_files else {}
+    return {**of_files, "holdout": config.holdout}
 
 
 def to_encode(images: ImageSet, config: ModelSettings, most: int) -> tuple[np.ndarray, np.ndarray]:

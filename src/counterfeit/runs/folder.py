@@ -25,6 +25,7 @@ import msgspec
 from msgspec import Meta
 
 from counterfeit.data import DATASETS
+from counterfeit.data.place import AT_PATHS
 from counterfeit.errors import InputError, RunError
 from counterfeit.models import MODELS, ModelSettings
 from counterfeit.models.plugins import Plugin, code_of, plugin_of
@@ -41,7 +42,7 @@ from counterfeit.system.reading import Malformed
 WRITTEN = ("run.json", "log.jsonl", "curves.png")  # in the folder itself, atomically
 PICTURE = re.compile(r"(epoch|reconstruction)-[0-9]{4,}\.png")  # in `samples`, while training
 MOST_LOG = 256 << 20  # bytes of log.jsonl: a million rows
-KINDS = ("dataset", "folder", "npz", "array")  # of data, see ImageSet
+KINDS = ("dataset", *AT_PATHS, "array")  # of data, see ImageSet
 LOOKED_AT = 0.3  # seconds that another may hold a folder without training in it: see `is_held`
 _ASKING = threading.Lock()  # threads that ask would see each other
 FIX = "fix it or train again"

@@ -17,6 +17,7 @@ from counterfeit.scoring.scorer import Scorer
 from counterfeit.scoring.statistics import Statistics
 from counterfeit.settings import ScoreConfig
 from counterfeit.system.distributed import Group
+from counterfeit.system.sides import spelled
 
 SEEN_BY_INCEPTION = (3, 299, 299)
 
@@ -72,9 +73,9 @@ class StatisticsScorer(Scorer):
         _, height, width = self.real.shape
         if self.detector.any_size or shape[1:] == (height, width):
             return
-        fix = f"pass --size {height}" if height == width else f"scale them to {height}x{width}"
         raise InputError(
-            f"{name} has images of {in_words(shape)} and {self.real.name} holds statistics of {height}x{width}: {fix}"
+            f"{name} has images of {in_words(shape)} and {self.real.name} holds statistics of {height}x{width}: "
+            f"pass --size {spelled(height, width)}"
         )
 
     def measured(self, fakes: Images, n: int, seed: int, repeats: int) -> dict[str, Any]:

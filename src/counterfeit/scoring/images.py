@@ -95,7 +95,7 @@ class Images:
 
     @classmethod
     def of(
-        cls, source: Any, like: ImageSet, skip_bad: bool = False, size: int | None = None, any_size: bool = False
+        cls, source: Any, like: ImageSet, skip_bad: bool = False, size: int | str | None = None, any_size: bool = False
     ) -> Images:
         """Make `Images` from a folder, .npz file, array, loaded set or callable, in the form of the real images.
 
@@ -105,7 +105,7 @@ class Images:
             return cls.of_callable(source, lambda images: paired(at_size(images, size), like, any_size))
         return cls.of_set(paired(generated(source, size, skip_bad), like, any_size))
 
-    def at_size(self, size: int | None) -> Images:
+    def at_size(self, size: int | str | None) -> Images:
         """The same images, resized when they are drawn."""
         if self.shape is None or size is None:
             return self
@@ -122,7 +122,7 @@ def conversion(images: ImageSet) -> dict[str, Any]:
     return {"conversion": dict(images.conversion)} if images.conversion else {}
 
 
-def generated(source: Any, size: int | None = None, skip_bad: bool = False, labels: Any = None) -> ImageSet:
+def generated(source: Any, size: int | str | None = None, skip_bad: bool = False, labels: Any = None) -> ImageSet:
     """Load generated images from a folder, .npz file or array, in their own size or resized.
 
     Args:
@@ -133,13 +133,13 @@ def generated(source: Any, size: int | None = None, skip_bad: bool = False, labe
         place = datasets.locate(source)
         if len(datasets.splits(source)) > 1:
             say(f"{place.name}: it has several splits; train is used for the generated images")
-        folder = place.kind == "folder"
-        read = partial(datasets.load, size=size or datasets.NATIVE, skip_bad=skip_bad) if folder else datasets.load
+        files = place.has_files
+        read = partial(datasets.load, size=size or datasets.NATIVE, skip_bad=skip_bad) if files else datasets.load
         source = read(source, labels=labels)
     return at_size(source, size)
 
 
-def at_size(images: ImageSet, size: int | None) -> ImageSet:
+def at_size(images: ImageSet, size: int | str | None) -> ImageSet:
     """Resize images; None leaves them as they are. Folders are usually read at this size already."""
     return formed(images, Form(size))
 

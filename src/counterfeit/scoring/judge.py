@@ -11,6 +11,7 @@ from counterfeit import data as datasets
 from counterfeit import detectors
 from counterfeit.data import DATASETS, ImageSet
 from counterfeit.data.form import is_gray
+from counterfeit.data.place import is_there
 from counterfeit.data.walk import glance
 from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
@@ -216,7 +217,7 @@ def default_metrics(scorer: Scorer, fakes: Images) -> list[str]:
     ]
 
 
-def real_sides(sets: Sets, size: int | None, shape: tuple[int, int, int] | None) -> Sets:
+def real_sides(sets: Sets, size: int | str | None, shape: tuple[int, int, int] | None) -> Sets:
     """Convert the sets of `real_images` to the form in which they are compared with generated images (C, H, W).
 
     They are resized if requested; RGB images with equal channels become grayscale if the generated images are
@@ -282,7 +283,7 @@ def _read_again(
     parts: dict[str, ImageSet], source: Any, config: ScoreConfig, of_run: ModelSettings
 ) -> dict[str, ImageSet]:
     """Read a run's training folder again at --size, after it was recognized at the size used for training."""
-    if config.size is None or datasets.locate(source).kind != "folder":
+    if config.size is None or not datasets.locate(source).has_files:
         return parts
     found = datasets.load_splits(source, size=config.size, skip_bad=of_run.skip_bad, holdout=of_run.holdout)
     return {split: replace(images, name=parts[split].name) for split, images in found.items()}
@@ -291,12 +292,12 @@ def _read_again(
 def split_of(wanted: Any) -> tuple[Any, str]:
     """Split `mnist:train` into ("mnist", "train"), and likewise for a path; anything else gives (wanted, "")."""
     name, _, split = wanted.rpartition(":") if isinstance(wanted, str) else ("", "", "")
-    of_path = split in ("train", "test") and not os.path.exists(wanted) and os.path.exists(paths.typed(name))
+    of_path = split in ("train", "test") and not os.path.exists(wanted) and is_there(paths.typed(name))
     return (name, split) if name in DATASETS or of_path else (wanted, "")
 
 
 def folder_options(source: Any, config: ScoreConfig) -> dict[str, Any]:
     """Options for reading a folder of real images: its own size or --size. Other sources take no options."""
-    if datasets.locate(source).kind != "folder":
+    if not datasets.locate(source).has_files:
         return {}
     return {"size": config.size or datasets.NATIVE, "skip_bad": config.skip_bad}

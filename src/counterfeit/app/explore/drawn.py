@@ -32,7 +32,7 @@ def read(text: str, shape: tuple[int, int, int], drawn: bool, inverted: bool) ->
         high, wide = picture.examine(content).size
         if high * wide > MOST_PIXELS:
             raise picture.BadPicture(f"{wide}x{high} is more than {MOST_PIXELS:,} pixels")
-        square = height if height == width and not drawn else None
+        square = (height, width) if height == width and not drawn else None
         pixels = picture.decode(content, square, channels).pixels
     except (picture.BadPicture, binascii.Error) as error:
         raise InputError(f"this picture cannot be used: {error}") from None
