@@ -30,6 +30,8 @@ def drawn(seed, other=None):
         probabilities=softmax(logits),
         real_probabilities=softmax(3 * real.standard_normal((N, 4))),
         labels=labels,
+        real_classes=real.integers(0, 4, N),
+        fake_classes=labels,
     )
 
 

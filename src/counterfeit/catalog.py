@@ -106,6 +106,14 @@ METRICS = {
         "higher",
         "share of a conditional model's samples that the detector assigns to the class asked for",
     ),
+    "ifid": MetricFacts(
+        ("iFID",), "lower", "FID within each class of labeled images, the mean over the classes; on request"
+    ),
+    "iprecision-recall": MetricFacts(
+        ("iPrecision", "iRecall"),
+        "higher",
+        "precision and recall (k=3) within each class of labeled images, the mean over the classes; on request",
+    ),
     "precision-recall": MetricFacts(
         ("Precision", "Recall"),
         "higher",

@@ -22,6 +22,7 @@ from counterfeit.metrics import (
     kernel,
     label_accuracy,
     memorization,
+    per_class,
     prdc,
 )
 from counterfeit.metrics.keep import Keep, computed
@@ -30,13 +31,15 @@ from counterfeit.registry import Registry
 
 __all__ = ["METRICS", "Inputs", "Metric", "Value"]
 
-Need = Literal["real", "fake", "probabilities", "real_probabilities", "labels", "train"]
+Need = Literal["real", "fake", "probabilities", "real_probabilities", "labels", "real_classes", "fake_classes", "train"]
 NEEDS: dict[Need, str] = {
     "real": "features of real images",
     "fake": "features of the generated images",
     "probabilities": "class probabilities of the generated images",
     "real_probabilities": "class probabilities of real images",
     "labels": "labels that the images were generated for",
+    "real_classes": "classes of the real images",
+    "fake_classes": "classes of the generated images",
     "train": "features of the images that the model was trained on",
 }
 
@@ -54,7 +57,11 @@ class Inputs:
     real_probabilities: Any = None
     """Class probabilities (N, C) of the real images."""
     labels: Any = None
-    """Labels for which the images were generated, integers (M,)."""
+    """Labels for which the images were generated, integers (M,): the classes of the detector."""
+    real_classes: Any = None
+    """The class of every real image, integers (N,)."""
+    fake_classes: Any = None
+    """The class for which every image was generated, integers (M,), as the real images' classes are numbered."""
     train: Any = None
     """Features (T, D) of the images that the model was trained on."""
     matches: tuple[memorization.Matches, memorization.Matches] | None = None
@@ -88,6 +95,8 @@ class Metric(MetricFacts):
     from_moments: Callable[[frechet.Moments, Any], dict[str, Value]] | None = None
     """Computes the metric from moments of the real features and features of the generated images; None if that is not
     enough."""
+    on_request: bool = False
+    """Whether a score has it only if it is asked for by name."""
 
     @property
     def judges_classes(self) -> bool:
@@ -144,6 +153,18 @@ _add(
     "label-accuracy",
     ("probabilities", "labels"),
     lambda i: {"Label-accuracy": label_accuracy.label_accuracy(i.probabilities, i.labels)},
+)
+_add(
+    "ifid",
+    ("real", "fake", "real_classes", "fake_classes"),
+    lambda i: per_class.ifid(i.real, i.fake, i.real_classes, i.fake_classes),
+    on_request=True,
+)
+_add(
+    "iprecision-recall",
+    ("real", "fake", "real_classes", "fake_classes"),
+    lambda i: per_class.precision_recall(i.real, i.fake, i.real_classes, i.fake_classes, seed=i.seed),
+    on_request=True,
 )
 _add(
     "precision-recall",
