@@ -214,7 +214,7 @@ $(PEERS)/.installed:
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --constraint constraints.txt torch numpy pillow requests
 	$(PEERS)/bin/pip install --quiet 'scipy<1.18' scikit-learn tqdm
-	$(PEERS)/bin/pip install --quiet --no-deps torchvision torch-fidelity==0.4.0 pytorch-fid==0.3.0 clean-fid==0.1.35 prdc==0.2
+	$(PEERS)/bin/pip install --quiet --no-deps torchvision torch-fidelity==0.4.0 pytorch-fid==0.3.0 clean-fid==0.1.35 prdc==0.2 vendi-score==0.0.3
 	$(PEERS)/bin/pip install --quiet pydantic imageio cloudpickle
 	$(PEERS)/bin/pip install --quiet --no-deps pythae==0.1.2
 	@touch $@

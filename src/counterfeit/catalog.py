@@ -124,6 +124,11 @@ METRICS = {
         "higher",
         "precision, recall, density and coverage (Naeem, k=5)",
     ),
+    "vendi": MetricFacts(
+        ("Vendi",),
+        "higher",
+        "effective number of different images, by the cosines of their features; no real image is seen; on request",
+    ),
     "authenticity": MetricFacts(
         ("Authenticity", "Authenticity (test)"),
         "like the test set",

@@ -24,6 +24,7 @@ from counterfeit.metrics import (
     memorization,
     per_class,
     prdc,
+    vendi,
 )
 from counterfeit.metrics.keep import Keep, computed
 from counterfeit.metrics.value import PROTOCOL_SEED, Value
@@ -176,6 +177,7 @@ _add(
     ("real", "fake"),
     lambda i: prdc.prdc_of(i.balls[1]),
 )
+_add("vendi", ("fake",), lambda i: {"Vendi": vendi.vendi(i.fake)}, on_request=True)
 _add(
     "authenticity",
     ("real", "fake", "train"),
