@@ -16,7 +16,7 @@ from counterfeit.detectors import DETECTORS, PROTOCOLS
 from counterfeit.detectors.inception import InceptionV3
 from counterfeit.detectors.small_cnn import FOLDER, load_small_cnn, read_card
 
-SHIPPED = [name for name in DETECTORS if name != "inception"]
+SHIPPED = ["mnist-cnn", "fashion-cnn", "cifar10-cnn"]
 # Of the issue: what a shipped network has to reach on its test split.
 LEAST_ACCURACY = {"mnist-cnn": 0.993, "fashion-cnn": 0.92, "cifar10-cnn": 0.88}
 

@@ -79,6 +79,10 @@ DETECTORS = {
     "mnist-cnn": _shipped(224, "mnist", "mnist5k"),
     "fashion-cnn": _shipped(224, "fashion-mnist"),
     "cifar10-cnn": _shipped(256, "cifar10"),
+    "stacked-mnist-cnn": DetectorFacts(
+        "mnist-cnn on each of three color channels, 672 features and 1,000 classes; ships with the package",
+        ("stacked-mnist",),
+    ),
 }
 
 TRACKERS = ("tensorboard", "wandb", "mlflow")  # see tracking/
@@ -100,6 +104,10 @@ METRICS = {
         ("Class-KL",),
         "lower",
         "mode coverage: KL divergence of the class frequencies from those of real images, in nats",
+    ),
+    "modes": MetricFacts(("Modes",), "higher", "number of classes that are drawn at all; on request"),
+    "uniform-kl": MetricFacts(
+        ("Uniform-KL",), "lower", "KL divergence of the class frequencies from equal ones, in nats; on request"
     ),
     "label-accuracy": MetricFacts(
         ("Label-accuracy",),

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from counterfeit.detectors import inception, small_cnn  # noqa: F401 - each registers its detectors
+from counterfeit.detectors import inception, small_cnn, stacked  # noqa: F401 - each registers its detectors
 from counterfeit.detectors.custom import from_callable, from_onnx
 from counterfeit.detectors.detector import Detector, Features
 from counterfeit.detectors.entry import DETECTORS, Entry, Options

@@ -22,6 +22,7 @@ from counterfeit.metrics import (
     kernel,
     label_accuracy,
     memorization,
+    modes,
     per_class,
     prdc,
     vendi,
@@ -97,7 +98,13 @@ class Metric(MetricFacts):
     """Computes the metric from moments of the real features and features of the generated images; None if that is not
     enough."""
     on_request: bool = False
-    """Whether a score has it only if it is asked for by name."""
+    """Whether a score has it only if it is asked for by name, but for the detectors of `default_of`."""
+    default_of: tuple[str, ...] = ()
+    """Names of detectors by which a score has it by default all the same."""
+
+    def by_default(self, detector: str) -> bool:
+        """Whether a score by this detector has it without being asked."""
+        return not self.on_request or detector in self.default_of
 
     @property
     def judges_classes(self) -> bool:
@@ -149,6 +156,20 @@ _add(
     "class-kl",
     ("probabilities", "real_probabilities"),
     lambda i: {"Class-KL": class_balance.class_kl(i.real_probabilities, i.probabilities)},
+)
+_add(
+    "modes",
+    ("probabilities",),
+    lambda i: {"Modes": modes.modes(i.probabilities)},
+    on_request=True,
+    default_of=("stacked-mnist-cnn",),
+)
+_add(
+    "uniform-kl",
+    ("probabilities",),
+    lambda i: {"Uniform-KL": modes.uniform_kl(i.probabilities)},
+    on_request=True,
+    default_of=("stacked-mnist-cnn",),
 )
 _add(
     "label-accuracy",

@@ -219,7 +219,7 @@ def default_metrics(scorer: Scorer, fakes: Images) -> list[str]:
     return [
         name
         for name, metric in METRICS.items()
-        if not metric.on_request
+        if metric.by_default(detector.name)
         and ("train" not in metric.needs or memorization)
         and ("probabilities" not in metric.needs or classifier)
         and ("labels" not in metric.needs or same_classes)
