@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from counterfeit.metrics.inception_score import as_probabilities
 from counterfeit.metrics.value import Value, standard_errors
 
+LEAST = 0.1  # of a variance, in squared classes: that all classes were seen does not prove that they always are
+
 
 def modes(probabilities: ArrayLike) -> Value:
     """How many classes are drawn at all, in [1, C], higher is better.
@@ -19,13 +21,12 @@ def modes(probabilities: ArrayLike) -> Value:
         probabilities: class probabilities (M, C) of the generated images.
 
     `extras["share"]` is the share of all classes. The standard error says how many more or fewer another draw of M
-    images may have. Its variance is the number of new classes that a second draw is expected to find, by how many were
-    drawn once and twice (see `_new`), or if that is larger, that of classes drawn a few times that get lost.
+    images may have, see `_variance`; it is never below a third of a class.
     Raises InputError as `inception_score` does.
     """
     drawn = _drawn(probabilities)
     found = int(np.count_nonzero(drawn))
-    error = float(np.sqrt(max(_new(drawn), _lost(drawn))))
+    error = float(np.sqrt(_variance(drawn)))
     kind = "standard error from the sampling of the generated images (classes drawn once and twice)"
     return Value(float(found), error, kind, {"share": found / len(drawn), **standard_errors(0.0, error)})
 
@@ -53,18 +54,15 @@ def _drawn(probabilities: ArrayLike) -> NDArray[np.intp]:
     return np.bincount(p.argmax(axis=1), minlength=p.shape[1])
 
 
-def _new(drawn: NDArray[np.intp]) -> float:
-    """The expected number of classes that a second draw finds and the first did not (Shen, Chao & Lin 2003).
+def _variance(drawn: NDArray[np.intp]) -> float:
+    """The variance of the number of classes found, over draws of as many images, estimated from one draw (C,).
 
-    If the counts follow Poisson's law, this is the variance of the number of classes found: with r the rate of a class,
-    both are Σ exp(−r) (1 − exp(−r)).
+    With r the rate of a class it is Σ e⁻ʳ (1 − e⁻ʳ) if the number of images M varies as Poisson's law has it. This is
+    also the number of new classes that a second draw is expected to find, which Shen, Chao & Lin 2003 estimate from how
+    many classes were drawn once and twice (with half a class drawn once if there is none). As M is fixed,
+    (Σ r e⁻ʳ)² / M is less, and Σ r e⁻ʳ is the expected number of classes drawn once.
     """
-    once, twice = (np.count_nonzero(drawn == k) for k in (1, 2))
-    unseen = once**2 / (2 * twice) if twice else once * (once - 1) / 2
-    unseen = min(unseen, np.count_nonzero(drawn == 0))
-    return float(unseen * -np.expm1(-once / unseen)) if unseen else 0.0
-
-
-def _lost(drawn: NDArray[np.intp]) -> float:
-    """The same variance if the rate of a class is the number of its images and the unseen have none."""
-    return float(np.sum(np.exp(-drawn[drawn > 0]) * -np.expm1(-drawn[drawn > 0])))
+    never, once, twice = (float(np.count_nonzero(drawn == k)) for k in range(3))
+    once = max(once, 0.5)
+    unseen = min(once**2 / (2 * max(twice, 1)), never + 0.5)
+    return float(max(LEAST, unseen * -np.expm1(-once / unseen) - once**2 / drawn.sum()))

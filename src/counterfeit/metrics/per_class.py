@@ -97,8 +97,8 @@ def _known(name: str, real: NDArray[np.integer], fake: NDArray[np.integer]) -> N
         first, others = few[0], f", and so few of {len(few) - 1} other classes" if len(few) > 1 else ""
         raise InputError(
             f"{name} needs at least {LEAST} real and {LEAST} generated images of every class; of class "
-            f"{classes[first]} there are {counts[0][first]} real and {counts[1][first]} generated ones{others}: use more "
-            "images"
+            f"{classes[first]} there are {counts[0][first]} real and {counts[1][first]} generated ones{others}: "
+            "use more images"
         )
     return classes
 
