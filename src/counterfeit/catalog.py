@@ -74,6 +74,10 @@ def _shipped(features: int, *data: str) -> DetectorFacts:
     return DetectorFacts(f"small classifier trained on {data[0]}, {features} features; ships with the package", data)
 
 
+def _dinov2(kind: str, features: int, size: str) -> DetectorFacts:
+    return DetectorFacts(f"DINOv2 {kind}, {features} features; downloads {size} of weights once", ())
+
+
 DETECTORS = {
     "inception": DetectorFacts("Inception-v3 as used in papers, 2048 features; downloads 91 MiB of weights once", ()),
     "mnist-cnn": _shipped(224, "mnist", "mnist5k"),
@@ -83,6 +87,9 @@ DETECTORS = {
         "mnist-cnn on each of three color channels, 672 features and 1,000 classes; ships with the package",
         ("stacked-mnist",),
     ),
+    "dinov2-small": _dinov2("ViT-S/14", 384, "84 MiB"),
+    "dinov2-base": _dinov2("ViT-B/14", 768, "330 MiB"),
+    "dinov2-large": _dinov2("ViT-L/14", 1024, "1.1 GiB"),
 }
 
 TRACKERS = ("tensorboard", "wandb", "mlflow")  # see tracking/

@@ -24,7 +24,6 @@ from counterfeit.scoring.images import classes_of, subset, used
 from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Scored
 
-SMALL = 1000  # features: a detector with fewer is fast enough for a whole training set
 SEED = 0  # of the draws, whatever the seed of a score: the baseline is the same for every model and every seed
 MOST_DRAWS = 5
 MOST_DRAWS_OF_LARGE = 3  # for Inception, which needs minutes for 10,000 images on a CPU
@@ -208,7 +207,7 @@ class Baselines:
         if self.detector.weights_sha256 is None:  # nothing computed with it can be cached
             most = 1
         else:
-            most = MOST_DRAWS if self.detector.dim is not None and self.detector.dim < SMALL else MOST_DRAWS_OF_LARGE
+            most = MOST_DRAWS if self.detector.quick else MOST_DRAWS_OF_LARGE
         return StandIns(source, size, n, most if apart else min(most, size // n), apart)
 
     def _kept(self, stand: StandIns, metrics: Mapping[str, Metric]) -> dict[str, Arrays]:

@@ -21,7 +21,7 @@ from counterfeit.models import ModelSettings
 from counterfeit.runs import RunRecord
 from counterfeit.runs.data import images_of, matching, source_of
 from counterfeit.scoring.against_statistics import StatisticsScorer
-from counterfeit.scoring.baselines import SMALL, knows_classes, tells_apart
+from counterfeit.scoring.baselines import knows_classes, tells_apart
 from counterfeit.scoring.classes import Classes, places
 from counterfeit.scoring.images import Images, as_gray, at_size, check_form, generated, used
 from counterfeit.scoring.score import Score
@@ -139,7 +139,7 @@ def _check_needs(name: str, scorer: Scorer, fakes: Images) -> None:
     """Raise InputError if a metric needs something that is missing, before any image is drawn."""
     lacking = {
         "train": scorer.train is None,
-        "probabilities": scorer.detector.custom,  # only the named detectors are classifiers
+        "probabilities": not scorer.detector.classifier,
         "labels": fakes.labels(1) is None and not fakes.classes,
         "real_classes": scorer.real.labels is None,
         "fake_classes": fakes.known is None,
@@ -213,15 +213,14 @@ def default_metrics(scorer: Scorer, fakes: Images) -> list[str]:
     Labels are compared with the detector's classes only if generator, detector and real images have the same classes.
     """
     detector = scorer.detector
-    memorization = scorer.train is not None and detector.dim is not None and detector.dim < SMALL
-    classifier = any(detector.name.startswith(name) for name in DETECTORS)
+    memorization = scorer.train is not None and detector.quick
     same_classes = knows_classes(detector, scorer.real) and tells_apart(detector, fakes.classes)
     return [
         name
         for name, metric in METRICS.items()
         if metric.by_default(detector.name)
         and ("train" not in metric.needs or memorization)
-        and ("probabilities" not in metric.needs or classifier)
+        and ("probabilities" not in metric.needs or detector.classifier)
         and ("labels" not in metric.needs or same_classes)
     ]
 
