@@ -217,8 +217,8 @@ $(PEERS)/.installed:
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --constraint constraints.txt torch numpy pillow requests
 	$(PEERS)/bin/pip install --quiet 'scipy<1.18' scikit-learn tqdm
-	$(PEERS)/bin/pip install --quiet --no-deps torchvision torch-fidelity==0.4.0 pytorch-fid==0.3.0 clean-fid==0.1.35 prdc==0.2
-	$(PEERS)/bin/pip install --quiet pydantic imageio cloudpickle
+	$(PEERS)/bin/pip install --quiet --no-deps timm==1.0.31 torchvision torch-fidelity==0.4.0 pytorch-fid==0.3.0 clean-fid==0.1.35 prdc==0.2 vendi-score==0.0.3
+	$(PEERS)/bin/pip install --quiet pydantic imageio cloudpickle pyyaml huggingface_hub safetensors
 	$(PEERS)/bin/pip install --quiet --no-deps pythae==0.1.2
 	@touch $@
 
@@ -232,7 +232,9 @@ peers: $(PEERS)/.installed  ## the environment of those that we are compared wit
 parity: $(EXPORT) $(PEERS)/.installed  ## ask the peers for their numbers, and hold ours against them
 	$(PEERS)/bin/python benchmarks/parity/peers.py
 	$(PEERS)/bin/python benchmarks/parity/inception.py
+	$(PEERS)/bin/python benchmarks/parity/dinov2.py
 	$(BIN)/pytest tests/test_metrics_parity.py tests/test_detectors_parity.py
+	$(BIN)/pytest tests/test_dinov2.py -m 'full or not full'
 	$(BIN)/python benchmarks/parity/exported.py --peers $(PEERS)
 
 full: $(STAMP)  ## the tests that need the large data sets, and every page of the docs

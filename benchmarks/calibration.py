@@ -115,6 +115,8 @@ class Draws:
             probabilities=self.fake.probabilities[fake],
             real_probabilities=self.real.probabilities[real],
             labels=labels,
+            real_classes=self.labels[real],
+            fake_classes=labels,
             train=self.train,
         )
 

@@ -34,7 +34,9 @@ from counterfeit.scoring.scorer import Scorer
 from counterfeit.system.files import write_json
 
 ROOT = Path(__file__).parent.parent
-QUALITY = [name for name, metric in METRICS.items() if not {"train", "labels"} & set(metric.needs)]
+QUALITY = [
+    name for name, metric in METRICS.items() if not (metric.on_request or {"train", "labels"} & set(metric.needs))
+]
 MEMORIZATION = [name for name, metric in METRICS.items() if "train" in metric.needs]
 SEED = 0
 

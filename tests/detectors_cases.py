@@ -38,3 +38,16 @@ def images(shape: tuple[int, int, int]) -> np.ndarray:
     rng = np.random.RandomState(sum(shape))
     slope = np.linspace(0, 160, shape[2])
     return (slope + rng.randint(0, 96, (PER_SHAPE, *shape))).astype(np.uint8)
+
+
+def transformer_weights(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """float32 arrays of these names and shapes, a Vision Transformer's, as `weights` makes Inception's."""
+    return {name: _part(name, shape) for name, shape in shapes.items()}
+
+
+def _part(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    rng = np.random.RandomState(zlib.crc32(name.encode()))
+    noise = rng.standard_normal(shape).astype(np.float32)
+    if len(shape) > 1 and name.endswith("weight"):
+        return noise * np.float32(np.prod(shape[1:]) ** -0.5)
+    return noise / 10 + np.float32("norm" in name and name.endswith("weight") or "lambda" in name)

@@ -27,7 +27,8 @@ PEERS = np.load(Path(__file__).parent / "detectors_peers.npz")
 def network() -> InceptionV3:
     network = InceptionV3()
     arrays = cases.weights({name: tuple(t.shape) for name, t in network.state_dict().items()})
-    fill(network, Weights(Path("random.pth"), "", {name: torch.from_numpy(a) for name, a in arrays.items()}))
+    tensors = {name: torch.from_numpy(a) for name, a in arrays.items()}
+    fill(network, Weights(Path("random.pth"), "", tensors), "inception")
     return network.fold()
 
 

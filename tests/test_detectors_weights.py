@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,8 +17,9 @@ import pytest
 import torch
 
 from counterfeit import detectors
-from counterfeit.detectors import weights
+from counterfeit.detectors import inception
 from counterfeit.detectors.inception import InceptionV3
+from counterfeit.detectors.weights import Weights, weights
 from counterfeit.errors import DataError, InputError
 from stranger_cases import KINDS, Case, put
 
@@ -31,13 +33,14 @@ def saved(thing: object) -> bytes:
 # Stands for the standard file, which cannot be had on every machine: its digest is put in the place of the real one.
 CONTENT = saved({"fc.bias": torch.arange(4.0)})
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+VARIABLE = "COUNTERFEIT_INCEPTION"
 
 
 @pytest.fixture(autouse=True)
 def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("COUNTERFEIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("COUNTERFEIT_SOURCES", raising=False)
-    monkeypatch.delenv(weights.VARIABLE, raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
 
 
 @pytest.fixture
@@ -60,50 +63,54 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bytes]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        monkeypatch.setattr(weights, "URLS", tuple(f"http://127.0.0.1:{server.server_port}/{i}" for i in (0, 1)))
-        monkeypatch.setattr(weights, "SHA256", SHA256)
+        urls = tuple(f"http://127.0.0.1:{server.server_port}/{i}" for i in (0, 1))
+        monkeypatch.setattr(inception, "WEIGHTS", replace(inception.WEIGHTS, urls=urls, sha256=SHA256))
         yield contents
         server.shutdown()
         thread.join()
 
 
+def loaded(path: Path | None, any_weights: bool) -> Weights:
+    return weights(inception.WEIGHTS, path, any_weights)
+
+
 def refusal(path: Path | None, any_weights: bool = False) -> str:
     """The one-line message with which these weights are refused."""
     with pytest.raises(InputError) as error:
-        weights.inception_weights(path, any_weights)
+        loaded(path, any_weights)
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
 def test_they_are_fetched_once_then_taken_from_the_cache(server: dict[str, bytes]) -> None:
-    assert not weights.at_hand(None)
+    assert not inception.WEIGHTS.at_hand(None)
     server["/0"] = CONTENT
-    found = weights.inception_weights(None, any_weights=False)
+    found = loaded(None, any_weights=False)
     assert found.standard and found.tensors["fc.bias"].tolist() == [0, 1, 2, 3]
     server.clear()
-    assert weights.at_hand(None)
-    assert weights.inception_weights(None, any_weights=False).sha256 == SHA256
+    assert inception.WEIGHTS.at_hand(None)
+    assert loaded(None, any_weights=False).sha256 == SHA256
 
 
 def test_the_second_place_is_tried_where_the_first_has_another_file(server: dict[str, bytes]) -> None:
     server["/0"], server["/1"] = b"<html>moved</html>", CONTENT
-    assert weights.inception_weights(None, any_weights=False).standard
+    assert loaded(None, any_weights=False).standard
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(server: dict[str, bytes], capsys) -> None:
     server["/0"] = CONTENT
-    weights.inception_weights(None, any_weights=False)
-    weights.cached().write_bytes(CONTENT[:100])
-    assert weights.inception_weights(None, any_weights=False).standard
+    loaded(None, any_weights=False)
+    inception.WEIGHTS.cached.write_bytes(CONTENT[:100])
+    assert loaded(None, any_weights=False).standard
     assert "is damaged; downloading it again" in capsys.readouterr().err
 
 
 def test_nothing_reachable_says_how_to_get_them(server: dict[str, bytes]) -> None:
     with pytest.raises(DataError) as error:
-        weights.inception_weights(None, any_weights=False)
-    for words in ("cannot be downloaded", "404", "--weights PATH", weights.VARIABLE, str(weights.cached()), "91 MiB"):
+        loaded(None, any_weights=False)
+    for words in ("cannot be downloaded", "404", "--weights PATH", VARIABLE, str(inception.WEIGHTS.cached), "91 MiB"):
         assert words in str(error.value)
-    assert "\n" not in str(error.value) and not weights.cached().exists()
+    assert "\n" not in str(error.value) and not inception.WEIGHTS.cached.exists()
 
 
 def test_sources_without_https(server: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,21 +123,21 @@ def test_a_path_goes_before_the_variable(
     server: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.pth").write_bytes(CONTENT)
-    monkeypatch.setenv(weights.VARIABLE, str(tmp_path / "mine.pth"))
-    assert weights.at_hand(None)
-    assert weights.inception_weights(None, any_weights=False).path == tmp_path / "mine.pth"
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "mine.pth"))
+    assert inception.WEIGHTS.at_hand(None)
+    assert loaded(None, any_weights=False).path == tmp_path / "mine.pth"
     assert "--weights" in refusal(tmp_path / "no.pth") and "No such file" in refusal(tmp_path / "no.pth")
-    monkeypatch.setenv(weights.VARIABLE, str(tmp_path / "no.pth"))
-    assert refusal(None).startswith(f"{weights.VARIABLE} {tmp_path}/no.pth cannot be read")
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "no.pth"))
+    assert refusal(None).startswith(f"{VARIABLE} {tmp_path}/no.pth cannot be read")
 
 
 def test_another_file_is_refused_unless_wanted(tmp_path: Path) -> None:
     """Here the real digest stands."""
     path = tmp_path / "mine.pth"
     path.write_bytes(CONTENT)
-    for words in ("damaged or another file", SHA256, weights.SHA256, "--any-weights"):
+    for words in ("damaged or another file", SHA256, inception.WEIGHTS.sha256, "--any-weights"):
         assert words in refusal(path)
-    assert not weights.inception_weights(path, any_weights=True).standard
+    assert not loaded(path, any_weights=True).standard
     assert "--any-weights needs --weights PATH" in refusal(None, any_weights=True)
 
 

@@ -1,4 +1,4 @@
-"""The same features give the numbers of torch-fidelity, pytorch-fid, clean-fid and prdc, which stand in
+"""The same features give the numbers of torch-fidelity, pytorch-fid, clean-fid, prdc and vendi-score, which are in
 metrics_peers.json; parity/peers.py wrote it."""
 
 import json
@@ -10,6 +10,7 @@ from counterfeit.metrics.frechet import fid
 from counterfeit.metrics.inception_score import inception_score
 from counterfeit.metrics.kernel import kid
 from counterfeit.metrics.prdc import prdc, precision_recall
+from counterfeit.metrics.vendi import vendi
 from metrics_cases import CASES, LOGITS, softmax
 
 PEERS = json.loads((Path(__file__).parent / "metrics_peers.json").read_text())
@@ -28,6 +29,7 @@ def test_features(case):
     assert ours.extras["subset_std"] == pytest.approx(peers["kid_std"]["torch-fidelity"], rel=REL)
     for label, number in peers["precision_recall"]["torch-fidelity"].items():
         assert precision_recall(real, fake)[label].value == pytest.approx(number, rel=REL)
+    assert vendi(fake).value == pytest.approx(peers["vendi"]["vendi-score"], rel=REL)
     labels = {"precision": "PRDC-precision", "recall": "PRDC-recall", "density": "Density", "coverage": "Coverage"}
     for key, number in peers["prdc"]["prdc"].items():
         assert prdc(real, fake)[labels[key]].value == pytest.approx(number, rel=REL)

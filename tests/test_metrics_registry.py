@@ -22,10 +22,12 @@ WHOLE = GOOD | {"real_probabilities": softmax(logits(5, N, 5))}
 
 
 def made(arrays):
-    """Inputs with label 0, a class of all, for every row of probabilities; reals have the fakes' if none are given."""
+    """Inputs with label 0, a class of all, for every image; reals have the fakes' probabilities if none are given."""
     p = arrays["probabilities"]
     arrays = {"real_probabilities": p} | arrays
-    return Inputs(**arrays, labels=None if p is None else np.zeros(len(p), dtype=np.int64))
+    zeros = {need: None if arrays[need] is None else np.zeros(len(arrays[need]), dtype=np.int64) for need in arrays}
+    of_one = {"labels": zeros["probabilities"], "real_classes": zeros["real"], "fake_classes": zeros["fake"]}
+    return Inputs(**of_one | arrays)
 
 
 def collapsed(n, row):
@@ -78,7 +80,7 @@ def test_inputs_are_left_alone_and_the_seed_decides(name):
 
 
 def needs():
-    return [(name, need) for name in METRICS for need in METRICS[name].needs if need != "labels"]
+    return [(name, need) for name in METRICS for need in METRICS[name].needs if need in WHOLE]
 
 
 def complaint(name, **change):
@@ -107,7 +109,7 @@ def test_inputs_that_cannot_be_used(name, need):
     assert "shape" in complaint(name, **{need: WHOLE[need][:, :0]})
     assert "real numbers" in complaint(name, **{need: WHOLE[need].astype(str)})
     assert NEEDS[need] in complaint(name, **{need: None})
-    if "probabilities" not in need:
+    if "probabilities" not in need and {"real", "fake"} <= set(METRICS[name].needs):
         assert "columns" in complaint(name, **{need: WHOLE[need][:, :4]})
 
 

@@ -23,6 +23,7 @@ from counterfeit.metrics.prdc import prdc, precision_recall
 from counterfeit.scoring import Images, Scorer
 
 QUICK = ["fid", "kid", "is", "prdc"]
+OF_CLASSES = {"labels", "real_classes", "fake_classes"}
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,7 @@ def test_every_metric_of_the_registry_can_be_asked_for(parts) -> None:
     train, test = parts
     other = cf.load_data("mnist5k").images[:400]
     copier = np.concatenate([train.images[:400], other])
-    metrics = {name: metric for name, metric in METRICS.items() if "labels" not in metric.needs}
+    metrics = {name: metric for name, metric in METRICS.items() if not OF_CLASSES & set(metric.needs)}
     scorer = Scorer(detectors.load("mnist-cnn"), test, other=train, train=train)
     score = scorer.score(Images.of(copier, test), list(metrics), 800)
     assert list(score) == [f"{label}[mnist-cnn]" for metric in metrics.values() for label in metric.labels]
@@ -122,7 +123,7 @@ def test_every_metric_of_the_registry_can_be_asked_for(parts) -> None:
 def test_a_collapsed_generator_gets_finite_numbers(parts) -> None:
     train, test = parts
     same = np.repeat(test.images[:1], 500, axis=0)
-    metrics = [name for name, metric in METRICS.items() if "labels" not in metric.needs]
+    metrics = [name for name, metric in METRICS.items() if not OF_CLASSES & set(metric.needs)]
     scorer = Scorer(detectors.load("mnist-cnn"), test, train=train)
     score = scorer.score(Images.of(same, test), metrics, 500)
     assert all(np.isfinite(scored.value) for scored in score.values())
@@ -143,12 +144,45 @@ def test_real_images_score_better_than_noise_and_the_order_of_a_set_is_nothing(d
 
 def test_a_conditional_run_is_asked_whether_it_draws_what_was_asked_for(tmp_path: Path) -> None:
     run = cf.train("cvae", "mnist5k", out=tmp_path / "run", epochs=4, lr=4e-3, quiet=True)
-    score = run.score("mnist", n=500, metrics=["label-accuracy"])["Label-accuracy[mnist-cnn]"]
+    asked = ["label-accuracy", "fid", "ifid", "iprecision-recall"]
+    scores = run.score("mnist", n=500, metrics=asked)
+    score, of_all, of_class = (scores[f"{label}[mnist-cnn]"] for label in ("Label-accuracy", "FID", "iFID"))
     assert score.value > 0.5, "chance is 0.1"
-    assert {name for name in score.extras if name.startswith("class_")} == {f"class_{c}" for c in range(10)}
+    for one in (score, of_class):
+        assert {name for name in one.extras if name.startswith("class_")} == {f"class_{c}" for c in range(10)}
     assert score.floor is not None and score.floor > 0.98
+    assert of_class.floor is not None and of_all.floor < of_class.floor < of_class.value, "of 50 images a class"
+    assert of_class.uncertainty > 0 and any("50 images" in note for note in of_class.notes)
+    assert 0 <= scores["iPrecision[mnist-cnn]"].value < scores["iPrecision[mnist-cnn]"].floor < 1
     with pytest.raises(cf.InputError, match="needs the labels"):
         cf.score(np.zeros((10, 28, 28), np.uint8), "mnist", metrics=["label-accuracy"])
+
+
+def test_classes_of_labeled_sets_are_matched_by_name_and_asked_for_only_by_request(digits, tmp_path: Path) -> None:
+    images, labels = digits
+    names = np.array([str(c) for c in range(10)])
+    np.savez(tmp_path / "real.npz", images=images, labels=labels, classes=names)
+    np.savez(tmp_path / "same.npz", images=images[::2], labels=labels[::2], classes=names)
+    np.savez(tmp_path / "turned.npz", images=images[::2], labels=9 - labels[::2], classes=names[::-1])
+    np.savez(tmp_path / "wrong.npz", images=images[::2], labels=9 - labels[::2], classes=names)
+
+    def score(name: str, real: object = tmp_path / "real.npz", metrics=("ifid", "fid")) -> cf.Score:
+        return cf.score(tmp_path / name, real, detector="mnist-cnn", metrics=metrics, n=500)
+
+    same, turned, wrong = (score(f"{name}.npz")["iFID[mnist-cnn]"] for name in ("same", "turned", "wrong"))
+    assert turned.value == same.value < wrong.value / 5 and same.floor is None, "a file has no other split"
+    assert "iFID[mnist-cnn]" not in score("same.npz", metrics=None)
+    np.savez(tmp_path / "other.npz", images=images[::2], labels=labels[::2], classes=np.array(list("abcdefghij")))
+    np.savez(tmp_path / "few.npz", images=images[:12], labels=np.arange(12) % 10, classes=names)
+    np.savez(tmp_path / "none.npz", images=images[:100])
+    for name, real, says in (
+        ("other.npz", tmp_path / "real.npz", "has the class 'a', which the real images do not have"),
+        ("few.npz", tmp_path / "real.npz", "of class 2 there are .* 1 generated ones, and so few of 7 other"),
+        ("none.npz", tmp_path / "real.npz", "needs the classes of the generated images, which .*none.npz"),
+        ("same.npz", tmp_path / "none.npz", "needs the classes of the real images, which .*none.npz does not"),
+    ):
+        with pytest.raises(cf.InputError, match=says):
+            score(name, real)
 
 
 def test_a_run_is_not_scored_against_images_of_another_form(run: cf.Run, digits) -> None:

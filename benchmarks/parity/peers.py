@@ -1,7 +1,8 @@
-"""Ask torch-fidelity, pytorch-fid, clean-fid and prdc about the features of tests/metrics_cases.py.
+"""Ask torch-fidelity, pytorch-fid, clean-fid, prdc and vendi-score about the features of tests/metrics_cases.py.
 
-Run in an environment that has them (torch-fidelity 0.4.0, pytorch-fid 0.3.0, clean-fid 0.1.35, prdc 0.2, scipy below
-1.18, scikit-learn); it writes tests/metrics_peers.json, against which tests/test_metrics_parity.py holds ours:
+Run in an environment that has them (torch-fidelity 0.4.0, pytorch-fid 0.3.0, clean-fid 0.1.35, prdc 0.2, vendi-score
+0.0.3, scipy below 1.18, scikit-learn); it writes tests/metrics_peers.json, against which tests/test_metrics_parity.py
+holds ours:
 
     python benchmarks/parity/peers.py
 
@@ -48,6 +49,7 @@ import torch_fidelity.metric_isc as tf_isc  # noqa: E402
 import torch_fidelity.metric_kid as tf_kid  # noqa: E402
 import torch_fidelity.metric_prc as tf_prc  # noqa: E402
 from pytorch_fid.fid_score import calculate_frechet_distance  # noqa: E402
+from vendi_score import vendi  # noqa: E402
 
 import metrics_cases as cases  # noqa: E402
 
@@ -71,6 +73,7 @@ def scores(real, fake, subset):
         "kid": {"torch-fidelity": kid["kernel_inception_distance_mean"], "clean-fid": clean_kid},
         "kid_std": {"torch-fidelity": kid["kernel_inception_distance_std"]},
         "precision_recall": {"torch-fidelity": {"Precision": prc["precision"], "Recall": prc["recall"]}},
+        "vendi": {"vendi-score": float(vendi.score_dual(fake, normalize=True))},
         "prdc": {"prdc": {key: float(value) for key, value in prdc.compute_prdc(real, fake, nearest_k=5).items()}},
     }
 
@@ -78,7 +81,17 @@ def scores(real, fake, subset):
 def main():
     """Write the goldens."""
     warnings.simplefilter("ignore", DeprecationWarning)  # scipy's, for the `disp` that both FID peers still pass
-    packages = ("torch-fidelity", "pytorch-fid", "clean-fid", "prdc", "scipy", "scikit-learn", "torch", "numpy")
+    packages = (
+        "torch-fidelity",
+        "pytorch-fid",
+        "clean-fid",
+        "prdc",
+        "vendi-score",
+        "scipy",
+        "scikit-learn",
+        "torch",
+        "numpy",
+    )
     goldens = {
         "peers": {name: version(name) for name in packages},
         "features": {name: scores(*case) for name, case in cases.CASES.items()},

@@ -112,11 +112,22 @@ def _shipped(features: int, *data: str) -> DetectorFacts:
     return DetectorFacts(f"small classifier trained on {data[0]}, {features} features; ships with the package", data)
 
 
+def _dinov2(kind: str, features: int, size: str) -> DetectorFacts:
+    return DetectorFacts(f"DINOv2 {kind}, {features} features; downloads {size} of weights once", ())
+
+
 DETECTORS = {
     "inception": DetectorFacts("Inception-v3 as used in papers, 2048 features; downloads 91 MiB of weights once", ()),
     "mnist-cnn": _shipped(224, "mnist", "mnist5k"),
     "fashion-cnn": _shipped(224, "fashion-mnist"),
     "cifar10-cnn": _shipped(256, "cifar10"),
+    "stacked-mnist-cnn": DetectorFacts(
+        "mnist-cnn on each of three color channels, 672 features and 1,000 classes; ships with the package",
+        ("stacked-mnist",),
+    ),
+    "dinov2-small": _dinov2("ViT-S/14", 384, "84 MiB"),
+    "dinov2-base": _dinov2("ViT-B/14", 768, "330 MiB"),
+    "dinov2-large": _dinov2("ViT-L/14", 1024, "1.1 GiB"),
 }
 
 TRACKERS = ("tensorboard", "wandb", "mlflow")  # see tracking/
@@ -139,10 +150,22 @@ METRICS = {
         "lower",
         "mode coverage: KL divergence of the class frequencies from those of real images, in nats",
     ),
+    "modes": MetricFacts(("Modes",), "higher", "number of classes that are drawn at all; on request"),
+    "uniform-kl": MetricFacts(
+        ("Uniform-KL",), "lower", "KL divergence of the class frequencies from equal ones, in nats; on request"
+    ),
     "label-accuracy": MetricFacts(
         ("Label-accuracy",),
         "higher",
         "share of a conditional model's samples that the detector assigns to the class asked for",
+    ),
+    "ifid": MetricFacts(
+        ("iFID",), "lower", "FID within each class of labeled images, the mean over the classes; on request"
+    ),
+    "iprecision-recall": MetricFacts(
+        ("iPrecision", "iRecall"),
+        "higher",
+        "precision and recall (k=3) within each class of labeled images, the mean over the classes; on request",
     ),
     "precision-recall": MetricFacts(
         ("Precision", "Recall"),
@@ -153,6 +176,11 @@ METRICS = {
         ("PRDC-precision", "PRDC-recall", "Density", "Coverage"),
         "higher",
         "precision, recall, density and coverage (Naeem, k=5)",
+    ),
+    "vendi": MetricFacts(
+        ("Vendi",),
+        "higher",
+        "effective number of different images, by the cosines of their features; no real image is seen; on request",
     ),
     "authenticity": MetricFacts(
         ("Authenticity", "Authenticity (test)"),

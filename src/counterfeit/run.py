@@ -26,6 +26,7 @@ from counterfeit.runs import RunFolder, samplers
 from counterfeit.runs.data import images_of
 from counterfeit.scoring import Images, Score, Scorer, judge
 from counterfeit.scoring.cas import Labeled, cas
+from counterfeit.scoring.classes import Classes
 from counterfeit.scoring.images import BATCH, subset
 from counterfeit.scoring.likelihood import Likelihood, bounded, likelihood
 from counterfeit.scoring.receipt import DRAWING, file_name, made_here, of_code, of_set
@@ -199,9 +200,9 @@ class Run(Generator):
             )
         sets = judge.real_images(config, self.record, self.name)
         test, train, _ = judge.real_sides(sets, config.size, self.data.shape)
-        images, of = self.generated().at_size(config.size), self.data
-        assert images.shape is not None
-        fakes = Labeled(images, lambda n, seed: np.asarray(self.labels(n)), of.classes, images.shape, of.digest)
+        images = self.generated().at_size(config.size)
+        assert images.shape is not None and images.known is not None
+        fakes = Labeled(images, images.known.labels, images.known.names, images.shape, self.data.digest)
         return self._store(cas(fakes, test, train, config), "cas")
 
     @checked
@@ -216,8 +217,9 @@ class Run(Generator):
         if self.sampler is not None:
             about["sampler_sha256"] = samplers.digest(self.sampler)
         classes = self.data.classes if self.model.classes else ()
+        known = Classes(lambda n, seed: np.asarray(self.labels(n)), classes) if classes else None
         return Images(
-            self.name, None, draw, self.weights_sha256, self.labels, shape, form_at(shape), "run", about, classes
+            self.name, None, draw, self.weights_sha256, self.labels, shape, form_at(shape), "run", about, classes, known
         )
 
     def _check_same(self, group: Group) -> None:

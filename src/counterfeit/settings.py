@@ -247,13 +247,13 @@ class CasConfig(MeasureConfig):
 
 @dataclass(frozen=True)
 class InceptionSettings(Settings):
-    """Settings of the detector `inception`; the other detectors have none of their own."""
+    """Settings of the detectors `inception` and `dinov2-…`; the small ones have none of their own."""
 
     weights: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="(default: found or downloaded)")] = None
-    """File with the weights of Inception. By default the file that $COUNTERFEIT_INCEPTION names, or a copy in the
-    cache, which is downloaded if necessary."""
+    """File with the weights of Inception or DINOv2. By default a copy in the cache, which is downloaded if necessary;
+    for Inception, the file that $COUNTERFEIT_INCEPTION names goes first."""
     any_weights: bool = False
-    """Accept Inception weights other than the standard file; the names of the metrics then say so."""
+    """Accept weights other than the standard file; the names of the metrics then say so."""
     protocol: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: tf1)")] = None
     """How images are resized for Inception: `tf1`, `pytorch-fid` or `clean`."""
 

@@ -64,7 +64,8 @@ def comparison_of(
 def check(grid: Grid, ranked_by: str | None, here: bool = True) -> None:
     """Raise InputError for faults that do not depend on the runs, so that they are found before hours of training."""
     names = judge.asked_metrics(grid.score)
-    labels = {label: METRICS[name].better for name in names or METRICS for label in METRICS[name].labels}
+    names = names or [name for name, metric in METRICS.items() if not metric.on_request]
+    labels = {label: METRICS[name].better for name in names for label in METRICS[name].labels}
     if ranked_by is not None and labels.get(ranked_by) not in ("lower", "higher"):
         ranking = [label for label, better in labels.items() if better in ("lower", "higher")]
         raise InputError(f"--rank-by is {ranked_by!r}, which is not a score to rank by: {', '.join(ranking)}")

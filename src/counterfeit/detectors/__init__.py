@@ -15,13 +15,12 @@ from typing import Any
 
 from torch import Tensor
 
-from counterfeit.detectors import inception, small_cnn  # noqa: F401 - each registers its detectors
+from counterfeit.detectors import dinov2, inception, small_cnn, stacked  # noqa: F401 - each registers its detectors
 from counterfeit.detectors.custom import from_callable, from_onnx
 from counterfeit.detectors.detector import Detector, Features
 from counterfeit.detectors.entry import DETECTORS, Entry, Options
 from counterfeit.detectors.probe import probed
 from counterfeit.detectors.resize import PROTOCOLS
-from counterfeit.detectors.weights import at_hand
 from counterfeit.errors import InputError
 from counterfeit.system import paths
 from counterfeit.system.arguments import checked
@@ -47,11 +46,10 @@ def load(
     Args:
         detector: a name in DETECTORS; the path of an .onnx file; or a function that takes a uint8 tensor (B, C, H, W)
             on `device` and returns features (B, D).
-        weights: file of Inception weights; by default COUNTERFEIT_INCEPTION, then the cache, then a download into the
-            cache.
+        weights: file of the weights of Inception or DINOv2; by default for Inception COUNTERFEIT_INCEPTION, then the
+            cache, then a download into the cache.
         protocol: how images are resized for Inception, a name in PROTOCOLS; by default tf1.
-        any_weights: accept Inception weights whose SHA-256 is not that of the standard file; the detector's name shows
-            it.
+        any_weights: accept weights whose SHA-256 is not that of the standard file; the detector's name shows it.
         device: cpu, cuda, cuda:1, mps, or auto for the best one available.
         compile: compile a named detector with torch.compile; takes a minute or two at the start and is faster
             afterwards.
@@ -91,7 +89,7 @@ def auto(data: str, shape: tuple[int, int, int], *, weights: str | os.PathLike[s
     for name, entry in DETECTORS.items():
         if data in entry.data:
             return name, f"it was trained on {entry.data[0]}"
-    if at_hand(weights):
+    if inception.WEIGHTS.at_hand(weights):
         return "inception", "the standard for images of one's own, and its weights are here"
     name, kind = ("cifar10-cnn", "color") if shape[0] == 3 else ("fashion-cnn", "gray")
     return name, (

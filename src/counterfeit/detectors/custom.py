@@ -36,7 +36,9 @@ def from_callable(function: Callable[[Tensor], Any], device: torch.device) -> De
         if any(part.training for part in module.modules()):
             say(f"detector {name} is in training mode: it is used in evaluation mode, as after .eval()")
         function = _in_inference_mode(module, function)
-    return Detector(name, AS_THEY_ARE, None, None, device, BLOCK, _guarded(name, function), custom=True)
+    return Detector(
+        name, AS_THEY_ARE, None, None, device, BLOCK, _guarded(name, function), classifier=False, custom=True
+    )
 
 
 def _in_inference_mode(module: nn.Module, function: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
@@ -118,6 +120,7 @@ def from_onnx(path: Path) -> Detector:
         device=torch.device("cpu"),
         block=block if isinstance(block, int) else BLOCK,
         network=_guarded(path.name, run),
+        classifier=False,
         custom=True,
         versions={"onnxruntime": onnxruntime.__version__},
     )

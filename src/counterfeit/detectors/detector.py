@@ -20,6 +20,8 @@ from counterfeit.errors import InputError
 from counterfeit.system.arguments import checked
 from counterfeit.system.isolation import alone
 
+SMALL = 1000  # features: networks with fewer are small, unless they say otherwise
+
 # uint8 (B, C, H, W) on the detector's device -> features (B, D), and class probabilities (B, K) or None
 Network = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 
@@ -53,6 +55,8 @@ class Detector:
         network: images of one block on the device -> their features and class probabilities.
         any_size: whether it may compare sets of different image sizes, each resized directly to the network's size, as
             in the literature; otherwise both sets must have the same size.
+        classifier: whether it gives class probabilities.
+        large: whether it takes too long per image for a whole training set, however few features it has.
         custom: whether it is the user's own, so that nothing guarantees that it meets the requirements for a detector.
         versions: versions of the libraries, other than torch, that it runs on.
     """
@@ -65,8 +69,15 @@ class Detector:
     block: int
     network: Network
     any_size: bool = False
+    classifier: bool = True
+    large: bool = False
     custom: bool = False
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def quick(self) -> bool:
+        """Whether features of a whole training set are a matter of minutes."""
+        return not self.large and self.dim is not None and self.dim < SMALL
 
     @checked
     @alone

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +22,8 @@ class Options:
 
     Attributes:
         device: where to compute.
-        weights: file of Inception weights; by default COUNTERFEIT_INCEPTION, then the cache, then a download.
-        any_weights: accept Inception weights whose SHA-256 is not that of the standard file.
+        weights: file of the weights of Inception or DINOv2; by default the cache, then a download.
+        any_weights: accept weights whose SHA-256 is not that of the standard file.
         protocol: resize protocol for Inception, a name in PROTOCOLS; by default tf1.
         compile: compile the network with torch.compile; takes a minute or two at the start and is faster afterwards.
     """
@@ -37,7 +38,7 @@ class Options:
         """Raise InputError if one of the named options is set, which `detector` does not have."""
         for name in names:
             if getattr(self, name):
-                of = "the named detectors" if name == "compile" else "inception"
+                of = {"compile": "the named detectors", "protocol": "inception"}.get(name, "inception and dinov2")
                 raise InputError(f"--{name.replace('_', '-')} is only for {of}, and the detector is {detector}")
 
 
@@ -55,7 +56,7 @@ class Entry(DetectorFacts):
 DETECTORS: Registry[Entry] = Registry("detector")
 
 
-def compiled(network: nn.Module, example: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+def compiled(network: nn.Module, example: Tensor) -> Callable[[Tensor], Any]:
     """Compile the network for inputs of the example's shape. Raises InputError if torch.compile does not work here."""
     quick = torch.compile(network)
     try:

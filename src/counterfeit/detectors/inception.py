@@ -7,6 +7,10 @@ torchvision's names, so that the converted weights that all PyTorch tools use lo
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,7 +20,8 @@ from counterfeit import catalog
 from counterfeit.detectors.detector import Detector
 from counterfeit.detectors.entry import DETECTORS, Entry, Options, compiled
 from counterfeit.detectors.resize import PROTOCOLS, SIDE
-from counterfeit.detectors.weights import fill, inception_weights
+from counterfeit.detectors.weights import Standard, fill, weights
+from counterfeit.errors import InputError
 from counterfeit.nets.initial import Seeded
 
 FEATURES = 2048
@@ -210,15 +215,47 @@ class InceptionV3(nn.Module):
         return self
 
 
+def parse(content: bytes, path: Path) -> Mapping[str, Tensor]:
+    """Read the tensors of a .pth file; `weights_only` allows nothing but tensors and plain containers in it."""
+    try:
+        tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can make torch raise almost anything
+        fault = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"{path} does not contain PyTorch weights ({fault[0][:120]})") from None
+    named = isinstance(tensors, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in tensors.items()
+    )
+    if not named:
+        raise InputError(f"{path} holds a {type(tensors).__name__}, not a dictionary of tensors (a state_dict)")
+    return dict(tensors)
+
+
+# The same file under two names: the releases of pytorch-fid and torch-fidelity
+WEIGHTS = Standard(
+    detector="inception",
+    file="inception/pt_inception-2015-12-05-6726825d.pth",
+    sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+    size="91 MiB",
+    urls=(
+        "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+    ),
+    parse=parse,
+    metrics="FID, KID or IS",
+    variable="COUNTERFEIT_INCEPTION",
+    elsewhere="; pytorch-fid and torch-fidelity keep one in ~/.cache/torch/hub/checkpoints",
+)
+
+
 def make(options: Options) -> Detector:
     """Make the Inception detector. Its name shows the protocol and the weights if they are not the standard ones."""
     protocol = options.protocol or PROTOCOL
     resize = PROTOCOLS[protocol]
-    weights = inception_weights(options.weights, options.any_weights)
+    found = weights(WEIGHTS, options.weights, options.any_weights)
     # These initial values are replaced at once: do not draw them from the user's generator.
     with Seeded(0):
         network = InceptionV3()
-    fill(network, weights)
+    fill(network, found, "inception")
     # The fastest settings in float32: channels last and few rows on a CPU, neither on an H200 (benchmarks/gpu.py).
     on_cpu = options.device.type == "cpu"
     layout, block = (torch.channels_last, 16) if on_cpu else (torch.contiguous_format, 128)
@@ -231,9 +268,9 @@ def make(options: Options) -> Detector:
         return features, logits.softmax(1)
 
     name = "inception" if protocol == PROTOCOL else f"inception:{protocol}"
-    if not weights.standard:
-        name += f"@{weights.sha256[:8]}"
-    return Detector(name, protocol, FEATURES, weights.sha256, options.device, block, detect, any_size=True)
+    if not found.standard:
+        name += f"@{found.sha256[:8]}"
+    return Detector(name, protocol, FEATURES, found.sha256, options.device, block, detect, any_size=True)
 
 
 DETECTORS.add("inception", Entry(**vars(catalog.DETECTORS["inception"]), make=make))

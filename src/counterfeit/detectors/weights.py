@@ -1,11 +1,10 @@
-"""Find or download the Inception weights, and verify them."""
+"""Find or download the weights that a detector is defined by, and verify them."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,138 +18,150 @@ from counterfeit.errors import DataError, InputError
 from counterfeit.system import paths, reading
 from counterfeit.system.console import say
 
-FILE = "pt_inception-2015-12-05-6726825d.pth"
-SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-# The same 91 MiB file under two names: the releases of pytorch-fid and torch-fidelity.
-URLS = (
-    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
-    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
-)
-VARIABLE = "COUNTERFEIT_INCEPTION"
-MOST = 1 << 30  # bytes of a weights file: ten times the standard one
+
+@dataclass(frozen=True)
+class Standard:
+    """The file of weights that a detector is defined by.
+
+    Attributes:
+        detector: name of the detector.
+        file: name of the file, below the cache.
+        sha256: SHA-256 of the file, hex.
+        size: its size in words.
+        urls: where it can be downloaded.
+        parse: content and path -> the tensors by name; raises InputError.
+        metrics: what the scores of other weights would not be.
+        variable: environment variable that may name a copy; None if there is no such variable.
+        elsewhere: where other tools keep it, for messages.
+        most: bytes that are read of a file in its place.
+    """
+
+    detector: str
+    file: str
+    sha256: str
+    size: str
+    urls: tuple[str, ...]
+    parse: Callable[[bytes, Path], Mapping[str, Tensor]]
+    metrics: str
+    variable: str | None = None
+    elsewhere: str = ""
+    most: int = 1 << 30
+
+    @property
+    def cached(self) -> Path:
+        """Its path in the cache."""
+        return cache_dir() / self.file
+
+    def named(self, path: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
+        """The copy that the user names, by `path` or by the variable."""
+        return path or (os.environ.get(self.variable) if self.variable else None)
+
+    def at_hand(self, path: str | os.PathLike[str] | None) -> bool:
+        """Whether the weights are available without a download: named by the user, or in the cache."""
+        return bool(self.named(path)) or self.cached.exists()
+
+    @property
+    def how_to_name(self) -> str:
+        """The options that name a copy."""
+        return "--weights PATH" + (f" or set {self.variable}" if self.variable else "")
+
+    def how_to_get(self) -> str:
+        """The end of an error message: how the user can get the weights."""
+        facts = f"{self.size}, SHA-256 {self.sha256[:8]}…{self.elsewhere}"
+        return f"pass {self.how_to_name} to a copy of {Path(self.file).name} ({facts}), or copy it to {self.cached}"
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The content of a weights file, and its SHA-256 (hex); `standard` if it is the file that all tools use."""
+    """The tensors of a weights file, and its SHA-256 (hex); `standard` if it is the file that all tools use."""
 
     path: Path
     sha256: str
     tensors: Mapping[str, Tensor]
-
-    @property
-    def standard(self) -> bool:
-        return self.sha256 == SHA256
+    standard: bool = False
 
 
-def cached() -> Path:
-    """Path of the weights in the cache."""
-    return cache_dir() / "inception" / FILE
-
-
-def at_hand(path: str | os.PathLike[str] | None) -> bool:
-    """Whether the Inception weights are available without a download: named by the user, or in the cache."""
-    return bool(path or os.environ.get(VARIABLE)) or cached().exists()
-
-
-def how_to_get() -> str:
-    """The end of an error message: how the user can get the weights."""
-    return (
-        f"pass --weights PATH or set {VARIABLE} to a copy of {FILE} (91 MiB, SHA-256 {SHA256[:8]}…; pytorch-fid and "
-        f"torch-fidelity keep one in ~/.cache/torch/hub/checkpoints), or copy it to {cached()}"
-    )
-
-
-def inception_weights(path: str | os.PathLike[str] | None, any_weights: bool) -> Weights:
-    """Load the weights from `path`, otherwise COUNTERFEIT_INCEPTION, otherwise the cache, downloading if needed.
+def weights(standard: Standard, path: str | os.PathLike[str] | None, any_weights: bool) -> Weights:
+    """Load the weights from `path`, otherwise the variable, otherwise the cache, downloading if needed.
 
     The SHA-256 is checked every time, before anything in the file is read as weights.
 
     Args:
-        any_weights: accept a file with another SHA-256, from `path` or COUNTERFEIT_INCEPTION.
+        any_weights: accept a file with another SHA-256, from `path` or the variable.
 
     Raises:
         InputError: the file does not exist, is not the expected one, or holds no weights.
         DataError: the weights cannot be downloaded.
     """
-    named = path or os.environ.get(VARIABLE)
+    named = standard.named(path)
     if any_weights and not named:
-        raise InputError(f"--any-weights needs --weights PATH or {VARIABLE}")
+        raise InputError(f"--any-weights needs {standard.how_to_name}")
     if not named:
-        return _parse(_from_cache(), cached())
+        return _parsed(standard, _from_cache(standard), standard.cached)
     file = Path(paths.typed(named))
-    origin = "--weights" if path else VARIABLE
+    origin = "--weights" if path else standard.variable
     try:
-        content = reading.content(file, MOST)
+        content = reading.content(file, standard.most)
     except OSError as error:
         raise InputError(f"{origin} {file} cannot be read ({reading.reason(error)})") from None
     found = hashlib.sha256(content).hexdigest()
-    if found != SHA256 and not any_weights:
+    if found != standard.sha256 and not any_weights:
         raise InputError(
-            f"{origin} {file} is damaged or another file ({len(content):,} bytes, SHA-256 {found}, expected {SHA256}); "
-            "its scores would not be FID, KID or IS: pass --any-weights to use it anyway"
+            f"{origin} {file} is damaged or another file ({len(content):,} bytes, SHA-256 {found}, expected "
+            f"{standard.sha256}); its scores would not be {standard.metrics}: pass --any-weights to use it anyway"
         )
-    return _parse(content, file)
+    return _parsed(standard, content, file)
 
 
-def _from_cache() -> bytes:
+def _parsed(standard: Standard, content: bytes, path: Path) -> Weights:
+    found = hashlib.sha256(content).hexdigest()
+    return Weights(path, found, standard.parse(content, path), found == standard.sha256)
+
+
+def _from_cache(standard: Standard) -> bytes:
     """Read the verified file from the cache; download it first if it is missing or damaged."""
-    path = cached()
-    content = _read_verified(path)
+    path = standard.cached
+    content = _read_verified(standard, path)
     if content is not None:
         return content
-    with locked(path.parent / ".lock", "the Inception weights") as folder:
+    with locked(path.parent / ".lock", f"the weights of {standard.detector}") as folder:
         path = folder / path.name
-        content = _read_verified(path)  # another process may have downloaded it in the meantime
+        content = _read_verified(standard, path)  # another process may have downloaded it in the meantime
         if content is None:
             if path.exists():
                 say(f"{path} is damaged; downloading it again")
-            _fetch(path)
-            content = reading.content(path, MOST)
+            _fetch(standard, path)
+            content = reading.content(path, standard.most)
     return content
 
 
-def _read_verified(path: Path) -> bytes | None:
+def _read_verified(standard: Standard, path: Path) -> bytes | None:
     try:
-        content = reading.content(path, MOST)
+        content = reading.content(path, standard.most)
     except OSError:
         return None
-    return content if hashlib.sha256(content).hexdigest() == SHA256 else None
+    return content if hashlib.sha256(content).hexdigest() == standard.sha256 else None
 
 
-def _fetch(path: Path) -> None:
+def _fetch(standard: Standard, path: Path) -> None:
     """Download to `path` from the first URL that works. Raises DataError with all reasons if none does."""
+    what = f"the weights of {standard.detector}"
     if "https" not in allowed_kinds():
         raise DataError(
-            f"the Inception weights are not in the cache, and COUNTERFEIT_SOURCES does not allow https: {how_to_get()}"
+            f"{what} are not in the cache, and COUNTERFEIT_SOURCES does not allow https: {standard.how_to_get()}"
         )
     reasons = []
-    for url in URLS:
+    for url in standard.urls:
         try:
-            return download(url, path, sha256=SHA256)
+            return download(url, path, sha256=standard.sha256)
         except DataError as error:
             reasons.append(str(error))
-            say(f"inception: {error}")
-    raise DataError(f"the Inception weights cannot be downloaded ({'; '.join(dict.fromkeys(reasons))}); {how_to_get()}")
+            say(f"{standard.detector}: {error}")
+    raise DataError(f"{what} cannot be downloaded ({'; '.join(dict.fromkeys(reasons))}); {standard.how_to_get()}")
 
 
-def _parse(content: bytes, path: Path) -> Weights:
-    """Read the tensors of a .pth file; `weights_only` allows nothing but tensors and plain containers in it."""
-    try:
-        tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can make torch raise almost anything
-        fault = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"{path} does not contain PyTorch weights ({fault[0][:120]})") from None
-    named = isinstance(tensors, dict) and all(
-        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in tensors.items()
-    )
-    if not named:
-        raise InputError(f"{path} holds a {type(tensors).__name__}, not a dictionary of tensors (a state_dict)")
-    return Weights(path, hashlib.sha256(content).hexdigest(), tensors)
-
-
-def fill(network: nn.Module, weights: Weights) -> None:
-    """Load the weights into the network.
+def fill(network: nn.Module, weights: Weights, detector: str) -> None:
+    """Load the weights into the network of a detector.
 
     Raises InputError with the name of the first tensor that is missing, unexpected, not finite, or of another shape or
     type. Batch norm's counters of training batches are optional, since older files do not have them.
@@ -161,7 +172,7 @@ def fill(network: nn.Module, weights: Weights) -> None:
     )
     for name, tensor in wanted.items():
         if name not in given:
-            raise InputError(f"{weights.path} has another architecture than inception: it has no {name}")
+            raise InputError(f"{weights.path} has another architecture than {detector}: it has no {name}")
         found, expected = tuple(given[name].shape), tuple(tensor.shape)
         if found != expected:
             raise InputError(f"{weights.path} has another architecture: its {name} is {found}, expected {expected}")
@@ -170,7 +181,7 @@ def fill(network: nn.Module, weights: Weights) -> None:
         if not torch.isfinite(given[name]).all():
             raise InputError(f"{weights.path} is damaged: its {name} holds NaN or infinity")
     for name in given.keys() - wanted.keys():
-        raise InputError(f"{weights.path} has another architecture than inception: it also has {name}")
+        raise InputError(f"{weights.path} has another architecture than {detector}: it also has {name}")
     network.load_state_dict(given, strict=False)
 
 

@@ -22,7 +22,10 @@ from counterfeit.metrics import (
     kernel,
     label_accuracy,
     memorization,
+    modes,
+    per_class,
     prdc,
+    vendi,
 )
 from counterfeit.metrics.keep import Keep, computed
 from counterfeit.metrics.value import PROTOCOL_SEED, Value
@@ -30,13 +33,15 @@ from counterfeit.registry import Registry
 
 __all__ = ["METRICS", "Inputs", "Metric", "Value"]
 
-Need = Literal["real", "fake", "probabilities", "real_probabilities", "labels", "train"]
+Need = Literal["real", "fake", "probabilities", "real_probabilities", "labels", "real_classes", "fake_classes", "train"]
 NEEDS: dict[Need, str] = {
     "real": "features of real images",
     "fake": "features of the generated images",
     "probabilities": "class probabilities of the generated images",
     "real_probabilities": "class probabilities of real images",
     "labels": "labels that the images were generated for",
+    "real_classes": "classes of the real images",
+    "fake_classes": "classes of the generated images",
     "train": "features of the images that the model was trained on",
 }
 
@@ -54,7 +59,11 @@ class Inputs:
     real_probabilities: Any = None
     """Class probabilities (N, C) of the real images."""
     labels: Any = None
-    """Labels for which the images were generated, integers (M,)."""
+    """Labels for which the images were generated, integers (M,): the classes of the detector."""
+    real_classes: Any = None
+    """The class of every real image, integers (N,)."""
+    fake_classes: Any = None
+    """The class for which every image was generated, integers (M,), as the real images' classes are numbered."""
     train: Any = None
     """Features (T, D) of the images that the model was trained on."""
     matches: tuple[memorization.Matches, memorization.Matches] | None = None
@@ -88,6 +97,14 @@ class Metric(MetricFacts):
     from_moments: Callable[[frechet.Moments, Any], dict[str, Value]] | None = None
     """Computes the metric from moments of the real features and features of the generated images; None if that is not
     enough."""
+    on_request: bool = False
+    """Whether a score has it only if it is asked for by name, but for the detectors of `default_of`."""
+    default_of: tuple[str, ...] = ()
+    """Names of detectors by which a score has it by default all the same."""
+
+    def by_default(self, detector: str) -> bool:
+        """Whether a score by this detector has it without being asked."""
+        return not self.on_request or detector in self.default_of
 
     @property
     def judges_classes(self) -> bool:
@@ -141,9 +158,35 @@ _add(
     lambda i: {"Class-KL": class_balance.class_kl(i.real_probabilities, i.probabilities)},
 )
 _add(
+    "modes",
+    ("probabilities",),
+    lambda i: {"Modes": modes.modes(i.probabilities)},
+    on_request=True,
+    default_of=("stacked-mnist-cnn",),
+)
+_add(
+    "uniform-kl",
+    ("probabilities",),
+    lambda i: {"Uniform-KL": modes.uniform_kl(i.probabilities)},
+    on_request=True,
+    default_of=("stacked-mnist-cnn",),
+)
+_add(
     "label-accuracy",
     ("probabilities", "labels"),
     lambda i: {"Label-accuracy": label_accuracy.label_accuracy(i.probabilities, i.labels)},
+)
+_add(
+    "ifid",
+    ("real", "fake", "real_classes", "fake_classes"),
+    lambda i: per_class.ifid(i.real, i.fake, i.real_classes, i.fake_classes),
+    on_request=True,
+)
+_add(
+    "iprecision-recall",
+    ("real", "fake", "real_classes", "fake_classes"),
+    lambda i: per_class.precision_recall(i.real, i.fake, i.real_classes, i.fake_classes, seed=i.seed),
+    on_request=True,
 )
 _add(
     "precision-recall",
@@ -155,6 +198,7 @@ _add(
     ("real", "fake"),
     lambda i: prdc.prdc_of(i.balls[1]),
 )
+_add("vendi", ("fake",), lambda i: {"Vendi": vendi.vendi(i.fake)}, on_request=True)
 _add(
     "authenticity",
     ("real", "fake", "train"),

@@ -87,6 +87,7 @@ class StatisticsScorer(Scorer):
         found: Features | None,
         labels: np.ndarray | None,
         small: np.ndarray | None = None,
+        classes: np.ndarray | None = None,
     ) -> dict[str, Value]:
         assert found is not None
         values: dict[str, Value] = {}

@@ -18,12 +18,12 @@ from counterfeit.data import DATASETS, ImageSet
 from counterfeit.detectors import DETECTORS, Detector, Features
 from counterfeit.metrics import Inputs, Metric
 from counterfeit.metrics.keep import Keep, computed
+from counterfeit.metrics.per_class import LEAST
 from counterfeit.scoring import features, receipt
-from counterfeit.scoring.images import subset, used
+from counterfeit.scoring.images import classes_of, subset, used
 from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Scored
 
-SMALL = 1000  # features: a detector with fewer is fast enough for a whole training set
 SEED = 0  # of the draws, whatever the seed of a score: the baseline is the same for every model and every seed
 MOST_DRAWS = 5
 MOST_DRAWS_OF_LARGE = 3  # for Inception, which needs minutes for 10,000 images on a CPU
@@ -133,7 +133,7 @@ def knows_classes(detector: Detector, images: ImageSet) -> bool:
 def tells_apart(detector: Detector, classes: Sequence[str]) -> bool:
     """Whether the detector is a classifier whose classes have these names, in this order."""
     known = DETECTORS[detector.name].data if detector.name in DETECTORS else ()
-    return any(DATASETS[name].classes == tuple(classes) for name in known)
+    return any(DATASETS[name].classes == tuple(classes) for name in known if name in DATASETS)
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,16 @@ class Baselines:
             return None
         if "labels" in metric.needs and (source.labels is None or not knows_classes(self.detector, source)):
             return None
-        return self._drawn(source, n, apart=source is self.real and metric.compares)
+        drawn = self._drawn(source, n, apart=source is self.real and metric.compares)
+        return drawn if "fake_classes" not in metric.needs or self._of_all_classes(drawn) else None
+
+    def _of_all_classes(self, stand: StandIns) -> bool:
+        """Whether every draw has at least LEAST images of each class of the real images."""
+        real, labels = classes_of(self.real), stand.images.labels
+        if real is None or labels is None or stand.images.classes != self.real.classes:
+            return False
+        counts = (np.bincount(labels[rows], minlength=len(self.real.classes)) for rows in stand.rows)
+        return all((of[np.unique(real)] >= LEAST).all() for of in counts)
 
     def _unseen(self) -> ImageSet | None:
         """Images that the detector was not trained on: the other split, which allows more draws, or the real set."""
@@ -198,7 +207,7 @@ class Baselines:
         if self.detector.weights_sha256 is None:  # nothing computed with it can be cached
             most = 1
         else:
-            most = MOST_DRAWS if self.detector.dim is not None and self.detector.dim < SMALL else MOST_DRAWS_OF_LARGE
+            most = MOST_DRAWS if self.detector.quick else MOST_DRAWS_OF_LARGE
         return StandIns(source, size, n, most if apart else min(most, size // n), apart)
 
     def _kept(self, stand: StandIns, metrics: Mapping[str, Metric]) -> dict[str, Arrays]:
@@ -232,7 +241,7 @@ class Baselines:
             labels = None if stand.images.labels is None else stand.images.labels[rows]
             inputs = Inputs(real.features, fake.features, fake.probabilities, real.probabilities, labels)
             if not stand.apart:
-                inputs = replace(inputs, keep=self.keep)
+                inputs = replace(inputs, real_classes=classes_of(self.real), fake_classes=labels, keep=self.keep)
             for metric in metrics:
                 for label, value in metric.compute(inputs).items():
                     values[label].append((value.value, np.nan if value.uncertainty is None else value.uncertainty))

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from counterfeit.data import ImageSet
-from counterfeit.data.class_names import class_name
 from counterfeit.data.form import form_of
 from counterfeit.data.rows import take
 from counterfeit.detectors.small_cnn import SmallCNN
@@ -27,6 +26,7 @@ from counterfeit.metrics import Value
 from counterfeit.metrics.label_accuracy import label_accuracy
 from counterfeit.scoring import receipt
 from counterfeit.scoring.baselines import Baseline, fewer
+from counterfeit.scoring.classes import by_number, in_terms_of
 from counterfeit.scoring.features import CHOICE
 from counterfeit.scoring.images import Images, check_form, subset
 from counterfeit.scoring.kept import Arrays, kept, key_of
@@ -64,18 +64,13 @@ class Labeled:
     @classmethod
     def of_set(cls, images: ImageSet) -> Labeled:
         """Use an existing set of images. Raises InputError if it has no labels."""
-        known = images.labels
-        if known is None:
+        whole = Images.of_set(images)
+        if whole.known is None:
             raise InputError(
                 f"{images.name} has no labels to train a classifier with: of an .npz file they are the array 'labels', "
                 "in a folder each class has a subfolder, and an array takes labels="
             )
-        return cls(
-            Images.of_set(images),
-            lambda n, seed: known[np.concatenate(list(subset(len(images), n, seed)))],
-            images.classes,
-            images.shape,
-        )
+        return cls(whole, whole.known.labels, whole.known.names, images.shape)
 
 
 def cas(fakes: Labeled, test: ImageSet, train: ImageSet | None, config: ScoreConfig) -> Score:
@@ -181,42 +176,6 @@ def _overlap(fakes: Labeled, test: ImageSet) -> tuple[str, ...]:
     if test.split == "train" and test.dataset:
         return (f"the test is a training split; had the generator seen it, copying would pay: {fix}",)
     return ()
-
-
-def in_terms_of(real: Sequence[str], labels: np.ndarray, classes: Sequence[str], where: str) -> np.ndarray:
-    """Labels (n,) in terms of the real classes, which may have another order or be more; see `places`.
-
-    Raises:
-        InputError: a class that the real images do not have.
-    """
-    found = places(real, classes, where)[labels]
-    if found.max() >= len(real):
-        raise InputError(f"{where} has the label {found.max()}, and the real images have 0 to {len(real) - 1}")
-    return found
-
-
-def places(real: Sequence[str], classes: Sequence[str], where: str) -> np.ndarray:
-    """The real class (K,) of each class, matched by name, which may be spelled as in the folders of `sample`.
-
-    If some names are not real classes but all names are whole numbers, as for an .npz file without names, they are the
-    numbers of the real classes.
-
-    Raises:
-        InputError: a name that the real images do not have.
-    """
-    if by_number(real, classes):
-        return np.array([int(name) for name in classes])
-    known = {name: place for place, name in enumerate(real)}
-    found = [known.get(name, known.get(class_name(name))) for name in classes]
-    if None in found:
-        unknown = classes[found.index(None)]
-        raise InputError(f"{where} has the class {unknown!r}, which the real images do not have: {first_few(real)}")
-    return np.array(found)
-
-
-def by_number(real: Sequence[str], classes: Sequence[str]) -> bool:
-    """Whether the classes are whole numbers and not all of them are names of real classes."""
-    return not set(classes) <= set(real) and all(name.isascii() and name.isdecimal() for name in classes)
 
 
 def _classifier(network: SmallCNN, recipe: Recipe) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from counterfeit.data.form import Form, form_at, form_of, formed, is_gray
 from counterfeit.data.rows import take
 from counterfeit.errors import InputError
 from counterfeit.sampling import BLOCK
+from counterfeit.scoring.classes import Classes
 from counterfeit.system.console import say
 from counterfeit.system.distributed import ALONE, Group
 
@@ -37,6 +38,8 @@ class Images:
         shape: (C, H, W) if known before anything is drawn.
         labels: n -> the labels (n,) for which `draw(n, …)` generates, or None.
         classes: names of the labels; () if there are no labels.
+        known: the classes of the images, for metrics of one class at a time; None if they have none. A labeled set has
+            them too, though nothing was asked to draw them: `labels` are those that a model was given.
         form: sizes and channels as stored and as compared, for the receipt; see `data.form.described`. For a callable
             they are known only after a draw.
         kind: origin of the images: "run", "function", or the kind of an ImageSet.
@@ -53,6 +56,7 @@ class Images:
     kind: str = "function"
     about: Mapping[str, Any] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
+    known: Classes | None = None
 
     @classmethod
     def of_set(cls, images: ImageSet) -> Images:
@@ -61,6 +65,10 @@ class Images:
         def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
             for rows in subset(len(images), n, seed, group):
                 yield take(images.images, rows)
+
+        def labels(n: int, seed: int) -> np.ndarray:
+            assert images.labels is not None
+            return images.labels[np.concatenate(list(subset(len(images), n, seed)))]
 
         about = conversion(images)
         return cls(
@@ -72,6 +80,7 @@ class Images:
             form=form_of(images),
             kind=images.kind,
             about=about,
+            known=None if images.labels is None else Classes(labels, images.classes),
         )
 
     @classmethod
@@ -178,6 +187,13 @@ def check_form(name: str, shape: tuple[int, int, int], like: ImageSet, any_size:
 def used(images: ImageSet) -> int:
     """How many images of a real set are used: all, or a seeded choice of MOST_REAL if there are more."""
     return min(len(images), MOST_REAL)
+
+
+def classes_of(images: ImageSet) -> np.ndarray | None:
+    """The classes of the `used` images of a real set, integers (n,); None if it has no labels."""
+    if images.labels is None:
+        return None
+    return images.labels[np.concatenate(list(subset(len(images), used(images), 0)))]
 
 
 def subset(total: int, n: int, seed: int, group: Group = ALONE) -> Iterator[np.ndarray]:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from counterfeit import data as datasets
 from counterfeit import detectors
 from counterfeit.data import DATASETS, ImageSet
@@ -20,7 +22,8 @@ from counterfeit.models import ModelSettings
 from counterfeit.runs import RunRecord
 from counterfeit.runs.data import images_of, matching, source_of
 from counterfeit.scoring.against_statistics import StatisticsScorer
-from counterfeit.scoring.baselines import SMALL, knows_classes, tells_apart
+from counterfeit.scoring.baselines import knows_classes, tells_apart
+from counterfeit.scoring.classes import Classes, places
 from counterfeit.scoring.images import Images, as_gray, at_size, check_form, generated, used
 from counterfeit.scoring.score import Score
 from counterfeit.scoring.scorer import Scorer
@@ -123,6 +126,8 @@ def metric_names(config: ScoreConfig, scorer: Scorer, fakes: Images) -> list[str
         return scorer.names(asked)
     for name in asked or ():
         _check_needs(name, scorer, fakes)
+        if "fake_classes" in METRICS[name].needs and fakes.known:
+            places(scorer.real.classes, fakes.known.names, fakes.name)
         if "labels" in METRICS[name].needs and fakes.classes and not tells_apart(scorer.detector, fakes.classes):
             raise InputError(
                 f"{name} asks the detector for the classes of {fakes.name}, {first_few(fakes.classes)}, which "
@@ -135,14 +140,16 @@ def _check_needs(name: str, scorer: Scorer, fakes: Images) -> None:
     """Raise InputError if a metric needs something that is missing, before any image is drawn."""
     lacking = {
         "train": scorer.train is None,
-        "probabilities": scorer.detector.custom,  # only the named detectors are classifiers
+        "probabilities": not scorer.detector.classifier,
         "labels": fakes.labels(1) is None and not fakes.classes,
+        "real_classes": scorer.real.labels is None,
+        "fake_classes": fakes.known is None,
     }
     for need in METRICS[name].needs:
         if lacking.get(need):
-            what = f"{METRICS[name].labels[0]} needs the {NEEDS[need]}"
+            whose = scorer.real.name if need == "real_classes" else f"{fakes.name} scored by {scorer.detector.name}"
             raise InputError(
-                f"{what}, which {fakes.name} scored by {scorer.detector.name} does not have: remove "
+                f"{METRICS[name].labels[0]} needs the {NEEDS[need]}, which {whose} does not have: remove "
                 f"{name} from --metrics"
             )
 
@@ -156,7 +163,8 @@ def check_drawn(
         shape: (C, H, W) of its images.
         classes: classes that it is conditioned on; () for a model without labels.
     """
-    nothing = Images(name, None, lambda n, seed, group: iter(()), shape=shape, classes=classes)
+    known = Classes(lambda n, seed: np.zeros(n, dtype=np.int64), classes) if classes else None
+    nothing = Images(name, None, lambda n, seed, group: iter(()), shape=shape, classes=classes, known=known)
     _checked(nothing, config, scorer)
 
 
@@ -200,19 +208,20 @@ def small_scorer(real: ImageSet, device: str) -> Scorer:
 
 
 def default_metrics(scorer: Scorer, fakes: Images) -> list[str]:
-    """All metrics whose inputs exist; memorization only if computing features of the training set is fast.
+    """All metrics whose inputs exist, but for those on request; memorization only if the training set's features are
+    computed fast.
 
     Labels are compared with the detector's classes only if generator, detector and real images have the same classes.
     """
     detector = scorer.detector
-    memorization = scorer.train is not None and detector.dim is not None and detector.dim < SMALL
-    classifier = any(detector.name.startswith(name) for name in DETECTORS)
+    memorization = scorer.train is not None and detector.quick
     same_classes = knows_classes(detector, scorer.real) and tells_apart(detector, fakes.classes)
     return [
         name
         for name, metric in METRICS.items()
-        if ("train" not in metric.needs or memorization)
-        and ("probabilities" not in metric.needs or classifier)
+        if metric.by_default(detector.name)
+        and ("train" not in metric.needs or memorization)
+        and ("probabilities" not in metric.needs or detector.classifier)
         and ("labels" not in metric.needs or same_classes)
     ]
 

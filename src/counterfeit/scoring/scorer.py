@@ -18,8 +18,9 @@ from counterfeit.metrics.keep import Sets, T
 from counterfeit.metrics.memorization import Matches
 from counterfeit.scoring import features, receipt
 from counterfeit.scoring.baselines import Baseline, Baselines, knows_classes
+from counterfeit.scoring.classes import in_terms_of
 from counterfeit.scoring.copies import Gallery, Seen, of_test
-from counterfeit.scoring.images import Images, used
+from counterfeit.scoring.images import Images, classes_of, used
 from counterfeit.scoring.kept import Arrays, kept, key_of
 from counterfeit.scoring.score import Score, Scored
 from counterfeit.system.console import say
@@ -73,7 +74,8 @@ class Scorer:
             what = "" if self.quiet else f"{n:,} images of {fakes.name}"
             found = features.of_generated(self.detector, seen.images if seen else fakes, n, s, what, self.group)
             small = seen.gathered(n, self.group) if seen else None
-            draws.append(self.group.by_first(partial(self._values, wanted, found, fakes.labels(n), small)))
+            classes = self._classes(wanted, fakes, n, s)
+            draws.append(self.group.by_first(partial(self._values, wanted, found, fakes.labels(n), small, classes)))
         values = draws[0] if repeats == 1 else over_repeats(draws)
         floors = self.group.by_first(partial(self._baselines.of, wanted, n))
         scored = {
@@ -114,6 +116,7 @@ class Scorer:
         found: Features | None,
         labels: np.ndarray | None,
         small: np.ndarray | None = None,
+        classes: np.ndarray | None = None,
     ) -> dict[str, Value]:
         assert found is not None
         real = self._of_real(self.real)
@@ -123,6 +126,8 @@ class Scorer:
             found.probabilities,
             real.probabilities,
             labels,
+            classes_of(self.real),
+            classes,
             keep=self._keep,
         )
         if self.train is not None and any("train" in metric.needs for metric in wanted.values()):
@@ -130,6 +135,12 @@ class Scorer:
             if small is not None:
                 inputs = replace(inputs, matches=(self._matches, self._gallery.search(small)))
         return {label: value for metric in wanted.values() for label, value in metric.compute(inputs).items()}
+
+    def _classes(self, wanted: Mapping[str, Metric], fakes: Images, n: int, seed: int) -> np.ndarray | None:
+        """The classes of a draw of generated images, as the real images' are numbered; None if no metric needs them."""
+        if fakes.known is None or not any("fake_classes" in metric.needs for metric in wanted.values()):
+            return None
+        return in_terms_of(self.real.classes, fakes.known.labels(n, seed), fakes.known.names, fakes.name)
 
     def _keep(self, what: str, of: Sets, kind: type[T], make: Callable[[], T]) -> T:
         """What `make` computes from the features of these images: known since an earlier time, cached, or new."""
