@@ -80,15 +80,23 @@ def differ(one: Json, other: Json) -> bool:
     return bits or not math.isclose(one["fid"], other["fid"], rel_tol=1e-9)
 
 
-def same(model: str, one: str, other: str, known: Json) -> bool:
-    """Whether two digests of code are one, or were seen to give the same weights and samples of a model."""
-    return one == other or bool(_seen(model, one, known) & _seen(model, other, known))
+def same(model: str, trained: str, today: str, known: Json, drawn: str | None = None) -> bool:
+    """Whether two digests of code are one, or were seen to give a model the same weights, and the same samples of them.
+
+    `drawn` is the code that has drawn the samples, which may be a later one than that which trained.
+    """
+    samples = any(_alike(model, "samples", code, today, known) for code in (trained, drawn or trained))
+    return samples and _alike(model, "weights", trained, today, known)
 
 
-def _seen(model: str, code: str, known: Json) -> set[tuple[str, ...]]:
-    """On which machine a code gave which weights and samples."""
+def _alike(model: str, what: str, one: str, other: str, known: Json) -> bool:
+    return one == other or bool(_seen(model, what, one, known) & _seen(model, what, other, known))
+
+
+def _seen(model: str, what: str, code: str, known: Json) -> set[tuple[str, str]]:
+    """On which machine a code gave which weights, or samples."""
     records = [(record["machine"], record["models"].get(model)) for record in known.get(code, [])]
-    return {(json.dumps(machine), found["weights"], found["samples"]) for machine, found in records if found}
+    return {(json.dumps(machine), found[what]) for machine, found in records if found}
 
 
 def load() -> Json:

@@ -66,17 +66,20 @@ def merged(new: Comparison, before: Comparison) -> Comparison:
     """The new comparison, and the runs of the one before that it does not have and that today's code would train."""
     today, known = source.digest(*source.TRAINING), bits.load()
 
+    def is_of_today(run: RunRow) -> bool:
+        made, drawn = run.training_code, run.score.receipt["code"].get("training")
+        return made is not None and bits.same(run.model, made, today, known, drawn)
+
     def of_today(run: RunRow) -> RunRow:
         """Tables are by the code that trained: one that gives the same bits is the same."""
-        made = run.training_code
-        if made is None or not bits.same(run.model, made, today, known):
+        if not is_of_today(run):
             return run
         generated = {**run.score.receipt["generated"], "training_code": today}
         return replace(run, score=replace(run.score, receipt={**run.score.receipt, "generated": generated}))
 
     there = {(run.model, run.data, run.seed) for run in new.runs}
     missing = [run for run in before.runs if (run.model, run.data, run.seed) not in there]
-    kept = [run for run in missing if run.training_code and bits.same(run.model, run.training_code, today, known)]
+    kept = [run for run in missing if is_of_today(run)]
     for run in missing:
         if run not in kept:
             print(f"{run.path} is left out: it was trained by code of other bits than today's")

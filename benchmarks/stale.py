@@ -2,7 +2,8 @@
 
     python benchmarks/stale.py
 
-Code that was seen to give the same bits (`bits.py`) counts as the same.
+Code that was seen to give the same bits (`bits.py`) counts as the same: the weights of the code that trained, the samples
+of that which drew those of the score.
 A row that is named is trained again by its grid: its folder is removed, and `make seed` or `make tuned` makes it anew.
 Exits with 1 where there is one.
 """
@@ -24,8 +25,8 @@ def main() -> int:
     today, fresh, stale, known = source.digest(*source.TRAINING), 0, [], bits.load()
     for path in sorted(RESULTS.glob("*/comparison.json")):
         for run in json.loads(path.read_text(encoding="utf-8"))["runs"]:
-            made = run.get("training_code")
-            if made is not None and bits.same(run["model"], made, today, known):
+            made, drawn = run.get("training_code"), run["score"]["receipt"]["code"].get("training")
+            if made is not None and bits.same(run["model"], made, today, known, drawn):
                 fresh += 1
             else:
                 stale.append(f"{path.parent.name}: {run['path']} was trained by the code {(made or 'unknown')[:12]}")

@@ -108,6 +108,15 @@ def test_the_form_as_it_is_asks_for_a_models_own_settings(model: str, tmp_path: 
     assert all(field.help for field in fields)
 
 
+@pytest.mark.parametrize(("typed", "size"), [("48x64", "48x64"), ("48", 48), ("", None)])
+def test_a_size_is_a_number_or_height_and_width(typed: str, size: int | str | None, tmp_path: Path) -> None:
+    (field,) = (field for field in form.form_of("dcgan") if field.name == "size")
+    assert field.kind == "text"
+    posted = {"model": "dcgan", "data": "mnist5k", "size": typed}
+    _, settings, _ = form.settings_of(Shelf([tmp_path]), posted)
+    assert settings.size == size
+
+
 def test_what_is_typed_comes_to_the_command_as_it_was_meant(client: TestClient, home: Path) -> None:
     typed = {
         "model": "gan", "data": "mnist5k", "lr": "2e-4", "betas": "0.5, 0.9", "steps": "20", "cuda_graph": "",

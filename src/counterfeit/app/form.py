@@ -89,8 +89,8 @@ def _plain(kind: Any) -> tuple[Any, bool]:
         kind = typing.get_args(kind)[0]
     inside = typing.get_args(kind)
     if typing.get_origin(kind) in UNIONS and type(None) in inside:
-        (other, *_) = (one for one in inside if one is not type(None))
-        return _plain(other)[0], True
+        others = [one for one in inside if one is not type(None)]
+        return (_plain(others[0])[0] if len(others) == 1 else typing.Union[tuple(others)]), True  # noqa: UP007
     return kind, False
 
 
@@ -153,6 +153,8 @@ def _value(word: str, kind: Any) -> Any:
     if not word and optional:
         return None
     try:
+        if typing.get_origin(kind) in UNIONS:  # a number, or a text
+            return int(word)
         if kind is bool:
             return word == "on"
         if kind in (int, float):
