@@ -2,8 +2,8 @@
 
     python benchmarks/stale.py
 
-Code that was seen to give the same bits (`bits.py`) counts as the same: weights by the code that trained, samples by it or
-by the code that drew those of the score.
+Code that was seen to give the same bits (`bits.py`) counts as the same: weights by the code that trained, samples by
+it or by the code that drew those of the score.
 A row that is named is trained again by its grid: its folder is removed, and `make seed` or `make tuned` makes it anew.
 Exits with 1 where there is one.
 """
