@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,7 @@ import torch
 from PIL import Image
 
 import counterfeit as cf
-from counterfeit import detectors
+from counterfeit import detectors, sampling
 from counterfeit.data import ImageSet, cache_dir
 from counterfeit.metrics import METRICS, balls
 from counterfeit.metrics.keep import computed
@@ -142,8 +143,11 @@ def test_real_images_score_better_than_noise_and_the_order_of_a_set_is_nothing(d
     assert shuffled["FID[mnist-cnn]"].value == pytest.approx(good["FID[mnist-cnn]"].value, rel=1e-9)
 
 
-def test_a_conditional_run_is_asked_whether_it_draws_what_was_asked_for(tmp_path: Path) -> None:
-    run = cf.train("cvae", "mnist5k", out=tmp_path / "run", epochs=4, lr=4e-3, quiet=True)
+def test_a_conditional_run_is_asked_whether_it_draws_what_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(Path(__file__).parents[1] / "zoo/counterfeit_zoo/csngan-mnist", tmp_path / "run")
+    run = cf.load(tmp_path / "run", device="cpu")
     asked = ["label-accuracy", "fid", "ifid", "iprecision-recall"]
     scores = run.score("mnist", n=500, metrics=asked)
     score, of_all, of_class = (scores[f"{label}[mnist-cnn]"] for label in ("Label-accuracy", "FID", "iFID"))
@@ -154,6 +158,10 @@ def test_a_conditional_run_is_asked_whether_it_draws_what_was_asked_for(tmp_path
     assert of_class.floor is not None and of_all.floor < of_class.floor < of_class.value, "of 50 images a class"
     assert of_class.uncertainty > 0 and any("50 images" in note for note in of_class.notes)
     assert 0 <= scores["iPrecision[mnist-cnn]"].value < scores["iPrecision[mnist-cnn]"].floor < 1
+    with monkeypatch.context() as patch:
+        patch.setattr(sampling, "samples", None)  # refused before an image is drawn
+        with pytest.raises(cf.InputError, match="iFID needs at least 2 real and 2 .* of class 5 there are .* 1 gener"):
+            run.score("mnist", n=15, metrics=["ifid"])
     with pytest.raises(cf.InputError, match="needs the labels"):
         cf.score(np.zeros((10, 28, 28), np.uint8), "mnist", metrics=["label-accuracy"])
 
