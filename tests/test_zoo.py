@@ -82,10 +82,10 @@ def test_commands(zoo: Path, command, test_cache: Path, monkeypatch: pytest.Monk
     with np.load("a.npz") as made:
         assert np.array_equal(made["images"], cf.load(f"zoo:{NAME}", device="cpu").sample(4))
     monkeypatch.setenv("COUNTERFEIT_CACHE", str(test_cache))
-    outcome = command("score", f"zoo:{NAME}", "-n", "300", "--real", "mnist5k", "--metrics", "label-accuracy", "--json")
+    outcome = command("score", f"zoo:{NAME}", "-n", "100", "--real", "mnist5k", "--metrics", "label-accuracy", "--json")
     found = json.loads(outcome.out)
     assert found["receipt"]["generated"]["name"] == f"zoo:{NAME}"
-    assert found["metrics"]["Label-accuracy[mnist-cnn]"]["value"] > 0.98, "trained weights, and the right ones"
+    assert found["metrics"]["Label-accuracy[mnist-cnn]"]["value"] > 0.95, "trained weights, and the right ones"
 
 
 @pytest.mark.parametrize(
