@@ -99,38 +99,19 @@ def photos(root: Path, n: int, seed: int) -> Path:
 
 
 def test_training_and_scoring_in_a_size_that_is_not_square(cache, tmp_path, command):
-    own, other = photos(tmp_path / "own", 130, 0), photos(tmp_path / "other", 110, 1)
+    own, other = photos(tmp_path / "own", 20, 0), photos(tmp_path / "other", 20, 1)
     trained = command(
-        "train", "vae", "--data", own, "--size", "24x32", "--batch-size", 64, "--epochs", 1, "--out", tmp_path / "run"
+        "train", "vae", "--data", own, "--size", "24x32", "--batch-size", 8, "--epochs", 1, "--out", tmp_path / "run"
     )
     assert trained.code == 0, trained.err
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["data"]["shape"] == [3, 24, 32]
     run = cf.load(tmp_path / "run")
     assert run.sample(2).shape == (2, 3, 24, 32) and run.real("train").shape == (3, 24, 32)
-    assert (
-        command(
-            "train",
-            "vae",
-            "--data",
-            own,
-            "--size",
-            "24x32",
-            "--batch-size",
-            64,
-            "--epochs",
-            1,
-            "--out",
-            tmp_path / "run",
-            "--resume",
-        ).code
-        == 0
-    )
-    ask = ["--metrics", "fid", "--detector", "cifar10-cnn", "-n", 100]
-    for source in (tmp_path / "run", own):
-        scored = command("score", source, "--real", other, "--size", "24x32", *ask)
-        assert scored.code == 0, scored.err
-    score = cf.score(own, other, size="24x32", metrics=["fid"], detector="cifar10-cnn", n=100)
+    ask = ["--metrics", "fid", "--detector", "cifar10-cnn", "-n", 20]
+    scored = command("score", tmp_path / "run", "--real", other, "--size", "24x32", *ask)
+    assert scored.code == 0, scored.err
+    score = cf.score(own, other, size="24x32", metrics=["fid"], detector="cifar10-cnn", n=20)
     assert score.receipt["real"]["form"]["compared"]["size"] == [24, 32]
     refused = command("score", own, "--real", other, "--size", "24by32", *ask)
     assert refused.code == 2 and "--size is '24by32'" in refused.err and "such as 48x64" in refused.err

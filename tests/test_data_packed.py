@@ -282,15 +282,16 @@ def test_pipes_and_other_archives(cache, tmp_path):
     assert set(threading.enumerate()) <= before
 
 
+@pytest.mark.full  # reading is asked above, and training on a folder in test_own_folder.py
 def test_training_and_scoring_on_archives(root, tmp_path, command):
     """As a user would: train on a .zip, score against a .tar; in run.json it is an archive, which may have moved."""
-    for i in range(140):
+    for i in range(30):
         put(
             root / f"{i % 2}" / f"{i:03d}.png",
             Image.fromarray(np.random.default_rng(i).integers(0, 256, (16, 16), np.uint8)),
         )
     path, tar = packed(root, tmp_path / "pictures.zip"), packed(root, tmp_path / "pictures.tar")
-    quick = ["--holdout", 0.2, "--batch-size", 64, "--out", tmp_path / "run"]
+    quick = ["--holdout", 0.2, "--batch-size", 8, "--out", tmp_path / "run"]
     trained = command("train", "vae", "--data", path, "--epochs", 1, *quick)
     assert trained.code == 0, trained.err
     scored = command("score", path, "--real", tar, "--size", 28, "--metrics", "fid", "--detector", "mnist-cnn")

@@ -130,6 +130,7 @@ def test_a_thousand_shards_need_no_thousand_open_files(tmp_path, cache):
         data.load(shard(tmp_path / "none" / "0.tar", {"a.txt": "hello"}).parent)
 
 
+@pytest.mark.full
 def test_a_run_on_shards_goes_on_and_is_scored(tmp_path, cache, monkeypatch, command):
     for k in range(3):
         rows = [(8 * k + i) % 8 for i in range(8)] * 6

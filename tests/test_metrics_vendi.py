@@ -24,7 +24,8 @@ def test_it_is_the_entropy_of_the_kernels_eigenvalues(case):
 
 
 def test_closed_forms():
-    assert vendi(np.eye(7)).value == pytest.approx(7) and vendi(np.eye(7)).uncertainty == pytest.approx(0, abs=1e-12)
+    assert vendi(np.eye(7)).value == pytest.approx(7)
+    assert vendi(np.tile(np.eye(7), (2, 1))).uncertainty == pytest.approx(0, abs=1e-12)
     assert vendi(np.tile(features(1, 1, 5), (40, 1))).value == pytest.approx(1, abs=1e-9)
     # Directions with the shares 3/4 and 1/4, whatever the lengths and signs
     rows = np.array([[1.0, 0], [-5, 0], [1e-200, 0], [0, 1e20]])
@@ -47,5 +48,8 @@ def test_the_error_is_the_spread_over_draws_with_and_without_a_favored_direction
 
 def test_few_images_are_noted_and_bad_ones_refused():
     assert not vendi(features(1, 7, 6)).notes and "6 images for 6 features" in vendi(features(1, 6, 6)).notes[0]
+    for count in (2, 6):
+        assert vendi(features(1, count, 6)).uncertainty is None, "images unlike each other pull alike"
+    assert vendi(features(1, 7, 6)).uncertainty > 0
     with pytest.raises(InputError, match="1 of 3 images have NaN"):
         vendi([[1.0, 2], [np.nan, 1], [2, 1]])

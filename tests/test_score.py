@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,12 +16,12 @@ import torch
 from PIL import Image
 
 import counterfeit as cf
-from counterfeit import detectors
+from counterfeit import detectors, sampling
 from counterfeit.data import ImageSet, cache_dir
 from counterfeit.metrics import METRICS, balls
 from counterfeit.metrics.keep import computed
 from counterfeit.metrics.prdc import prdc, precision_recall
-from counterfeit.scoring import Images, Scorer
+from counterfeit.scoring import Images, Scorer, baselines
 
 QUICK = ["fid", "kid", "is", "prdc"]
 OF_CLASSES = {"labels", "real_classes", "fake_classes"}
@@ -84,7 +85,7 @@ def test_the_table_names_the_detector_and_says_when_there_are_few_images(fakes: 
 
 @pytest.fixture(scope="module")
 def parts(test_cache) -> tuple[ImageSet, ImageSet]:
-    """mnist5k cut into 3,000 images to train on and 1,000 that pass as MNIST's test images."""
+    """mnist5k cut into 1,500 images to train on and 600 that pass as MNIST's test images."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
         data = cf.load_data("mnist5k")
@@ -96,20 +97,21 @@ def parts(test_cache) -> tuple[ImageSet, ImageSet]:
             split=split,
             images=data.images[rows],
             labels=data.labels[rows],
-            digest=f"{split} of a test",
+            digest=f"{split} of a test, {len(rows)}",
         )
-        for split, rows in (("train", order[:3000]), ("test", order[3000:4000]))
+        for split, rows in (("train", order[:1500]), ("test", order[1500:2100]))
     )
 
 
-def test_every_metric_of_the_registry_can_be_asked_for(parts) -> None:
+def test_every_metric_of_the_registry_can_be_asked_for(parts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a copier: half of its images are training images. Each value is finite and has its floor or none."""
     train, test = parts
-    other = cf.load_data("mnist5k").images[:400]
-    copier = np.concatenate([train.images[:400], other])
+    other = cf.load_data("mnist5k").images[:200]
+    copier = np.concatenate([train.images[:200], other])
     metrics = {name: metric for name, metric in METRICS.items() if not OF_CLASSES & set(metric.needs)}
+    monkeypatch.setattr(baselines, "MOST_DRAWS", 1)
     scorer = Scorer(detectors.load("mnist-cnn"), test, other=train, train=train)
-    score = scorer.score(Images.of(copier, test), list(metrics), 800)
+    score = scorer.score(Images.of(copier, test), list(metrics), 400)
     assert list(score) == [f"{label}[mnist-cnn]" for metric in metrics.values() for label in metric.labels]
     for metric in metrics.values():
         for label in metric.labels:
@@ -142,18 +144,29 @@ def test_real_images_score_better_than_noise_and_the_order_of_a_set_is_nothing(d
     assert shuffled["FID[mnist-cnn]"].value == pytest.approx(good["FID[mnist-cnn]"].value, rel=1e-9)
 
 
-def test_a_conditional_run_is_asked_whether_it_draws_what_was_asked_for(tmp_path: Path) -> None:
-    run = cf.train("cvae", "mnist5k", out=tmp_path / "run", epochs=4, lr=4e-3, quiet=True)
+def test_a_conditional_run_is_asked_whether_it_draws_what_was_asked_for(
+    parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(Path(__file__).parents[1] / "zoo/counterfeit_zoo/csngan-mnist", tmp_path / "run")
+    run = cf.load(tmp_path / "run", device="cpu")
     asked = ["label-accuracy", "fid", "ifid", "iprecision-recall"]
-    scores = run.score("mnist", n=500, metrics=asked)
+    train, test = parts
+    monkeypatch.setattr(baselines, "MOST_DRAWS", 2)
+    scores = Scorer(detectors.load("mnist-cnn"), test, other=train).score(run.generated(), asked, 200)
     score, of_all, of_class = (scores[f"{label}[mnist-cnn]"] for label in ("Label-accuracy", "FID", "iFID"))
     assert score.value > 0.5, "chance is 0.1"
     for one in (score, of_class):
         assert {name for name in one.extras if name.startswith("class_")} == {f"class_{c}" for c in range(10)}
     assert score.floor is not None and score.floor > 0.98
-    assert of_class.floor is not None and of_all.floor < of_class.floor < of_class.value, "of 50 images a class"
-    assert of_class.uncertainty > 0 and any("50 images" in note for note in of_class.notes)
-    assert 0 <= scores["iPrecision[mnist-cnn]"].value < scores["iPrecision[mnist-cnn]"].floor < 1
+    assert of_class.floor is not None and of_all.floor < of_class.floor < of_class.value, "of 20 images a class"
+    assert of_class.uncertainty > 0 and any("20 images" in note for note in of_class.notes)
+    for label in ("iPrecision", "iRecall"):
+        one = scores[f"{label}[mnist-cnn]"]
+        assert 0.5 < one.floor < 1 and 0 < one.value < 1
+    with monkeypatch.context() as patch:
+        patch.setattr(sampling, "samples", None)  # refused before an image is drawn
+        with pytest.raises(cf.InputError, match="iFID needs at least 2 real and 2 .* of class 5 there are .* 1 gener"):
+            run.score("mnist", n=15, metrics=["ifid"])
     with pytest.raises(cf.InputError, match="needs the labels"):
         cf.score(np.zeros((10, 28, 28), np.uint8), "mnist", metrics=["label-accuracy"])
 

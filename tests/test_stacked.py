@@ -31,7 +31,7 @@ def test_modes_and_kl_in_closed_form():
     assert uneven == pytest.approx(sum(q * np.log(3 * q) for q in (0.9, 0.09, 0.01)))
 
 
-@pytest.mark.parametrize("rate", [0.3, 1, 3, 8])
+@pytest.mark.parametrize("rate", [0.3, 3, *(pytest.param(of, marks=pytest.mark.full) for of in (1, 8))])
 @pytest.mark.parametrize("law", ["even", "zipf", "half of the classes"])
 def test_the_errors_are_the_spread_over_draws(rate, law):
     weights = {"even": np.ones(300), "zipf": 1 / np.arange(1, 301), "half of the classes": np.arange(300) % 2}[law]
@@ -52,11 +52,11 @@ def test_the_errors_are_the_spread_over_draws(rate, law):
 
 def test_the_detector_reads_a_digit_in_each_channel(digits):
     rng = np.random.default_rng(1)
-    numbers = rng.integers(0, 1000, 500)
+    numbers = rng.integers(0, 1000, 60)
     images = stacked(digits, numbers)
     found = detectors.load("stacked-mnist-cnn", device="cpu")(images)
-    assert found.features.shape == (500, 3 * 224) and found.probabilities.shape == (500, 1000)
-    assert (found.probabilities.argmax(axis=1) == numbers).mean() > 0.97  # 0.995 for each of three digits
+    assert found.features.shape == (60, 3 * 224) and found.probabilities.shape == (60, 1000)
+    assert (found.probabilities.argmax(axis=1) == numbers).mean() > 0.95  # 0.995 for each of three digits
     alone = detectors.load("mnist-cnn", device="cpu")(np.ascontiguousarray(images[:, 1:2]))
     assert np.array_equal(found.features[:, 224:448], alone.features)
     assert found.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
@@ -66,14 +66,14 @@ def test_the_detector_reads_a_digit_in_each_channel(digits):
 
 def test_a_collapsed_generator_is_seen_and_the_labels_of_a_set_are_its_numbers(digits):
     rng = np.random.default_rng(1)
-    real = stacked(digits, rng.integers(0, 1000, 600), 1)
-    ten = stacked(digits, np.tile([7, 123, 456, 789, 999, 500, 250, 888, 314, 159], 30), 2)
+    real = stacked(digits, rng.integers(0, 1000, 120), 1)
+    ten = stacked(digits, np.tile([7, 123, 456, 789, 999, 500, 250, 888, 314, 159], 6), 2)
     asked = ["modes", "uniform-kl", "class-kl"]
     whole, few = (
-        cf.score(images, real, detector="stacked-mnist-cnn", metrics=asked, n=600)
+        cf.score(images, real, detector="stacked-mnist-cnn", metrics=asked, n=120)
         for images in (real[::-1].copy(), ten)
     )
-    assert few["Modes[stacked-mnist-cnn]"].value <= 30 < 400 < whole["Modes[stacked-mnist-cnn]"].value
+    assert few["Modes[stacked-mnist-cnn]"].value <= 20 < 90 < whole["Modes[stacked-mnist-cnn]"].value
     assert few["Uniform-KL[stacked-mnist-cnn]"].value > np.log(100) - 0.5
     assert few["Class-KL[stacked-mnist-cnn]"].value > whole["Class-KL[stacked-mnist-cnn]"].value + 1
-    assert few["Modes[stacked-mnist-cnn]"].floor > 200, "of as many real images, half of the set"
+    assert few["Modes[stacked-mnist-cnn]"].floor > 45, "of as many real images, half of the set"

@@ -60,6 +60,10 @@ class Registry(Generic[T]):
         """Forget a thing."""
         del self._things[name]
 
+    def arrange(self, names: Iterable[str]) -> None:
+        """Put the things in the order of these names, others after them."""
+        self._things = {name: self._things.pop(name) for name in names} | self._things
+
     def find_more(self, more: Callable[[], None]) -> None:
         """Call `more`, which adds things, once: when a name is missed, or all things are wanted."""
         self._more = more

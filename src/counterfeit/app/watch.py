@@ -31,7 +31,7 @@ from counterfeit.scoring.score import Score, stored
 from counterfeit.system.reading import Malformed
 
 LOOK = 1.0  # seconds between two looks at a run, at least
-SHARE = 0.05  # of the time, at most, for looks: charts are drawn while a training needs the cores
+SHARE = 0.05  # of one page's time, for looks, as long as none takes over SHARE * BEAT: a training needs the cores
 BEAT = 15.0  # seconds after which a stream without news says that it is alive
 MOST_STREAMS = 60
 MOST_OF_ONE = 30  # of them for one address

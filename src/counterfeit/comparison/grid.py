@@ -13,7 +13,7 @@ import msgspec
 
 from counterfeit import data as datasets
 from counterfeit.errors import InputError
-from counterfeit.hub import local
+from counterfeit.hub import is_address, local
 from counterfeit.models import MODELS, ModelSettings
 from counterfeit.runs import RunFolder, shared
 from counterfeit.settings import LENGTHS, ScoreConfig
@@ -31,7 +31,7 @@ class Member:
     Attributes:
         model: name of the model.
         config: settings of the run.
-        path: path or URL of its run folder: see `runs.shared`.
+        path: path or URL of its run folder: see `runs.shared`; or its name, such as zoo:NAME, as `hub.local` takes it.
     """
 
     model: str
@@ -161,14 +161,21 @@ def of_runs(places: Sequence[str | Path]) -> Grid:
     """
     if not places:
         raise InputError("nothing to compare: pass run folders, a folder of runs, or a grid file .toml")
-    folders: list[RunFolder] = []
-    for path in (Path(paths.typed(local(place))) for place in places):
-        inside = sorted(p for p in path.iterdir() if RunFolder(p).holds_run()) if path.is_dir() else []
-        if not RunFolder(path).holds_run() and not inside:
-            raise InputError(f"{path} is not a run and contains none: pass run folders, or a grid file .toml")
-        folders += [RunFolder(path)] if RunFolder(path).holds_run() else map(RunFolder, inside)
-    once = {folder.path.resolve(): folder for folder in folders}  # a run named twice counts once
-    records = [(folder, folder.read_record()) for folder in once.values()]
-    members = tuple(Member(record.model, record.config, str(folder)) for folder, record in records)
+    found = [one for place in places for one in _named(place)]
+    once = {folder.path.resolve(): (name, folder) for name, folder in found}  # a run named twice counts once
+    records = [(name, folder.read_record()) for name, folder in once.values()]
+    members = tuple(Member(record.model, record.config, name) for name, record in records)
     title = ", ".join(str(path) for path in places) if len(places) < 4 else f"{len(members)} runs"
     return Grid(title, members, "comparison", False)
+
+
+def _named(place: str | Path) -> list[tuple[str, RunFolder]]:
+    """The run, or the runs of a folder, each with its name: of a run that is fetched, what was typed."""
+    path = Path(paths.typed(local(place)))
+    if RunFolder(path).holds_run():
+        folder = RunFolder(path)
+        return [(str(place if is_address(place) else folder), folder)]
+    inside = sorted(p for p in path.iterdir() if RunFolder(p).holds_run()) if path.is_dir() else []
+    if not inside:
+        raise InputError(f"{path} is not a run and contains none: pass run folders, or a grid file .toml")
+    return [(str(folder), folder) for folder in map(RunFolder, inside)]

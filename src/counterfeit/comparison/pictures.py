@@ -16,6 +16,7 @@ import msgspec
 from counterfeit.comparison.sheets import Sheets
 from counterfeit.data import pixels
 from counterfeit.errors import RunError
+from counterfeit.hub import local
 from counterfeit.report.records import Comparison
 from counterfeit.run import Run
 from counterfeit.runs.shared import Copy, Local, opened
@@ -113,7 +114,7 @@ def of_comparison(
     with ExitStack() as places:
         for path in _firsts(comparison):
             try:
-                place = places.enter_context(opened(path))
+                place = places.enter_context(opened(str(local(path))))
                 run = Run(place.folder.path, device, path)
                 where = _place(run, places)
                 drawn = draw(run, where)

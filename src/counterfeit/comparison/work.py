@@ -21,6 +21,7 @@ from counterfeit.comparison.collect import record
 from counterfeit.comparison.grid import Member
 from counterfeit.comparison.scored import kept_score
 from counterfeit.errors import InputError, RunError
+from counterfeit.hub import is_address, local
 from counterfeit.models import MODELS
 from counterfeit.models.plugins import files
 from counterfeit.report.records import Metric, RunRow, metric
@@ -97,7 +98,7 @@ class Worker:
         """Train and score a member; an error is returned as its result rather than raised."""
         path = task.member.path
         try:
-            with opened(path) as place:
+            with opened(str(local(path))) as place:
                 return Done(self._brought(task, place))
         except InputError as error:
             return Failure(path, in_one_line(error))
@@ -178,7 +179,7 @@ class Pace:
     """
 
     def __init__(self, members: Sequence[Member], at_once: int = 1) -> None:
-        self._left = [member for member in members if not finished(member.path)]
+        self._left = [one for one in members if not (is_address(one.path) or finished(one.path))]
         self._at_once = at_once
         self._seconds: dict[tuple[str, str], list[float]] = {}
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
+from counterfeit import catalog
 from counterfeit.detectors import dinov2, inception, small_cnn, stacked  # noqa: F401 - each registers its detectors
 from counterfeit.detectors.custom import from_callable, from_onnx
 from counterfeit.detectors.detector import Detector, Features
@@ -28,6 +29,9 @@ from counterfeit.system.device import pick_device
 from counterfeit.system.isolation import alone
 
 __all__ = ["DETECTORS", "PROTOCOLS", "Detector", "Entry", "Features", "auto", "load", "probed"]
+
+
+DETECTORS.arrange(catalog.DETECTORS)  # imports are sorted by name, and so would be what they register
 
 
 @checked

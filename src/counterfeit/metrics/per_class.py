@@ -75,7 +75,7 @@ def mean(
     `name` is the metric's in an InputError.
     """
     both = _classes(real_classes, len(real), "real"), _classes(fake_classes, len(fake), "generated")
-    classes = _known(name, *both)
+    classes = known(name, *both)
     found = {int(c): function(real[both[0] == c], fake[both[1] == c]) for c in classes}
     labels = next(iter(found.values()))
     return {label: _mean({c: values[label] for c, values in found.items()}) for label in labels}
@@ -88,7 +88,7 @@ def _classes(classes: ArrayLike, count: int, whose: str) -> NDArray[np.integer]:
     return array
 
 
-def _known(name: str, real: NDArray[np.integer], fake: NDArray[np.integer]) -> NDArray[np.integer]:
+def known(name: str, real: NDArray[np.integer], fake: NDArray[np.integer]) -> NDArray[np.integer]:
     """The classes of both sets, ascending. Raises InputError for one that has too few images in either."""
     classes = np.union1d(real, fake)
     counts = [np.bincount(np.searchsorted(classes, of), minlength=len(classes)) for of in (real, fake)]
@@ -109,8 +109,8 @@ def _mean(by_class: Mapping[int, Value]) -> Value:
 
     def error(of: Callable[[Value], float | None]) -> float | None:
         parts = [of(value) for value in values]
-        known = [part for part in parts if part is not None]
-        return float(np.linalg.norm(known)) / len(parts) if len(known) == len(parts) else None
+        there = [part for part in parts if part is not None]
+        return float(np.linalg.norm(there)) / len(parts) if len(there) == len(parts) else None
 
     of_real, of_fake = (error(partial(_part, f"standard_error_{which}")) for which in ("real", "fake"))
     parts = {} if of_real is None or of_fake is None else standard_errors(of_real, of_fake)

@@ -18,27 +18,24 @@ def vendi(features: ArrayLike) -> Value:
 
     The score of a sample is below that of its distribution by up to about a share of D/2M, so compare at equal M. The
     standard error comes from the infinitesimal jackknife: the entropy is a function of the mean of yyᵀ, and an image
-    pulls at it by −yᵀ log(Σ yyᵀ/M) y. It leaves out the bias.
+    pulls at it by −yᵀ log(Σ yyᵀ/M) y. It leaves out the bias, and there is none with M ≤ D: images that are all unlike
+    each other pull alike, and so few mostly are.
     Raises InputError (fewer than 2 images, numbers that are not finite).
     """
     rows = _directions(as_features(features, "fake"))
     count = len(rows)
-    if count > rows.shape[1]:
-        values, vectors = np.linalg.eigh(rows.T @ rows / count)
-        shares = np.square(rows @ vectors)
-    else:
-        values, vectors = np.linalg.eigh(rows @ rows.T / count)
-        shares = np.square(vectors) * (count * values)
+    enough = count > rows.shape[1]
+    values, vectors = np.linalg.eigh((rows.T @ rows if enough else rows @ rows.T) / count)
     there = values > len(values) * np.finfo(np.float64).eps  # the rest is rounding: the values add up to 1
-    pulls = -shares[:, there] @ np.log(values[there])
     entropy = -float(values[there] @ np.log(values[there]))
     value = float(np.exp(max(0.0, entropy)))  # of copies, rounding may leave a little below 0
+    if not enough:
+        few = f"{count} images for {rows.shape[1]} features are few: the score is too low, and its error is not known"
+        return Value(value, notes=(few,))
+    pulls = -np.square(rows @ vectors)[:, there] @ np.log(values[there])
     error = float(value * pulls.std(ddof=1) / np.sqrt(count))
     kind = "standard error from the sampling of the generated images (infinitesimal jackknife); leaves out the bias"
-    notes = (
-        () if count > rows.shape[1] else (f"{count} images for {rows.shape[1]} features are few: the score is too low",)
-    )
-    return Value(value, error, kind, standard_errors(0.0, error), notes)
+    return Value(value, error, kind, standard_errors(0.0, error))
 
 
 def _directions(rows: Floats) -> Floats:

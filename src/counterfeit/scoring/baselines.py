@@ -133,7 +133,7 @@ def knows_classes(detector: Detector, images: ImageSet) -> bool:
 def tells_apart(detector: Detector, classes: Sequence[str]) -> bool:
     """Whether the detector is a classifier whose classes have these names, in this order."""
     known = DETECTORS[detector.name].data if detector.name in DETECTORS else ()
-    return any(DATASETS[name].classes == tuple(classes) for name in known if name in DATASETS)
+    return any(DATASETS[name].classes == tuple(classes) for name in known)
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ from counterfeit.data.place import is_there
 from counterfeit.data.walk import glance
 from counterfeit.detectors import DETECTORS, Detector
 from counterfeit.errors import InputError
-from counterfeit.metrics import METRICS, NEEDS
+from counterfeit.metrics import METRICS, NEEDS, per_class
 from counterfeit.models import ModelSettings
 from counterfeit.runs import RunRecord
 from counterfeit.runs.data import images_of, matching, source_of
 from counterfeit.scoring.against_statistics import StatisticsScorer
 from counterfeit.scoring.baselines import knows_classes, tells_apart
-from counterfeit.scoring.classes import Classes, places
-from counterfeit.scoring.images import Images, as_gray, at_size, check_form, generated, used
+from counterfeit.scoring.classes import Classes, in_terms_of, places
+from counterfeit.scoring.images import Images, as_gray, at_size, check_form, classes_of, generated, used
 from counterfeit.scoring.score import Score
 from counterfeit.scoring.scorer import Scorer
 from counterfeit.scoring.statistics import is_statistics, read
@@ -69,6 +69,9 @@ def _checked(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, 
     fakes, names = _fitting(source, config, scorer)
     n = config.n if fakes.most is None else min(config.n, fakes.most)
     # float32, once in batches and once in one array; the number of features of a callable is not known yet
+    for name in names:
+        if "fake_classes" in METRICS[name].needs:
+            _check_classes(METRICS[name].labels[0], scorer, fakes, n, config.seed)
     check_room(2 * 4 * n * (scorer.detector.dim or 1), f"features of {n:,} images", "lower -n")
     return fakes, names
 
@@ -154,6 +157,14 @@ def _check_needs(name: str, scorer: Scorer, fakes: Images) -> None:
             )
 
 
+def _check_classes(label: str, scorer: Scorer, fakes: Images, n: int, seed: int) -> None:
+    """Raise InputError if some class has too few of the n images, before any image is drawn."""
+    real = classes_of(scorer.real)
+    assert real is not None and fakes.known is not None, "see _check_needs"
+    labels = in_terms_of(scorer.real.classes, fakes.known.labels(n, seed), fakes.known.names, fakes.name)
+    per_class.known(label, real, labels)
+
+
 def check_drawn(
     name: str, shape: tuple[int, int, int], classes: tuple[str, ...], config: ScoreConfig, scorer: Scorer
 ) -> None:
@@ -163,7 +174,7 @@ def check_drawn(
         shape: (C, H, W) of its images.
         classes: classes that it is conditioned on; () for a model without labels.
     """
-    known = Classes(lambda n, seed: np.zeros(n, dtype=np.int64), classes) if classes else None
+    known = Classes(lambda n, seed: np.arange(n) % len(classes), classes) if classes else None
     nothing = Images(name, None, lambda n, seed, group: iter(()), shape=shape, classes=classes, known=known)
     _checked(nothing, config, scorer)
 
