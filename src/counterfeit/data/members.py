@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
-import threading
 import zlib
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from counterfeit.data.npz import AT_EASE, MOST_TIMES
 from counterfeit.data.picture import CONTENTS, MOST_BYTES, BadPicture
@@ -67,6 +67,30 @@ class Members:
         return Member(self._names[i], *(numbers[i] for numbers in self._numbers))
 
 
+class _Shared(io.RawIOBase):
+    """An open file with a position of its own: that of the descriptor is shared by all who read from it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._at = descriptor, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        before = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: os.fstat(self._descriptor).st_size}
+        self._at = before[whence] + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        found = os.pread(self._descriptor, len(buffer), self._at)
+        buffer[: len(found)] = found
+        self._at += len(found)
+        return len(found)
+
+
 class Packed:
     """The content of an archive, read by several threads.
 
@@ -74,21 +98,22 @@ class Packed:
     """
 
     def __init__(self, path: Path, temporary: IO[bytes] | None = None) -> None:
-        self._path, self._temporary, self._lock = path, temporary, threading.Lock()
+        self._path, self._temporary = path, temporary
         self.length = os.fstat(temporary.fileno()).st_size if temporary else path.stat().st_size
 
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:
-        """The archive as a file, for this thread alone."""
+        """The archive as a file whose position nobody else moves."""
         if self._temporary is None:
             with self._path.open("rb") as file:
                 yield file
         else:
-            with self._lock:
-                yield self._temporary
+            yield cast(IO[bytes], io.BufferedReader(_Shared(self._temporary.fileno())))
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes there; fewer at the end of the file."""
+        if self._temporary is not None:
+            return os.pread(self._temporary.fileno(), length, offset)
         with self.opened() as file:
             file.seek(offset)
             return file.read(length)
