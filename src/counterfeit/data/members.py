@@ -13,9 +13,7 @@ from typing import IO, Any, NamedTuple, cast
 
 from counterfeit.data.npz import AT_EASE, MOST_TIMES
 from counterfeit.data.picture import CONTENTS, MOST_BYTES, BadPicture
-from counterfeit.errors import DataError
 
-MOST_MEMBERS = 1 << 22  # image files in an archive: half a GiB of names and places
 STORED, DEFLATED = 0, 8  # methods of compression, as .zip numbers them
 LINK = "it is a link, which has no content of its own; put the file itself into the archive"
 
@@ -28,7 +26,7 @@ class Member(NamedTuple):
         offset: where its header (.zip) or its content (.tar) begins.
         packed: bytes of its content as stored.
         size: bytes of its content.
-        method: STORED or DEFLATED; BAD for a file without readable content.
+        method: STORED or DEFLATED; BAD for a file without content, and SECRET for one that is encrypted.
         check: CRC-32 of the content, -1 if it has none.
     """
 
@@ -40,7 +38,7 @@ class Member(NamedTuple):
     check: int = -1
 
 
-BAD = -1
+BAD, SECRET = -1, -2
 MOST = 1 << 62  # of a number: headers may say more than any file has
 
 
@@ -54,10 +52,8 @@ class Members:
     def __len__(self) -> int:
         return len(self._names)
 
-    def add(self, member: Member, where: str) -> int:
-        """Add a member; returns its number. Raises DataError for more than MOST_MEMBERS."""
-        if len(self) == MOST_MEMBERS:
-            raise DataError(f"{where} holds more than {MOST_MEMBERS:,} files; split it into several")
+    def add(self, member: Member) -> int:
+        """Add a member; returns its number."""
         self._names.append(member.name)
         for numbers, number in zip(self._numbers, member[1:], strict=True):
             numbers.append(min(number, MOST))
