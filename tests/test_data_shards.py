@@ -113,6 +113,7 @@ def test_braces_are_those_of_a_shell(tmp_path, monkeypatch):
         ({"000003.cls": "two\nlines"}, "000003.cls holds no label"),
         ({"000003.cls": b"\xff\xfe"}, "000003.cls holds no label"),
         ({"000003.json": "[" * 60_000, "000003.cls": None}, "000003.png has no label"),
+        ({"000003.json": r'{"label": "\ud800"}', "000003.cls": None}, "000003.png has no label"),
         ({"000003.cls": "1" * 300}, "000003.png has no label"),
         ({"000003.png": b"no image"}, "a.tar: 000003.png: it is not an image"),
     ],
