@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import random
+import shutil
 import struct
 import tarfile
 import threading
@@ -17,7 +18,7 @@ from PIL import Image
 
 from bomb_cases import patched
 from counterfeit import data
-from counterfeit.data import members, tar_members, walk, zip_members
+from counterfeit.data import archive, members, tar_members, walk, zip_members
 from folder_cases import put, refused
 
 NAMES = ["ape/2.png", "ape/10.jpg", "cat/1.PNG", "cat/more/b.bmp", "cat/more.png"]
@@ -174,6 +175,22 @@ def tar_of(name="a.png", content=b"x", end=True, **header):
     return file.getvalue() if end else file.getvalue()[:length]
 
 
+def backwards(name, size=-512):
+    """A .tar whose second file has a size below 0, of 256 as a base: the next would be the same again."""
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return tar_of(content=PNG, end=False) + info.tobuf(tarfile.GNU_FORMAT) + bytes(1024)
+
+
+def zip64_of(offset):
+    """A .zip that says in 64 bits that its directory begins at `offset`, and so shifts all that it lists."""
+    whole = zip_of()
+    end = whole.rfind(b"PK\5\6")
+    count, length = struct.unpack_from("<HI", whole, end + 10)
+    wide = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, count, count, length, offset)
+    return whole[:end] + wide + struct.pack("<4sIQI", b"PK\6\7", 0, end, 1) + whole[end:]
+
+
 def long_name(declared):
     """A header that says that a name of so many bytes follows."""
     info = tarfile.TarInfo("././@LongLink")
@@ -196,6 +213,11 @@ STRANGE = {
     "link.zip": (zip_of(mode=0o120777), "a.png: it is a link"),
     "link.tar": (tar_of(type=tarfile.SYMTYPE, linkname="/etc/passwd", size=0), "a.png: it is a link"),
     "device.tar": (tar_of(type=tarfile.CHRTYPE, size=0), "a.png: it is a link"),
+    "back.tar": (backwards("b.png"), "archive (at byte 1,024 a file of -512 bytes); download or pack it again"),
+    "hidden.tar": (backwards(".b.png"), "archive (at byte 1,024 a file of -512 bytes)"),
+    "far back.tar": (backwards("b.txt", -(1 << 80)), "at byte 1,024 a file of -1,208,"),
+    "name back.tar": (long_name(-512), "a header of -512 bytes"),
+    "wide.zip": (zip64_of((1 << 64) - 1), "its directory lists a file that is not within it"),
     "no.zip": (b"not an archive", "cannot be read as a .zip archive (it has no directory at its end"),
     "empty.zip": (b"", "cannot be read as a .zip archive"),
     "no.tar": (b"not an archive" * 100, "cannot be read as a .tar archive"),
@@ -235,11 +257,13 @@ def test_bombs(cache, tmp_path, monkeypatch):
     small = patched(zip_of(content=zeros, how=zipfile.ZIP_DEFLATED), 16, b"\x64\0\0\0")  # says 100 bytes
     (tmp_path / "b.zip").write_bytes(small)
     refused(tmp_path / "b.zip", "a.png: it is damaged: its content is not that of its check sum")
-    monkeypatch.setattr(members, "MOST_MEMBERS", 2)
-    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
-        for i in range(3):
-            archive.writestr(f"{i}.png", PNG)
-    refused(tmp_path / "c.zip", "holds more than 2 files")
+    monkeypatch.setattr(archive, "MOST_MEMBERS", 2)
+    for ending in ("{}.png", "{}.txt", ".{}.png", "{}.cls"):
+        for kind in ("zip", "tar"):
+            for i in range(3):
+                put(tmp_path / "many" / f"{i}.bmp").rename(tmp_path / "many" / ending.format(i))
+            refused(packed(tmp_path / "many", tmp_path / f"c.{kind}"), "holds more than 2 files")
+            shutil.rmtree(tmp_path / "many")
 
 
 def test_any_cut_and_any_flipped_byte_is_one_line_or_what_was_packed(root, tmp_path):
@@ -269,6 +293,22 @@ def test_bad_files_in_an_archive_are_named_or_skipped(root, tmp_path, capsys):
     )
     assert len(data.load(path, skip_bad=True)) == len(NAMES)
     assert "bad files skipped: 1: cat/bad.png" in capsys.readouterr().err
+
+
+def test_only_an_image_that_is_encrypted_matters(root, tmp_path):
+    noisy(root)
+    (root / "zz.txt").write_text("a secret")
+    whole = packed(root, tmp_path / "a.zip", names=sorted(p for p in root.rglob("*") if p.is_file())).read_bytes()
+    for name, is_image in (("zz.txt", False), ("cat/1.PNG", True)):
+        flags = whole.rindex(name.encode()) - 46 + 8
+        (tmp_path / "a.zip").write_bytes(whole[:flags] + b"\1" + whole[flags + 1 :])
+        if is_image:
+            with pytest.raises(data.DataError) as caught:
+                data.load(tmp_path / "a.zip")
+            line = f"{tmp_path / 'a.zip'} is encrypted; unpack it with its password, and pass the folder"
+            assert str(caught.value) == line
+        else:
+            assert data.load(tmp_path / "a.zip").digest == data.load(root).digest
 
 
 def test_pipes_and_other_archives(cache, tmp_path):

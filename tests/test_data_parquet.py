@@ -4,6 +4,7 @@ import io
 import json
 import sys
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from counterfeit import data
-from counterfeit.data import table
+from counterfeit.data import picture, table, table_rows
 from counterfeit.errors import InputError
 from folder_cases import put, refused
 
@@ -134,25 +135,84 @@ def test_declared_sizes_are_looked_at(tmp_path, cache, monkeypatch):
         data.load(path)
 
 
-def test_rows_are_read_a_few_at_a_time(tmp_path, cache):
-    """128 images of half a MiB, in groups of 16 rows."""
-    noise = rng.integers(0, 256, (64, 416, 416, 3), np.uint8)
+def test_rows_are_read_one_at_a_time(tmp_path, cache):
+    """96 images of half a MiB, in groups of 16 rows: one page of 8 MiB and the rows that threads decode."""
+    noise = rng.integers(0, 256, (32, 416, 416, 3), np.uint8)
     files = []
     for pixels in noise:
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "bmp")
         files.append(file.getvalue())
-    path = written(tmp_path / "a.parquet", files * 2, labels=None, rows=16)
+    path = written(tmp_path / "a.parquet", files * 3, labels=None, rows=16)
     del files, noise
+    tree = data.own.trees(data.locate(path))["train"]
     before = pa.total_allocated_bytes()
     tracemalloc.start()
-    held, names = [], []
-    for entry in data.own.trees(data.locate(path))["train"].entries():
-        names.append(entry.name)
-        held.append(pa.total_allocated_bytes() - before + tracemalloc.get_traced_memory()[0])
+    held, entries = [], list(tree.entries())
+    for entry in entries:
+        with tree.content(entry) as content:
+            held.append(pa.total_allocated_bytes() - before + tracemalloc.get_traced_memory()[0])
+            assert len(content) == 416 * 416 * 3 + 54
     tracemalloc.stop()
-    assert len(held) == 128 and max(held) < 32 << 20  # of 64 MiB: a page of 8 MiB, and the rows made of it
-    assert names[-1] == "000000127"
+    assert entries[-1].name == "000000095" and max(held) < 24 << 20
+    tree.close()
+    assert pa.total_allocated_bytes() - before < 1 << 20
+
+
+def test_few_values_that_stand_for_many_rows_take_the_memory_of_few(tmp_path, cache):
+    """A dictionary of one value of 4 MiB for 32 rows: 128 MiB, if they were all held."""
+    path = written(tmp_path / "a.parquet", [rng.bytes(4 << 20)] * 32, None, rows=32)
+    assert path.stat().st_size < 5 << 20
+    usual, pool = pa.default_memory_pool(), pa.system_memory_pool()
+    pa.set_memory_pool(pool)  # which has counted nothing before
+    tracemalloc.start()
+    try:
+        before = pool.max_memory()
+        refused(path, "row 0: it is not an image")
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+        assert pool.max_memory() < max(before, 48 << 20)
+    finally:
+        tracemalloc.stop()
+        pa.set_memory_pool(usual)
+
+
+def test_rows_in_any_order(tmp_path, cache, monkeypatch):
+    paths = [written(tmp_path / "s" / f"train-{k}.parquet", FILES[20 * k : 20 * k + 20], None) for k in range(2)]
+    tree = data.own.trees(data.locate(paths[0].parent))["train"]
+    entries = list(tree.entries())
+    for most in (16, 1, 0):
+        monkeypatch.setattr(table_rows, "PASSED_ROWS", most)
+        for i in [3, 2, 1, 0, 9, 8, 39, 0, 20, 21, 19, 38, *rng.permutation(40), *range(40)]:
+            with tree.content(entries[i]) as content:
+                assert content == FILES[i]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda i: read(tree, entries[i]), [*range(40)] * 3)) == FILES * 3
+    tree.close()
+    monkeypatch.setattr(table_rows, "MOST_BYTES", 100)
+    with pytest.raises(picture.BadPicture, match="it has more than 0 MiB"):
+        read(tree, entries[0])
+    tree.close()
+
+
+def read(tree, entry):
+    with tree.content(entry) as content:
+        return content
+
+
+def test_labels_that_are_no_numbers_are_not_used_and_a_line_says_so(tmp_path, cache, capsys):
+    for i, (labels, kind) in enumerate(
+        [(["a", "b"] * 20, "string"), ([True, False] * 20, "bool"), ([1.0] * 40, "double"), ([[1]] * 40, "list")]
+    ):
+        path = written(tmp_path / f"{i}.parquet", labels=None, fine_label=pa.array(labels))
+        assert data.load(path).labels is None
+        found = capsys.readouterr().err
+        assert f"{path}: no classes, because the column fine_label is {kind}" in found and found.count("because") == 1
+
+
+@pytest.mark.parametrize("name", ["b\ud800", "a\x1b[31m", "two\nlines", "x" * 256, ""])
+def test_names_of_classes_are_those_of_one_line(tmp_path, cache, name):
+    path = written(tmp_path / "a.parquet", metadata=hugging(["cat", "ape", name]))
+    refused(path, "a.parquet: its classes must be up to 65,536 names in one line, all different")
 
 
 def test_without_pyarrow_a_line_says_what_to_install(tmp_path, monkeypatch, command):

@@ -27,7 +27,7 @@ def encoded(image) -> bytes:
 
 def shard(path: Path, files: dict[str, bytes | str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as archive:
+    with tarfile.open(path, "w" if path.suffix == ".tar" else "w:gz") as archive:
         for name, content in files.items():
             content = content.encode() if isinstance(content, str) else content
             info = tarfile.TarInfo(name)
@@ -60,6 +60,9 @@ def test_labels_beside_images(root, tmp_path):
     }
     for name, form in forms.items():
         again = data.load(shard(tmp_path / f"{name}.tar", samples(range(8), form)))
+        assert (again.digest, again.classes) == (found.digest, found.classes)
+    for name in ("a.tar.gz", "a.tgz"):  # one temporary file, from which headers and labels are read in turn
+        again = data.load(shard(tmp_path / name, samples(range(8))))
         assert (again.digest, again.classes) == (found.digest, found.classes)
     plain = data.load(shard(tmp_path / "plain.tar", samples(range(8), lambda i: {"json": json.dumps({"width": 16})})))
     assert plain.labels is None
@@ -110,6 +113,7 @@ def test_braces_are_those_of_a_shell(tmp_path, monkeypatch):
         ({"000003.cls": "two\nlines"}, "000003.cls holds no label"),
         ({"000003.cls": b"\xff\xfe"}, "000003.cls holds no label"),
         ({"000003.json": "[" * 60_000, "000003.cls": None}, "000003.png has no label"),
+        ({"000003.json": r'{"label": "\ud800"}', "000003.cls": None}, "000003.png has no label"),
         ({"000003.cls": "1" * 300}, "000003.png has no label"),
         ({"000003.png": b"no image"}, "a.tar: 000003.png: it is not an image"),
     ],

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from counterfeit.data.cache import cache_dir, sealed, stand_in, unsealed
-from counterfeit.data.members import Member, Members, Packed
+from counterfeit.data.members import SECRET, Member, Members, Packed
 from counterfeit.data.picture import EXTENSIONS, BadPicture
 from counterfeit.data.samples import Labels
 from counterfeit.data.splits import among
@@ -28,6 +28,7 @@ from counterfeit.system.files import write_atomic
 from counterfeit.system.text import reason
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+MOST_MEMBERS = 1 << 22  # files in an archive: half a GiB of names and places, or of labels
 MOST_LAYOUT = 1 << 20  # bytes of a stored layout
 
 
@@ -129,7 +130,7 @@ class Archive(Tree):
             _, packed, members, labels = self._open[-1]
             for member in _images(packed, path, self._named(path), left_out, labels):
                 if member.name.startswith(self.top):
-                    members.add(member, self.shown)
+                    members.add(member)
         if left_out:
             say(f"{self}: {skipped(left_out)}")
         return self._open
@@ -170,7 +171,9 @@ def _images(
 
     The labels in a .tar are added to `labels`, and other files are counted in `left_out`.
     """
-    for member in (zip_members if _is_zip(path) else tar_members)(packed, shown):
+    for number, member in enumerate((zip_members if _is_zip(path) else tar_members)(packed, shown)):
+        if number == MOST_MEMBERS:
+            raise DataError(f"{shown} holds more than {MOST_MEMBERS:,} files; split it into several")
         parts = [part for part in member.name.split("/") if part not in ("", ".")]
         if ".." in parts or member.name.startswith("/") or re.match("[A-Za-z]:", member.name):
             raise DataError(f"{shown} holds {member.name!r}, a path out of the archive; pack it again from its folder")
@@ -183,6 +186,8 @@ def _images(
                 left_out[kind_of(ending)] += 1
         elif CONTROL.search(member.name):
             raise DataError(f"{shown} holds {member.name!r}, whose name has a control character; rename it")
+        elif member.method == SECRET:
+            raise DataError(f"{shown} is encrypted; unpack it with its password, and pass the folder")
         else:
             yield member._replace(name="/".join(parts))
 

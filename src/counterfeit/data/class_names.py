@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
@@ -19,6 +20,11 @@ DEVICES = frozenset(  # on Windows, with any extension
     ["con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³")]
 )
 LONGEST = 255  # bytes of a file name
+
+
+def one_line(text: str) -> bool:
+    """Whether a stranger's text can be the name of a class: 1 to 255 characters of one line, none of them broken."""
+    return 0 < len(text) <= LONGEST and not re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", text)
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
-import threading
 import zlib
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from counterfeit.data.npz import AT_EASE, MOST_TIMES
 from counterfeit.data.picture import CONTENTS, MOST_BYTES, BadPicture
-from counterfeit.errors import DataError
 
-MOST_MEMBERS = 1 << 22  # image files in an archive: half a GiB of names and places
 STORED, DEFLATED = 0, 8  # methods of compression, as .zip numbers them
 LINK = "it is a link, which has no content of its own; put the file itself into the archive"
 
@@ -28,7 +26,7 @@ class Member(NamedTuple):
         offset: where its header (.zip) or its content (.tar) begins.
         packed: bytes of its content as stored.
         size: bytes of its content.
-        method: STORED or DEFLATED; BAD for a file without readable content.
+        method: STORED or DEFLATED; BAD for a file without content, and SECRET for one that is encrypted.
         check: CRC-32 of the content, -1 if it has none.
     """
 
@@ -40,7 +38,7 @@ class Member(NamedTuple):
     check: int = -1
 
 
-BAD = -1
+BAD, SECRET = -1, -2
 MOST = 1 << 62  # of a number: headers may say more than any file has
 
 
@@ -54,10 +52,8 @@ class Members:
     def __len__(self) -> int:
         return len(self._names)
 
-    def add(self, member: Member, where: str) -> int:
-        """Add a member; returns its number. Raises DataError for more than MOST_MEMBERS."""
-        if len(self) == MOST_MEMBERS:
-            raise DataError(f"{where} holds more than {MOST_MEMBERS:,} files; split it into several")
+    def add(self, member: Member) -> int:
+        """Add a member; returns its number."""
         self._names.append(member.name)
         for numbers, number in zip(self._numbers, member[1:], strict=True):
             numbers.append(min(number, MOST))
@@ -67,6 +63,30 @@ class Members:
         return Member(self._names[i], *(numbers[i] for numbers in self._numbers))
 
 
+class _Shared(io.RawIOBase):
+    """An open file with a position of its own: that of the descriptor is shared by all who read from it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._at = descriptor, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        before = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: os.fstat(self._descriptor).st_size}
+        self._at = before[whence] + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        found = os.pread(self._descriptor, len(buffer), self._at)
+        buffer[: len(found)] = found
+        self._at += len(found)
+        return len(found)
+
+
 class Packed:
     """The content of an archive, read by several threads.
 
@@ -74,21 +94,22 @@ class Packed:
     """
 
     def __init__(self, path: Path, temporary: IO[bytes] | None = None) -> None:
-        self._path, self._temporary, self._lock = path, temporary, threading.Lock()
+        self._path, self._temporary = path, temporary
         self.length = os.fstat(temporary.fileno()).st_size if temporary else path.stat().st_size
 
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:
-        """The archive as a file, for this thread alone."""
+        """The archive as a file whose position nobody else moves."""
         if self._temporary is None:
             with self._path.open("rb") as file:
                 yield file
         else:
-            with self._lock:
-                yield self._temporary
+            yield cast(IO[bytes], io.BufferedReader(_Shared(self._temporary.fileno())))
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes there; fewer at the end of the file."""
+        if self._temporary is not None:
+            return os.pread(self._temporary.fileno(), length, offset)
         with self.opened() as file:
             file.seek(offset)
             return file.read(length)

@@ -55,9 +55,8 @@ def label(data: str) -> str:
     path = paths.absolute(data)
     ending = next((end for end in (".npz", ".parquet", *PACKED) if path.name.lower().endswith(end)), "")
     kind = {"": "folder", ".npz": "npz", ".parquet": "parquet"}.get(ending, "archive")
-    last = re.sub(r"-*(?:[{}*?,]|\.\.)+-*", "-", path.name[: len(path.name) - len(ending)]).strip(
-        "-"
-    )  # of several shards
+    stem = path.name[: len(path.name) - len(ending)]
+    last = re.sub(r"-*(?:[{}*?,]|\.\.)+-*", "-", stem).strip("-")  # a pattern of several shards is no file name
     return f"{last}-{kind}" if last in DATASETS or last in ("", "array") else last
 
 

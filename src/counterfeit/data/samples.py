@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 
+from counterfeit.data.class_names import one_line
 from counterfeit.data.members import Member, Packed
 from counterfeit.errors import DataError
 from counterfeit.system.arguments import shown as in_words
@@ -86,6 +86,6 @@ def _of_json(content: bytes) -> str | None:
 
 def _label(text: str) -> str | None:
     """A label as the name of a class: without leading zeros, if it is a number."""
-    if not text or len(text) > 255 or re.search(r"[\x00-\x1f\x7f]", text):
+    if not one_line(text):
         return None
     return str(int(text)) if text.isascii() and text.isdecimal() and len(text) < 20 else text

@@ -12,21 +12,24 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from counterfeit.data.arrays import MOST_CLASSES
+from counterfeit.data.class_names import one_line
 from counterfeit.data.npz import AT_EASE, MOST_TIMES
 from counterfeit.data.picture import BadPicture
 from counterfeit.data.rows_of import COLUMNS, LABELS
+from counterfeit.data.table_rows import TableRows, opened
 from counterfeit.data.tree import Entry, Tree
 from counterfeit.data.walk import Glance, file_stamp
-from counterfeit.errors import DataError, InputError
+from counterfeit.errors import DataError
+from counterfeit.system.console import say
 from counterfeit.system.memory import check_room
 from counterfeit.system.words import first_few
 
-ROWS = 16  # read at a time
-BUFFER = 1 << 20  # bytes of a column read at a time
+ROWS = 1024  # labels read at a time
 
 
 class Columns(NamedTuple):
@@ -50,7 +53,7 @@ class Table(Tree):
 
     def __init__(self, paths: Sequence[Path], shown: str, name: str) -> None:
         super().__init__(shown, name)
-        self._paths = list(paths)
+        self._paths, self._rows = list(paths), TableRows()
 
     def glance(self, settings: str) -> Glance:
         stamps = [file_stamp(path) for path in self._paths]
@@ -65,7 +68,7 @@ class Table(Tree):
     def count(self) -> int:
         n = 0
         for path in self._paths:
-            with _opened(path) as file:
+            with opened(path) as file:
                 n += file.metadata.num_rows
         if not n:
             raise DataError(f"{self} has no rows")
@@ -74,26 +77,33 @@ class Table(Tree):
     def entries(self) -> Iterator[Entry]:
         number = 0
         for path in self._paths:
-            row = 0
-            for content, label in _rows(path, self._columns):
-                yield Entry(f"{number:09d}", self._group(label, path, row), (path, row, content))
-                number, row = number + 1, row + 1
+            for row, label in enumerate(_labels(path, self._columns)):
+                yield Entry(f"{number:09d}", self._group(label, path, row), (path, row))
+                number += 1
 
     @contextmanager
     def content(self, entry: Entry) -> Iterator[bytes]:
-        content = entry.at[2]
-        if content is None:
-            raise BadPicture("it has no bytes of an image; paths to files elsewhere are not followed")
-        yield content
+        path, row = entry.at
+        with self._rows.content(path, row, self._columns.image, self._columns.leaf) as content:
+            if content is None:
+                raise BadPicture("it has no bytes of an image; paths to files elsewhere are not followed")
+            yield content
 
     def path(self, entry: Entry) -> str:
-        path, row, _ = entry.at
+        path, row = entry.at
         return f"{path}, row {row:,}"
+
+    def close(self) -> None:
+        self._rows.close()
 
     @cached_property
     def _columns(self) -> Columns:
-        with _opened(self._paths[0]) as file:
-            return columns_of(file.schema_arrow, str(self._paths[0]))
+        with opened(self._paths[0]) as file:
+            found = columns_of(file.schema_arrow, str(self._paths[0]))
+            others = [field for field in file.schema_arrow if field.name in LABELS]
+        if not found.label and others:
+            say(f"{self}: no classes, because the column {others[0].name} is {others[0].type}, not whole numbers")
+        return found
 
     def _group(self, label: Any, path: Path, row: int) -> str:
         """The name of a row's class; "" without labels."""
@@ -156,44 +166,23 @@ def _is_number(field: Any) -> bool:
 
 
 def _class_names(names: Any, where: str) -> tuple[str, ...]:
-    good = isinstance(names, list) and all(isinstance(name, str) and name for name in names)
+    good = isinstance(names, list) and all(isinstance(name, str) and one_line(name) for name in names)
     if not good or len(set(names)) != len(names) or len(names) > MOST_CLASSES:
-        raise DataError(f"{where}: the names of its classes must be up to {MOST_CLASSES:,} texts, all different")
+        raise DataError(f"{where}: its classes must be up to {MOST_CLASSES:,} names in one line, all different")
     return tuple(names)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """A Parquet file. Raises DataError for what cannot be read, also within the block."""
-    try:
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise InputError(f"{path} needs pyarrow, which is missing: pip install 'counterfeit[parquet]'") from None
-    file_stamp(path)
-    try:
-        with pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False) as file:
-            yield file
-    except (DataError, InputError, GeneratorExit):
-        raise
-    except Exception as error:  # pyarrow may raise anything on a malformed file
-        fault = " ".join(str(error).split())[:150] or type(error).__name__
-        raise DataError(f"{path} cannot be read as Parquet ({fault}); download or write it again") from error
-
-
-def _rows(path: Path, columns: Columns) -> Iterator[tuple[bytes | None, Any]]:
-    """Yield the encoded image (None for none) and the label of each row; a few rows are in memory at a time."""
-    wanted = [columns.leaf, *([columns.label] if columns.label else [])]
-    with _opened(path) as file:
+def _labels(path: Path, columns: Columns) -> Iterator[Any]:
+    """Yield the label of each row, None for none."""
+    with opened(path) as file:
         if columns_of(file.schema_arrow, str(path)) != columns:
             raise DataError(f"{path} has other columns or classes than the first file beside it")
         _check_size(file, path, columns.leaf)
-        for batch in file.iter_batches(ROWS, columns=wanted, use_threads=False):
-            images = batch.column(columns.image)
-            if columns.leaf != columns.image:
-                (images,) = images.flatten()
-            labels = batch.column(columns.label) if columns.label else [None] * len(batch)
-            for image, label in zip(images, labels, strict=True):
-                yield image.as_py(), None if label is None else label.as_py()
+        if columns.label is None:
+            yield from repeat(None, file.metadata.num_rows)
+        else:
+            for batch in file.iter_batches(ROWS, columns=[columns.label], use_threads=False):
+                yield from batch.column(columns.label).to_pylist()
 
 
 def _check_size(file: Any, path: Path, leaf: str) -> None:

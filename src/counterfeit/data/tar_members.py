@@ -27,7 +27,7 @@ class Headers:
         self.seek, self.tell = file.seek, file.tell
 
     def read(self, length: int) -> bytes:
-        if length > LONGEST_HEADER:
+        if not 0 <= length <= LONGEST_HEADER:
             raise tarfile.ReadError(f"a header of {length:,} bytes")
         return self._file.read(length)
 
@@ -41,6 +41,8 @@ def tar_members(packed: Packed, where: str) -> Iterator[Member]:
         with packed.opened() as file, _archive(file) as archive:
             while (found := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined]  # it would remember all of them
+                if found.size < 0 or archive.offset < found.offset_data:  # it would be read again and again
+                    raise tarfile.ReadError(f"at byte {found.offset:,} a file of {found.size:,} bytes")
                 if not found.isdir():
                     regular = found.isreg() and not found.issparse()
                     yield Member(found.name, found.offset_data, found.size, found.size, 0 if regular else BAD)

@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from counterfeit.data.members import BAD, Member, Packed
+from counterfeit.data.members import BAD, SECRET, Member, Packed
 from counterfeit.data.picture import BadPicture
 from counterfeit.errors import DataError
 
@@ -28,7 +28,7 @@ PIECE = 1 << 16
 def zip_members(packed: Packed, where: str) -> Iterator[Member]:
     """Yield the files of a .zip archive in the order of its directory.
 
-    Raises DataError if it is none, is cut short or damaged, or is encrypted.
+    Raises DataError if it is none, is cut short or damaged.
     """
     try:
         count, length, offset, shift = _directory(packed)
@@ -38,13 +38,14 @@ def zip_members(packed: Packed, where: str) -> Iterator[Member]:
         end, piece, begun, seen = at + length, b"", at, 0
         while at < end:
             known = begun + len(piece)
-            if (
-                known < end and at + CENTRAL.size + 3 * PIECE > known
-            ):  # an entry and its three texts, of up to PIECE each
+            # An entry has three texts, of up to PIECE each.
+            if known < end and at + CENTRAL.size + 3 * PIECE > known:
                 begun, piece = at, packed.read(at, min(end - at, 64 * PIECE))
-            member, used = _member(memoryview(piece)[at - begun :], shift, where)
+            member, used = _member(memoryview(piece)[at - begun :], shift)
             at, seen = at + used, seen + 1
             if member is not None:
+                if not 0 <= member.offset <= packed.length:
+                    raise ValueError("its directory lists a file that is not within it")
                 yield member
         if (seen - count) % PIECE:  # some programs count to 65,535 and begin again
             raise ValueError(f"its directory lists {seen:,} files, and should list {count:,}")
@@ -80,7 +81,7 @@ def _directory(packed: Packed) -> tuple[int, int, int, int]:
     return count, length, offset, behind - length - offset
 
 
-def _member(piece: memoryview, shift: int, where: str) -> tuple[Member | None, int]:
+def _member(piece: memoryview, shift: int) -> tuple[Member | None, int]:
     """The file whose entry begins here, None for a folder; and the length of the entry."""
     signature, flags, method, check, packed, size, *lengths, mode, offset = CENTRAL.unpack_from(piece)
     if signature != b"PK\1\2":
@@ -98,9 +99,10 @@ def _member(piece: memoryview, shift: int, where: str) -> tuple[Member | None, i
     if name.endswith("/"):
         return None, end
     if flags & ENCRYPTED:
-        raise DataError(f"{where} is encrypted; unpack it with its password, and pass the folder")
-    linked = (mode >> 16) & 0o170000 == SYMLINK
-    return Member(name, offset + shift, packed, size, BAD if linked else method, check), end
+        method = SECRET
+    elif (mode >> 16) & 0o170000 == SYMLINK:
+        method = BAD
+    return Member(name, offset + shift, packed, size, method, check), end
 
 
 def _name(raw: bytes, flags: int, extra: dict[int, bytes]) -> str:
