@@ -108,6 +108,7 @@ def test_training_and_scoring_in_a_size_that_is_not_square(cache, tmp_path, comm
     assert record["data"]["shape"] == [3, 24, 32]
     run = cf.load(tmp_path / "run")
     assert run.sample(2).shape == (2, 3, 24, 32) and run.real("train").shape == (3, 24, 32)
+    assert command("train", "vae", "--resume", "--epochs", 2, "--out", tmp_path / "run").code == 0
     ask = ["--metrics", "fid", "--detector", "cifar10-cnn", "-n", 20]
     scored = command("score", tmp_path / "run", "--real", other, "--size", "24x32", *ask)
     assert scored.code == 0, scored.err

@@ -56,7 +56,8 @@ def test_the_detector_reads_a_digit_in_each_channel(digits):
     images = stacked(digits, numbers)
     found = detectors.load("stacked-mnist-cnn", device="cpu")(images)
     assert found.features.shape == (60, 3 * 224) and found.probabilities.shape == (60, 1000)
-    assert (found.probabilities.argmax(axis=1) == numbers).mean() > 0.95  # 0.995 for each of three digits
+    right = (found.probabilities.argmax(axis=1) == numbers).mean()
+    assert right > 0.95  # 0.995³ = 0.985 is expected, and 60 images scatter by 0.016
     alone = detectors.load("mnist-cnn", device="cpu")(np.ascontiguousarray(images[:, 1:2]))
     assert np.array_equal(found.features[:, 224:448], alone.features)
     assert found.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)

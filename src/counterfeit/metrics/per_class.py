@@ -75,7 +75,7 @@ def mean(
     `name` is the metric's in an InputError.
     """
     both = _classes(real_classes, len(real), "real"), _classes(fake_classes, len(fake), "generated")
-    classes = known(name, *both)
+    classes = classes_of_both(name, *both)
     found = {int(c): function(real[both[0] == c], fake[both[1] == c]) for c in classes}
     labels = next(iter(found.values()))
     return {label: _mean({c: values[label] for c, values in found.items()}) for label in labels}
@@ -88,7 +88,7 @@ def _classes(classes: ArrayLike, count: int, whose: str) -> NDArray[np.integer]:
     return array
 
 
-def known(name: str, real: NDArray[np.integer], fake: NDArray[np.integer]) -> NDArray[np.integer]:
+def classes_of_both(name: str, real: NDArray[np.integer], fake: NDArray[np.integer]) -> NDArray[np.integer]:
     """The classes of both sets, ascending. Raises InputError for one that has too few images in either."""
     classes = np.union1d(real, fake)
     counts = [np.bincount(np.searchsorted(classes, of), minlength=len(classes)) for of in (real, fake)]

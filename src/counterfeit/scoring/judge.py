@@ -68,10 +68,10 @@ def _checked(source: Any, config: ScoreConfig, scorer: Scorer) -> tuple[Images, 
     """What is scored, and the names of the metrics."""
     fakes, names = _fitting(source, config, scorer)
     n = config.n if fakes.most is None else min(config.n, fakes.most)
-    # float32, once in batches and once in one array; the number of features of a callable is not known yet
     for name in names:
         if "fake_classes" in METRICS[name].needs:
             _check_classes(METRICS[name].labels[0], scorer, fakes, n, config.seed)
+    # float32, once in batches and once in one array; the number of features of a callable is not known yet
     check_room(2 * 4 * n * (scorer.detector.dim or 1), f"features of {n:,} images", "lower -n")
     return fakes, names
 
@@ -162,7 +162,7 @@ def _check_classes(label: str, scorer: Scorer, fakes: Images, n: int, seed: int)
     real = classes_of(scorer.real)
     assert real is not None and fakes.known is not None, "see _check_needs"
     labels = in_terms_of(scorer.real.classes, fakes.known.labels(n, seed), fakes.known.names, fakes.name)
-    per_class.known(label, real, labels)
+    per_class.classes_of_both(label, real, labels)
 
 
 def check_drawn(
