@@ -165,6 +165,29 @@ def test_the_losses_of_r3gan_compare_pairs_and_penalize_both_sides() -> None:
     assert seen["generator"] == pytest.approx(F.softplus(real - fake).mean().item(), rel=1e-4)
 
 
+def test_a_penalty_on_a_share_is_that_of_the_first_images_of_the_batch() -> None:
+    """Worked out of the whole batch's squared gradients, image by image; and of all processes together."""
+    model, (x, y) = small("cr3gan", penalty=3.0, penalty_share=0.375).eval(), batch()
+    fake = model.generate(Noise.seeded(3).normal(8, 128), y).detach()
+    shown = torch.cat([x * 2 - 1, fake]).requires_grad_()
+    squares = squared_gradient(model.discriminator(shown, y.repeat(2))[:, 0], shown)
+    real, of_fake = squares.detach().chunk(2)
+
+    def penalty(rows: slice, world: int) -> float:
+        """Of a process that has these rows."""
+        here = torch.cat([half[rows] for half in shown.detach().chunk(2)])
+        rng = Noise(torch.Generator(), rank=rows.start or 0, world=world)
+        return model.slope(here, torch.empty(0), y[rows], rng)["penalty"].item()
+
+    by_hand = 3 / 2 * (real[:3].mean() + of_fake[:3].mean()).item()
+    assert penalty(slice(None), 1) == pytest.approx(by_hand, rel=1e-4)  # 3 of 8; float32 in another order
+    for world in (2, 4, 8):  # of eight processes, five have none of the three rows
+        assert sum(penalty(slice(i, None, world), world) for i in range(world)) / world == pytest.approx(
+            by_hand, rel=1e-4
+        )
+    assert model.slope(shown, torch.empty(0), y, Noise.seeded(0))["penalty"].requires_grad
+
+
 def test_the_squared_gradient_of_a_linear_function_is_that_of_its_weights() -> None:
     """And its own gradient, by the weights, is 2 w."""
     weights = torch.randn(SHAPE, dtype=torch.float64, requires_grad=True)

@@ -62,10 +62,10 @@ class Lesson:
     def _keep(self, judge: object, given: tuple[Any, ...], outputs: Tensor) -> None:
         """Keep what the judge says while it learns itself, of real images and after them fakes.
 
-        So it is in every model here, whichever its game: see their `step`. Where only images between both are shown,
-        as for a gradient penalty, there are no more than a batch; where the generator learns, the judge is constant.
+        So it is in every model here, whichever its game: see their `step`. Where it is shown others, as for a
+        gradient penalty, there are fewer than both; where the generator learns, the judge is constant.
         """
-        if self._weights.requires_grad and len(given[0]) > self._batch:
+        if self._weights.requires_grad and len(given[0]) >= 2 * self._batch:
             self._seen.append((given, outputs.detach()))
 
     def step(self, steps: int) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class GAN(AdversarialModel):
         instance_noise: float = 0.0,
         *,
         penalty: float = 0.0,
+        penalty_share: float = 1.0,
         augment: Sequence[str] = (),
         normal: bool = False,
     ) -> None:
@@ -40,11 +41,13 @@ class GAN(AdversarialModel):
 
         `target` is what the discriminator shall say of a real image, `instance_noise` the standard deviation of noise
         on every image that it sees (Sønderby et al. 2017, arXiv:1610.04490), `penalty` the weight γ of R1 and R2, see
-        `squared_gradient`. Latents are uniform on [-1, 1], or standard `normal`.
+        `squared_gradient`, which are taken on `penalty_share` of a batch. Latents are uniform on [-1, 1], or standard
+        `normal`.
         """
         super().__init__((latent,), classes)
         self.discriminator, self.generator, self.loss = discriminator, generator, loss
-        self.target, self.instance_noise, self.penalty = target, instance_noise, penalty
+        self.target, self.instance_noise = target, instance_noise
+        self.penalty, self.penalty_share = penalty, penalty_share
         self.augment, self.normal = augment, normal
 
     def networks(self) -> dict[str, nn.Module]:
@@ -56,10 +59,10 @@ class GAN(AdversarialModel):
         fake = self.generate(self.noise(n, rng), y)
 
         shown = torch.cat([self.shown(real, rng), self.shown(fake.detach(), rng)])
-        shown.requires_grad_(self.penalty > 0)
+        shown.requires_grad_(self.penalty > 0 and self.penalty_share == 1)
         both = self.discriminator(shown, None if y is None else y.repeat(2))  # one pass is quicker than two
         d_loss = self.loss.discriminator(both[:n, :1], both[n:, :1], self.target).mean()
-        d_terms = {"d_loss": d_loss} | self.of_discriminator(shown, both, y)
+        d_terms = {"d_loss": d_loss} | self.of_discriminator(both, y) | self.slope(shown, both, y, rng)
         update("discriminator", total(d_terms))
 
         with constant(self.discriminator):
@@ -71,18 +74,33 @@ class GAN(AdversarialModel):
         update("generator", total(g_terms))
         return d_terms | g_terms
 
-    def of_discriminator(self, shown: Tensor, both: Tensor, y: Tensor | None) -> Losses:
-        """Terms of the discriminator's loss beside the adversarial one, by name, weighted.
+    def slope(self, shown: Tensor, both: Tensor, y: Tensor | None, rng: Noise) -> Losses:
+        """The penalty γ/2 (R1 + R2), or nothing where γ is 0.
 
         Args:
-            shown: real images, then generated ones, as it sees them: (2B, C, H, W).
+            shown: real images, then generated ones, as the discriminator sees them: (2B, C, H, W).
             both: its outputs of them: (2B, …).
             y: labels of each half: (B,) or None.
+            rng: tells which rows of the batch these are.
         """
         if not self.penalty:
             return {}
+        weight = 1.0
+        if self.penalty_share < 1:  # second derivatives cost as much as all else: a pass of few images spares most
+            rows, weight = first_rows(len(shown) // 2, self.penalty_share, rng)
+            shown = torch.cat([half[:rows] for half in shown.detach().chunk(2)]).requires_grad_()
+            both = self.discriminator(shown, None if y is None else y[:rows].repeat(2))
         # R1 on the real half and R2 on the other: a mean over pairs, of a sum for each.
-        return {"penalty": self.penalty * squared_gradient(both[:, 0], shown).mean()}
+        return {"penalty": weight * self.penalty * squared_gradient(both[:, 0], shown).mean()}
+
+    def of_discriminator(self, both: Tensor, y: Tensor | None) -> Losses:
+        """Terms of the discriminator's loss beside the adversarial one and the penalty, by name, weighted.
+
+        Args:
+            both: its outputs of real images, then of generated ones: (2B, …).
+            y: labels of each half: (B,) or None.
+        """
+        return {}
 
     def of_generator(self, outputs: Tensor, y: Tensor | None) -> Losses:
         """Terms of the generator's loss beside the adversarial one, by name, weighted; of the outputs of its images."""
@@ -108,6 +126,16 @@ class GAN(AdversarialModel):
 def total(terms: Losses) -> Tensor:
     """Their sum."""
     return reduce(torch.add, terms.values())
+
+
+def first_rows(n: int, share: float, rng: Noise) -> tuple[int, float]:
+    """How many of the n rows here are among the batch's first, a share of it, at least one; and what their mean counts.
+
+    So counted, the mean of the processes' means is the mean over that share, however many processes there are.
+    """
+    of_all = max(1, round(share * n * rng.world))
+    here = len(range(rng.rank, of_all, rng.world))  # a process has every `world`th row
+    return max(1, here), here * rng.world / of_all
 
 
 def squared_gradient(outputs: Tensor, images: Tensor) -> Tensor:

@@ -23,10 +23,10 @@ class ACGAN(GAN):
         super().__init__(*args, **rest)
         self.real_weight, self.fake_weight = real_weight, fake_weight
 
-    def of_discriminator(self, shown: Tensor, both: Tensor, y: Tensor | None) -> Losses:
+    def of_discriminator(self, both: Tensor, y: Tensor | None) -> Losses:
         assert y is not None, "an ACGAN needs labels"
         named = F.cross_entropy(both[: len(y), 1:], y)
-        return super().of_discriminator(shown, both, y) | {"d_classes": self.real_weight * named}
+        return {"d_classes": self.real_weight * named}
 
     def of_generator(self, outputs: Tensor, y: Tensor | None) -> Losses:
         assert y is not None, "an ACGAN needs labels"
