@@ -53,7 +53,7 @@ class Page:
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.home = address or (run.path / "exports" / "web").as_uri()
-        self.page.goto(f"{self.home}/index.html")
+        self.page.goto(f"{self.home}/index.html", timeout=120_000)
         self.page.wait_for_selector("html[data-ready='0']", timeout=120_000)
 
     def images(self, seed: int, n: int, label: int = -1) -> np.ndarray:
