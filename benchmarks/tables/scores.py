@@ -13,6 +13,7 @@ from tables.text import Json, markdown, over_seeds, real_images
 GRIDS = ("seed", "tuned", "frontier")  # of benchmarks/grids
 TUNED = "-tuned"  # ends the names of recipes that the search found
 CURVE = ("best epoch, FID of 2,000", "at", "last epoch")
+PICTURES = "../images/models"  # beside docs/models
 SHOWN = ("FID", "KID", "IS", "Precision", "Recall", "Density", "Coverage")
 
 
@@ -46,7 +47,10 @@ def row_of(table: Json, model: str) -> Json:
 
 
 def of_model(results: Json, model: str) -> str:
-    """One model on every data set, by its recipe and by the one that a search found; epochs where they were scored."""
+    """One model on every data set, by its recipe and by the one that a search found; epochs where they were scored.
+
+    Below it, the last grid of samples that each row's first seed drew.
+    """
     found = [
         (table, row)
         for grid in GRIDS
@@ -61,7 +65,10 @@ def of_model(results: Json, model: str) -> str:
         best = [plus_minus((row["curve"] or {}).get(key)) for key in ("best", "best_epoch", "final") if curves]
         took = minutes_of(results, row["model"], table["data"])
         lines.append([f"`{row['model']}`", table["data"], str(len(row["seeds"])), *scores, *best, took])
-    return markdown(lines)
+    drawn = [
+        f"![{row['model']} on {table['data']}]({PICTURES}/{row['model']}-{table['data']}.png)" for table, row in found
+    ]
+    return "\n".join([markdown(lines), "Samples of the first seed that nobody chose, of each row:", "", *drawn, ""])
 
 
 def of_tuned(results: Json, data: str) -> str:
