@@ -33,10 +33,12 @@ def ours(model: str, data: str, steps: int) -> Stretch:
 
 
 def bfloat16(model: str, data: str, steps: int) -> Stretch:
-    """Our loop with --precision bfloat16."""
+    """The same with --precision bfloat16."""
+    from counterfeit.system.openmp import Watch
     from our_loop import our_steps
 
     torch.set_flush_denormal(True)
+    Watch().wake()
     return _walk(our_steps(model, data, precision="bfloat16"), steps)
 
 
