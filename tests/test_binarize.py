@@ -16,7 +16,7 @@ from counterfeit.data import binarize
 from counterfeit.models import MODELS
 from counterfeit.models.build import build
 from counterfeit.runs import RunFolder, load_checkpoint
-from counterfeit.settings import having
+from counterfeit.settings import having, spelled_here
 from counterfeit.system.noise import Noise
 from counterfeit.training.loop import run_steps
 from counterfeit.training.state import State
@@ -134,3 +134,11 @@ def test_the_former_spelling_is_taken(command, tmp_path: Path) -> None:
     refused = command("train", "gan", "--binarise", "static").err, command("train", "vae", "--binarise", "dynamo").err
     assert "gan has no --binarize" in refused[0] and "dynamo" in refused[1] and "Unrecognized" not in refused[1]
     assert MODELS["vae"].settings.replace({"binarise": "static"}).binarize == "static"
+
+
+def test_the_name_of_papers_is_taken(command, tmp_path: Path) -> None:
+    """`--beta` is what every paper on the beta-VAE calls its --kl-weight; a model with a `beta` of its own keeps it."""
+    refused = command("train", "gan", "--beta", "4").err, command("train", "beta-vae", "--beta=four").err
+    assert "gan has no --kl-weight" in refused[0] and "--kl-weight" in refused[1] and "four" in refused[1]
+    assert MODELS["beta-vae"].changed(MODELS["beta-vae"].settings, {"beta": 100.0}).kl_weight == 100.0
+    assert spelled_here({"beta": 1.0}, {"beta"}) == {"beta": 1.0}

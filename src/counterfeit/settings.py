@@ -54,11 +54,17 @@ def unless_set(words: str) -> Callable[[str], str]:
 
 
 FORMER = {"binarise": "binarize"}  # spellings of settings that older runs and scripts have
+ALIASES = FORMER | {"beta": "kl_weight"}  # what users may call a setting, as some papers do
 
 
 def spelled_today(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The same settings, with former spellings of their names as today's."""
     return {FORMER.get(name, name): value for name, value in settings.items()}
+
+
+def spelled_here(settings: Mapping[str, Any], own: Collection[str]) -> dict[str, Any]:
+    """The same settings as of today, for what users may call them; a name in `own`, such as a plugin's, stays."""
+    return {name if name in own else ALIASES.get(name, name): value for name, value in settings.items()}
 
 
 def having(settings: Any, effect: str | None = None) -> set[str]:
@@ -84,7 +90,7 @@ class Settings:
 
     def replace(self, changes: Mapping[str, Any]) -> Self:
         """A copy with some fields changed; an unknown field or a value of a wrong type raises InputError."""
-        changes = spelled_today(changes)
+        changes = spelled_here(changes, having(self))
         check_names(type(self), changes)
         return dataclasses.replace(self, **changes)
 

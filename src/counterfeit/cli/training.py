@@ -12,7 +12,7 @@ from counterfeit import catalog
 from counterfeit.cli.options import Train
 from counterfeit.cli.parsing import HELP, parse, positional
 from counterfeit.models import MODELS, ModelSettings
-from counterfeit.settings import FORMER, having, spelled_today
+from counterfeit.settings import ALIASES, having, option, spelled_here
 
 
 def parsed(argv: Sequence[str]) -> Train:
@@ -80,12 +80,13 @@ def check_owned(model: str, argv: Sequence[str]) -> None:
 
 
 def today(word: str) -> str:
-    """A former spelling of an option as today's; any other word as it is."""
+    """A former spelling of an option, or what papers call it, as today's; any other word as it is."""
     name, is_value, value = word.partition("=")
-    if not name.startswith("--"):
+    field = name.removeprefix("--").replace("-", "_")
+    if not name.startswith("--") or field not in ALIASES:
         return word
-    (field,) = spelled_today({name[2:].replace("-", "_"): None})
-    return f"--{field.replace('_', '-')}{is_value}{value}" if field in FORMER.values() else word
+    (known,) = spelled_here({field: None}, {own.name for own in _all_fields()})
+    return f"{option(known)}{is_value}{value}"
 
 
 def _all_fields() -> list[dataclasses.Field[object]]:

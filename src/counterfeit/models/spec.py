@@ -13,7 +13,7 @@ import msgspec
 
 from counterfeit.errors import InputError
 from counterfeit.registry import Registry
-from counterfeit.settings import RunSettings, Settings, check_count, having, option, setting, spelled_today
+from counterfeit.settings import RunSettings, Settings, check_count, having, option, setting, spelled_here
 from counterfeit.system.arguments import fields_of, words
 
 if TYPE_CHECKING:
@@ -162,8 +162,8 @@ class ModelSpec(Generic[S]):
 
     def changed(self, settings: S, changes: Mapping[str, Any]) -> S:
         """Settings of this model with some changed. Raises InputError: it has no such setting, or a value is wrong."""
-        changes = spelled_today(changes)
         own = having(self.settings)
+        changes = spelled_here(changes, own)
         for name in changes:
             takers = [spec.name for spec in MODELS.values() if name in having(spec.settings)]
             if name not in own and takers:

@@ -52,7 +52,7 @@ register(
     ModelSpec(
         name="vae-gan",
         title="VAE whose reconstructions are judged by the features of a GAN's discriminator",
-        settings=VAEGANSettings(),
+        settings=VAEGANSettings(epochs=5),
         build=build,
         paper="Larsen et al. 2016, arXiv:1512.09300",
         differs="networks of conv-vae and dcgan, Adam; non-saturating loss; no network is held still when it is ahead",
