@@ -23,7 +23,7 @@ from counterfeit.runs.shared import Local
 from counterfeit.system import durations, memory
 from counterfeit.testing.small import SHAPES, STEPS, built, images_for, settings_of
 from counterfeit.testing.small import train as trained_in
-from counterfeit.training import budget, checks, notes, trainer
+from counterfeit.training import budget, checks, few, notes, trainer
 from counterfeit.training.budget import Costs
 from counterfeit.training.session import fitting
 from counterfeit.training.trainer import EpochEnded, Training
@@ -386,6 +386,61 @@ def test_few_images_and_few_steps_are_one_line_with_all_that_helps(ema: float, a
         "this run is 6 steps (3 epochs), and good images need thousands; 40 images are few for gan, which may learn "
         f"them by heart: --steps 5000 --augment translation,cutout{average}"
     ]
+
+
+CONVENIENT = {"data": "array", "encoder_width": 8, "decoder_width": 8, "batch_size": 20}
+
+
+def few_images(channels: int = 1, n: int = 40) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, channels, 28, 28), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "channels", "differs"),
+    [
+        ("gan", {}, 1, {"steps": 5000, "augment": "translation,cutout", "ema": 0.999}),
+        ("gan", {}, 3, {"steps": 5000, "augment": "color,translation,cutout", "ema": 0.999}),
+        ("sngan", {}, 3, {"steps": 5000, "augment": "color,translation,cutout"}),  # which averages by itself
+        ("gan", {"augment": "none"}, 1, {"steps": 5000, "ema": 0.999}),
+        ("gan", {"ema": 0.9}, 1, {"steps": 5000, "augment": "translation,cutout"}),
+        ("gan", {"augment": "flip"}, 1, {"steps": 5000}),
+        ("vae", {}, 1, {"steps": 5000}),
+        ("gan", {"epochs": 10}, 1, {}),  # even if it is the recipe's own
+        ("gan", {"steps": 7}, 1, {}),
+        ("gan", {"budget": "90s"}, 1, {}),
+    ],
+)
+def test_few_images_without_a_length_get_one(name, given, channels, differs, tmp_path: Path) -> None:
+    """With what helps a GAN, except what the user gave."""
+    config = MODELS[name].settings.replace({**CONVENIENT, **given})
+    run = RunFolder(tmp_path / "run")
+    training = Training(name, config, run, array=few_images(channels), given=[*CONVENIENT, *given])
+    assert training.chosen == differs
+    found, before = training.config.to_dict(), config.to_dict()
+    epochs, _ = found.pop("epochs"), before.pop("epochs")
+    assert found == {**before, **differs} and (epochs == 2500 or not differs)  # of two steps each
+
+
+def test_many_images_keep_the_recipe(tmp_path: Path) -> None:
+    config = MODELS["gan"].settings.replace(CONVENIENT)
+    images = np.zeros((5000, 1, 8, 8), np.uint8)
+    assert not Training("gan", config, RunFolder(tmp_path / "run"), array=images, given=CONVENIENT).chosen
+
+
+def test_a_run_of_few_images_says_what_it_is_and_goes_on_so(tmp_path: Path, monkeypatch, capsys, command) -> None:
+    """By keyword and by command, whose runs are the same."""
+    monkeypatch.setattr(few, "STEPS", 3)
+    np.savez(tmp_path / "few.npz", images=few_images())
+    small = {name: value for name, value in CONVENIENT.items() if name != "data"}
+    options = [word for name, value in small.items() for word in (f"--{name.replace('_', '-')}", value)]
+    run = cf.train("gan", tmp_path / "few.npz", out=tmp_path / "one", **small)
+    said = "40 images are few, so this run has --steps 3 --augment translation,cutout --ema 0.999: give --epochs to"
+    assert said in capsys.readouterr().err and run.config.steps == 3
+    shown = command("train", "gan", "--data", tmp_path / "few.npz", "--out", tmp_path / "two", *options)
+    assert shown.code == 0 and said in shown.err
+    assert_equal(tmp_path / "one", tmp_path / "two")
+    further = cf.train("gan", out=tmp_path / "one", resume=True, steps=4).config
+    assert (further.steps, further.augment, further.ema) == (4, "translation,cutout", 0.999)
 
 
 def test_who_asks_for_few_steps_knows_it(capsys) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,8 @@ def train(
     elif data is not None:
         settings["data"], array = "array", data
     config = MODELS[model].changed(starting_config(model, out, resume, settings), settings)
-    return fit(model, config, out=out, resume=resume, quiet=quiet, array=array, labels=labels, track=track)
+    given = set(settings)
+    return fit(model, config, out=out, resume=resume, quiet=quiet, array=array, labels=labels, track=track, given=given)
 
 
 def starting_config(model: str, out: str | Path | None, resume: bool, settings: dict[str, Any]) -> ModelSettings:
@@ -94,13 +95,15 @@ def fit(
     array: Any = None,
     labels: Any = None,
     track: str | Sequence[str] | None = None,
+    given: Collection[str] | None = None,
 ) -> Run:
-    """Train with complete settings; see `train`."""
+    """Train with complete settings; see `train`. With the names of those that were given, others may be chosen."""
     trackers = tracking.chosen(track)
     if array is None:
         config = config.replace({"data": paths.typed(config.data)})
     folder = _folder(model, config, out)
-    events = fitting(model, config, folder, resume=resume, quiet=quiet, array=array, labels=labels, alone=True)
+    data = {"array": array, "labels": labels}
+    events = fitting(model, config, folder, resume=resume, quiet=quiet, alone=True, given=given, **data)
     with tracking.followed(folder, trackers if speaks() else []) as begin:
         for _ in events:
             begin()

@@ -54,7 +54,8 @@ def train(argv: list[str]) -> int:
 
     settings = typed(vars(asked.training), argv)  # on top of the model's own, or what the run was trained with
     config = MODELS[asked.model].changed(starting_config(asked.model, asked.out, asked.resume, settings), settings)
-    folder = fit(asked.model, config, out=asked.out, resume=asked.resume, track=asked.track).folder
+    run = fit(asked.model, config, out=asked.out, resume=asked.resume, track=asked.track, given=settings)
+    folder = run.folder
     samples = max(folder.samples.glob("epoch-*.png"), default=folder.samples, key=lambda path: (len(path.name), path))
     lines = [f"run      {folder}", f"samples  {folder.shown(samples)}", f"curves   {folder.shown(folder.curves)}"]
     more = "".join(f" --plugin {path}" for path in asked.plugin)

@@ -6,21 +6,25 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from counterfeit.models.base import Model
+from counterfeit.settings import option
 from counterfeit.system import durations
 from counterfeit.system.memory import ADAM, in_bytes, in_saving, in_training
+from counterfeit.training import few
 
 if TYPE_CHECKING:
     from counterfeit.training.trainer import Training
 
 FEW = 900  # steps: two epochs of MNIST are 936, and give digits
-FEW_IMAGES = 5_000  # below, a discriminator that sees every image a hundred times knows them
 LARGE, MUCH, LONG = 50_000_000, 2 << 30, 30 * 60  # weights, bytes of memory, and seconds that are worth a line
 WARM, WATCHED = 3, 10.0  # steps that are slower than those after them; seconds after which the speed is known
 
 
 def before(training: Training) -> Iterator[str]:
     """Sentences on a run that is about to begin."""
-    if training.earlier is None:
+    if training.chosen:
+        options = " ".join(f"{option(name)} {value}" for name, value in training.chosen.items())
+        yield f"{len(training.data):,} images are few, so this run has {options}: give --epochs to choose yourself"
+    elif training.earlier is None:
         yield from advice(training)
     cost = cost_of(training.model, bool(training.config.ema))
     if cost:
@@ -35,12 +39,11 @@ def advice(training: Training) -> Iterator[str]:
     if config.length[0] == "epochs" and steps < FEW:
         epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
         said.append(f"this run is {steps:,} steps ({epochs}), and good images need thousands")
-        options.append("--steps 5000")
-    changes = getattr(config, "changes", None)  # of models that have `augment`
-    if changes == [] and len(training.data) < FEW_IMAGES:
+        options.append(f"--steps {few.STEPS}")
+    helpful = few.helpful(config, training.data.shape[0]) if len(training.data) < few.IMAGES else {}
+    if helpful:
         said.append(f"{len(training.data):,} images are few for {training.recipe.name}, which may learn them by heart")
-        options.append(f"--augment {'color,' if training.data.shape[0] > 1 else ''}translation,cutout")
-        options += [] if config.ema else ["--ema 0.999"]
+        options += [f"{option(name)} {value}" for name, value in helpful.items()]
     if said:
         yield f"{'; '.join(said)}: {' '.join(options)}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import closing
 from typing import Any
 
@@ -29,6 +29,7 @@ def fitting(
     array: Any = None,
     labels: Any = None,
     alone: bool = False,
+    given: Collection[str] | None = None,
 ) -> Generator[object, None, None]:
     """The events of a training (see `Training.events`), for one who has something to do at some of them.
 
@@ -39,7 +40,7 @@ def fitting(
     begun = time.perf_counter()
     group = distributed.join(config.device)
     training = group.everyone(
-        lambda: Training(model, config, folder, resume=resume, array=array, labels=labels, group=group)
+        lambda: Training(model, config, folder, resume=resume, array=array, labels=labels, group=group, given=given)
     )
     asked = Asked(folder, alone)
     with deferred() as stop, closing(asked):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -34,7 +34,7 @@ from counterfeit.scoring import Images, Scorer, judge
 from counterfeit.settings import option
 from counterfeit.system.console import decoration
 from counterfeit.system.distributed import ALONE, Group
-from counterfeit.training import diagnosis
+from counterfeit.training import diagnosis, few
 from counterfeit.training.checks import built
 from counterfeit.training.loop import (
     EpochEnded,
@@ -90,10 +90,13 @@ class Training:
         array: Any = None,
         labels: Any = None,
         group: Group = ALONE,
+        given: Collection[str] | None = None,
     ) -> None:
         """Everything that can be wrong with the input is found here, before anything is written.
 
         Args:
+            given: names of the settings that the user gave, of which the model's own are chosen anew for few images;
+                None: `config` is as it is to be.
             array: images for config.data == "array", see `counterfeit.data.load`.
             labels: of the array.
             group: the processes that train together: each reads data and checkpoint, the first writes the folder.
@@ -110,6 +113,10 @@ class Training:
             self.config = config = config.as_in(self.earlier.config)
             check_settings(folder, self.earlier, model, config)
         self.data, test = to_train_on(config, self.earlier, str(folder), array, labels)
+        self.chosen: dict[str, Any] = {}  # settings that are other than the model's, since images are few
+        if given is not None and self.earlier is None:
+            self.chosen = few.chosen(config, given, len(self.data), self.data.shape[0])
+            self.config = config = config.replace(self.chosen)
         self.model, self.device = built(self.recipe, config, self.data, group)
         self.take_steps(config.steps)
         self.scorer: Scorer | None = None

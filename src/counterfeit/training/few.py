@@ -1,0 +1,38 @@
+"""What a run of few images is where its user has not said how long it trains: ten epochs of them are a few steps."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from counterfeit.models import ModelSettings
+from counterfeit.settings import LENGTHS
+
+IMAGES = 5_000  # below, a discriminator that sees every image a hundred times knows them
+STEPS = 5_000
+EMA = 0.999
+
+
+def helpful(config: ModelSettings, channels: int) -> dict[str, Any]:
+    """Settings that keep a GAN from learning few images by heart, of those that the run has not; {} for other models.
+
+    Args:
+        channels: of the images: gray ones have no colors to change.
+    """
+    if getattr(config, "changes", None) != []:  # of models that have `augment`
+        return {}
+    changes = {"augment": f"{'color,' if channels > 1 else ''}translation,cutout"}
+    return changes if config.ema else {**changes, "ema": EMA}
+
+
+def chosen(config: ModelSettings, given: Collection[str], images: int, channels: int) -> dict[str, Any]:
+    """Settings in place of the model's own, for a run of few images of which no length was given.
+
+    Args:
+        given: names of the settings that the user gave, which stay.
+        images: how many there are to train on.
+    """
+    if images >= IMAGES or not set(LENGTHS).isdisjoint(given):
+        return {}
+    own = {name: value for name, value in helpful(config, channels).items() if name not in given}
+    return {"steps": STEPS, **own}
