@@ -31,7 +31,7 @@ from counterfeit.runs import source
 from counterfeit.system.files import write_json
 from tables import KINDS, frontier
 from tables.minutes import minutes
-from tables.scores import GRIDS
+from tables.scores import GRIDS, picture
 from tables.text import Json
 
 ROOT = Path(__file__).parent.parent
@@ -112,7 +112,7 @@ def publish(path: Path) -> None:
         for row in table.rows:
             drawn = (Path(row.runs[0]) / "samples").glob("epoch-*.png")
             last = max(drawn, key=lambda grid: int(grid.stem.removeprefix("epoch-")))
-            shutil.copy(last, PICTURES / f"{row.model}-{table.data}.png")
+            shutil.copy(last, PICTURES / picture(to_json(row), table.data))
     if (home / "comparison.json").exists():
         whole = merged(whole, of_json(json.loads((home / "comparison.json").read_text()), Comparison))
     runs = [{key: value for key, value in to_json(run).items() if key != "losses"} for run in whole.runs]

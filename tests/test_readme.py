@@ -15,6 +15,7 @@ from counterfeit.data import named
 from counterfeit.detectors.training import RECIPES
 from counterfeit.models import MODELS
 from counterfeit.scoring import cas as cas_module
+from counterfeit.training import few
 from loop_cases import KINDS
 
 ROOT = Path(__file__).parent.parent
@@ -24,8 +25,9 @@ RUN = [pytest.param(page, marks=pytest.mark.full) if page.stem in set(MODELS) - 
 
 
 def thin(monkeypatch: pytest.MonkeyPatch, every: int) -> None:
-    """Leave of mnist5k only every so many of its images, of each digit the same number."""
+    """Leave of mnist5k only every so many of its images, of each digit the same number; they are few for all that."""
     read = named._read
+    monkeypatch.setattr(few, "STEPS", 2)
     monkeypatch.setattr(named, "_read", lambda *of: [part[::every] for part in read(*of)])
 
 
@@ -44,7 +46,7 @@ def smaller(text: str) -> str:
         for call in re.findall(rf"cf\.train\(\"{name}\",[^)]*", text):
             given = "".join(f", {key}={value!r}" for key, value in spec.small.items() if f"{key}=" not in call)
             text = text.replace(call, call + given)
-    text = re.sub(r"(--steps )\d+", r"\g<1>2", text)
+    text = re.sub(r"(--steps )\d+|(\bsteps=)\d{3,}", r"\1\g<2>2", text)
     text = re.sub(r"(images\[:)1000\b", r"\g<1>200", text)
     text = re.sub(r"(?<!fashion-)\b(mnist|cifar10)\b(?!-cnn|-data)", "mnist5k", text)
     return re.sub(r"(--epochs[ =]|epochs=)\d+", r"\g<1>1", text)

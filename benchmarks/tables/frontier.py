@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import matplotlib
+from adjustText import adjust_text
 
 from counterfeit.report.charts import undominated
 from counterfeit.system.words import plus_minus
@@ -17,7 +17,6 @@ from .text import Json, markdown, real_images
 
 DATA = ("mnist", "fashion-mnist", "cifar10")
 SHOWN = ("FID", "KID", "Precision", "Recall")
-PLACES = ((6, 4), (6, -12), (6, 15), (6, -23), (-6, 26), (6, 37))  # of a name beside its point, in typographic points
 OF_FAMILY = ("Precision", "Recall", "Label-accuracy")
 FAMILIES = {  # of the tour, in its order
     "autoencoders": ("ae", "vae", "cvae", "conv-vae", "beta-vae"),
@@ -34,7 +33,7 @@ LABELED = "labels"  # the family of conditional models, which have a CAS
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.patheffects import withStroke  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator  # noqa: E402
 
 
@@ -59,15 +58,16 @@ def of_data(results: Json, data: str) -> str:
     for _, row in rows:
         scores = [plus_minus(row["metrics"][name]) for name in names]
         page = row["model"].removesuffix("-tuned")
-        cells = [minutes.in_words(results, row["model"], data), *scores, str(len(row["seeds"]))]
-        lines.append([f"[`{row['label']}`](docs/models/{page}.md)", *cells])
+        cells = [minutes.in_words(results, row, data), *scores, str(len(row["seeds"]))]
+        lines.append([f"[`{minutes.named(row)}`](docs/models/{page}.md)", *cells])
     lines.append(["real images", "", *(real_images(table, name) for name in names), ""])
     return markdown(lines)
 
 
 def of_family(results: Json, family: str) -> str:
     """The models of a family on MNIST, as the tour takes them; those that were not measured are missing."""
-    by = {row["model"]: (table, row) for table, row in rows_of(results, "mnist")}
+    found = ((table, row) for table, row in rows_of(results, "mnist") if minutes.times_recipe(row) == 1)
+    by = {row["model"]: (table, row) for table, row in found}
     cas = {row["model"]: row for row in results["cas"]["rows"] if row["data"] == "mnist"} if family == LABELED else {}
     last = ["CAS"] if cas else []
     lines = [["model", "minutes", "FID[mnist-cnn]", "precision", "recall", "label accuracy", *last, "seeds"]]
@@ -75,7 +75,7 @@ def of_family(results: Json, family: str) -> str:
         if model in by:
             table, row = by[model]
             scores = [plus_minus(row["metrics"].get(f"{name}[mnist-cnn]")) for name in ("FID", *OF_FAMILY)]
-            took = minutes.in_words(results, model, "mnist")
+            took = minutes.in_words(results, row, "mnist")
             learned = [of_cas(cas.get(model)) for _ in last]
             lines.append([f"[`{model}`]({model}.md)", took, *scores, *learned, str(len(row["seeds"]))])
     return markdown(lines) if len(lines) > 1 else "Not measured yet: `make frontier` is on its way there.\n"
@@ -98,9 +98,9 @@ def draw(results: Json, data: str, path: Path) -> None:
     """A point for every model, its name, and a line along those that nothing beats in both."""
     points = []
     for table, row in rows_of(results, data):
-        took, score = minutes.of(results, row["model"], data), row["metrics"][named(table, "FID")]
+        took, score = minutes.of(results, row, data), row["metrics"][named(table, "FID")]
         if took is not None:
-            points.append((took, score["mean"], row["model"], score["std"] or 0.0))
+            points.append((took, score["mean"], minutes.named(row), score["std"] or 0.0))
     if not points:
         return
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
@@ -120,24 +120,19 @@ def draw(results: Json, data: str, path: Path) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
     axes.grid(color="0.9")
-    _name(figure, axes, [(x, y, name, "#0072b2" if i in best else "0.45") for i, (x, y, name, _) in enumerate(points)])
+    _name(axes, [(x, y, name, "#0072b2" if i in best else "0.45") for i, (x, y, name, _) in enumerate(points)])
     axes.set_title(f"{data}: the best score for the minutes (line), real images (dashed)", fontsize=10)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
 
-def _name(figure: Figure, axes: Axes, points: list[tuple[float, float, str, str]]) -> None:
-    """Write names beside points, each at the first of some places where it covers no other name."""
-    taken: list[Any] = []
-    figure.canvas.draw()  # which decides where points are
-    for x, y, name, color in points:
-        for place in PLACES:
-            text = axes.annotate(name, (x, y), place, textcoords="offset points", color=color, fontsize=9)
-            box = text.get_window_extent()
-            if place == PLACES[-1] or not any(box.overlaps(other) for other in taken):
-                taken.append(box)
-                break
-            text.remove()
+def _name(axes: Axes, points: list[tuple[float, float, str, str]]) -> None:
+    """Write names beside points: none over another, and a line where one had to move away from its point."""
+    halo = [withStroke(linewidth=2.5, foreground="white")]  # where a name lies on the line of the best
+    texts = [axes.text(x, y, name, color=color, fontsize=9, path_effects=halo) for x, y, name, color in points]
+    xs, ys = zip(*(point[:2] for point in points), strict=True)
+    lines = {"arrowstyle": "-", "color": "0.7", "linewidth": 0.8, "shrinkB": 3}
+    adjust_text(texts, xs, ys, ax=axes, iter_lim=500, expand=(1.3, 1.8), arrowprops=lines)
 
 
 KINDS = {"frontier": of_data, "family": of_family, "cas": cas}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from counterfeit.models import MODELS
+
 from .text import Json
 
 SETS = ("mnist", "cifar10")  # in the order in which the list shows them
@@ -18,12 +20,23 @@ def minutes(results: Json) -> Json:
     }
 
 
-def of(results: Json, model: str, data: str) -> float | None:
-    """Of a run by the model's recipe; None if they were not measured."""
-    rows = results["minutes"]["rows"]
-    return next((row["minutes"] for row in rows if (row["model"], row["data"]) == (model, data)), None)
+def times_recipe(row: Json) -> float:
+    """A row's epochs over those of its model's recipe."""
+    return row["epochs"] / MODELS[row["model"]].settings.epochs
 
 
-def in_words(results: Json, model: str, data: str) -> str:
-    took = of(results, model, data)
+def of(results: Json, row: Json, data: str) -> float | None:
+    """Of the runs of a row, which may be of other epochs than the recipe that was timed; None if it was not."""
+    timed = {(found["model"], found["data"]): found["minutes"] for found in results["minutes"]["rows"]}
+    minutes = timed.get((row["model"], data))
+    return None if minutes is None else minutes * times_recipe(row)
+
+
+def in_words(results: Json, row: Json, data: str) -> str:
+    took = of(results, row, data)
     return "–" if took is None else f"{took:.1f}"
+
+
+def named(row: Json) -> str:
+    """`cr3gan`, or `cr3gan --epochs 28` where that is not the recipe."""
+    return row["model"] if times_recipe(row) == 1 else f"{row['model']} --epochs {row['epochs']}"

@@ -8,9 +8,10 @@ from statistics import median
 
 from counterfeit.system.words import number, plus_minus
 from tables.minutes import in_words as minutes_of
+from tables.minutes import named as recipe
 from tables.text import Json, markdown, over_seeds, real_images
 
-GRIDS = ("seed", "tuned", "frontier")  # of benchmarks/grids
+GRIDS = ("seed", "tuned", "frontier", "long")  # of benchmarks/grids
 TUNED = "-tuned"  # ends the names of recipes that the search found
 CURVE = ("best epoch, FID of 2,000", "at", "last epoch")
 PICTURES = "../images/models"  # beside docs/models
@@ -30,7 +31,7 @@ def of_data(results: Json, data: str) -> str:
     for row in table["rows"]:
         scores = [plus_minus(row["metrics"][name]) for name in names]
         rank = "–" if row["rank"] is None else str(row["rank"])
-        took = minutes_of(results, row["model"], data)
+        took = minutes_of(results, row, data)
         lines.append([rank, f"[`{row['label']}`]({row['model']}.md)", str(len(row["seeds"])), *scores, took])
     lines.append(["", "real images", "", *(real_images(table, name) for name in names), ""])
     return markdown(lines)
@@ -63,12 +64,15 @@ def of_model(results: Json, model: str) -> str:
     for table, row in found:
         scores = [plus_minus(row["metrics"].get(named(table, label))) for label in SHOWN]
         best = [plus_minus((row["curve"] or {}).get(key)) for key in ("best", "best_epoch", "final") if curves]
-        took = minutes_of(results, row["model"], table["data"])
-        lines.append([f"`{row['model']}`", table["data"], str(len(row["seeds"])), *scores, *best, took])
-    drawn = [
-        f"![{row['model']} on {table['data']}]({PICTURES}/{row['model']}-{table['data']}.png)" for table, row in found
-    ]
+        took = minutes_of(results, row, table["data"])
+        lines.append([f"`{recipe(row)}`", table["data"], str(len(row["seeds"])), *scores, *best, took])
+    drawn = [f"![{recipe(row)} on {table['data']}]({PICTURES}/{picture(row, table['data'])})" for table, row in found]
     return "\n".join([markdown(lines), "Samples of the first seed that nobody chose, of each row:", "", *drawn, ""])
+
+
+def picture(row: Json, data: str) -> str:
+    """The file of a row's samples."""
+    return f"{recipe(row).replace(' --', '-').replace(' ', '-')}-{data}.png"
 
 
 def of_tuned(results: Json, data: str) -> str:
@@ -80,7 +84,7 @@ def of_tuned(results: Json, data: str) -> str:
         if any(row["model"] == model + TUNED for row in tuned["rows"]):
             for row in (row_of(exact, model), row_of(tuned, model + TUNED)):
                 scores = [plus_minus(row["metrics"][name]) for name in names]
-                took = minutes_of(results, row["model"], data)
+                took = minutes_of(results, row, data)
                 lines.append([f"`{row['model']}`", str(len(row["seeds"])), *scores, took])
     return markdown(lines)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 
 from counterfeit.system.words import number
 
@@ -71,11 +72,12 @@ def codes_by_prior(found: Json) -> list[list[str]]:
 
 def of_few(found: Json, which: str) -> str:
     """Scores with and without changed images, over seeds."""
-    lines = [["`--augment`", "steps", "seeds", "FID[cifar10-cnn]", "PRDC-precision", "PRDC-recall"]]
-    for augment, steps in dict.fromkeys((row["augment"], row["steps"]) for row in found["rows"]):
-        of = [row for row in found["rows"] if (row["augment"], row["steps"]) == (augment, steps)]
+    lines = [["model", "steps", "`--augment`", "seeds", "FID[cifar10-cnn]", "PRDC-precision", "PRDC-recall"]]
+    kind = itemgetter("model", "steps", "augment")
+    for model, steps, augment in sorted(dict.fromkeys(map(kind, found["rows"])), key=itemgetter(0, 1)):
+        of = [row for row in found["rows"] if kind(row) == (model, steps, augment)]
         scores = [over_seeds([row[name] for row in of]) for name in ("FID", "PRDC-precision", "PRDC-recall")]
-        lines.append([f"`{augment}`", f"{steps:,}", str(len(of)), *scores])
+        lines.append([f"`{model}`", f"{steps:,}", f"`{augment}`", str(len(of)), *scores])
     return markdown(lines)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from counterfeit.models import ModelSettings
+from counterfeit.models.sngan import SNGANSettings
 from counterfeit.settings import LENGTHS
 
 IMAGES = 5_000  # below, a discriminator that sees every image a hundred times knows them
@@ -21,8 +22,10 @@ def helpful(config: ModelSettings, channels: int) -> dict[str, Any]:
     """
     if getattr(config, "changes", None) != []:  # of models that have `augment`
         return {}
-    changes = {"augment": f"{'color,' if channels > 1 else ''}translation,cutout"}
-    return changes if config.ema else {**changes, "ema": EMA}
+    changes = "color,translation,cutout" if channels > 1 else "translation,cutout"
+    if isinstance(config, SNGANSettings):  # whose normalized discriminator tells nothing apart after all of them
+        changes = "translation"
+    return {"augment": changes} if config.ema else {"augment": changes, "ema": EMA}
 
 
 def chosen(config: ModelSettings, given: Collection[str], images: int, channels: int) -> dict[str, Any]:
