@@ -160,8 +160,11 @@ tuned: $(STAMP)  ## the recipes that a search found, over the seeds of the seed 
 
 frontier: $(STAMP)  ## every model on three data sets: quality against minutes, for many hours; it can be stopped
 	$(BIN)/counterfeit compare benchmarks/grids/frontier.toml
+	$(BIN)/counterfeit compare benchmarks/grids/long.toml
+	$(BIN)/counterfeit compare benchmarks/grids/seed-fashion.toml
+	$(BIN)/counterfeit compare runs/seed --out runs/seed
 	$(BIN)/python benchmarks/minutes.py
-	$(BIN)/python benchmarks/publish.py --comparison runs/frontier/comparison.json
+	for grid in frontier long seed; do $(BIN)/python benchmarks/publish.py --comparison runs/$$grid/comparison.json || exit 1; done
 
 stale: $(STAMP)  ## which published rows were trained by other code than today's
 	$(BIN)/python benchmarks/stale.py
