@@ -95,11 +95,11 @@ class Training:
         """Everything that can be wrong with the input is found here, before anything is written.
 
         Args:
-            given: names of the settings that the user gave, of which the model's own are chosen anew for few images;
-                None: `config` is as it is to be.
             array: images for config.data == "array", see `counterfeit.data.load`.
             labels: of the array.
             group: the processes that train together: each reads data and checkpoint, the first writes the folder.
+            given: names of the settings that the user gave; others may be chosen for few images, see `few.chosen`.
+                None: `config` is as it is to be.
         """
         self.recipe, self.config, self.folder, self.group = MODELS[model], config, folder, group
         if config.batch_size % group.world:
