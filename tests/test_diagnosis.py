@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import counterfeit as cf
-from counterfeit.models.base import HasBound, HasCodebook, Judges
+from counterfeit.models.base import HasCodebook, HasPosterior, Judges
 from counterfeit.models.build import build
 from counterfeit.models.losses import ADVERSARIAL
 from counterfeit.models.spec import MODELS
@@ -236,7 +236,7 @@ CAPABLE = {  # which models a trouble can be said of
     troubles.MODE_COLLAPSE: object,
     troubles.NOISE: object,
     troubles.FAR: object,
-    troubles.POSTERIOR_COLLAPSE: HasBound,
+    troubles.POSTERIOR_COLLAPSE: HasPosterior,
     troubles.DEAD_CODES: HasCodebook,
 }
 
@@ -247,7 +247,16 @@ def test_what_helps_names_options_that_the_model_has() -> None:
         settings = spec.settings.replace(dict(spec.small))
         model, known = build(spec, settings, (1, 28, 28), 10), {field.name for field in fields(settings)}
         for kind in (kind for kind, capable in CAPABLE.items() if isinstance(model, capable)):
-            named = {word.replace("-", "_") for word in re.findall(r"--([a-z-]+)", troubles.KINDS[kind].helps)}
-            assert named <= known, (spec.name, kind)
-            said.add(kind)
-    assert said == set(troubles.KINDS)
+            of_all, _, of_some = troubles.KINDS[kind].helps.partition(troubles.WHERE)
+            assert options(of_all) <= known, (spec.name, kind)
+            said |= {(kind, name) for name in options(of_some) & known} | {(kind, "")}
+    assert said == {
+        (kind, name)
+        for kind, of in troubles.KINDS.items()
+        for name in {"", *options(of.helps.partition(troubles.WHERE)[2])}
+    }, "an option that no such model has"
+
+
+def options(text: str) -> set[str]:
+    """The settings whose options stand in a text."""
+    return {name.replace("-", "_") for name in re.findall(r"--([a-z-]+)", text)}

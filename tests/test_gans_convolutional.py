@@ -75,8 +75,26 @@ def test_parameters_hardly_grow_with_the_side(net: str, side: int) -> None:
         assert count[side] < 2.2 * count[64]
 
 
-@pytest.mark.parametrize("net", ["sngan", "sngan-resnet"])
-@pytest.mark.parametrize("side", [8, 28, 48, 96, 256])
+@pytest.mark.parametrize("net", ["infogan", "dcgan-halving"])
+def test_layers_of_large_images_are_no_larger_than_those_of_small_ones(net: str) -> None:
+    """Where the quarter of an image can be halved on: a Linear layer of 8x8 maps, as at 32 pixels."""
+    with torch.device("meta"):
+        largest = {
+            side: [max(p.numel() for p in make((3, side, side), 8, 64, 0).parameters())
+                   for make in (NETS[net].encoder, NETS[net].decoder)]
+            for side in (32, 48, 64, 96, 128, 256)
+        }  # fmt: skip
+    assert all(here <= there * 2 for of in largest.values() for here, there in zip(of, largest[32], strict=True))
+    assert largest[256][1] == largest[128][1] == largest[64][1] == largest[32][1] == 64 * 128 * 8 * 8
+
+
+@pytest.mark.parametrize(
+    ("net", "side"),
+    [
+        *((net, side) for net in ("sngan", "sngan-resnet", "infogan") for side in (8, 28, 48, 96, 256)),
+        *(("dcgan-halving", side) for side in (16, 28, 48, 60, 96, 256)),
+    ],
+)
 def test_images_have_the_side_that_was_asked_for(net: str, side: int) -> None:
     encoder, decoder = NETS[net].encoder((3, side, side), 1, 2, 0), NETS[net].decoder((3, side, side), 8, 2, 0)
     images = decoder(torch.randn(2, 8))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -419,6 +422,54 @@ def test_few_images_without_a_length_get_one(name, given, channels, differs, tmp
     found, before = training.config.to_dict(), config.to_dict()
     epochs, _ = found.pop("epochs"), before.pop("epochs")
     assert found == {**before, **differs} and (epochs == 2500 or not differs)  # of two steps each
+
+
+def test_the_same_command_goes_on_with_what_was_chosen_and_no_other_does(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(few, "STEPS", 4)
+    images, config = few_images(), MODELS["gan"].settings.replace(CONVENIENT)
+
+    def training(folder: str, more: dict[str, Any], data: np.ndarray = images) -> Training:
+        changed, given = config.replace(more), [*CONVENIENT, *more]
+        return Training("gan", changed, RunFolder(tmp_path / folder), array=data, given=given)
+
+    list(training("whole", {}).events())
+    begun: list[object] = []
+    for event in training("run", {}).events(lambda: len(begun) > 2):
+        begun.append(event)
+    for other in ({"augment": "flip"}, {"ema": 0.5}, {"steps": 9}, {"lr": 0.1}):
+        with pytest.raises(RunError, match="contains another run"):
+            training("run", other)
+    rest = list(training("run", {}).events())
+    assert isinstance(rest[0], trainer.Resumed) and not isinstance(rest[-1], trainer.Stopped)
+    assert_equal(tmp_path / "whole", tmp_path / "run")
+
+    begun.clear()  # one that another command has begun, whose own choice this would have been
+    for event in training("flipped", {"augment": "flip"}).events(lambda: len(begun) > 2):
+        begun.append(event)
+    with pytest.raises(RunError, match="contains another run"):
+        training("flipped", {})
+
+
+@pytest.mark.parametrize(
+    ("given", "of_six_steps"),
+    [({}, 0.5 ** (1 / 2)), ({"lr_decay": 0.5}, 0.5), (None, 0.5)],
+    ids=["recipe", "given", "grid"],
+)
+def test_a_decay_by_epochs_falls_over_a_budget_as_far_as_over_the_recipes_epochs(
+    six_steps: None, given: dict[str, float] | None, of_six_steps: float, tmp_path: Path
+) -> None:
+    config = with_length(budget="10s").replace({"lr_decay": 0.5})
+    assert config.epochs == 1, "the recipe's"
+    names = None if given is None else ["budget", *given]
+    fitted = partial(fitting, MODEL, config, RunFolder(tmp_path / "run"), quiet=True, array=DATA[0], labels=DATA[1])
+    with closing(fitted(given=names)) as events:
+        for event in events:
+            if isinstance(event, EpochEnded):
+                break
+    assert RunFolder(tmp_path / "run").read_record().config.lr_decay == pytest.approx(of_six_steps)
+    list(fitted(given=names))  # the same command
+    trained = cf.load(tmp_path / "run").config
+    assert (trained.epochs, trained.lr_decay) == (2, pytest.approx(of_six_steps))
 
 
 def test_many_images_keep_the_recipe(tmp_path: Path) -> None:

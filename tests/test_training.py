@@ -23,7 +23,7 @@ from counterfeit.runs.log import Steps
 from counterfeit.training.loop import EpochEnded, Logged, Stepped, Stopped, run_steps
 from counterfeit.training.state import State
 from counterfeit.training.trainer import Training
-from loop_cases import EXTREMES, KINDS, TRAINED, can, prepared, quick
+from loop_cases import BY_KIND, EXTREMES, KINDS, TRAINED, can, prepared, quick
 
 GROUPS = ("model", "training", "ema")
 every_model = pytest.mark.parametrize("name", TRAINED)
@@ -241,6 +241,18 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
     after = weights(tmp_path / "run")
     assert_bit_equal(good, after)
     assert all(torch.isfinite(t).all() for t in after.values() if t.is_floating_point())
+
+
+@pytest.mark.parametrize("name", BY_KIND)
+def test_ten_times_the_rate_is_finite_or_one_line(name: str, digits, tmp_path: Path) -> None:
+    settings = {**small(digits, name), **quick(name, 16), "lr": 10 * MODELS[name].settings.lr, "steps": 10}
+    try:
+        run = cf.train(name, out=tmp_path / "run", **settings)
+    except NonFiniteError as error:
+        assert "\n" not in str(error) and "became" in str(error) and "--lr" in str(error)
+        return
+    assert all(torch.isfinite(t).all() for t in weights(tmp_path / "run").values() if t.is_floating_point())
+    assert run.sample(10, seed=0).std() > 0
 
 
 def test_weights_that_are_not_finite_are_not_saved(digits, tmp_path: Path) -> None:

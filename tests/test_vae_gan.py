@@ -15,7 +15,9 @@ from counterfeit.models.base import Batch, HasPosterior
 from counterfeit.models.build import build, build_named
 from counterfeit.models.losses import kl_standard_normal
 from counterfeit.models.vae_gan.model import VAEGAN
+from counterfeit.runs import troubles
 from counterfeit.system.noise import Noise
+from counterfeit.training import diagnosis
 
 SHAPE = (1, 16, 16)
 W = 0.3
@@ -75,6 +77,27 @@ def test_every_network_has_the_gradient_of_its_own_loss_and_of_nothing_else() ->
     assert losses["kl"].item() + losses["features"].item() == pytest.approx(values["encoder"], rel=1e-4)
     assert losses["g_loss"].item() == pytest.approx(values["generator"], rel=1e-4)
     assert losses["d_loss"].item() == pytest.approx(values["discriminator"], rel=1e-4)
+
+
+def test_its_posterior_and_its_discriminator_are_looked_at() -> None:
+    """What is judged are images and samples; a silent encoder and a sure discriminator are named."""
+    model, images = vae_gan().eval(), np.random.default_rng(0).integers(0, 256, (16, *SHAPE), np.uint8)
+    x, drawn = torch.from_numpy(images) / 255, model.generator(Noise.seeded(0).normal(16, 8)).tanh()
+    of_both = [model.discriminator(seen).detach() for seen in (2 * x - 1, drawn)]
+    cost = -(F.logsigmoid(of_both[0]) + F.logsigmoid(-of_both[1])).mean() / (2 * np.log(2))
+    assert model.judged(x, None, Noise.seeded(0)).item() == pytest.approx(cost.item(), rel=1e-5)
+
+    def found() -> set[str]:
+        return set(diagnosis.diagnosed(model, images, None, None, 5000, set(), 0))
+
+    assert found() == set()
+    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        model.encoder.head[-1].weight.zero_()
+        model.encoder.head[-1].bias.zero_()
+        assert found() == {troubles.POSTERIOR_COLLAPSE}
+        answers = iter([torch.full((16, 1), 9.0), torch.full((16, 1), -9.0)])
+        patch.setattr(model.discriminator, "forward", lambda seen: next(answers))
+        assert found() == {troubles.HAS_WON, troubles.POSTERIOR_COLLAPSE}
 
 
 def test_it_has_codes_and_takes_a_sampler(tmp_path) -> None:

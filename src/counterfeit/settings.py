@@ -173,9 +173,14 @@ class RunSettings(Settings):
         """The setting that the run's length was asked for by, and its value. The other ones follow from it."""
         return length_of(vars(self))
 
-    def as_in(self, run: Self) -> Self:
-        """These settings with the epochs and steps of a run whose length was asked for in the same way."""
-        return dataclasses.replace(self, epochs=run.epochs, steps=run.steps) if self.length == run.length else self
+    def as_in(self, run: Self, chosen: Collection[str] = ()) -> Self:
+        """These settings with the epochs and steps of a run whose length was asked for in the same way.
+
+        Args:
+            chosen: names of further settings that are taken from the run.
+        """
+        there = dataclasses.replace(self, **{name: getattr(run, name) for name in chosen})
+        return dataclasses.replace(there, epochs=run.epochs, steps=run.steps) if there.length == run.length else there
 
     def replace(self, changes: Mapping[str, Any]) -> Self:
         """As that of all settings; a length takes the place of one given in another way. InputError for two of them."""

@@ -68,6 +68,19 @@ def halvings(net: str, shape: Shape) -> int:
     return times
 
 
+def smallest_maps(shape: Shape) -> tuple[int, int, int]:
+    """What is left of a quarter of an image that is halved while its sides are even and the longer one is above 8.
+
+    Returns how often that is, and height and width then: (0, 7, 7) for 28x28, (1, 8, 8) for 64x64, (3, 8, 8) for
+    256x256. So a fully connected layer of these maps is as large as that of small images.
+    """
+    h, w = shape[1] // 4, shape[2] // 4
+    times = 0
+    while h % 2 == w % 2 == 0 and max(h, w) > 8:
+        h, w, times = h // 2, w // 2, times + 1
+    return times, h, w
+
+
 def join_label(v: Tensor, y: Tensor | None, classes: int) -> Tensor:
     """Append the one-hot label: (B, V), (B,) -> (B, V + K); with K = 0, the vector is unchanged."""
     if classes == 0:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -131,10 +131,11 @@ class RunFolder:
     def holds_checkpoint(self) -> bool:
         return (self.checkpoint / INDEX).exists()
 
-    def begun(self, model: str, config: ModelSettings) -> RunRecord | None:
+    def begun(self, model: str, config: ModelSettings, chosen: Collection[str] = ()) -> RunRecord | None:
         """The unfinished run of this model and these settings, for the same command to go on with; None for a new run.
 
-        A run without a checkpoint is begun again, by whichever command: it holds nothing that could be lost.
+        Settings that are `chosen` by the training itself may be others. A run without a checkpoint is begun again, by
+        whichever command: it holds nothing that could be lost.
 
         Raises RunError: something is in the way, such as another run.
         """
@@ -147,9 +148,13 @@ class RunFolder:
         record = self.read_record()
         if not self.holds_checkpoint():
             return None
-        if record.finished is None and (record.model, record.config) == (model, config.as_in(record.config)):
+        if (record.finished, record.model) == (None, model) and record.config == config.as_in(record.config, chosen):
             return record
-        raise RunError(f"{self} contains another run: pass another --out, or --resume to continue that run")
+        raise self.is_another()
+
+    def is_another(self) -> RunError:
+        """The error where the folder has another run than the one that is asked for."""
+        return RunError(f"{self} contains another run: pass another --out, or --resume to continue that run")
 
     def create(self) -> None:
         """Make the folder of a new run. Raises OSError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+WHERE = "where the model has"
 Numbers = Mapping[str, int | float]
 
 
@@ -15,7 +16,7 @@ class Kind:
     Attributes:
         numbers: the names of what was measured.
         seen: what they say, with the numbers in it.
-        helps: what usually helps, the most likely first.
+        helps: what usually helps; options that not every such model has stand after WHERE.
     """
 
     numbers: tuple[str, ...]
@@ -35,12 +36,13 @@ KINDS: dict[str, Kind] = {
     HAS_WON: Kind(
         ("judged",),
         "the discriminator has won: its loss is {judged:.1%} of what guessing costs",
-        "a lower --lr or --lr-discriminator, --label-smoothing 0.1 or --instance-noise 0.1, or --loss bce",
+        "a lower --lr; where the model has them, a lower --lr-discriminator, --label-smoothing 0.1, "
+        "--instance-noise 0.1 or --loss bce",
     ),
     DIVERGES: Kind(
         ("judged",),
         "the discriminator diverges: its loss is {judged:,.0f} times what guessing costs",
-        "a lower --lr or --lr-discriminator, or --loss bce",
+        "a lower --lr; where the model has them, a lower --lr-discriminator or --loss bce",
     ),
     MODE_COLLAPSE: Kind(
         ("variety",),
@@ -60,7 +62,7 @@ KINDS: dict[str, Kind] = {
     POSTERIOR_COLLAPSE: Kind(
         ("active", "latents"),
         "posterior collapse: {active:,} of {latents:,} latents say anything of an image",
-        "a smaller --kl-weight or a lower --lr",
+        "a lower --lr; where the model has it, a smaller --kl-weight",
     ),
     DEAD_CODES: Kind(
         ("used", "codes"),

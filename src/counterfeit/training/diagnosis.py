@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from counterfeit.data.pixels import to_float
-from counterfeit.models.base import HasBound, HasCodebook, Judges, Model
+from counterfeit.models.base import HasCodebook, HasPosterior, Judges, Model
 from counterfeit.runs import troubles
 from counterfeit.runs.log import Json
 from counterfeit.sampling import device_of
@@ -97,7 +97,7 @@ def _seen(model: Model, images: np.ndarray, labels: np.ndarray | None, step: int
             yield troubles.HAS_WON, {"judged": judged}
         elif DIVERGES < judged < math.inf:
             yield troubles.DIVERGES, {"judged": judged}
-    if isinstance(model, HasBound):
+    if isinstance(model, HasPosterior):
         active, latents = active_latents(*model.posterior(x, y))
         if active < min(2, latents):
             yield troubles.POSTERIOR_COLLAPSE, {"active": active, "latents": latents}

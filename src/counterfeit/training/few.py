@@ -28,6 +28,13 @@ def helpful(config: ModelSettings, channels: int) -> dict[str, Any]:
     return {"augment": changes} if config.ema else {"augment": changes, "ema": EMA}
 
 
+def open_to(config: ModelSettings, given: Collection[str]) -> set[str]:
+    """Names of the settings that `chosen` may choose, where the user gave these."""
+    if not set(LENGTHS).isdisjoint(given):
+        return set()
+    return {name for name in ("steps", "augment", "ema") if hasattr(config, name)} - {*given}
+
+
 def chosen(config: ModelSettings, given: Collection[str], images: int, channels: int) -> dict[str, Any]:
     """Settings in place of the model's own, for a run of few images of which no length was given.
 
@@ -35,7 +42,7 @@ def chosen(config: ModelSettings, given: Collection[str], images: int, channels:
         given: names of the settings that the user gave, which stay.
         images: how many there are to train on.
     """
-    if images >= IMAGES or not set(LENGTHS).isdisjoint(given):
+    free = open_to(config, given)
+    if images >= IMAGES or "steps" not in free:
         return {}
-    own = {name: value for name, value in helpful(config, channels).items() if name not in given}
-    return {"steps": STEPS, **own}
+    return {"steps": STEPS, **{name: value for name, value in helpful(config, channels).items() if name in free}}

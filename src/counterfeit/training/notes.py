@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from counterfeit.training.trainer import Training
 
 FEW = 900  # steps: two epochs of MNIST are 936, and give digits
-LARGE, MUCH, LONG = 50_000_000, 2 << 30, 30 * 60  # weights, bytes of memory, and seconds that are worth a line
+LARGE, MUCH, LONG = 20_000_000, 2 << 30, 30 * 60  # weights, bytes of memory, and seconds that are worth a line
 WARM, WATCHED = 3, 10.0  # steps that are slower than those after them; seconds after which the speed is known
 
 
 def before(training: Training) -> Iterator[str]:
     """Sentences on a run that is about to begin."""
-    if training.chosen:
+    if training.chosen and training.earlier is None:
         options = " ".join(f"{option(name)} {value}" for name, value in training.chosen.items())
         yield f"{len(training.data):,} images are few, so this run has {options}: give --epochs to choose yourself"
     elif training.earlier is None:

@@ -44,7 +44,7 @@ def build(settings: VAEGANSettings, shape: Shape, classes: int) -> Model:
 
     encoder = NETS["infogan"].encoder(shape, 2 * settings.latent, settings.encoder_width, 0)
     generator = NETS["infogan"].decoder(shape, settings.latent, settings.decoder_width, 0)
-    discriminator = NETS["dcgan"].encoder(shape, 1, settings.encoder_width, 0)
+    discriminator = NETS["dcgan-halving"].encoder(shape, 1, settings.encoder_width, 0)
     return VAEGAN(encoder, generator, discriminator, settings.latent, settings.feature_weight, settings.changes)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from counterfeit.models.base import Batch, Losses, Update, constant
 from counterfeit.models.gan.base import AdversarialModel
-from counterfeit.models.losses import kl_standard_normal
+from counterfeit.models.losses import ADVERSARIAL, kl_standard_normal
 from counterfeit.system.noise import Noise
 
 
@@ -81,8 +81,14 @@ class VAEGAN(AdversarialModel):
         """L of features (B, F) and images in [-1, 1]: (B,)."""
         return 0.5 * (wanted - self._features(images)).square().sum(1)
 
+    def judged(self, x: Tensor, y: Tensor | None, rng: Noise) -> Tensor:
+        """See `Judges`; of samples, and not of what is encoded and decoded, which are nearer to the images."""
+        shown = self.shown(x * 2 - 1, rng), self.shown(self.generate(self.noise(len(x), rng)), rng)
+        real, fake = (self.discriminator(images) for images in shown)
+        return ADVERSARIAL["bce"].judged(real, fake)
+
     def posterior(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """mu and logvar of q(z|x), each (B, Z)."""
+        """See `HasPosterior`."""
         mu, logvar = self.encoder(x).chunk(2, dim=1)
         return mu, logvar
 

@@ -55,10 +55,10 @@ class WGANGPSettings(WassersteinSettings):
 
 
 def networks(settings: WassersteinSettings, shape: Shape) -> tuple[nn.Module, nn.Module]:
-    """The dcgan pair, whose image -> vector network has no batch norm: critic and generator."""
+    """The dcgan pair with halvings, whose image -> vector network has no batch norm: critic and generator."""
     from counterfeit.nets import NETS
 
-    pair = NETS["dcgan"]
+    pair = NETS["dcgan-halving"]
     critic = pair.encoder(shape, 1, settings.encoder_width, 0)
     return critic, pair.decoder(shape, settings.latent, settings.decoder_width, 0)
 
