@@ -2,13 +2,14 @@
 
     python benchmarks/minutes.py [--models ae vae …] [--data mnist cifar10 …]
 
-Steps of each stage, sample grids, checkpoints and what follows the last step, by all cores, with the precision of
-benchmarks/grids/frontier.toml. A row that was measured before stays until it is measured again.
+Steps of each stage, sample grids, checkpoints and what follows the last step, by all cores; by the recipe, and where
+benchmarks/grids/frontier.toml has another precision, with that as well. A row stays until it is measured again.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -30,10 +31,15 @@ GRID = HOME / "grids/frontier.toml"
 WINDOW = "5m"  # budget whose share of trial is long enough to time a step of the slowest network
 
 
-def seconds(model: str, data: str, folder: Path) -> float:
-    """Of a whole run by the recipe."""
+def precisions(model: str) -> list[str]:
+    """Those of the recipe and of the frontier."""
     own = tomllib.loads(GRID.read_text())["train"].get(model, {})
-    config = MODELS[model].settings.replace({"data": data, **own})
+    return list(dict.fromkeys((MODELS[model].settings.precision, *own.values())))
+
+
+def seconds(model: str, data: str, precision: str, folder: Path) -> float:
+    """Of a whole run by the recipe, in some precision."""
+    config = MODELS[model].settings.replace({"data": data, "precision": precision})
     training = Training(model, config.replace({"budget": WINDOW}), RunFolder(folder))
     costs = measured(training, stop=lambda: False)
     return costs.of(Training(model, config, RunFolder(folder)).plan, config)
@@ -45,13 +51,14 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", default=["mnist", "fashion-mnist", "cifar10"])
     args = parser.parse_args()
     keep_freed_memory()
-    rows = {(row["model"], row["data"]): row for row in _before()}
-    for data in args.data:
-        for model in args.models:
+    rows = {(row["model"], row["data"], row["precision"]): row for row in _before()}
+    for data, model in itertools.product(args.data, args.models):
+        for precision in precisions(model):
             with tempfile.TemporaryDirectory() as folder:
-                minutes = round(seconds(model, data, Path(folder) / "run") / 60, 2)
-            rows[model, data] = {"model": model, "data": data, "minutes": minutes, "threads": torch.get_num_threads()}
-            print(f"{model} on {data}: {minutes} min", file=sys.stderr)
+                minutes = round(seconds(model, data, precision, Path(folder) / "run") / 60, 2)
+            key = {"model": model, "data": data, "precision": precision}
+            rows[model, data, precision] = {**key, "minutes": minutes, "threads": torch.get_num_threads()}
+            print(f"{model} on {data}, {precision}: {minutes} min", file=sys.stderr)
             write_json(RESULT, {"rows": list(rows.values()), "made_by": provenance(torch.device("cpu"))})
 
 

@@ -11,7 +11,8 @@ SETS = ("mnist", "cifar10")  # in the order in which the list shows them
 
 def minutes(results: Json) -> Json:
     """By model and data set, minutes on 2 cores, as benchmarks/minutes.py measured them; models of both sets only."""
-    found = {(row["model"], row["data"]): row["minutes"] for row in results["minutes"]["rows"]}
+    rows = [row for row in results["minutes"]["rows"] if row["precision"] == MODELS[row["model"]].settings.precision]
+    found = {(row["model"], row["data"]): row["minutes"] for row in rows}
     models = dict.fromkeys(model for model, _ in found)
     return {
         model: {data: found[model, data] for data in SETS}
@@ -27,9 +28,16 @@ def times_recipe(row: Json) -> float:
 
 def of(results: Json, row: Json, data: str) -> float | None:
     """Of the runs of a row, which may be of other epochs than the recipe that was timed; None if it was not."""
-    timed = {(found["model"], found["data"]): found["minutes"] for found in results["minutes"]["rows"]}
-    minutes = timed.get((row["model"], data))
+    timed = {
+        (found["model"], found["data"], found["precision"]): found["minutes"] for found in results["minutes"]["rows"]
+    }
+    minutes = timed.get((row["model"], data, precision(row)))
     return None if minutes is None else minutes * times_recipe(row)
+
+
+def precision(row: Json) -> str:
+    """That of a row's training."""
+    return row["settings"].get("precision", MODELS[row["model"]].settings.precision)
 
 
 def in_words(results: Json, row: Json, data: str) -> str:
@@ -40,3 +48,9 @@ def in_words(results: Json, row: Json, data: str) -> str:
 def named(row: Json) -> str:
     """`cr3gan`, or `cr3gan --epochs 28` where that is not the recipe."""
     return row["model"] if times_recipe(row) == 1 else f"{row['model']} --epochs {row['epochs']}"
+
+
+def recipe(row: Json) -> str:
+    """The same with the precision, where that is not the model's own."""
+    own = MODELS[row["model"]].settings.precision
+    return named(row) + (f" --precision {precision(row)}" if precision(row) != own else "")

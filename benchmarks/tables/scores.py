@@ -9,6 +9,7 @@ from statistics import median
 from counterfeit.system.words import number, plus_minus
 from tables.minutes import in_words as minutes_of
 from tables.minutes import named as recipe
+from tables.minutes import recipe as command
 from tables.text import Json, markdown, over_seeds, real_images
 
 GRIDS = ("seed", "tuned", "frontier", "long")  # of benchmarks/grids
@@ -65,7 +66,7 @@ def of_model(results: Json, model: str) -> str:
         scores = [plus_minus(row["metrics"].get(named(table, label))) for label in SHOWN]
         best = [plus_minus((row["curve"] or {}).get(key)) for key in ("best", "best_epoch", "final") if curves]
         took = minutes_of(results, row, table["data"])
-        lines.append([f"`{recipe(row)}`", table["data"], str(len(row["seeds"])), *scores, *best, took])
+        lines.append([f"`{command(row)}`", table["data"], str(len(row["seeds"])), *scores, *best, took])
     drawn = [f"![{recipe(row)} on {table['data']}]({PICTURES}/{picture(row, table['data'])})" for table, row in found]
     return "\n".join([markdown(lines), "Samples of the first seed that nobody chose, of each row:", "", *drawn, ""])
 

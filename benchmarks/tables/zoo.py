@@ -132,6 +132,36 @@ def loops_peers(found: Json) -> list[list[str]]:
     return lines
 
 
+def of_planted(found: Json, which: str) -> str:
+    return {"failures": planted_failures, "rates": planted_rates}[which](found)
+
+
+def planted_failures(found: Json) -> str:
+    """What runs that had to fail said of themselves, and when."""
+    lines = [["the command", "images", "of steps", "what it said", "after step"]]
+    for row in (row for row in found["rows"] if not row["ten"]):
+        said = [(one["line"].partition("; what usually")[0], f"{one['step']:,}") for one in row["said"]]
+        said += [(row["ended"], "")] if row["ended"] else []
+        for line, step in said or [("nothing", "")]:
+            lines.append([f"`train {row['name']}`", f"{row['images']:,}", f"{row['steps']:,}", line, step])
+    return markdown(lines)
+
+
+def planted_rates(found: Json) -> str:
+    """Whether ten times its rate leaves each model finite."""
+    rows = [row for row in found["rows"] if row["ten"]]
+    ended = [f"`{row['model']}` ends with “{row['ended']}”" for row in rows if row["ended"]]
+    said = [
+        f"`{row['model']}` says after step {one['step']:,} “{one['line'].partition('; what usually')[0]}”"
+        for row in rows
+        for one in row["said"]
+    ]
+    finite = [row for row in rows if not row["ended"]]
+    (steps,) = {row["steps"] for row in rows}
+    told = "; ".join([f"of {len(rows)} models, {len(finite)} stay finite over {steps:,} steps", *ended, *said])
+    return f"{told[0].upper()}{told[1:]}.\n"
+
+
 KINDS: dict[str, Callable[[Json, str], str]] = {
     "steps": measured("steps", "steps.py", of_steps),
     "guidance": measured("steps", "steps.py", of_guidance),
@@ -140,4 +170,5 @@ KINDS: dict[str, Callable[[Json, str], str]] = {
     "budget": measured("budget", "budget.py", of_budget),
     "nets": measured("nets-1", "nets.py", of_nets),
     "loops": measured("loops", "loops.py", of_loops),
+    "planted": measured("planted", "planted.py", of_planted),
 }

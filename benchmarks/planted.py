@@ -1,0 +1,86 @@
+"""What runs say that are made to fail, and when; and whether ten times its rate leaves each model finite.
+
+    python benchmarks/planted.py [--only MODEL …]
+
+A row that was measured before stays until it is measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+import counterfeit as cf
+from counterfeit.errors import NonFiniteError
+from counterfeit.models import MODELS
+from counterfeit.runs import RunFolder, provenance
+from counterfeit.runs.log import Steps, Trouble
+from counterfeit.settings import option
+from counterfeit.system.files import write_json
+
+RESULTS = Path(__file__).parent / "results" / "planted.json"
+DATA = "mnist5k"
+FEW = 500  # images for a codebook that is too large
+TIMES = 100
+STEPS = {"vae": 390, "gan": 1170, "lsgan": 1170}  # 10 and 30 epochs
+ENOUGH = 390
+FAILURES: list[tuple[str, dict[str, Any]]] = [
+    *(
+        (name, {"lr": TIMES * MODELS[name].settings.lr})
+        for name in ("gan", "lsgan", "dcgan", "r3gan", "sngan", "vae-gan")
+    ),
+    ("vae", {"kl_weight": 100.0}),
+    ("vq-vae", {"codes": 4096}),
+    ("vq-vae", {"codes": 4096, "revival": 0.0}),
+]
+TEN_STEPS = 117  # three epochs
+
+
+def ran(name: str, settings: dict[str, Any], images: int | None, home: Path) -> dict[str, Any]:
+    """What the run said, and how it ended."""
+    data = cf.load_data(DATA)
+    mine = {"data": data.images[:images], "labels": None if data.labels is None else data.labels[:images]}
+    ended = ""
+    try:
+        cf.train(name, out=home / "run", quiet=True, **mine, **settings)
+    except NonFiniteError as error:
+        ended = str(error).replace(str(home), "…")
+    folder = RunFolder(home / "run")
+    rows = folder.log_rows() if folder.path.exists() else []
+    said = [{"epoch": row.epoch, "step": row.step, "line": str(row)} for row in rows if isinstance(row, Trouble)]
+    last = next((row.losses for row in reversed(rows) if isinstance(row, Steps)), {})
+    return {"said": said, "ended": ended, "losses": last}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", help="models")
+    only = parser.parse_args().only
+    rows = {row["name"]: row for row in (json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else [])}
+    asked: list[tuple[str, str, dict[str, Any], int | None]] = []
+    for name, settings in FAILURES:
+        options = " ".join(f"{option(key)} {value:g}" for key, value in settings.items())
+        few = FEW if "codes" in settings else None
+        asked.append((name, f"{name} {options}", {**settings, "steps": STEPS.get(name, ENOUGH)}, few))
+    for name, spec in MODELS.items():
+        if spec.based_on is None:
+            rate = 10 * spec.settings.lr
+            asked.append((name, f"{name} --lr {rate:g}", {"lr": rate, "steps": TEN_STEPS}, None))
+    for name, command, settings, few in asked:
+        if only and name not in only:
+            continue
+        with TemporaryDirectory() as home:
+            found = ran(name, settings, few, Path(home))
+        of = {"model": name, "name": command, "steps": settings["steps"], "images": few or len(cf.load_data(DATA))}
+        rows[command] = {**of, "ten": settings.get("lr") == 10 * MODELS[name].settings.lr, **found}
+        write_json(RESULTS, {"rows": list(rows.values()), "made_by": provenance(torch.device("cpu"))})
+        print(rows[command], flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What the models were built to reach, beside what they reach."""
+
+from __future__ import annotations
+
+import statistics
+
+from . import minutes
+from .frontier import rows_of
+from .scores import named
+from .text import Json, markdown
+
+HOPED = (("mnist", 15, 5), ("mnist", 60, 3), ("cifar10", 15, 60), ("cifar10", 60, 35))  # data, minutes, FID
+VAES = ("vae", "cvae", "conv-vae", "beta-vae")
+
+
+def table(results: Json, which: str) -> str:
+    """A row for each goal."""
+    fid = {row["model"]: score for _, score, row in _scored(results, "mnist")}
+    best = min(VAES, key=lambda name: fid[name])
+    lines = [["goal", "reached", "by", "met"], *(_within(results, *goal) for goal in HOPED)]
+    lines.append(_half("`conv-vae`", "`vae`'s", fid["conv-vae"] / fid["vae"], "its own prior"))
+    for model, of, whose in (("conv-vae", "vae", "`vae`'s"), ("ae", "ae", "its own")):
+        score, sampler = _best_sampler(results, model)
+        lines.append(_half(f"a sampler on `{model}`", whose, score / fid[of], sampler))
+    behind = f"the best VAE, `{best}`, has {fid[best]:.3g}"
+    ahead = fid["vq-vae"] < fid[best]
+    lines.append(["`vq-vae` with its prior ahead of every VAE", f"{fid['vq-vae']:.3g}", behind, _met(ahead)])
+    return markdown(lines)
+
+
+def _within(results: Json, data: str, most: float, hoped: float) -> list[str]:
+    """The lowest FID within so many minutes."""
+    found = [(score, row) for took, score, row in _scored(results, data) if took <= most]
+    score, row = min(found, key=lambda pair: pair[0])
+    by = f"`{minutes.named(row)}` in {minutes.in_words(results, row, data)} minutes"
+    return [f"FID on {data} ≤ {hoped} within {most} minutes", f"{score:.3g}", by, _met(score <= hoped)]
+
+
+def _half(what: str, whose: str, share: float, by: str) -> list[str]:
+    return [f"FID of {what} at most half of {whose}, MNIST", f"{share:.2f} of it", by, _met(share <= 0.5)]
+
+
+def _best_sampler(results: Json, model: str) -> tuple[float, str]:
+    """The lowest mean FID over seeds of a fitted sampler, and its name."""
+    scores: dict[str, list[float]] = {}
+    for row in results["samplers"]["rows"]:
+        if row["model"] == model and row["sampler"] != "own":
+            many = f", {row['components']} components" if "components" in row else ""
+            scores.setdefault(f"`--sampler {row['sampler']}`{many}", []).append(row["FID"])
+    return min((statistics.mean(values), name) for name, values in scores.items())
+
+
+def _scored(results: Json, data: str) -> list[tuple[float, float, Json]]:
+    """Minutes, mean FID and row of all that was timed."""
+    found = [(minutes.of(results, row, data), of, row) for of, row in rows_of(results, data)]
+    return [(took, row["metrics"][named(of, "FID")]["mean"], row) for took, of, row in found if took is not None]
+
+
+def _met(yes: bool) -> str:
+    return "yes" if yes else "**no**"
+
+
+KINDS = {"goals": table}
