@@ -12,7 +12,7 @@ from counterfeit.report.charts import undominated
 from counterfeit.system.words import plus_minus
 
 from . import minutes
-from .scores import GRIDS, named
+from .scores import GRIDS, PICTURES, named, picture
 from .text import Json, markdown, real_images
 
 DATA = ("mnist", "fashion-mnist", "cifar10")
@@ -65,7 +65,7 @@ def of_data(results: Json, data: str) -> str:
 
 
 def of_family(results: Json, family: str) -> str:
-    """The models of a family on MNIST, as the tour takes them; those that were not measured are missing."""
+    """The models of a family on MNIST, as the tour takes them, and samples of each; only what was measured."""
     found = ((table, row) for table, row in rows_of(results, "mnist") if minutes.times_recipe(row) == 1)
     by = {row["model"]: (table, row) for table, row in found}
     cas = {row["model"]: row for row in results["cas"]["rows"] if row["data"] == "mnist"} if family == LABELED else {}
@@ -78,7 +78,12 @@ def of_family(results: Json, family: str) -> str:
             took = minutes.in_words(results, row, "mnist")
             learned = [of_cas(cas.get(model)) for _ in last]
             lines.append([f"[`{model}`]({model}.md)", took, *scores, *learned, str(len(row["seeds"]))])
-    return markdown(lines) if len(lines) > 1 else "Not measured yet: `make frontier` is on its way there.\n"
+    if len(lines) == 1:
+        return "Not measured yet: `make frontier` is on its way there.\n"
+    shown = {row["model"]: row for _, row in by.values() if row["model"] in FAMILIES[family]}
+    names = [model for model in FAMILIES[family] if model in shown]
+    grids = [f"![samples of {name}]({PICTURES}/{picture(shown[name], 'mnist')})" for name in names]
+    return "\n".join([markdown(lines), markdown([[f"`{name}`" for name in names], grids])])
 
 
 def of_cas(row: Json | None) -> str:
