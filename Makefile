@@ -163,6 +163,7 @@ frontier: $(STAMP)  ## every model on three data sets: quality against minutes, 
 	$(BIN)/counterfeit compare benchmarks/grids/long.toml
 	$(BIN)/counterfeit compare benchmarks/grids/seed-fashion.toml
 	$(BIN)/counterfeit compare runs/seed --out runs/seed
+	$(BIN)/python benchmarks/cas.py runs/frontier/*-s0 runs/seed/cvae-*-s0
 	$(BIN)/python benchmarks/minutes.py
 	for grid in frontier long seed; do $(BIN)/python benchmarks/publish.py --comparison runs/$$grid/comparison.json || exit 1; done
 

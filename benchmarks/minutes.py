@@ -33,8 +33,8 @@ WINDOW = "5m"  # budget whose share of trial is long enough to time a step of th
 
 def precisions(model: str) -> list[str]:
     """Those of the recipe and of the frontier."""
-    own = tomllib.loads(GRID.read_text())["train"].get(model, {})
-    return list(dict.fromkeys((MODELS[model].settings.precision, *own.values())))
+    own = MODELS[model].settings.precision
+    return list(dict.fromkeys((own, tomllib.loads(GRID.read_text())["train"].get(model, {}).get("precision", own))))
 
 
 def seconds(model: str, data: str, precision: str, folder: Path) -> float:

@@ -1,8 +1,8 @@
-"""Training steps of the nets of flows and diffusion: with our layers, with PyTorch's own, and by the machine's limit.
+"""Training steps of the new nets: with our layers, with PyTorch's own, and by the machine's limit.
 
     python benchmarks/nets.py [--rounds 5] [--threads 1]
 
-A step is the model's own at its defaults, on a batch of 128, without the optimizer. Both sides of a net take turns
+A step is the model's own at its defaults, on batches of 128, without the optimizer. Both sides of a net take turns
 within one process; they have the same weights. The limit is what the step's matrix products take by themselves:
 limits.py. With one thread the time is the thread's own, so that other work on the machine costs caches only.
 """
@@ -10,6 +10,7 @@ limits.py. With one thread the time is the thread's own, so that other work on t
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -20,7 +21,7 @@ from unittest.mock import patch
 import torch
 
 from counterfeit.models import MODELS
-from counterfeit.models.base import Batch
+from counterfeit.models.base import Batch, Model, Stage
 from counterfeit.models.build import build
 from counterfeit.nets import conv, linear, unet
 from counterfeit.runs import provenance
@@ -33,7 +34,11 @@ from spread import ratios
 RESULTS = Path(__file__).parent / "results"
 BATCH = 128
 SHAPES = {"MNIST": (1, 28, 28), "CIFAR-10": (3, 32, 32)}
-CASES = [("flow", "unet"), ("flow", "dit")]
+CASES = [  # models, and the net where there is a choice
+    *(("flow", net) for net in ("patch-unet", "unet", "dit")),
+    *(("sngan", net) for net in ("cnn", "resnet")),
+    *((model, None) for model in ("r3gan", "wgan-gp", "conv-vae", "vae-gan", "vq-vae")),
+]
 
 
 @contextmanager
@@ -45,26 +50,34 @@ def torchs_own() -> Iterator[None]:
         yield
 
 
-def step_of(name: str, net: str, shape: tuple[int, int, int]) -> Callable[[], None]:
+def step_of(model: Model, stage: Stage, shape: tuple[int, int, int]) -> Callable[[], None]:
     """A training step of a model up to its gradients."""
-    spec = MODELS[name]
-    model = build(spec, spec.settings.replace({"net": net}), shape, 10)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with torch.no_grad():  # what is 0 at first would spare nothing, but leave gradients of 0
         for parameter in model.parameters():
             parameter += 0.01 * torch.randn_like(parameter)
-    weights, rng = list(model.parameters()), Noise.seeded(0)
-    batch = Batch(torch.rand(BATCH, *shape), torch.arange(BATCH) % 10 if spec.conditional else None)
+    networks, rng = model.networks(), Noise.seeded(0)
+    batches = [Batch(torch.rand(BATCH, *shape), torch.arange(BATCH) % 10)] * stage.batches
 
-    def step() -> None:
-        model.step([batch], lambda _, loss: torch.autograd.grad(loss, weights), rng, torch.zeros(()))
+    def update(name: str, loss: torch.Tensor) -> None:
+        torch.autograd.grad(loss, list(networks[name].parameters()))
 
-    return step
+    return lambda: stage.step(batches, update, rng, torch.zeros(()))
 
 
-def row_of(name: str, net: str, data: str, rounds: int) -> dict[str, object]:
+def rows_of(name: str, net: str | None, data: str, rounds: int) -> Iterator[dict[str, object]]:
+    """One for each stage of the model."""
+    spec = MODELS[name]
+    settings = spec.settings.replace({"net": net} if net else {})
+    for i, stage in enumerate(build(spec, settings, SHAPES[data], 10).stages()):
+        model = build(spec, settings, SHAPES[data], 10)
+        of = {"model": name, "net": net, "data": data, "stage": stage.name if i else None}
+        yield of | measured(step_of(model, model.stages()[i], SHAPES[data]), BATCH * stage.batches, rounds)
+
+
+def measured(step: Callable[[], None], images: int, rounds: int) -> dict[str, object]:
+    """Rates of a step of so many images."""
     clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
-    step = step_of(name, net, SHAPES[data])
     times: dict[str, list[float]] = {"ours": [], "torch": []}
     for i in range(-1, rounds):  # the first warms up
         for side in sorted(times, reverse=bool(i % 2)):
@@ -76,13 +89,10 @@ def row_of(name: str, net: str, data: str, rounds: int) -> dict[str, object]:
         step()
     limit = seconds(mode.found, clock=clock)
     return {
-        "model": name,
-        "net": net,
-        "data": data,
-        "images_per_s": round(BATCH / median(times["ours"]), 1),
-        "torch_images_per_s": round(BATCH / median(times["torch"]), 1),
+        "images_per_s": round(images / median(times["ours"]), 1),
+        "torch_images_per_s": round(images / median(times["torch"]), 1),
         "ratio": ratios(times["torch"], times["ours"]),
-        "gflop_per_image": round(flops(mode.found) / BATCH / 1e9, 3),
+        "gflop_per_image": round(flops(mode.found) / images / 1e9, 3),
         "share_of_limit": round(limit / median(times["ours"]), 3),
     }
 
@@ -95,10 +105,10 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     keep_freed_memory()
     rows = []
-    for data in SHAPES:
-        for name, net in CASES:
-            rows.append(row_of(name, net, data, args.rounds))
-            print(rows[-1], flush=True)
+    for data, (name, net) in itertools.product(SHAPES, CASES):
+        for row in rows_of(name, net, data, args.rounds):
+            rows.append(row)
+            print(row, flush=True)
     made_by = provenance(torch.device("cpu"))
     write_json(RESULTS / f"nets-{args.threads}.json", {"rows": rows, "batch": BATCH, "made_by": made_by})
 

@@ -38,7 +38,7 @@ FAILURES: list[tuple[str, dict[str, Any]]] = [
     ("vq-vae", {"codes": 4096}),
     ("vq-vae", {"codes": 4096, "revival": 0.0}),
 ]
-TEN_STEPS = 117  # three epochs
+TEN_STEPS = 117
 
 
 def ran(name: str, settings: dict[str, Any], images: int | None, home: Path) -> dict[str, Any]:

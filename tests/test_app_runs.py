@@ -158,6 +158,16 @@ def test_a_body_that_is_no_object_is_refused(client: TestClient, body: bytes) ->
     assert client.post("/start", content=body).status_code == 400
 
 
+@pytest.mark.parametrize("length", [{"epochs": 3}, {"steps": 500}, {"budget": "5m"}], ids=str)
+def test_a_run_is_begun_again_by_the_length_that_was_asked_for(length: dict[str, int | str]) -> None:
+    """Its steps and epochs follow from that, and two lengths would be an error."""
+    begun = dataclasses.replace(MODELS["gan"].settings.replace(length), steps=500, epochs=3)
+    if "epochs" in length:
+        begun = dataclasses.replace(begun, steps=None)
+    ((name, value),) = length.items()
+    assert form.arguments("gan", begun) == ["train", "gan", f"--{name}={value}"]
+
+
 def test_a_finished_run_is_not_resumed(client: TestClient, home: Path) -> None:
     answer = client.post("/resume", json={"run": ids(home)["vae-mnist5k-s0"]})
     assert answer.json() == {"error": "this run is finished"}

@@ -96,9 +96,19 @@ def test_layers_of_large_images_are_no_larger_than_those_of_small_ones(net: str)
     ],
 )
 def test_images_have_the_side_that_was_asked_for(net: str, side: int) -> None:
-    encoder, decoder = NETS[net].encoder((3, side, side), 1, 2, 0), NETS[net].decoder((3, side, side), 8, 2, 0)
+    assert_images(net, side, side)
+
+
+@pytest.mark.parametrize("net", ["infogan", "dcgan-halving"])
+@pytest.mark.parametrize(("height", "width"), [(16, 40), (64, 16), (32, 256), (64, 512)])
+def test_images_that_are_far_from_square(net: str, height: int, width: int) -> None:
+    assert_images(net, height, width)
+
+
+def assert_images(net: str, *sides: int) -> None:
+    encoder, decoder = NETS[net].encoder((3, *sides), 1, 2, 0), NETS[net].decoder((3, *sides), 8, 2, 0)
     images = decoder(torch.randn(2, 8))
-    assert images.shape == (2, 3, side, side) and encoder(images).shape == (2, 1)
+    assert images.shape == (2, 3, *sides) and encoder(images).shape == (2, 1)
 
 
 @pytest.mark.parametrize(

@@ -391,6 +391,7 @@ def test_few_images_and_few_steps_are_one_line_with_all_that_helps(ema: float, a
     ]
 
 
+FALLING = {"lr_decay": 1.0, "schedule": "linear"}
 CONVENIENT = {"data": "array", "encoder_width": 8, "decoder_width": 8, "batch_size": 20}
 
 
@@ -411,9 +412,14 @@ def few_images(channels: int = 1, n: int = 40) -> np.ndarray:
         ("gan", {"epochs": 10}, 1, {}),  # even if it is the recipe's own
         ("gan", {"steps": 7}, 1, {}),
         ("gan", {"budget": "90s"}, 1, {}),
+        ("dcgan-tuned", {"budget": "90s"}, 1, FALLING),
+        ("dcgan-tuned", {"budget": "90s", "lr_decay": 0.5}, 1, {}),
+        ("dcgan-tuned", {"budget": "90s", "schedule": "cosine"}, 1, {}),
+        ("dcgan-tuned", {"ema": 0.9, "augment": "flip"}, 1, {"steps": 5000, **FALLING}),
+        ("dcgan-tuned", {"epochs": 3}, 1, {}),
     ],
 )
-def test_few_images_without_a_length_get_one(name, given, channels, differs, tmp_path: Path) -> None:
+def test_what_few_images_and_budgets_get(name, given, channels, differs, tmp_path: Path) -> None:
     """With what helps a GAN, except what the user gave."""
     config = MODELS[name].settings.replace({**CONVENIENT, **given})
     run = RunFolder(tmp_path / "run")
@@ -421,7 +427,7 @@ def test_few_images_without_a_length_get_one(name, given, channels, differs, tmp
     assert training.chosen == differs
     found, before = training.config.to_dict(), config.to_dict()
     epochs, _ = found.pop("epochs"), before.pop("epochs")
-    assert found == {**before, **differs} and (epochs == 2500 or not differs)  # of two steps each
+    assert found == {**before, **differs} and (epochs == 2500 or "steps" not in differs)  # of two steps each
 
 
 def test_the_same_command_goes_on_with_what_was_chosen_and_no_other_does(tmp_path: Path, monkeypatch) -> None:
@@ -450,26 +456,19 @@ def test_the_same_command_goes_on_with_what_was_chosen_and_no_other_does(tmp_pat
         training("flipped", {})
 
 
-@pytest.mark.parametrize(
-    ("given", "of_six_steps"),
-    [({}, 0.5 ** (1 / 2)), ({"lr_decay": 0.5}, 0.5), (None, 0.5)],
-    ids=["recipe", "given", "grid"],
-)
-def test_a_decay_by_epochs_falls_over_a_budget_as_far_as_over_the_recipes_epochs(
-    six_steps: None, given: dict[str, float] | None, of_six_steps: float, tmp_path: Path
-) -> None:
+def test_a_decay_by_epochs_does_not_outlive_them(six_steps: None, tmp_path: Path) -> None:
+    """By a budget, the rates of a recipe that decays by epochs fall on a line; the same command goes on so."""
     config = with_length(budget="10s").replace({"lr_decay": 0.5})
-    assert config.epochs == 1, "the recipe's"
-    names = None if given is None else ["budget", *given]
     fitted = partial(fitting, MODEL, config, RunFolder(tmp_path / "run"), quiet=True, array=DATA[0], labels=DATA[1])
-    with closing(fitted(given=names)) as events:
+    with closing(fitted(given=["budget"])) as events:
         for event in events:
             if isinstance(event, EpochEnded):
                 break
-    assert RunFolder(tmp_path / "run").read_record().config.lr_decay == pytest.approx(of_six_steps)
-    list(fitted(given=names))  # the same command
-    trained = cf.load(tmp_path / "run").config
-    assert (trained.epochs, trained.lr_decay) == (2, pytest.approx(of_six_steps))
+    list(fitted(given=["budget"]))
+    fit(tmp_path / "steps", with_length(steps=6).replace({"schedule": "linear"}))
+    assert_equal(tmp_path / "steps", tmp_path / "run")
+    with pytest.raises(RunError, match="contains another run"):
+        list(fitted(given=["budget", "lr_decay"]))
 
 
 def test_many_images_keep_the_recipe(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def test_every_model_has_its_figures() -> None:
         *(("planted", which) for which in ("failures", "rates")),
         *(("steps", model) for model in ("flow", "ddpm")),
         ("guidance", "cflow"),
+        *(("equal", model) for model in ("flow", "sngan")),
         *((kind, "all") for kind in ("few", "budget", "nets", "goals")),
         ("raters", "all"),
         ("attacks", "all"),

@@ -95,7 +95,8 @@ def of_nets(found: Json, which: str) -> str:
     """Steps with our layers and with PyTorch's own."""
     lines = [["network", "images/s, one thread", "over PyTorch's own layers", "of the matrix-product limit"]]
     for row in found["rows"]:
-        name = f"`{row['model']} --net {row['net']}`, {row['data']}"
+        net, stage = f" --net {row['net']}" if row["net"] else "", f", {row['stage']}" if row["stage"] else ""
+        name = f"`{row['model']}{net}`{stage}, {row['data']}"
         lines.append([name, f"{row['images_per_s']:,.0f}", times(row["ratio"]), f"{row['share_of_limit']:.0%}"])
     return markdown(lines)
 
@@ -132,6 +133,21 @@ def loops_peers(found: Json) -> list[list[str]]:
     return lines
 
 
+def of_equal(found: Json, model: str) -> str:
+    """Networks of a model, trained for equal minutes of one thread."""
+    rows = [row for row in found["rows"] if row["model"] == model]
+    if not rows:
+        return NOT_YET.format(script="equal.py")
+    minutes = rows[0]["minutes"]
+    rows = [row for row in rows if row["minutes"] == minutes]
+    names = ("FID", "PRDC-precision", "PRDC-recall")
+    lines = [[f"{minutes:g} minutes of one thread", "weights", "steps", f"FID of {found['n']:,}", *names[1:]]]
+    for row in rows:
+        scores = [number(row[name]) for name in names]
+        lines.append([f"`{row['options']}`", f"{row['weights']:,}", f"{row['steps']:,}", *scores])
+    return markdown(lines)
+
+
 def of_planted(found: Json, which: str) -> str:
     return {"failures": planted_failures, "rates": planted_rates}[which](found)
 
@@ -150,6 +166,8 @@ def planted_failures(found: Json) -> str:
 def planted_rates(found: Json) -> str:
     """Whether ten times its rate leaves each model finite."""
     rows = [row for row in found["rows"] if row["ten"]]
+    if not rows:
+        return NOT_YET.format(script="planted.py")
     ended = [f"`{row['model']}` ends with “{row['ended']}”" for row in rows if row["ended"]]
     said = [
         f"`{row['model']}` says after step {one['step']:,} “{one['line'].partition('; what usually')[0]}”"
@@ -170,5 +188,6 @@ KINDS: dict[str, Callable[[Json, str], str]] = {
     "budget": measured("budget", "budget.py", of_budget),
     "nets": measured("nets-1", "nets.py", of_nets),
     "loops": measured("loops", "loops.py", of_loops),
+    "equal": measured("equal", "equal.py", of_equal),
     "planted": measured("planted", "planted.py", of_planted),
 }

@@ -173,13 +173,13 @@ class RunSettings(Settings):
         """The setting that the run's length was asked for by, and its value. The other ones follow from it."""
         return length_of(vars(self))
 
-    def as_in(self, run: Self, chosen: Collection[str] = ()) -> Self:
+    def as_in(self, run: Self, free: Collection[str] = ()) -> Self:
         """These settings with the epochs and steps of a run whose length was asked for in the same way.
 
         Args:
-            chosen: names of further settings that are taken from the run.
+            free: names of further settings that are taken from the run.
         """
-        there = dataclasses.replace(self, **{name: getattr(run, name) for name in chosen})
+        there = dataclasses.replace(self, **{name: getattr(run, name) for name in free})
         return dataclasses.replace(there, epochs=run.epochs, steps=run.steps) if there.length == run.length else there
 
     def replace(self, changes: Mapping[str, Any]) -> Self:

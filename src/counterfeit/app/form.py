@@ -12,7 +12,7 @@ from counterfeit import catalog, data
 from counterfeit.app.shelf import Shelf
 from counterfeit.errors import InputError
 from counterfeit.models import MODELS, ModelSettings, ModelSpec
-from counterfeit.settings import RunSettings, option
+from counterfeit.settings import LENGTHS, RunSettings, option
 from counterfeit.system.arguments import UNIONS, fields_of, fitted
 from counterfeit.system.field_texts import text
 
@@ -186,8 +186,9 @@ def _about(message: str, changes: Mapping[str, Any]) -> str:
 def arguments(model: str, settings: ModelSettings) -> list[str]:
     """What the command `train` takes for these settings: those that are not the model's own."""
     words = ["train", model]
+    follow = {*LENGTHS} - {settings.length[0]}  # from the length that was asked for
     for name, value in vars(settings).items():
-        if value == getattr(MODELS[model].settings, name):
+        if value == getattr(MODELS[model].settings, name) or name in follow:
             continue
         if isinstance(value, bool):
             words.append(option(name) if value else f"--no-{option(name)[2:]}")

@@ -69,14 +69,14 @@ def halvings(net: str, shape: Shape) -> int:
 
 
 def smallest_maps(shape: Shape) -> tuple[int, int, int]:
-    """What is left of a quarter of an image that is halved while its sides are even and the longer one is above 8.
+    """What is left of a quarter of an image that is halved while its sides are even, one is above 8 and both above 4.
 
     Returns how often that is, and height and width then: (0, 7, 7) for 28x28, (1, 8, 8) for 64x64, (3, 8, 8) for
-    256x256. So a fully connected layer of these maps is as large as that of small images.
+    256x256. So, where sides can be halved, a fully connected layer of these maps is as large as that of small images.
     """
     h, w = shape[1] // 4, shape[2] // 4
     times = 0
-    while h % 2 == w % 2 == 0 and max(h, w) > 8:
+    while h % 2 == w % 2 == 0 and max(h, w) > 8 and min(h, w) > 4:
         h, w, times = h // 2, w // 2, times + 1
     return times, h, w
 

@@ -131,11 +131,11 @@ class RunFolder:
     def holds_checkpoint(self) -> bool:
         return (self.checkpoint / INDEX).exists()
 
-    def begun(self, model: str, config: ModelSettings, chosen: Collection[str] = ()) -> RunRecord | None:
+    def begun(self, model: str, config: ModelSettings, free: Collection[str] = ()) -> RunRecord | None:
         """The unfinished run of this model and these settings, for the same command to go on with; None for a new run.
 
-        Settings that are `chosen` by the training itself may be others. A run without a checkpoint is begun again, by
-        whichever command: it holds nothing that could be lost.
+        Those that are `free`, which the training chooses itself, may be others. A run without a checkpoint is begun
+        again, by whichever command: it holds nothing that could be lost.
 
         Raises RunError: something is in the way, such as another run.
         """
@@ -148,7 +148,7 @@ class RunFolder:
         record = self.read_record()
         if not self.holds_checkpoint():
             return None
-        if (record.finished, record.model) == (None, model) and record.config == config.as_in(record.config, chosen):
+        if (record.finished, record.model) == (None, model) and record.config == config.as_in(record.config, free):
             return record
         raise self.is_another()
 

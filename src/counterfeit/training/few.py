@@ -1,4 +1,4 @@
-"""What a run of few images is where its user has not said how long it trains: ten epochs of them are a few steps."""
+"""What a run is where its user has not said: of few images, of which ten epochs are a few steps, or of a budget."""
 
 from __future__ import annotations
 
@@ -30,19 +30,25 @@ def helpful(config: ModelSettings, channels: int) -> dict[str, Any]:
 
 def open_to(config: ModelSettings, given: Collection[str]) -> set[str]:
     """Names of the settings that `chosen` may choose, where the user gave these."""
-    if not set(LENGTHS).isdisjoint(given):
-        return set()
-    return {name for name in ("steps", "augment", "ema") if hasattr(config, name)} - {*given}
+    names = {"lr_decay", "schedule"} if config.budget else set()
+    if set(LENGTHS).isdisjoint(given):
+        names = {name for name in ("steps", "augment", "ema", "lr_decay", "schedule") if hasattr(config, name)}
+    return names - {*given}
 
 
 def chosen(config: ModelSettings, given: Collection[str], images: int, channels: int) -> dict[str, Any]:
-    """Settings in place of the model's own, for a run of few images of which no length was given.
+    """Settings in place of the model's own, for a run of few images of which no length was given, or of a budget.
+
+    Rates that decay by epochs are made for a number of them: where that is another, they fall on a line.
 
     Args:
         given: names of the settings that the user gave, which stay.
         images: how many there are to train on.
     """
-    free = open_to(config, given)
-    if images >= IMAGES or "steps" not in free:
-        return {}
-    return {"steps": STEPS, **{name: value for name, value in helpful(config, channels).items() if name in free}}
+    free, found = open_to(config, given), {}
+    if "steps" in free and images < IMAGES:
+        helps = helpful(config, channels)
+        found = {"steps": STEPS, **{name: value for name, value in helps.items() if name in free}}
+    if (found or config.budget) and config.lr_decay < 1 and free >= {"lr_decay", "schedule"}:
+        found |= {"lr_decay": 1.0, "schedule": "linear"}
+    return found

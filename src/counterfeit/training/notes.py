@@ -21,9 +21,12 @@ WARM, WATCHED = 3, 10.0  # steps that are slower than those after them; seconds 
 
 def before(training: Training) -> Iterator[str]:
     """Sentences on a run that is about to begin."""
-    if training.chosen and training.earlier is None:
+    if training.chosen:
         options = " ".join(f"{option(name)} {value}" for name, value in training.chosen.items())
-        yield f"{len(training.data):,} images are few, so this run has {options}: give --epochs to choose yourself"
+        few_images = "steps" in training.chosen
+        why = f"{len(training.data):,} images are few" if few_images else "a decay by epochs does not fit a budget"
+        other = "--epochs" if few_images else "--lr-decay"
+        yield f"{why}, so this run has {options}: give {other} to choose yourself"
     elif training.earlier is None:
         yield from advice(training)
     cost = cost_of(training.model, bool(training.config.ema))

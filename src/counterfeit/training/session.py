@@ -46,7 +46,7 @@ def fitting(
     with deferred() as stop, closing(asked):
         plan = planned_steps(training, begun, stop.is_set) if training.unplanned else None
         if plan is not None:
-            training.take_budget(plan.steps)
+            training.take_steps(plan.steps)
         for line in () if quiet else (*notes.before(training), *_of_budget(training, plan)):
             say(line)
         events, of = training.events(lambda: asked() or stop.is_set()), training.config

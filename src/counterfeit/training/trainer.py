@@ -98,8 +98,8 @@ class Training:
             array: images for config.data == "array", see `counterfeit.data.load`.
             labels: of the array.
             group: the processes that train together: each reads data and checkpoint, the first writes the folder.
-            given: names of the settings that the user gave; others may be chosen for few images, see `few.chosen`, and
-                for a budget, see `take_budget`. None: `config` is as it is to be.
+            given: names of the settings that the user gave; others may be chosen, see `few.chosen`. None: `config` is
+                as it is to be.
         """
         self.recipe, self.config, self.folder, self.group = MODELS[model], config, folder, group
         if config.batch_size % group.world:
@@ -108,24 +108,20 @@ class Training:
                 f"pass a multiple of {group.world}"
             )
         self.resume = resume
-        self.open = set() if given is None else few.open_to(config, given)
-        if given is not None and config.budget and "lr_decay" not in given:
-            self.open.add("lr_decay")
+        self.free = set() if given is None or resume else few.open_to(config, given)
         self.earlier = self._found()
         if self.earlier:
-            self.config = config.as_in(self.earlier.config, () if resume else self.open)
+            self.config = config.as_in(self.earlier.config, self.free)
             check_settings(folder, self.earlier, model, self.config)
         self.data, test = to_train_on(self.config, self.earlier, str(folder), array, labels)
-        # Settings that are other than the model's, since images are few.
-        self.chosen = few.chosen(config, given, len(self.data), self.data.shape[0]) if given is not None else {}
+        own = few.chosen(config, given or (), len(self.data), self.data.shape[0]) if self.free else {}
+        self.chosen = own if self.earlier is None else {}  # settings that are other than the model's
         if self.earlier is None:
-            self.config = config.replace(self.chosen)
+            self.config = config.replace(own)
+        elif self.config != config.replace(own).as_in(self.earlier.config):
+            raise folder.is_another()
         self.model, self.device = built(self.recipe, self.config, self.data, group)
         self.take_steps(self.config.steps)
-        if self.earlier and not resume and self.open:
-            ours = self._decaying(config.replace(self.chosen))
-            if self.config != ours.as_in(self.earlier.config):
-                raise folder.is_another()
         self.scorer: Scorer | None = None
         self.best: Best | None = None
         tested = isinstance(self.model, HasTerms | Encodes) or config.score_every
@@ -136,23 +132,6 @@ class Training:
         self.plan = planned(self.model, dataclasses.replace(self.config, steps=steps), len(self.data))
         if steps:
             self.config = dataclasses.replace(self.config, steps=steps, epochs=self.plan.epochs)
-
-    def take_budget(self, steps: int) -> None:
-        """Let the run be of so many steps, as many as its budget has room for.
-
-        Where the rates of the model decay by epochs and the user has not said how, they fall in these steps as far as
-        in the model's own epochs.
-        """
-        own = self.config
-        self.take_steps(steps)
-        self.config = dataclasses.replace(self.config, lr_decay=self._decaying(own).lr_decay)
-
-    def _decaying(self, own: ModelSettings) -> ModelSettings:
-        """Settings whose length is the model's own -> with the decay that the planned run has."""
-        if "lr_decay" not in self.open:
-            return own
-        epochs = self.plan.epochs_done(self.plan.total)
-        return dataclasses.replace(own, lr_decay=own.lr_decay ** (own.epochs / epochs))
 
     @property
     def unplanned(self) -> bool:
@@ -185,7 +164,7 @@ class Training:
         """The run in the folder that is to be continued; None for a new one. Raises RunError."""
         if self.resume:
             return self.folder.read_record()
-        return self.folder.begun(self.recipe.name, self.config, self.open)
+        return self.folder.begun(self.recipe.name, self.config, self.free)
 
     def _open(self, held: ExitStack) -> None:
         """Make the folder of a new run, and lock it; since it was looked at, others may have trained into it."""
