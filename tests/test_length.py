@@ -471,6 +471,11 @@ def test_a_decay_by_epochs_does_not_outlive_them(six_steps: None, tmp_path: Path
         list(fitted(given=["budget", "lr_decay"]))
 
 
+def test_the_help_says_what_few_images_get(command) -> None:
+    told = " ".join(command("train", "gan", "--help").out.replace("│", " ").split())
+    assert f"Of fewer than {few.IMAGES:,} images, the default is {few.STEPS:,} --steps in place of epochs" in told
+
+
 def test_many_images_keep_the_recipe(tmp_path: Path) -> None:
     config = MODELS["gan"].settings.replace(CONVENIENT)
     images = np.zeros((5000, 1, 8, 8), np.uint8)

@@ -103,7 +103,7 @@ class RunSettings(Settings):
     """Training images: the name of a data set (see `counterfeit list data`), a folder of images, a .zip or .tar of one,
     or an .npz file. Subfolders named train and test are used as the splits."""
     epochs: int = setting(10, may_change=True)
-    """Passes over the training images."""
+    """Passes over the training images. Of fewer than 5,000 images, the default is 5,000 --steps in place of epochs."""
     steps: Annotated[int | None, arg(metavar="INT", help_behavior_hint=unless_set("as many as --epochs take"))] = (
         setting(None, may_change=True)
     )
