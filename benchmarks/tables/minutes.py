@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from counterfeit.models import MODELS
+from counterfeit.settings import option
 
 from .text import Json
 
@@ -46,8 +47,9 @@ def in_words(results: Json, row: Json, data: str) -> str:
 
 
 def named(row: Json) -> str:
-    """`cr3gan`, or `cr3gan --epochs 28` where that is not the recipe."""
-    return row["model"] if times_recipe(row) == 1 else f"{row['model']} --epochs {row['epochs']}"
+    """`cr3gan`, or `cr3gan --epochs 28` with what is not the recipe's, but for the precision."""
+    others = {name: value for name, value in row["settings"].items() if name != "precision"}
+    return " ".join([row["model"], *(f"{option(name)} {value}" for name, value in others.items())])
 
 
 def recipe(row: Json) -> str:
