@@ -1,9 +1,9 @@
 """How long every model's recipe takes on this machine: a few seconds of each are timed, as `--budget` does.
 
-    python benchmarks/minutes.py [--models ae vae …] [--data mnist cifar10 …]
+    python benchmarks/minutes.py [--models ae vae …] [--data mnist cifar10 …] [--missing]
 
-Steps of each stage, sample grids, checkpoints and what follows the last step, by all cores; by the recipe, and where
-benchmarks/grids/frontier.toml has another precision, with that as well. A row stays until it is measured again.
+Steps of each stage, sample grids, checkpoints and what follows the last step, by all cores; by the recipe, and as
+benchmarks/grids/frontier.toml and long.toml have it. A row stays until it is measured again.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import tomllib
 import torch
 
 from counterfeit.models import MODELS
 from counterfeit.runs import RunFolder, provenance
+from counterfeit.settings import option
 from counterfeit.system.allocator import keep_freed_memory
 from counterfeit.system.files import write_json
 from counterfeit.training.budget import measured
@@ -27,19 +29,29 @@ from counterfeit.training.trainer import Training
 
 HOME = Path(__file__).parent
 RESULT = HOME / "results/minutes.json"
-GRID = HOME / "grids/frontier.toml"
+GRIDS = [HOME / "grids/frontier.toml", HOME / "grids/long.toml"]
 WINDOW = "5m"  # budget whose share of trial is long enough to time a step of the slowest network
 
 
-def precisions(model: str) -> list[str]:
-    """Those of the recipe and of the frontier."""
-    own = MODELS[model].settings.precision
-    return list(dict.fromkeys((own, tomllib.loads(GRID.read_text())["train"].get(model, {}).get("precision", own))))
+def variants(model: str, data: str) -> list[dict[str, Any]]:
+    """What is timed of a model: settings that are not its recipe's, as the frontier's grids have them."""
+    found: list[dict[str, Any]] = [{}]
+    for path in GRIDS:
+        grid = tomllib.loads(path.read_text())
+        common = {name: value for name, value in grid.get("train", {}).items() if not isinstance(value, dict)}
+        if model in grid["models"] and data in grid["data"]:
+            found.append({**common, **grid.get("train", {}).get(model, {})})
+    return [one for place, one in enumerate(found) if one not in found[:place]]
 
 
-def seconds(model: str, data: str, precision: str, folder: Path) -> float:
-    """Of a whole run by the recipe, in some precision."""
-    config = MODELS[model].settings.replace({"data": data, "precision": precision})
+def named(model: str, changes: dict[str, Any]) -> str:
+    """As tables/minutes.py names a row: with all changes but the precision."""
+    return " ".join([model, *(f"{option(name)} {changes[name]}" for name in changes if name != "precision")])
+
+
+def seconds(model: str, data: str, changes: dict[str, Any], folder: Path) -> float:
+    """Of a whole run."""
+    config = MODELS[model].settings.replace({"data": data, **changes})
     training = Training(model, config.replace({"budget": WINDOW}), RunFolder(folder))
     costs = measured(training, stop=lambda: False)
     return costs.of(Training(model, config, RunFolder(folder)).plan, config)
@@ -49,16 +61,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--data", nargs="+", default=["mnist", "fashion-mnist", "cifar10"])
+    parser.add_argument("--missing", action="store_true", help="only what was not measured yet")
     args = parser.parse_args()
     keep_freed_memory()
     rows = {(row["model"], row["data"], row["precision"]): row for row in _before()}
     for data, model in itertools.product(args.data, args.models):
-        for precision in precisions(model):
+        for changes in variants(model, data):
+            name, precision = named(model, changes), changes.get("precision", MODELS[model].settings.precision)
+            if args.missing and (name, data, precision) in rows:
+                continue
             with tempfile.TemporaryDirectory() as folder:
-                minutes = round(seconds(model, data, precision, Path(folder) / "run") / 60, 2)
-            key = {"model": model, "data": data, "precision": precision}
-            rows[model, data, precision] = {**key, "minutes": minutes, "threads": torch.get_num_threads()}
-            print(f"{model} on {data}, {precision}: {minutes} min", file=sys.stderr)
+                minutes = round(seconds(model, data, changes, Path(folder) / "run") / 60, 2)
+            row = {"model": name, "data": data, "precision": precision, "minutes": minutes}
+            rows[name, data, precision] = {**row, "threads": torch.get_num_threads()}
+            print(f"{name} on {data}, {precision}: {minutes} min", file=sys.stderr)
             write_json(RESULT, {"rows": list(rows.values()), "made_by": provenance(torch.device("cpu"))})
 
 

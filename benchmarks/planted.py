@@ -18,10 +18,12 @@ import torch
 import counterfeit as cf
 from counterfeit.errors import NonFiniteError
 from counterfeit.models import MODELS
+from counterfeit.models.base import HasCodebook
 from counterfeit.runs import RunFolder, provenance
 from counterfeit.runs.log import Steps, Trouble
 from counterfeit.settings import option
 from counterfeit.system.files import write_json
+from counterfeit.training.diagnosis import used_codes
 
 RESULTS = Path(__file__).parent / "results" / "planted.json"
 DATA = "mnist5k"
@@ -43,16 +45,17 @@ def ran(name: str, settings: dict[str, Any], images: int | None, home: Path) -> 
     """What the run said, and how it ended."""
     data = cf.load_data(DATA)
     mine = {"data": data.images[:images], "labels": None if data.labels is None else data.labels[:images]}
-    ended = ""
+    ended, in_use = "", None
     try:
-        cf.train(name, out=home / "run", quiet=True, **mine, **settings)
+        model = cf.train(name, out=home / "run", quiet=True, **mine, **settings).model
+        in_use = used_codes(model.usage()) if isinstance(model, HasCodebook) else None
     except NonFiniteError as error:
         ended = str(error).replace(str(home), "…")
     folder = RunFolder(home / "run")
     rows = folder.log_rows() if folder.path.exists() else []
     said = [{"epoch": row.epoch, "step": row.step, "line": str(row)} for row in rows if isinstance(row, Trouble)]
     last = next((row.losses for row in reversed(rows) if isinstance(row, Steps)), {})
-    return {"said": said, "ended": ended, "losses": last}
+    return {"said": said, "ended": ended, "losses": last, "codes_in_use": in_use}
 
 
 def main() -> None:

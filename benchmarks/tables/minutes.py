@@ -12,8 +12,11 @@ SETS = ("mnist", "cifar10")  # in the order in which the list shows them
 
 def minutes(results: Json) -> Json:
     """By model and data set, minutes on 2 cores, as benchmarks/minutes.py measured them; models of both sets only."""
-    rows = [row for row in results["minutes"]["rows"] if row["precision"] == MODELS[row["model"]].settings.precision]
-    found = {(row["model"], row["data"]): row["minutes"] for row in rows}
+    found = {
+        (row["model"], row["data"]): row["minutes"]
+        for row in results["minutes"]["rows"]
+        if row["model"] in MODELS and row["precision"] == MODELS[row["model"]].settings.precision
+    }
     models = dict.fromkeys(model for model, _ in found)
     return {
         model: {data: found[model, data] for data in SETS}
@@ -28,11 +31,15 @@ def times_recipe(row: Json) -> float:
 
 
 def of(results: Json, row: Json, data: str) -> float | None:
-    """Of the runs of a row, which may be of other epochs than the recipe that was timed; None if it was not."""
+    """Of the runs of a row, as they are or as the recipe that was timed, of other epochs; None if neither was."""
     timed = {
         (found["model"], found["data"], found["precision"]): found["minutes"] for found in results["minutes"]["rows"]
     }
-    minutes = timed.get((row["model"], data, precision(row)))
+    if (minutes := timed.get((named(row), data, precision(row)))) is not None:
+        return minutes
+    minutes = (
+        timed.get((row["model"], data, precision(row))) if set(row["settings"]) <= {"precision", "epochs"} else None
+    )
     return None if minutes is None else minutes * times_recipe(row)
 
 

@@ -73,7 +73,7 @@ def of_model(results: Json, model: str) -> str:
 
 def picture(row: Json, data: str) -> str:
     """The file of a row's samples."""
-    return f"{recipe(row).replace(' --', '-').replace(' ', '-')}-{data}.png"
+    return f"{recipe(row).replace(' --', '-').replace(' ', '-').replace(',', '-')}-{data}.png"
 
 
 def of_tuned(results: Json, data: str) -> str:

@@ -158,7 +158,10 @@ def planted_failures(found: Json) -> str:
     for row in (row for row in found["rows"] if not row["ten"]):
         said = [(one["line"].partition("; what usually")[0], f"{one['step']:,}") for one in row["said"]]
         said += [(row["ended"], "")] if row["ended"] else []
-        for line, step in said or [("nothing", "")]:
+        nothing = "nothing"
+        if codes := row.get("codes_in_use"):
+            nothing += f": {codes[0]:,} of {codes[1]:,} codes are in use"
+        for line, step in said or [(nothing, "")]:
             lines.append([f"`train {row['name']}`", f"{row['images']:,}", f"{row['steps']:,}", line, step])
     return markdown(lines)
 
