@@ -30,10 +30,16 @@ def table(results: Json, which: str) -> str:
 
 
 def _within(results: Json, data: str, most: float, hoped: float) -> list[str]:
-    """The lowest FID within so many minutes."""
-    found = [(score, row) for took, score, row in _scored(results, data) if took <= most]
-    score, row = min(found, key=lambda pair: pair[0])
-    by = f"`{minutes.recipe(row)}` in {minutes.in_words(results, row, data)} minutes"
+    """The lowest FID within so many minutes, and where that is not enough, the lowest of all."""
+
+    def told(row: Json) -> str:
+        return f"`{minutes.recipe(row)}` in {minutes.in_words(results, row, data)} minutes"
+
+    found = sorted(((score, took, row) for took, score, row in _scored(results, data)), key=lambda one: one[0])
+    score, _, row = next(one for one in found if one[1] <= most)
+    by, best = told(row), found[0]
+    if score > hoped and best[0] < score:
+        by += f" ({best[0]:.3g} by {told(best[2])})"
     return [f"FID on {data} ≤ {hoped} within {most} minutes", f"{score:.3g}", by, _met(score <= hoped)]
 
 
