@@ -92,8 +92,12 @@ def test_the_page_of_a_run_has_its_curves_and_settings(client: TestClient, home:
     assert " style=" not in page and "<style" not in page and "<script>" not in page and "onclick" not in page
 
 
-def test_events_say_all_at_first_and_then_what_changes(client: TestClient, home: Path) -> None:
+def test_events_say_all_at_first_and_then_what_changes(
+    client: TestClient, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of the generator itself: a client of Starlette's tests waits for the end of an answer."""
+    monkeypatch.setattr(watch, "LOOK", 0.1)
+    monkeypatch.setattr(watch, "SHARE", 1.0)  # no training is to be spared: a slow first look would cost ten seconds
     run = next(run for run in Shelf([home]).runs() if run.folder.path.name == "vae-mnist5k-s0")
 
     asked = Request({"type": "http", "app": client.app, "path": "/", "method": "GET", "headers": []})
