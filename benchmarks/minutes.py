@@ -21,11 +21,11 @@ import torch
 
 from counterfeit.models import MODELS
 from counterfeit.runs import RunFolder, provenance
-from counterfeit.settings import option
 from counterfeit.system.allocator import keep_freed_memory
 from counterfeit.system.files import write_json
 from counterfeit.training.budget import measured
 from counterfeit.training.trainer import Training
+from tables.minutes import changed
 
 HOME = Path(__file__).parent
 RESULT = HOME / "results/minutes.json"
@@ -42,11 +42,6 @@ def variants(model: str, data: str) -> list[dict[str, Any]]:
         if model in grid["models"] and data in grid["data"]:
             found.append({**common, **grid.get("train", {}).get(model, {})})
     return [one for place, one in enumerate(found) if one not in found[:place]]
-
-
-def named(model: str, changes: dict[str, Any]) -> str:
-    """As tables/minutes.py names a row: with all changes but the precision."""
-    return " ".join([model, *(f"{option(name)} {changes[name]}" for name in changes if name != "precision")])
 
 
 def seconds(model: str, data: str, changes: dict[str, Any], folder: Path) -> float:
@@ -67,7 +62,7 @@ def main() -> None:
     rows = {(row["model"], row["data"], row["precision"]): row for row in _before()}
     for data, model in itertools.product(args.data, args.models):
         for changes in variants(model, data):
-            name, precision = named(model, changes), changes.get("precision", MODELS[model].settings.precision)
+            name, precision = changed(model, changes), changes.get("precision", MODELS[model].settings.precision)
             if args.missing and (name, data, precision) in rows:
                 continue
             with tempfile.TemporaryDirectory() as folder:

@@ -66,7 +66,7 @@ def of_data(results: Json, data: str) -> str:
 
 def of_family(results: Json, family: str) -> str:
     """The models of a family on MNIST, as the tour takes them, and samples of each; only what was measured."""
-    found = ((table, row) for table, row in rows_of(results, "mnist") if minutes.times_recipe(row) == 1)
+    found = ((table, row) for table, row in rows_of(results, "mnist") if minutes.named(row) == row["model"])
     by = {row["model"]: (table, row) for table, row in found}
     cas = {row["model"]: row for row in results["cas"]["rows"] if row["data"] == "mnist"} if family == LABELED else {}
     last = ["CAS"] if cas else []

@@ -25,22 +25,12 @@ def minutes(results: Json) -> Json:
     }
 
 
-def times_recipe(row: Json) -> float:
-    """A row's epochs over those of its model's recipe."""
-    return row["epochs"] / MODELS[row["model"]].settings.epochs
-
-
 def of(results: Json, row: Json, data: str) -> float | None:
-    """Of the runs of a row, as they are or as the recipe that was timed, of other epochs; None if neither was."""
+    """Of one of the runs of a row; None if that was not timed."""
     timed = {
         (found["model"], found["data"], found["precision"]): found["minutes"] for found in results["minutes"]["rows"]
     }
-    if (minutes := timed.get((named(row), data, precision(row)))) is not None:
-        return minutes
-    minutes = (
-        timed.get((row["model"], data, precision(row))) if set(row["settings"]) <= {"precision", "epochs"} else None
-    )
-    return None if minutes is None else minutes * times_recipe(row)
+    return timed.get((named(row), data, precision(row)))
 
 
 def precision(row: Json) -> str:
@@ -55,8 +45,13 @@ def in_words(results: Json, row: Json, data: str) -> str:
 
 def named(row: Json) -> str:
     """`cr3gan`, or `cr3gan --epochs 28` with what is not the recipe's, but for the precision."""
-    others = {name: value for name, value in row["settings"].items() if name != "precision"}
-    return " ".join([row["model"], *(f"{option(name)} {value}" for name, value in others.items())])
+    return changed(row["model"], row["settings"])
+
+
+def changed(model: str, settings: Json) -> str:
+    """A model with settings that are not its recipe's, but for the precision; rows of minutes have this name."""
+    others = {name: value for name, value in settings.items() if name != "precision"}
+    return " ".join([model, *(f"{option(name)} {value}" for name, value in others.items())])
 
 
 def recipe(row: Json) -> str:
