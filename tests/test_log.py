@@ -13,8 +13,9 @@ from counterfeit.comparison.collect import MOST_POINTS, losses
 from counterfeit.models.base import Stage
 from counterfeit.models.plan import Plan
 from counterfeit.runs import RunFolder, log
-from counterfeit.runs.curves import draw_curves
+from counterfeit.runs.curves import draw_curves, draw_on, layout
 from counterfeit.runs.log import EpochScore, OnTestSet, Steps, Trouble
+from counterfeit.system.drawing import figure
 from report_cases import Page, comparison, page_of
 
 LINES = {
@@ -81,6 +82,28 @@ def test_a_loss_that_only_some_rows_have_is_kept_and_drawn(tmp_path: Path, monke
     page = Page(page_of(whole))
     assert [[1.0, 1.5, 2.0], [0.5, 0.25, 0.125]] in drawn and [[0.5, 1.0], [4.0, 3.0]] in drawn
     assert any("loss 3, penalty 0.125" in (attrs.get("aria-label") or "") for _, attrs in page.elements)
+
+
+@pytest.mark.parametrize(
+    "scores", [[], [[200.0, 100.0, 30.0]], [[200.0, 100.0, 30.0], [1e-4, 3e-5, -2e-6], [31.0, 30.0, 29.5]]]
+)
+def test_all_of_the_curves_is_on_the_sheet_and_its_numbers_are_plain(scores: list[list[float]]) -> None:
+    """What each panel takes with its title, axes' labels and numbers is on the sheet, and apart from the others'."""
+    rows: list[log.LogRow] = [Steps(1, step, {"loss": 1e5 * step}, 9.0) for step in range(1, 10)]
+    for i, values in enumerate(scores):
+        rows += [EpochScore(epoch, epoch, f"FID{i}[mnist-cnn] of 2,000", v) for epoch, v in enumerate(values, 1)]
+    with figure("png", **layout(rows)) as sheet:
+        draw_on(sheet, rows, "vae on mnist", "nats per image")
+        sheet.canvas.draw()
+        boxes = [axes.get_tightbbox() for axes in sheet.axes]
+        labels = [[tick.get_text() for tick in axes.get_yticklabels()] for axes in sheet.axes]
+    assert len(boxes) == 1 + len(scores)
+    for upper, lower in zip(boxes, boxes[1:], strict=False):
+        assert upper.y0 > lower.y1
+    assert min(box.x0 for box in boxes) > 0 and max(box.x1 for box in boxes) < sheet.bbox.x1
+    assert boxes[-1].y0 > 0 and boxes[0].y1 < sheet.bbox.y1
+    for numbers in labels:
+        assert len(numbers) > 2 and all(float(number.replace("\N{MINUS SIGN}", "-")) is not None for number in numbers)
 
 
 def test_a_rare_loss_is_not_thinned_away() -> None:

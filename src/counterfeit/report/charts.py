@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from markupsafe import Markup
 
 from counterfeit.report.svg import COLORS, DASHES, INK, PAPER, QUIET, Style, chart
-from counterfeit.system.drawing import Axes, Axis, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from counterfeit.system.drawing import Axes, MaxNLocator, logarithmic, scaled
 from counterfeit.system.words import number, shortened
 
-WIDE_RANGE = 8  # ratio of the largest to the smallest value from which a logarithmic axis is used
 FAR = 30  # times below the lowest value: the baseline is out of sight
 PARTED = 5  # times larger or smaller: the curve goes into another panel
-PLAIN = FuncFormatter(lambda value, _: f"{value:,.6g}")
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,7 @@ def strip(name: str, rows: Sequence[Series], floor: float | None) -> Markup:
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        _scale(axes, "x", shown)
+        scaled(axes, "x", shown)
         axes.grid(axis="x")
     return done[0]
 
@@ -139,7 +135,7 @@ def frontier(
         axes.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
         for axis, column in ((axes.xaxis, 0), (axes.yaxis, 1)):
             values = [value for row in rows for value in row[column].values]
-            _logarithmic(axis, max(values) / min(values))
+            logarithmic(axis, max(values) / min(values))
         axes.grid()
     return done[0]
 
@@ -168,7 +164,7 @@ def curves(name: str, panels: Sequence[Sequence[Line]], label: str, height: floa
             for line in lines:
                 _curve(one, line)
             values = [v for line in lines for v in (*line.y, *([] if line.dot is None else [line.dot]))]
-            _scale(one, "y", values)
+            scaled(one, "y", values)
             one.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             one.set_ylabel(label)
             one.grid()
@@ -229,27 +225,6 @@ def _points(axes: Axes, x: Sequence[float], y: Sequence[float], style: Style, li
         zorder=3,
         url=link,
     )
-
-
-def _scale(axes: Axes, which: Literal["x", "y"], values: Iterable[float]) -> None:
-    """Use a logarithmic axis if all values are positive and far apart, otherwise a linear one; with plain numbers."""
-    finite = [v for v in values if math.isfinite(v)] or [1.0]
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    low, high = min(finite), max(finite)
-    if low > 0 and high / low >= WIDE_RANGE:
-        (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-        _logarithmic(axis, high / low)
-    else:
-        axis.set_major_locator(MaxNLocator(5))
-        axis.set_major_formatter(PLAIN)
-
-
-def _logarithmic(axis: Axis, ratio: float) -> None:
-    """Plain numbers as the labels of an axis that spans a ratio."""
-    axis.set_major_locator(LogLocator(subs=(1.0,) if math.log10(ratio) > 2.5 else (1.0, 2.0, 5.0), numticks=12))
-    axis.set_minor_locator(NullLocator())
-    axis.set_minor_formatter(NullFormatter())
-    axis.set_major_formatter(PLAIN)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from counterfeit.runs.log import LogRow, OnTestSet, Steps, curve, score_names, terms
-from counterfeit.system.drawing import Axes, Figure, figure
+from counterfeit.system.drawing import Axes, Figure, figure, scaled
 from counterfeit.system.files import write_atomic
 from counterfeit.system.text import harmless
+
+WIDTH = 7.0  # inches, as are the margins: room for an axis' label, and for numbers of 7 digits
+LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 0.95, 0.15, 0.35, 0.55, 0.6
 
 
 def draw_curves(path: Path, rows: Sequence[LogRow], title: str, unit: str) -> None:
@@ -24,13 +27,24 @@ def draw_curves(path: Path, rows: Sequence[LogRow], title: str, unit: str) -> No
 
 def layout(rows: Sequence[LogRow]) -> dict[str, Any]:
     """The options of a figure that `draw_on` has room on."""
-    return {"figsize": (7, 4 + 2.5 * len(score_names(rows))), "dpi": 120, "layout": "constrained"}
+    return {"figsize": (WIDTH, 4 + 2.5 * len(score_names(rows))), "dpi": 120}
 
 
 def draw_on(sheet: Figure, rows: Sequence[LogRow], title: str, unit: str) -> None:
-    """The losses, and below them a panel per score."""
+    """The losses, and below them a panel per score.
+
+    Margins are fixed: a layout that looks for them draws everything twice, a third of what a short training takes.
+    """
     scored = score_names(rows)
-    axes = sheet.subplots(1 + len(scored), 1, height_ratios=[4] + [2.5] * len(scored), squeeze=False)[:, 0]
+    width, height = sheet.get_size_inches()
+    each = (height - TOP - BOTTOM - len(scored) * BETWEEN) / (1 + len(scored))  # the mean height of a panel
+    margins = {"left": LEFT / width, "right": 1 - RIGHT / width, "top": 1 - TOP / height, "bottom": BOTTOM / height}
+    axes = sheet.subplots(
+        1 + len(scored),
+        height_ratios=[4] + [2.5] * len(scored),
+        squeeze=False,
+        gridspec_kw={**margins, "hspace": BETWEEN / each},
+    )[:, 0]
     _draw_losses(axes[0], rows, title, unit)
     for panel, name in zip(axes[1:], scored, strict=True):
         _draw_score(panel, name, curve(rows, name))
@@ -43,7 +57,8 @@ def _draw_score(axes: Axes, name: str, points: list[tuple[int, float]]) -> None:
     axes.plot(epochs, values, "o-", markersize=3, linewidth=1.2)
     axes.plot(epochs[best], values[best], "v", label=f"best: {values[best]:.4g}, epoch {epochs[best]}")
     axes.plot(epochs[-1], values[-1], "s", label=f"final: {values[-1]:.4g}, epoch {epochs[-1]}")
-    axes.set(xlabel="epoch", ylabel=name, yscale="log")
+    axes.set(xlabel="epoch", ylabel=name)
+    scaled(axes, "y", values)
     axes.grid(alpha=0.3)
     axes.legend()
 

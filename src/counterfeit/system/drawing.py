@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import math
 import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 from unittest.mock import patch
 
 
@@ -50,19 +51,19 @@ __all__ = [
     "Axes",
     "Axis",
     "Figure",
-    "FuncFormatter",
-    "LogLocator",
     "MarkerStyle",
     "MaxNLocator",
-    "NullFormatter",
-    "NullLocator",
     "Outline",
     "Sheet",
     "figure",
+    "logarithmic",
+    "scaled",
     "sheet",
 ]
 
 _LOCK = threading.RLock()  # matplotlib's settings are global, and several of our threads draw at the same time
+WIDE_RANGE = 8  # ratio of the largest to the smallest value from which a logarithmic axis is used
+PLAIN = FuncFormatter(lambda value, _: f"{value:,.6g}")  # text.parse_math is off, so that powers would be seen as TeX
 _CANVASES = {"png": FigureCanvasAgg, "svg": FigureCanvasSVG}
 
 
@@ -109,3 +110,24 @@ def sheet(**options: Any) -> Iterator[Sheet]:
         made = Sheet(**options)
         FigureCanvasAgg(made)
         yield made
+
+
+def scaled(axes: Axes, which: Literal["x", "y"], values: Iterable[float]) -> None:
+    """Use a logarithmic axis if all values are positive and far apart, otherwise a linear one; with plain numbers."""
+    finite = [v for v in values if math.isfinite(v)] or [1.0]
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = min(finite), max(finite)
+    if low > 0 and high / low >= WIDE_RANGE:
+        (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+        logarithmic(axis, high / low)
+    else:
+        axis.set_major_locator(MaxNLocator(5))
+        axis.set_major_formatter(PLAIN)
+
+
+def logarithmic(axis: Axis, ratio: float) -> None:
+    """Plain numbers as the labels of an axis that spans a ratio."""
+    axis.set_major_locator(LogLocator(subs=(1.0,) if math.log10(ratio) > 2.5 else (1.0, 2.0, 5.0), numticks=12))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(PLAIN)
