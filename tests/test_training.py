@@ -117,13 +117,18 @@ data = ImageSet("array", "train", images, numpy.arange(40) % 2, ("even", "odd"),
 for name, spec in MODELS.items():
     built(spec, spec.settings.replace({**spec.small, "batch_size": 20}), data)
     assert "torch._dynamo" not in sys.modules, name
+import counterfeit.api.cas, counterfeit.api.sample, counterfeit.api.score
+assert "matplotlib" not in sys.modules
 cf.train("gan", images, out="run", epochs=1, batch_size=20, quiet=True)
 assert "torch._dynamo" not in sys.modules
 """
 
 
-def test_training_does_not_import_pytorchs_compiler() -> None:
-    """torch._dynamo takes a second and 75 MiB: torch.optim imports it when first used, and some of what is on meta."""
+def test_training_does_not_import_pytorchs_compiler_nor_what_draws_no_picture_matplotlib() -> None:
+    """torch._dynamo takes a second and 75 MiB: torch.optim imports it when first used, and some of what is on meta.
+
+    matplotlib takes a quarter of a second, before the first image of a sample.
+    """
     subprocess.run([sys.executable, "-c", COMPILER], check=True)
 
 
