@@ -17,7 +17,7 @@ from counterfeit.report import charts
 from counterfeit.runs import curves
 from counterfeit.runs.log import EpochScore, Steps
 from counterfeit.system import drawing
-from counterfeit.training import sample_grids, trainer
+from counterfeit.training import ends, sample_grids
 from report_cases import comparison, page_of
 
 ROWS = [
@@ -43,8 +43,8 @@ def fails(*arguments: Any, **options: Any) -> Any:
 @pytest.mark.parametrize(
     "where, name",
     [
-        (trainer, "draw_samples"),
-        (trainer, "draw_reconstructions"),
+        (ends, "draw_samples"),
+        (ends, "draw_reconstructions"),
         (sample_grids.pixels, "save_png"),
         (curves, "draw_curves"),
         (drawing, "figure"),

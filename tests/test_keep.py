@@ -17,7 +17,7 @@ from counterfeit.runs import RunFolder, load_checkpoint
 from counterfeit.runs.checkpoint import read_index
 from counterfeit.runs.log import EpochScore
 from counterfeit.scoring import judge
-from counterfeit.training import trainer
+from counterfeit.training import ends
 
 NAME = "FID[mnist-cnn]"
 VALUES = (3.0, 1.0, 2.0)  # of the epochs
@@ -81,7 +81,7 @@ def test_a_kill_before_the_index_is_renamed_leaves_the_best_epoch_before(
     digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, out = train(digits, tmp_path / "whole", 3), tmp_path / "killed"
-    save = trainer.save_checkpoint
+    save = ends.save_checkpoint
 
     def killed(folder: Path, groups: Any, step: int, *rest: Any) -> None:
         if step == 4:
@@ -89,7 +89,7 @@ def test_a_kill_before_the_index_is_renamed_leaves_the_best_epoch_before(
         save(folder, groups, step, *rest)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(trainer, "save_checkpoint", killed)
+        patch.setattr(ends, "save_checkpoint", killed)
         train(digits, out, 3)
     assert (out / "checkpoint/best-0000004.safetensors").exists()  # written, and not what counts yet
     one = train(digits, tmp_path / "one", 1)

@@ -26,7 +26,7 @@ from counterfeit.runs.shared import Local
 from counterfeit.system import durations, memory
 from counterfeit.testing.small import SHAPES, STEPS, built, images_for, settings_of
 from counterfeit.testing.small import train as trained_in
-from counterfeit.training import budget, checks, few, notes, trainer
+from counterfeit.training import budget, checks, ends, few, notes, trainer
 from counterfeit.training.budget import Costs
 from counterfeit.training.session import fitting
 from counterfeit.training.trainer import EpochEnded, Training
@@ -110,7 +110,7 @@ def test_rates_that_end_with_the_run_bind_its_length(tmp_path: Path) -> None:
 
 
 def test_an_end_that_cuts_an_epoch_is_drawn_scored_and_logged(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(trainer, "SAMPLES_SCORED", 64)
+    monkeypatch.setattr(ends, "SAMPLES_SCORED", 64)
     config = with_length(steps=4).replace({"score_every": 1, "log_every": 50})
     trained_in(MODEL, config, tmp_path / "run", DATA, None)
     rows = RunFolder(tmp_path / "run").log_rows()
@@ -120,7 +120,7 @@ def test_an_end_that_cuts_an_epoch_is_drawn_scored_and_logged(tmp_path: Path, mo
 
 def test_a_score_of_a_cut_epoch_goes_when_the_run_is_made_longer(tmp_path: Path, monkeypatch) -> None:
     """The log of the longer run is that of one that was as long from the start; its grids are drawn over."""
-    monkeypatch.setattr(trainer, "SAMPLES_SCORED", 64)
+    monkeypatch.setattr(ends, "SAMPLES_SCORED", 64)
     logs = {}
     for name, lengths in {"whole": [7], "longer": [4, 7]}.items():
         for steps in lengths:
@@ -212,7 +212,7 @@ def test_what_is_tried_leaves_no_trace(monkeypatch: pytest.MonkeyPatch, tmp_path
     """The true measurement, of an autoencoder with a test loss and scores, for a moment."""
     monkeypatch.setattr(budget, "LEAST", 0.01)
     monkeypatch.setattr(budget, "TRIED", 0.0)
-    monkeypatch.setattr(trainer, "SAMPLES_SCORED", 64)
+    monkeypatch.setattr(ends, "SAMPLES_SCORED", 64)
     tried = []
     monkeypatch.setattr(
         budget, "fitted", lambda training, costs, spent: tried.append(costs) or budget.Planned(5, 1.0, 1.0)

@@ -12,7 +12,7 @@ from counterfeit.models.plugins import code_of
 from counterfeit.report.records import Metric, RunRow, RunScore, ScoreCurve, of_json
 from counterfeit.run import Run
 from counterfeit.runs.log import LogRow, OnTestSet, Steps, Trouble, curve, score_names, terms
-from counterfeit.training.trainer import SAMPLES_SCORED
+from counterfeit.training.ends import SAMPLES_SCORED
 
 MOST_POINTS = 200  # of a loss curve: more than a chart can show
 

@@ -21,6 +21,7 @@ from counterfeit.runs import RunFolder, RunRecord
 from counterfeit.runs.data import record_of
 from counterfeit.system import durations
 from counterfeit.system.signals import Interrupted
+from counterfeit.training import ends
 from counterfeit.training.loop import Stepped, run_steps
 from counterfeit.training.state import State
 from counterfeit.training.trainer import Training
@@ -181,14 +182,14 @@ def _rest(trial: Training, state: State) -> tuple[float, float, float]:
 
     def finish() -> None:
         trial.folder.cut_log(-1)  # it tests once only
-        trial.finish(state)
+        ends.of_run(trial, state)
 
     scored, every = 0.0, min(trial.config.score_every, 1)
     if every:
         trial.config = replace(trial.config, score_every=every)
-        scored = _again(trial, lambda: trial.end_epoch(state, 1))
+        scored = _again(trial, lambda: ends.of_epoch(trial, state, 1))
     trial.config = replace(trial.config, score_every=0, keep="last")
-    end = _again(trial, lambda: trial.end_epoch(state, 1))
+    end = _again(trial, lambda: ends.of_epoch(trial, state, 1))
     return end, max(0.0, scored - end), _again(trial, finish)
 
 

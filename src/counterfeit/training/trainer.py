@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import partial
 from typing import Any, cast
 
@@ -14,28 +13,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from counterfeit import sampling
-from counterfeit.data import ImageSet, binarize
+from counterfeit.data import ImageSet
 from counterfeit.data.feed import as_fed, resident
-from counterfeit.data.rows import Rows
-from counterfeit.data.stored import is_whole
 from counterfeit.errors import Abandoned, InputError, NonFiniteError, ReportedElsewhere, RunError
 from counterfeit.models import MODELS, ModelSettings
-from counterfeit.models.base import Encodes, HasTerms, Model
+from counterfeit.models.base import Encodes, HasTerms
 from counterfeit.models.build import build
 from counterfeit.models.plan import planned
-from counterfeit.runs import RunFolder, RunRecord, provenance, save_checkpoint
-from counterfeit.runs.checkpoint import START_OVER, Best, forms, read_checkpoint, read_index, save_best
+from counterfeit.runs import RunFolder, RunRecord, provenance
+from counterfeit.runs.checkpoint import START_OVER, Best, forms, read_checkpoint, read_index
 from counterfeit.runs.continuing import check_settings
 from counterfeit.runs.data import record_of, to_train_on
-from counterfeit.runs.log import EpochScore, OnTestSet, Steps, Trouble, curve
+from counterfeit.runs.log import Steps, Trouble
 from counterfeit.runs.trained import check_progress
-from counterfeit.scoring import Images, Scorer, judge
+from counterfeit.scoring import Scorer
 from counterfeit.settings import option
-from counterfeit.system.console import decoration
 from counterfeit.system.distributed import ALONE, Group
-from counterfeit.training import diagnosis, few
+from counterfeit.training import ends, few
 from counterfeit.training.checks import built
+from counterfeit.training.ends import ScoredEpoch, Tested
 from counterfeit.training.loop import (
     EpochEnded,
     Event,
@@ -44,12 +40,9 @@ from counterfeit.training.loop import (
     Stopped,
     run_steps,
 )
-from counterfeit.training.sample_grids import draw_reconstructions, draw_samples, shown_of
 from counterfeit.training.state import State
 
 __all__ = ["EpochEnded", "Event", "Logged", "Resumed", "ScoredEpoch", "Stepped", "Stopped", "Tested", "Training"]
-
-SAMPLES_SCORED = 2000  # while training: enough to see a curve, and drawn in a second or two
 
 
 @dataclass(frozen=True)
@@ -57,24 +50,6 @@ class Resumed:
     """A run is continued after `step` steps."""
 
     step: int
-
-
-@dataclass(frozen=True)
-class ScoredEpoch:
-    """The samples of an epoch were scored; `best` is the epoch with the lowest value so far."""
-
-    epoch: int
-    name: str
-    value: float
-    best: int
-
-
-@dataclass(frozen=True)
-class Tested:
-    """Training is done: the mean loss over the test set and its terms, per image, in a unit or none ("")."""
-
-    losses: dict[str, float]
-    unit: str
 
 
 class Training:
@@ -235,16 +210,16 @@ class Training:
                 case Logged() if self.group.first:
                     self.folder.append_log(Steps(event.epoch, event.step, event.losses, round(event.images_per_s, 1)))
                 case EpochEnded():
-                    scored = self.group.by_first(partial(self.end_epoch, state, event.epoch))
+                    scored = self.group.by_first(partial(ends.of_epoch, self, state, event.epoch))
                     yield event
                     yield from scored
                     continue
                 case Stopped():
-                    self.group.by_first(partial(self._stop, state))
+                    self.group.by_first(partial(ends.of_stop, self, state))
                     yield event
                     return
             yield event
-        yield from self.group.by_first(partial(self.finish, state))
+        yield from self.group.by_first(partial(ends.of_run, self, state))
 
     def _has_shares(self) -> bool:
         """Whether stages of the run, as it was or as it is to go on, are shares of its length."""
@@ -256,113 +231,9 @@ class Training:
     def fed(self) -> tuple[Tensor | np.ndarray, Tensor | None]:
         """Images and labels as `run_steps` takes them."""
         static = self.config.binarization == "static"
-        pixels = as_fed(self._evaluated(self.data) if static else self.data.images, self.device)
+        pixels = as_fed(ends.evaluated(self, self.data) if static else self.data.images, self.device)
         given = self.model.classes and self.data.labels is not None
         return pixels, resident(cast(np.ndarray, self.data.labels), self.device) if given else None
-
-    def end_epoch(self, state: State, epoch: int) -> list[Trouble | ScoredEpoch]:
-        """Sample grid, what goes wrong, score and checkpoint; by the first process."""
-        troubles = self._diagnose(state, epoch, self._draw(state, epoch))
-        scored = self._score(state, epoch)
-        self._save(state)  # last, so that what a kill leaves undone is done again
-        return [*troubles, *scored]
-
-    def _stop(self, state: State) -> None:
-        self._save(state)
-        self._draw_curves()
-
-    def finish(self, state: State) -> list[Tested]:
-        """Test losses, curves, and that it is finished; by the first process."""
-        tested = []
-        done = any(isinstance(row, OnTestSet) and row.step == state.step for row in self.folder.log_rows()[-1:])
-        if self.test is not None and isinstance(self.model, HasTerms) and not done:
-            with _sampling(state) as model:
-                assert isinstance(model, HasTerms)
-                labels = self.test.labels if self.model.classes else None
-                losses = sampling.mean_terms(model, self._evaluated(self.test), labels, self.config.seed)
-            self.folder.append_log(OnTestSet(self.config.epochs, state.step, losses))
-            tested.append(Tested(losses, self.config.unit))
-        self._draw_curves()
-        ended = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        self.folder.write_record(dataclasses.replace(self.folder.read_record(), finished=ended))
-        return tested
-
-    def _score(self, state: State, epoch: int) -> list[ScoredEpoch]:
-        """FID of samples with the noise of the run's seed, the same every time, logged as a row of its own."""
-        if not self.plan.due(epoch, self.config.score_every):
-            return []
-        if self.scorer is None:
-            self.scorer = judge.small_scorer(self.test or self.data, self.config.device)
-        with _sampling(state) as model:
-
-            def draw(n: int, seed: int, group: Group) -> Iterator[np.ndarray]:
-                labels, options = sampling.labels_for(model, n, None), self.recipe.sampling
-                return sampling.samples(model, n, seed, labels, n, options, group)
-
-            images_drawn = Images(str(self.folder), None, draw)
-            score = self.scorer.score(images_drawn, ["fid"], SAMPLES_SCORED, self.config.seed)
-        ((name, scored),) = score.items()
-        self.folder.append_log(EpochScore(epoch, state.step, name, scored.value))
-        if self.config.keep == "best" and (self.best is None or scored.value < self.best.value):
-            split = (self.test or self.data).split
-            found = Best(epoch, state.step, name, scored.value, SAMPLES_SCORED, split)
-            self.best = save_best(self.folder.checkpoint, (state.average or state.model).state_dict(), found)
-        best, _ = min(curve(self.folder.log_rows(), name), key=lambda point: point[1])
-        return [ScoredEpoch(epoch, name, scored.value, best)]
-
-    def _diagnose(self, state: State, epoch: int, samples: np.ndarray | None) -> list[Trouble]:
-        """What is seen to go wrong for the first time in this run, logged; `samples` are those of `_draw`."""
-        if not diagnosis.is_due(self.plan.end_before(state.step), state.step):
-            return []
-        known = {row.kind for row in self.folder.log_rows() if isinstance(row, Trouble)}
-        chosen = shown_of(len(self.data), min(diagnosis.LOOKED_AT, len(self.data)))
-        images, labels = self._evaluated(self.data, chosen), None
-        if self.model.classes and self.data.labels is not None:
-            labels = self.data.labels[chosen]
-        with _evaluated(state.model) as model:
-            found = diagnosis.diagnosed(model, images, labels, samples, state.step, known, self.config.seed)
-        rows = [Trouble(epoch, state.step, kind, numbers) for kind, numbers in found.items() if kind not in known]
-        for row in rows:
-            self.folder.append_log(row)
-        return rows
-
-    def _save(self, state: State) -> None:
-        save_checkpoint(self.folder.checkpoint, state.tensors(), state.step, self.plan.epoch(state.step), self.best)
-
-    def _draw(self, state: State, epoch: int) -> np.ndarray | None:
-        """Samples, and of a model that encodes reconstructions: of the test set where there is one.
-
-        Returns the samples, uint8 (N, C, H, W); None where they could not be drawn.
-        """
-        samples = None
-        with _sampling(state) as model:
-            path = self.folder.samples / f"epoch-{epoch:04d}.png"
-            with decoration(str(self.folder.shown(path))):
-                samples = draw_samples(path, model, self.config.seed, self.recipe.sampling)
-            if isinstance(model, Encodes):
-                path = self.folder.samples / f"reconstruction-{epoch:04d}.png"
-                with decoration(str(self.folder.shown(path))):
-                    data = self.test or self.data
-                    chosen = shown_of(len(data))
-                    labels = data.labels[chosen] if self.model.classes and data.labels is not None else None
-                    draw_reconstructions(path, model, self._evaluated(data)[chosen], labels)
-        return samples
-
-    def _evaluated(self, data: ImageSet, chosen: np.ndarray | None = None) -> np.ndarray:
-        """The images as losses are asked of them outside the steps: with --binarize, fixed draws, of those chosen."""
-        images = data.images
-        if is_whole(images):  # read through the file, which is looked at, and not through the map, which is not
-            images = cast(np.ndarray, Rows(images, np.arange(len(images))))
-        if chosen is not None:
-            images = images[chosen]
-        return images if self.config.binarization == "none" else binarize.fixed(images, data.split)
-
-    def _draw_curves(self) -> None:
-        with decoration(str(self.folder.shown(self.folder.curves))):
-            from counterfeit.runs.curves import draw_curves  # here, since importing matplotlib may fail, too
-
-            title = f"{self.recipe.name} on {self.data.name}"
-            draw_curves(self.folder.curves, self.folder.log_rows(), title, self.config.unit)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -384,18 +255,3 @@ class Training:
     def _last_good(self) -> str:
         index = read_index(self.folder.checkpoint)
         return f"the last good checkpoint is that of step {index.step}" if index else "it has no checkpoint yet"
-
-
-def _sampling(state: State) -> AbstractContextManager[Model]:
-    """The model that samples are taken from, in inference mode: the moving average where there is one."""
-    return _evaluated(state.average or state.model)
-
-
-@contextmanager
-def _evaluated(model: Model) -> Iterator[Model]:
-    """The model in inference mode."""
-    model.eval()
-    try:
-        yield model
-    finally:
-        model.train()
