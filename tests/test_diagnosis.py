@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import counterfeit as cf
-from counterfeit.models.base import HasCodebook, HasPosterior, Judges
+from counterfeit.models.base import HasCodebook, HasPosterior, HasTerms, Judges
 from counterfeit.models.build import build
 from counterfeit.models.losses import ADVERSARIAL
 from counterfeit.models.spec import MODELS
@@ -70,7 +70,7 @@ def test_a_planted_failure_is_said_once_and_kept(digits, model: str, tmp_path: P
 
 @pytest.mark.parametrize("model", [*PLANTED, "cgan"])
 def test_a_healthy_run_says_nothing(digits, model: str, tmp_path: Path, capsys) -> None:
-    assert found(trained(model, digits, tmp_path / "run")) == []
+    assert found(trained(model, digits, tmp_path / "run", holdout=0.1)) == []
     assert "what usually helps" not in capsys.readouterr().err
 
 
@@ -128,11 +128,48 @@ def test_samples_that_are_alike_late_are_mode_collapse_unless_explained(digits, 
     net = build(spec, spec.changed(spec.settings, {"encoder_width": 8, "decoder_width": 8}), (1, 28, 28), 10).eval()
 
     def seen(samples: np.ndarray | None, step: int, known: set[str]) -> dict[str, Any]:
-        return diagnosis.diagnosed(net, images, None, samples, step, known, 0)
+        return diagnosis.diagnosed(net, (images, None), None, samples, step, known, 0)
 
     assert seen(same, 1000, set()) == {troubles.MODE_COLLAPSE: {"variety": 0.0}}
     assert seen(same, 999, set()) == seen(images, 5000, set()) == seen(None, 5000, set()) == {}
     assert seen(same, 5000, {troubles.HAS_WON}) == {}
+
+
+def test_images_learned_by_heart_are_said_where_enough_others_are_known(digits, tmp_path: Path, capsys) -> None:
+    """60 digits, 400 times each: the loss of others is three times as large."""
+    small = {"encoder_width": 128, "decoder_width": 128, "batch_size": 60, "lr": 5e-3}
+    run = cf.train("ae", digits[0][:124], holdout=64 / 124, steps=400, out=tmp_path / "run", **small)
+    (row,) = found(run)
+    assert row.kind == troubles.OVERFITTING and row.numbers["test"] > 1.5 * row.numbers["train"]
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "overfitting" in line]
+    said = f"the loss of training images is {row.numbers['train']:.4g}, that of test images {row.numbers['test']:.4g};"
+    assert said in line
+    known, others = (cf.load_data(digits[0][:124], of, holdout=64 / 124).images for of in ("train", "test"))
+
+    def seen(*looked: np.ndarray) -> bool:
+        training, test = ((images, None) for images in looked)
+        return bool(diagnosis.diagnosed(run.model, training, test, None, 400, set(), 0))
+
+    assert seen(known, others) and seen(known[:50], others[:50])
+    assert not seen(known, others[:49]) and not seen(known[:49], others) and not seen(known, known)
+
+
+def test_how_far_losses_are_apart_has_no_unit() -> None:
+    """Means 2 and 5, variances 1 and 4: 3 / sqrt(2.5)."""
+    known, unknown = torch.tensor([1.0, 2, 3]).double(), torch.tensor([3.0, 5, 7]).double()
+    assert diagnosis.apart(known, unknown) == pytest.approx(3 / 2.5**0.5, rel=1e-12)
+    assert diagnosis.apart(unknown, known) == -diagnosis.apart(known, unknown)
+    assert diagnosis.apart(100 * known - 999, 100 * unknown - 999) == pytest.approx(3 / 2.5**0.5, rel=1e-9)
+    assert diagnosis.apart(known[:1].repeat(3), unknown[:1].repeat(3)) == 0  # of images all alike nothing can be said
+    assert not diagnosis.apart(known, unknown * float("nan")) > diagnosis.APART
+
+
+def test_overfitting_explains_no_samples(digits) -> None:
+    images, same = digits[0][:64], digits[0][:1].repeat(64, axis=0)
+    spec = MODELS["ae"]
+    net = build(spec, spec.changed(spec.settings, {"encoder_width": 8, "decoder_width": 8}), (1, 28, 28), 10).eval()
+    known = {troubles.OVERFITTING}
+    assert set(diagnosis.diagnosed(net, (images, None), None, same, 1000, known, 0)) == {troubles.MODE_COLLAPSE}
 
 
 def test_samples_that_are_rough_late_are_noise(digits) -> None:
@@ -144,9 +181,11 @@ def test_samples_that_are_rough_late_are_noise(digits) -> None:
     spec = MODELS["ae"]
     net = build(spec, spec.changed(spec.settings, {"encoder_width": 8, "decoder_width": 8}), (1, 28, 28), 10).eval()
     times = diagnosis.roughness(noise, images)
-    assert diagnosis.diagnosed(net, images, None, noise, 1000, set(), 0) == {troubles.NOISE: {"roughness": times}}
-    assert diagnosis.diagnosed(net, images, None, noise, 999, set(), 0) == {}
-    assert diagnosis.diagnosed(net, images, None, noise, 5000, {troubles.DIVERGES}, 0) == {}
+    assert diagnosis.diagnosed(net, (images, None), None, noise, 1000, set(), 0) == {
+        troubles.NOISE: {"roughness": times}
+    }
+    assert diagnosis.diagnosed(net, (images, None), None, noise, 999, set(), 0) == {}
+    assert diagnosis.diagnosed(net, (images, None), None, noise, 5000, {troubles.DIVERGES}, 0) == {}
 
 
 def test_samples_that_are_unlike_all_images_late_are_far_from_the_data(digits) -> None:
@@ -156,8 +195,10 @@ def test_samples_that_are_unlike_all_images_late_are_far_from_the_data(digits) -
     spec = MODELS["ae"]
     net = build(spec, spec.changed(spec.settings, {"encoder_width": 8, "decoder_width": 8}), (1, 28, 28), 10).eval()
     distance = diagnosis.strangeness(negative, images)
-    assert diagnosis.diagnosed(net, images, None, negative, 1000, set(), 0) == {troubles.FAR: {"distance": distance}}
-    assert diagnosis.diagnosed(net, images, None, negative, 999, set(), 0) == {}
+    assert diagnosis.diagnosed(net, (images, None), None, negative, 1000, set(), 0) == {
+        troubles.FAR: {"distance": distance}
+    }
+    assert diagnosis.diagnosed(net, (images, None), None, negative, 999, set(), 0) == {}
 
 
 def test_latents_are_counted_by_their_kl() -> None:
@@ -178,7 +219,7 @@ def test_a_judge_that_leads_at_first_has_not_won(digits, loss: str, monkeypatch:
 
     def kinds(share: float, step: int) -> set[str]:
         monkeypatch.setattr(type(net.loss), "judged", lambda self, real, fake: torch.tensor(share))
-        return set(diagnosis.diagnosed(net, images, None, None, step, set(), 0))
+        return set(diagnosis.diagnosed(net, (images, None), None, None, step, set(), 0))
 
     assert kinds(0.01, 999) == set() and kinds(0.01, 1000) == kinds(0.004, 100) == {troubles.HAS_WON}
     assert kinds(0.05, 100) == kinds(0.05, 5000) == set()
@@ -238,6 +279,7 @@ CAPABLE = {  # which models a trouble can be said of
     troubles.FAR: object,
     troubles.POSTERIOR_COLLAPSE: HasPosterior,
     troubles.DEAD_CODES: HasCodebook,
+    troubles.OVERFITTING: HasTerms,
 }
 
 

@@ -88,7 +88,7 @@ def test_its_posterior_and_its_discriminator_are_looked_at() -> None:
     assert model.judged(x, None, Noise.seeded(0)).item() == pytest.approx(cost.item(), rel=1e-5)
 
     def found() -> set[str]:
-        return set(diagnosis.diagnosed(model, images, None, None, 5000, set(), 0))
+        return set(diagnosis.diagnosed(model, (images, None), None, None, 5000, set(), 0))
 
     assert found() == set()
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:

@@ -31,6 +31,7 @@ NOISE = "noise"
 FAR = "far from the data"
 POSTERIOR_COLLAPSE = "posterior collapse"
 DEAD_CODES = "dead codes"
+OVERFITTING = "overfitting"
 
 KINDS: dict[str, Kind] = {
     HAS_WON: Kind(
@@ -68,6 +69,11 @@ KINDS: dict[str, Kind] = {
         ("used", "codes"),
         "dead codes: {used:,} of {codes:,} codes are in use",
         "fewer --codes, a higher --revival, or more images",
+    ),
+    OVERFITTING: Kind(
+        ("train", "test"),
+        "overfitting: the loss of training images is {train:.4g}, that of test images {test:.4g}",
+        "more images, or fewer --epochs or --steps; where the model has it, fewer --codes",
     ),
 }
 

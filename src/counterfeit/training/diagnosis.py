@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from counterfeit.data.pixels import to_float
-from counterfeit.models.base import HasCodebook, HasPosterior, Judges, Model
+from counterfeit.models.base import HasCodebook, HasPosterior, HasTerms, Judges, Model
 from counterfeit.runs import troubles
 from counterfeit.runs.log import Json
 from counterfeit.sampling import device_of
@@ -36,10 +36,13 @@ ROUGH = 2.5  # times the differences between neighboring pixels in training imag
 STRANGE = 2.0  # of the distance from a training image to the nearest other one, from a sample to the nearest image
 TELLS = 0.01  # nats of a latent's mean KL, or it says nothing of an image
 DEAD = 0.05  # of an even share, or a code is not in use
+APART = 1.0  # standard deviations of an image's loss, from training to test images: at most 0.21 in healthy runs
+ENOUGH = 50  # images, or their mean loss says little
 IN_USE = 0.25  # of all codes: below, a codebook of a quarter's size would hold the same
 SIDE = 32  # pixels to which larger images are reduced before they are compared
 
 Found = tuple[str, Json]
+Looked = tuple[np.ndarray, np.ndarray | None]  # images, and labels for a model that takes some
 
 
 def is_due(before: int, step: int) -> bool:
@@ -53,8 +56,8 @@ def is_due(before: int, step: int) -> bool:
 @torch.no_grad()
 def diagnosed(
     model: Model,
-    images: np.ndarray,
-    labels: np.ndarray | None,
+    training: Looked,
+    test: Looked | None,
     samples: np.ndarray | None,
     step: int,
     known: Collection[str],
@@ -64,15 +67,18 @@ def diagnosed(
 
     Args:
         model: in evaluation mode, as it is trained, after `step` steps.
-        images: some training images, uint8 (N, C, H, W), as many as LOOKED_AT where there are.
-        labels: theirs, int64 (N,), or None for a model that takes none.
+        training: some training images, uint8 (N, C, H, W), as many as LOOKED_AT where there are, and their labels,
+            int64 (N,), or None for a model that takes none.
+        test: likewise of the test set; None where there is none.
         samples: of the model, uint8 (M, C, H, W), or None.
         known: kinds that were found earlier in the run.
         seed: of the noise that is asked with.
     """
-    found = dict(_seen(model, images, labels, step, seed))
-    if samples is not None and step >= GROWN and not (known or found):  # which would explain it
-        found = dict(_seen_in(samples, images[shown_of(len(images), min(len(samples), len(images)))]))
+    found = dict(_seen(model, training, test, step, seed))
+    explained = {*known, *found} - {troubles.OVERFITTING}
+    if samples is not None and step >= GROWN and not explained:
+        images, _ = training
+        found |= dict(_seen_in(samples, images[shown_of(len(images), min(len(samples), len(images)))]))
     return found
 
 
@@ -86,11 +92,10 @@ def _seen_in(samples: np.ndarray, images: np.ndarray) -> Iterator[Found]:
         yield troubles.FAR, {"distance": distance}
 
 
-def _seen(model: Model, images: np.ndarray, labels: np.ndarray | None, step: int, seed: int) -> Iterator[Found]:
+def _seen(model: Model, training: Looked, test: Looked | None, step: int, seed: int) -> Iterator[Found]:
     """What the model itself says, by what it can be asked for."""
     device = device_of(model)
-    x = to_float(torch.from_numpy(np.array(images)).to(device))
-    y = None if labels is None else torch.from_numpy(labels).to(device)
+    x, y = _on(device, training)
     if isinstance(model, Judges):
         judged = model.judged(x, y, Noise.seeded(seed, device, "diagnosis")).item()
         if judged < (WON if step >= GROWN else WON_EARLY):
@@ -105,6 +110,32 @@ def _seen(model: Model, images: np.ndarray, labels: np.ndarray | None, step: int
         used, codes = used_codes(model.usage())
         if used < IN_USE * codes:
             yield troubles.DEAD_CODES, {"used": used, "codes": codes}
+    if isinstance(model, HasTerms) and test is not None and min(len(x), len(test[0])) >= ENOUGH:
+        known, unknown = (_losses(model, *_on(device, looked), seed) for looked in (training, test))
+        if apart(known, unknown) > APART:
+            yield troubles.OVERFITTING, {"train": known.mean().item(), "test": unknown.mean().item()}
+
+
+def _on(device: torch.device, looked: Looked) -> tuple[Tensor, Tensor | None]:
+    images, labels = looked
+    x = to_float(torch.from_numpy(np.array(images)).to(device))
+    return x, None if labels is None else torch.from_numpy(labels).to(device)
+
+
+def _losses(model: HasTerms, x: Tensor, y: Tensor | None, seed: int) -> Tensor:
+    """Each image's loss, (B,), float64; the same noise for training and test images."""
+    terms = model.terms(x, y, Noise.seeded(seed, x.device, "diagnosis"))
+    return torch.stack([term.cpu().double() for term in terms.values()]).sum(0)
+
+
+def apart(known: Tensor, unknown: Tensor) -> float:
+    """How much larger the losses of unknown images are than those of known ones, in their standard deviations.
+
+    Of losses (N,) and (M,): the difference of their means over the root of the mean of their variances (Cohen's d),
+    which has no unit, and is the same for likelihoods that are densities, whose losses may be negative.
+    """
+    spread = ((known.var() + unknown.var()) / 2).sqrt()
+    return float((unknown.mean() - known.mean()) / spread) if spread > 0 else 0.0
 
 
 def active_latents(mu: Tensor, logvar: Tensor) -> tuple[int, int]:

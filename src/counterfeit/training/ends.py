@@ -110,16 +110,21 @@ def _diagnose(training: Training, state: State, epoch: int, samples: np.ndarray 
     if not diagnosis.is_due(training.plan.end_before(state.step), state.step):
         return []
     known = {row.kind for row in training.folder.log_rows() if isinstance(row, Trouble)}
-    chosen = shown_of(len(training.data), min(diagnosis.LOOKED_AT, len(training.data)))
-    images, labels = evaluated(training, training.data, chosen), None
-    if training.model.classes and training.data.labels is not None:
-        labels = training.data.labels[chosen]
+    of_training = _looked_at(training, training.data)
+    of_test = _looked_at(training, training.test) if training.test else None
     with _in_inference(state.model) as model:
-        found = diagnosis.diagnosed(model, images, labels, samples, state.step, known, training.config.seed)
+        found = diagnosis.diagnosed(model, of_training, of_test, samples, state.step, known, training.config.seed)
     rows = [Trouble(epoch, state.step, kind, numbers) for kind, numbers in found.items() if kind not in known]
     for row in rows:
         training.folder.append_log(row)
     return rows
+
+
+def _looked_at(training: Training, data: ImageSet) -> diagnosis.Looked:
+    """Images of a set for the diagnosis, and their labels if the model takes them."""
+    chosen = shown_of(len(data), min(diagnosis.LOOKED_AT, len(data)))
+    labels = data.labels[chosen] if training.model.classes and data.labels is not None else None
+    return evaluated(training, data, chosen), labels
 
 
 def _save(training: Training, state: State) -> None:
