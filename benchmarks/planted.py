@@ -70,7 +70,14 @@ def main() -> None:
     for name, settings in FAILURES:
         options = " ".join(f"{option(key)} {value:g}" for key, value in settings.items())
         few = FEW if HELD.items() <= settings.items() else None
-        asked.append((name, f"{name} {options}", {**settings, "steps": STEPS if name in GAMES else SHORT}, few))
+        asked.append(
+            (
+                name,
+                f"{name} {options}",
+                {**settings, "steps": STEPS if name in GAMES or settings == HELD else SHORT},
+                few,
+            )
+        )
     for name, spec in MODELS.items():
         if spec.based_on is None:
             rate = 10 * spec.settings.lr

@@ -1,4 +1,4 @@
-"""The options of each command; those that Python takes too are in `settings.py`. Docstrings are help texts."""
+"""The options of each command; those that Python takes too are in `settings/`. Docstrings are help texts."""
 
 from __future__ import annotations
 
