@@ -30,6 +30,10 @@ class Products(TorchDispatchMode):
         self.found: Counter[Product] = Counter()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        with self:  # what is made of others, which in inference mode comes here whole
+            out = func.decompose(*args, **(kwargs or {}))
+        if out is not NotImplemented:
+            return out
         out = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
         if name in ("mm", "addmm", "_linear_pointwise"):

@@ -1,8 +1,9 @@
-"""Training steps of the new nets: with our layers, with PyTorch's own, and by the machine's limit.
+"""Training steps and samples of the new nets: with our layers, with PyTorch's own, and by the machine's limit.
 
-    python benchmarks/nets.py [--rounds 5] [--threads 1]
+    python benchmarks/nets.py [--rounds 5] [--threads 1] [--what steps samples]
 
-A step is the model's own at its defaults, on batches of 128, without the optimizer. Both sides of a net take turns
+A step is the model's own at its defaults, on batches of 128, without the optimizer; samples are drawn 128 at once, with
+the model's own options of sampling, as `counterfeit sample` draws them. Both sides of a net take turns
 within one process; they have the same weights. The limit is what the step's matrix products take by themselves:
 limits.py. With one thread the time is the thread's own, so that other work on the machine costs caches only.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
@@ -20,11 +22,12 @@ from unittest.mock import patch
 
 import torch
 
-from counterfeit.models import MODELS
+from counterfeit.models import MODELS, Sampling
 from counterfeit.models.base import Batch, Model, Stage
 from counterfeit.models.build import build
 from counterfeit.nets import conv, linear, unet
 from counterfeit.runs import provenance
+from counterfeit.sampling import labels_for, samples
 from counterfeit.system.allocator import keep_freed_memory
 from counterfeit.system.files import write_json
 from counterfeit.system.noise import Noise
@@ -39,6 +42,9 @@ CASES = [  # models, and the net where there is a choice
     *(("sngan", net) for net in ("cnn", "resnet")),
     *((model, None) for model in ("r3gan", "wgan-gp", "conv-vae", "vae-gan", "vq-vae")),
 ]
+# r3gan, wgan and wgan-gp have one generator, vae-gan draws as conv-vae does, and larger images say nothing new.
+DRAWN = [case for case in (*CASES, ("ddpm", None)) if case[0] not in ("wgan-gp", "vae-gan")]
+ASKED = {"steps": (SHAPES, CASES), "samples": (["MNIST"], DRAWN)}
 
 
 @contextmanager
@@ -65,10 +71,21 @@ def step_of(model: Model, stage: Stage, shape: tuple[int, int, int]) -> Callable
     return lambda: stage.step(batches, update, rng, torch.zeros(()))
 
 
-def rows_of(name: str, net: str | None, data: str, rounds: int) -> Iterator[dict[str, object]]:
-    """One for each stage of the model."""
+def drawing_of(model: Model, settings: Sampling) -> Callable[[], None]:
+    """128 images as `counterfeit sample` draws them."""
+    model.eval()
+    labels = labels_for(model, BATCH, None)
+    return lambda: deque(samples(model, BATCH, 0, labels, BATCH, settings), maxlen=0)
+
+
+def rows_of(name: str, net: str | None, data: str, what: str, rounds: int) -> Iterator[dict[str, object]]:
+    """Of steps one for each stage of the model; of samples one."""
     spec = MODELS[name]
     settings = spec.settings.replace({"net": net} if net else {})
+    if what == "samples":
+        model = build(spec, settings, SHAPES[data], 10)
+        yield {"model": name, "net": net, "data": data} | measured(drawing_of(model, spec.sampling), BATCH, rounds)
+        return
     for i, stage in enumerate(build(spec, settings, SHAPES[data], 10).stages()):
         model = build(spec, settings, SHAPES[data], 10)
         of = {"model": name, "net": net, "data": data, "stage": stage.name if i else None}
@@ -101,16 +118,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--what", nargs="+", choices=ASKED, default=list(ASKED))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     keep_freed_memory()
-    rows = []
-    for data, (name, net) in itertools.product(SHAPES, CASES):
-        for row in rows_of(name, net, data, args.rounds):
-            rows.append(row)
-            print(row, flush=True)
     made_by = provenance(torch.device("cpu"))
-    write_json(RESULTS / f"nets-{args.threads}.json", {"rows": rows, "batch": BATCH, "made_by": made_by})
+    for what in args.what:
+        rows = []
+        for data, (name, net) in itertools.product(*ASKED[what]):
+            for row in rows_of(name, net, data, what, args.rounds):
+                rows.append(row)
+                print(row, flush=True)
+        of = "nets" if what == "steps" else "drawn"
+        write_json(RESULTS / f"{of}-{args.threads}.json", {"rows": rows, "batch": BATCH, "made_by": made_by})
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def test_every_model_has_its_figures() -> None:
         *(("steps", model) for model in ("flow", "ddpm")),
         ("guidance", "cflow"),
         *(("equal", model) for model in ("flow", "sngan")),
-        *((kind, "all") for kind in ("few", "budget", "nets", "goals")),
+        *((kind, "all") for kind in ("few", "budget", "nets", "drawn", "goals")),
         ("raters", "all"),
         ("attacks", "all"),
         *(("load", which) for which in ("all", "training")),

@@ -92,10 +92,10 @@ def of_budget(found: Json, which: str) -> str:
 
 
 def of_nets(found: Json, which: str) -> str:
-    """Steps with our layers and with PyTorch's own."""
+    """Steps, or samples, with our layers and with PyTorch's own."""
     lines = [["network", "images/s, one thread", "over PyTorch's own layers", "of the matrix-product limit"]]
     for row in found["rows"]:
-        net, stage = f" --net {row['net']}" if row["net"] else "", f", {row['stage']}" if row["stage"] else ""
+        net, stage = f" --net {row['net']}" if row["net"] else "", f", {row['stage']}" if row.get("stage") else ""
         name = f"`{row['model']}{net}`{stage}, {row['data']}"
         lines.append([name, f"{row['images_per_s']:,.0f}", times(row["ratio"]), f"{row['share_of_limit']:.0%}"])
     return markdown(lines)
@@ -190,6 +190,7 @@ KINDS: dict[str, Callable[[Json, str], str]] = {
     "few": measured("few-images", "few_images.py", of_few),
     "budget": measured("budget", "budget.py", of_budget),
     "nets": measured("nets-1", "nets.py", of_nets),
+    "drawn": measured("drawn-1", "nets.py", of_nets),
     "loops": measured("loops", "loops.py", of_loops),
     "equal": measured("equal", "equal.py", of_equal),
     "planted": measured("planted", "planted.py", of_planted),
