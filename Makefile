@@ -137,7 +137,7 @@ bench: $(STAMP) $(PEERS)/.installed  ## training speed against the course loop a
 	$(BIN)/python benchmarks/score_speed.py --peers $(PEERS)
 	$(BIN)/python benchmarks/publish.py
 
-nets: $(STAMP) $(PEERS)/.flows  ## training speed of the convolutional networks, and against torchcfm, diffusers and a WGAN-GP script
+nets: $(STAMP) $(PEERS)/.flows  ## training and sampling speed of the convolutional networks, and against torchcfm, diffusers and a WGAN-GP script
 	$(BIN)/python benchmarks/nets.py
 	$(BIN)/python benchmarks/loops.py --peers $(PEERS)
 	$(BIN)/python benchmarks/publish.py

@@ -18,7 +18,9 @@ from counterfeit.models.build import build
 from counterfeit.runs import RunFolder, load_checkpoint
 from counterfeit.settings import having, spelled_here
 from counterfeit.system.noise import Noise
+from counterfeit.training import ends
 from counterfeit.training.loop import run_steps
+from counterfeit.training.sample_grids import shown_of
 from counterfeit.training.state import State
 from counterfeit.training.trainer import Stepped, Training
 
@@ -76,6 +78,15 @@ def test_static_training_sees_the_same_pixels_in_every_epoch_and_dynamic_does_no
     assert values == {0.0, 1.0} if how != "none" else len(values) == 256
     if how == "static":
         assert torch.equal(one, torch.from_numpy(binarize.fixed(images, "train") / 255).float().flatten(1).sum(0))
+
+
+def test_a_run_is_asked_about_the_static_pixels_that_it_is_trained_on(tmp_path: Path) -> None:
+    """Of 600 images 256 are looked at, whose draws are those of their places among all."""
+    config = MODELS["vae"].settings.replace({"binarize": "static", "data": "array"})
+    training = Training("vae", config, RunFolder(tmp_path / "run"), array=every_gray(600))
+    pixels, _ = ends.examples(training, training.data)
+    fed, _ = training.fed()
+    assert np.array_equal(pixels, fed[shown_of(600, 256)]) and len(pixels) == 256
 
 
 @pytest.mark.parametrize(("name", "how"), [("vae", "dynamic"), ("vae", "static"), ("cvae", "dynamic")])

@@ -168,6 +168,33 @@ class Unseeded(Toy):
         self.net.bias = nn.Parameter(torch.from_numpy(np.random.standard_normal(6)).float())
 
 
+class Termed(Toy):
+    def terms(self, x, y, rng):
+        return {"error": (self.clean(x) - x).square().flatten(1).mean(1)}
+
+
+class Averaged(Termed):
+    def terms(self, x, y, rng):
+        return {name: term.mean() for name, term in super().terms(x, y, rng).items()}
+
+
+class Counting(Termed):
+    """Moves what it keeps, whoever asks."""
+
+    def __init__(self, settings, shape) -> None:
+        super().__init__(settings, shape)
+        self.register_buffer("asked", torch.zeros(()))
+
+    def terms(self, x, y, rng):
+        self.asked += 1
+        return super().terms(x, y, rng)
+
+
+class Termless(Termed):
+    def terms(self, x, y, rng):
+        return {}
+
+
 @dataclass(frozen=True)
 class Hiding(Sampling):
     """Options of sampling, one of which is called as the command's own."""
@@ -192,6 +219,9 @@ class Hiding(Sampling):
         (TooBright, r"4 samples are \(4, 1, 28, 28\) from 0.* to 1.*; they must be \(4, 1, 28, 28\) from 0 to 1"),
         (Alike, "all samples are one image"),
         (OwnNoise, "the same seed gives other samples the second time; every random number must come from rng"),
+        (Averaged, r"the term 'error' is \(\) or not finite; give one number per image"),
+        (Counting, "terms.. changes asked; in evaluation mode it must change nothing"),
+        (Termless, "terms.. gives none"),
         (NotDecoded, r"decode\(noise\(\)\) is not sample\(\)"),
         (Forgetful, "a run that was stopped and continued has another model/"),
         (GlobalNoise, "a run that was stopped and continued has another model/"),

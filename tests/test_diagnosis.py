@@ -44,8 +44,8 @@ PLANTED: dict[str, tuple[dict[str, Any], str, str, dict[str, float]]] = {
 
 
 def trained(model: str, digits: tuple[np.ndarray, np.ndarray], out: Path, **settings: Any) -> cf.Run:
-    """A run of 101 steps."""
-    images, labels = (part[:808] for part in digits)
+    """A run of 101 steps: of 808 images, and of more where some are held out."""
+    images, labels = (part[: round(808 / (1 - settings.get("holdout", 0)))] for part in digits)
     return cf.train(model, images, labels=labels, out=out, **{**QUICK, **settings})
 
 
@@ -68,16 +68,22 @@ def test_a_planted_failure_is_said_once_and_kept(digits, model: str, tmp_path: P
     assert said not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("model", [*PLANTED, "cgan"])
-def test_a_healthy_run_says_nothing(digits, model: str, tmp_path: Path, capsys) -> None:
-    assert found(trained(model, digits, tmp_path / "run", holdout=0.1)) == []
+@pytest.mark.parametrize("model", [*PLANTED, "cgan", "ae", "cvae"])
+def test_a_healthy_run_says_nothing(digits, model: str, tmp_path: Path, capsys, monkeypatch) -> None:
+    asked, diagnosed = [], diagnosis.diagnosed
+    monkeypatch.setattr(diagnosis, "diagnosed", lambda *args: [asked.append(args[2]), diagnosed(*args)][1])
+    run = trained(model, digits, tmp_path / "run", holdout=0.1)
+    assert found(run) == [] and len(asked) == 1
+    assert (asked[0] is not None) == isinstance(run.model, HasTerms)
     assert "what usually helps" not in capsys.readouterr().err
 
 
-def test_looking_moves_nothing(digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    looked = trained("gan", digits, tmp_path / "looked", ema=0.9)
+@pytest.mark.parametrize("model", ["gan", "cvae"])
+def test_looking_moves_nothing(digits, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"ema": 0.9, "holdout": 0.1}
+    looked = trained(model, digits, tmp_path / "looked", **settings)
     monkeypatch.setattr(diagnosis, "is_due", lambda before, step: False)
-    assert looked.weights_sha256 == trained("gan", digits, tmp_path / "not", ema=0.9).weights_sha256
+    assert looked.weights_sha256 == trained(model, digits, tmp_path / "not", **settings).weights_sha256
 
 
 def test_it_looks_at_most_once_in_a_hundred_steps_and_not_before() -> None:
@@ -146,22 +152,27 @@ def test_images_learned_by_heart_are_said_where_enough_others_are_known(digits, 
     assert said in line
     known, others = (cf.load_data(digits[0][:124], of, holdout=64 / 124).images for of in ("train", "test"))
 
-    def seen(*looked: np.ndarray) -> bool:
-        training, test = ((images, None) for images in looked)
-        return bool(diagnosis.diagnosed(run.model, training, test, None, 400, set(), 0))
+    def seen(train: np.ndarray, test: np.ndarray, samples: np.ndarray | None = None) -> set[str]:
+        step = 400 if samples is None else diagnosis.GROWN
+        return set(diagnosis.diagnosed(run.model, (train, None), (test, None), samples, step, set(), 0))
 
-    assert seen(known, others) and seen(known[:50], others[:50])
-    assert not seen(known, others[:49]) and not seen(known[:49], others) and not seen(known, known)
+    assert seen(known, others) == seen(known[:50], others[:50]) == seen(known, others[:50]) == {troubles.OVERFITTING}
+    assert seen(known, others[:49]) == seen(known[:49], others) == set()
+    assert seen(known, others, known[:1].repeat(64, 0)) == {troubles.OVERFITTING, troubles.MODE_COLLAPSE}
 
 
-def test_how_far_losses_are_apart_has_no_unit() -> None:
-    """Means 2 and 5, variances 1 and 4: 3 / sqrt(2.5)."""
-    known, unknown = torch.tensor([1.0, 2, 3]).double(), torch.tensor([3.0, 5, 7]).double()
-    assert diagnosis.apart(known, unknown) == pytest.approx(3 / 2.5**0.5, rel=1e-12)
-    assert diagnosis.apart(unknown, known) == -diagnosis.apart(known, unknown)
-    assert diagnosis.apart(100 * known - 999, 100 * unknown - 999) == pytest.approx(3 / 2.5**0.5, rel=1e-9)
-    assert diagnosis.apart(known[:1].repeat(3), unknown[:1].repeat(3)) == 0  # of images all alike nothing can be said
-    assert not diagnosis.apart(known, unknown * float("nan")) > diagnosis.APART
+def test_how_much_larger_losses_are_has_no_unit() -> None:
+    """Differences 1, 3 and 5: 3 / (2 / sqrt(2)); in the mean of many pairs the same as from both variances."""
+    train, test = torch.tensor([1.0, 2, 3]).double(), torch.tensor([2.0, 5, 8]).double()
+    assert diagnosis.effect_size(train, test) == pytest.approx(3 / 2**0.5, rel=1e-12)
+    assert diagnosis.effect_size(test, train) == -diagnosis.effect_size(train, test)
+    assert diagnosis.effect_size(100 * train - 999, 100 * test - 999) == pytest.approx(3 / 2**0.5, rel=1e-9)
+    assert diagnosis.effect_size(train, train + 1) == 0  # of differences all alike nothing can be said
+    assert not diagnosis.effect_size(train, test * float("nan")) > diagnosis.APART
+    of = torch.Generator().manual_seed(0)
+    train, test = (torch.randn(100_000, generator=of, dtype=torch.float64) * scale for scale in (1, 2))
+    # The standard error of the mean of 100,000 differences is 0.005 of the pooled deviation, that of the latter less.
+    assert diagnosis.effect_size(train, test + 3) == pytest.approx(3 / 2.5**0.5, abs=0.03)
 
 
 def test_overfitting_explains_no_samples(digits) -> None:

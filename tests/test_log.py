@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import matplotlib.axes
@@ -85,7 +86,7 @@ def test_a_loss_that_only_some_rows_have_is_kept_and_drawn(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(
-    "scores", [[], [[200.0, 100.0, 30.0]], [[200.0, 100.0, 30.0], [1e-4, 3e-5, -2e-6], [31.0, 30.0, 29.5]]]
+    "scores", [[], [[2000.0, 100.0, 3.0]], [[200.0, 100.0, 9.0], [1e-4, 3e-5, -2e-6], [31.0, 30.0, 29.5]]]
 )
 def test_all_of_the_curves_is_on_the_sheet_and_its_numbers_are_plain(scores: list[list[float]]) -> None:
     """What each panel takes with its title, axes' labels and numbers is on the sheet, and apart from the others'."""
@@ -97,13 +98,15 @@ def test_all_of_the_curves_is_on_the_sheet_and_its_numbers_are_plain(scores: lis
         sheet.canvas.draw()
         boxes = [axes.get_tightbbox() for axes in sheet.axes]
         labels = [[tick.get_text() for tick in axes.get_yticklabels()] for axes in sheet.axes]
+        scales = [axes.get_yscale() for axes in sheet.axes]
     assert len(boxes) == 1 + len(scores)
     for upper, lower in zip(boxes, boxes[1:], strict=False):
         assert upper.y0 > lower.y1
     assert min(box.x0 for box in boxes) > 0 and max(box.x1 for box in boxes) < sheet.bbox.x1
     assert boxes[-1].y0 > 0 and boxes[0].y1 < sheet.bbox.y1
+    assert scales == ["linear", *("log" if min(v) > 0 and max(v) > 8 * min(v) else "linear" for v in scores)]
     for numbers in labels:
-        assert len(numbers) > 2 and all(float(number.replace("\N{MINUS SIGN}", "-")) is not None for number in numbers)
+        assert len(numbers) > 2 and all(re.fullmatch("[-\N{MINUS SIGN}]?[0-9,.]+(e-[0-9]+)?", one) for one in numbers)
 
 
 def test_a_rare_loss_is_not_thinned_away() -> None:

@@ -124,7 +124,7 @@ assert "torch._dynamo" not in sys.modules
 """
 
 
-def test_training_does_not_import_pytorchs_compiler_nor_what_draws_no_picture_matplotlib() -> None:
+def test_training_does_not_import_pytorchs_compiler_nor_sampling_matplotlib() -> None:
     """torch._dynamo takes a second and 75 MiB: torch.optim imports it when first used, and some of what is on meta.
 
     matplotlib takes a quarter of a second, before the first image of a sample.

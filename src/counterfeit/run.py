@@ -144,7 +144,7 @@ class Run(Generator):
             InputError: its images are no function of latents, as those of a VQ-VAE, or a package is missing.
             RunError: `out` cannot be written, or the file makes other images.
         """
-        from counterfeit.exporting import export  # its page is made by what makes figures
+        from counterfeit.exporting import export  # with report.render, which imports matplotlib
 
         return export(self, to, out)
 

@@ -70,6 +70,15 @@ def test_splits_that_do_not_fit_each_other_are_refused(tmp_path: Path, real) -> 
         cf.load_data(tmp_path / "gray", "test")
 
 
+def test_a_conditional_model_needs_labels_of_the_test_images_too(tmp_path: Path, real, command) -> None:
+    images, labels = real[0], np.arange(60) % 2
+    np.savez(tmp_path / "own.npz", x_train=images[:60], y_train=labels, x_test=images[60:90])
+    done = command("train", "cvae", "--data", tmp_path / "own.npz", "--batch-size", 20, "--out", tmp_path / "run")
+    assert done.code == 2 and not (tmp_path / "run").exists()
+    assert "own.npz have no labels, which the test loss of cvae needs: give them labels, or leave them out" in done.err
+    cf.train("vae", tmp_path / "own.npz", out=tmp_path / "other", epochs=1, batch_size=20, quiet=True)
+
+
 @pytest.mark.parametrize("beside", ["val", "train/../image.png", "other"])
 def test_what_looks_like_splits_and_is_not_quite_is_refused(beside: str, tmp_path: Path, real) -> None:
     for split in ("train", "test"):

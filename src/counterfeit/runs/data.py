@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from counterfeit import data as datasets
 from counterfeit.data import DATASETS, ImageSet, binarize
 from counterfeit.data.own import held_out, held_out_rows
 from counterfeit.data.place import AT_PATHS, is_there
+from counterfeit.data.rows import Rows
+from counterfeit.data.stored import is_whole
 from counterfeit.errors import DataError, RunError
 from counterfeit.models import ModelSettings
 from counterfeit.runs.folder import DataRecord, RunRecord
@@ -167,5 +169,15 @@ def to_encode(images: ImageSet, config: ModelSettings, most: int) -> tuple[np.nd
     rows = np.arange(len(images))
     if len(rows) > most:
         rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
-    as_they_are = config.binarization == "none"
-    return rows, images.images if as_they_are else binarize.fixed(images.images, images.split)
+    return rows, evaluated(images, config)
+
+
+def evaluated(images: ImageSet, config: ModelSettings) -> np.ndarray:
+    """The pixels as losses and codes are asked of them outside the steps, (N, C, H, W): with --binarize, fixed draws.
+
+    Those of a stored file are read through the file, which is looked at, and not through its map, which is not.
+    """
+    pixels = images.images
+    if is_whole(pixels):
+        pixels = cast(np.ndarray, Rows(pixels, np.arange(len(pixels))))
+    return pixels if config.binarization == "none" else binarize.fixed(pixels, images.split)

@@ -17,7 +17,7 @@ from counterfeit.cli import options
 from counterfeit.data.pixels import to_float
 from counterfeit.errors import InputError
 from counterfeit.models import MODELS, ModelSettings
-from counterfeit.models.base import Batch, Encodes, HasLatents
+from counterfeit.models.base import Batch, Encodes, HasLatents, HasTerms
 from counterfeit.models.plan import planned
 from counterfeit.runs import load_checkpoint
 from counterfeit.settings import having, option
@@ -172,6 +172,29 @@ def check_processes(name: str) -> None:
                 _fail(name, f"two processes have {loss} {row[loss]:.6g} at step {step + 1}, one {value:.6g}", fix)
 
 
+def check_terms(name: str) -> None:
+    """The terms of its loss, if it has them, are finite, one per image, and asked for without a change of the model."""
+    state, _, images, labels = fresh(name, SHAPES[0])
+    model, y = state.model.eval(), labels[:BATCH] if state.model.classes else None
+    if not isinstance(model, HasTerms):
+        return
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    with torch.no_grad():
+        terms = model.terms(to_float(images[:BATCH]), y, Noise.seeded(0))
+    if not terms:
+        _fail(name, "terms() gives none", "leave it out, or give the parts that the loss is the sum of")
+    for term, value in terms.items():
+        if value.shape != (BATCH,) or not torch.isfinite(value).all():
+            _fail(
+                name,
+                f"the term {term!r} is {tuple(value.shape)} or not finite",
+                f"give one number per image, {(BATCH,)}",
+            )
+    moved = [key for key, tensor in model.state_dict().items() if not torch.equal(tensor, before[key])]
+    if moved:
+        _fail(name, f"terms() changes {moved[0]}", "in evaluation mode it must change nothing of the model")
+
+
 def check_options(name: str) -> None:
     """No option of its sampling is called like an option of a command, which would hide it."""
     commands = [thing for thing in vars(options).values() if isinstance(thing, type) and is_dataclass(thing)]
@@ -180,7 +203,15 @@ def check_options(name: str) -> None:
         _fail(name, f"its option of sampling {option(field)} is one of a command, too", "give it another name")
 
 
-CHECKS = (check_networks, check_steps, check_samples, check_resume, check_processes, check_options)
+CHECKS = (
+    check_networks,
+    check_steps,
+    check_samples,
+    check_terms,
+    check_resume,
+    check_processes,
+    check_options,
+)
 
 
 def _fail(name: str, what: str, fix: str) -> NoReturn:

@@ -21,7 +21,7 @@ from counterfeit.runs import RunFolder, RunRecord
 from counterfeit.runs.data import record_of
 from counterfeit.system import durations
 from counterfeit.system.signals import Interrupted
-from counterfeit.training import ends
+from counterfeit.training import diagnosis, ends
 from counterfeit.training.loop import Stepped, run_steps
 from counterfeit.training.state import State
 from counterfeit.training.trainer import Training
@@ -39,12 +39,14 @@ class Costs:
     Attributes:
         steps: a step of each stage.
         end: sample grids and checkpoint at the end of an epoch.
+        look: a look for what goes wrong.
         score: an evaluation of --score-every.
         finish: what follows the last step.
     """
 
     steps: tuple[float, ...]
     end: float = 0.0
+    look: float = 0.0
     score: float = 0.0
     finish: float = 0.0
 
@@ -53,7 +55,8 @@ class Costs:
         stepping = sum(part.steps * each for part, each in zip(plan.parts, self.steps, strict=True))
         ends = list(plan.ends())
         scores = sum(plan.due(epoch, config.score_every) for epoch in ends)
-        return stepping + len(ends) * self.end + scores * self.score + self.finish
+        looks = min(len(ends), plan.total // diagnosis.STEPS)
+        return stepping + len(ends) * self.end + looks * self.look + scores * self.score + self.finish
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ def _measured(trial: Training, stop: Callable[[], bool]) -> Costs:
         steps = tuple(_step(trial, state, part, stop) for part in trial.plan.parts)
         if trial.group.any(stop()):
             raise Interrupted("stopped while its speed was measured, and nothing is trained yet")
-        return trial.group.by_first(lambda: Costs(steps, *_rest(trial, state)))
+        return trial.group.by_first(lambda: Costs(steps, **_rest(trial, state)))
     finally:
         if flushed:
             torch.set_flush_denormal(False)
@@ -177,8 +180,8 @@ def _step(trial: Training, state: State, part: Part, stop: Callable[[], bool]) -
     return (_now(trial.device) - since[1]) / (steps - since[0])
 
 
-def _rest(trial: Training, state: State) -> tuple[float, float, float]:
-    """Seconds of the end of an epoch, of a score, and of what follows the last step; by the first process."""
+def _rest(trial: Training, state: State) -> dict[str, float]:
+    """Seconds of all but steps, as in `Costs`; by the first process."""
 
     def finish() -> None:
         trial.folder.cut_log(-1)  # it tests once only
@@ -187,10 +190,11 @@ def _rest(trial: Training, state: State) -> tuple[float, float, float]:
     scored, every = 0.0, min(trial.config.score_every, 1)
     if every:
         trial.config = replace(trial.config, score_every=every)
-        scored = _again(trial, lambda: ends.of_epoch(trial, state, 1))
+        scored = _again(trial, lambda: ends.of_epoch(trial, state, 1, look=False))
     trial.config = replace(trial.config, score_every=0, keep="last")
-    end = _again(trial, lambda: ends.of_epoch(trial, state, 1))
-    return end, max(0.0, scored - end), _again(trial, finish)
+    end = _again(trial, lambda: ends.of_epoch(trial, state, 1, look=False))
+    look = _again(trial, lambda: ends.looked(trial, state, 1, None))
+    return {"end": end, "look": look, "score": max(0.0, scored - end), "finish": _again(trial, finish)}
 
 
 def _again(trial: Training, work: Callable[[], object]) -> float:

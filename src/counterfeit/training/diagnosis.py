@@ -19,11 +19,11 @@ from counterfeit.data.pixels import to_float
 from counterfeit.models.base import HasCodebook, HasPosterior, HasTerms, Judges, Model
 from counterfeit.runs import troubles
 from counterfeit.runs.log import Json
-from counterfeit.sampling import device_of
+from counterfeit.sampling import BLOCK, device_of
 from counterfeit.system.noise import Noise
 from counterfeit.training.sample_grids import shown_of
 
-LOOKED_AT = 256  # images that a judge or an encoder is asked about: a few thousandths of an epoch's work
+LOOKED_AT = 256  # images of a set that a model is asked about: a hundredth of the work of 100 steps
 STEPS = 100  # before the first look, and between two
 GROWN = 1000  # steps before samples that are alike are a trouble: all generators begin so
 WON = 0.02  # of a guess's loss: healthy judges had 0.45 to 2.1, those that had won 0.003 or less
@@ -37,12 +37,12 @@ STRANGE = 2.0  # of the distance from a training image to the nearest other one,
 TELLS = 0.01  # nats of a latent's mean KL, or it says nothing of an image
 DEAD = 0.05  # of an even share, or a code is not in use
 APART = 1.0  # standard deviations of an image's loss, from training to test images: at most 0.21 in healthy runs
-ENOUGH = 50  # images, or their mean loss says little
+ENOUGH = 50  # images of either kind, or their mean loss says little
 IN_USE = 0.25  # of all codes: below, a codebook of a quarter's size would hold the same
 SIDE = 32  # pixels to which larger images are reduced before they are compared
 
 Found = tuple[str, Json]
-Looked = tuple[np.ndarray, np.ndarray | None]  # images, and labels for a model that takes some
+Examples = tuple[np.ndarray, np.ndarray | None]  # images, and labels for a model that takes some
 
 
 def is_due(before: int, step: int) -> bool:
@@ -56,8 +56,8 @@ def is_due(before: int, step: int) -> bool:
 @torch.no_grad()
 def diagnosed(
     model: Model,
-    training: Looked,
-    test: Looked | None,
+    train: Examples,
+    test: Examples | None,
     samples: np.ndarray | None,
     step: int,
     known: Collection[str],
@@ -67,17 +67,17 @@ def diagnosed(
 
     Args:
         model: in evaluation mode, as it is trained, after `step` steps.
-        training: some training images, uint8 (N, C, H, W), as many as LOOKED_AT where there are, and their labels,
+        train: some training images, uint8 (N, C, H, W), as many as LOOKED_AT where there are, and their labels,
             int64 (N,), or None for a model that takes none.
-        test: likewise of the test set; None where there is none.
+        test: likewise of the test set; None where there is none, or it is not to be asked about.
         samples: of the model, uint8 (M, C, H, W), or None.
         known: kinds that were found earlier in the run.
         seed: of the noise that is asked with.
     """
-    found = dict(_seen(model, training, test, step, seed))
+    found = dict(_seen(model, train, test, step, seed))
     explained = {*known, *found} - {troubles.OVERFITTING}
     if samples is not None and step >= GROWN and not explained:
-        images, _ = training
+        images, _ = train
         found |= dict(_seen_in(samples, images[shown_of(len(images), min(len(samples), len(images)))]))
     return found
 
@@ -92,10 +92,10 @@ def _seen_in(samples: np.ndarray, images: np.ndarray) -> Iterator[Found]:
         yield troubles.FAR, {"distance": distance}
 
 
-def _seen(model: Model, training: Looked, test: Looked | None, step: int, seed: int) -> Iterator[Found]:
+def _seen(model: Model, train: Examples, test: Examples | None, step: int, seed: int) -> Iterator[Found]:
     """What the model itself says, by what it can be asked for."""
     device = device_of(model)
-    x, y = _on(device, training)
+    x, y = _to_device(device, train)
     if isinstance(model, Judges):
         judged = model.judged(x, y, Noise.seeded(seed, device, "diagnosis")).item()
         if judged < (WON if step >= GROWN else WON_EARLY):
@@ -110,32 +110,38 @@ def _seen(model: Model, training: Looked, test: Looked | None, step: int, seed: 
         used, codes = used_codes(model.usage())
         if used < IN_USE * codes:
             yield troubles.DEAD_CODES, {"used": used, "codes": codes}
-    if isinstance(model, HasTerms) and test is not None and min(len(x), len(test[0])) >= ENOUGH:
-        known, unknown = (_losses(model, *_on(device, looked), seed) for looked in (training, test))
-        if apart(known, unknown) > APART:
-            yield troubles.OVERFITTING, {"train": known.mean().item(), "test": unknown.mean().item()}
+    if isinstance(model, HasTerms) and test is not None and (n := min(len(x), len(test[0]))) >= ENOUGH:
+        train_losses, test_losses = (_losses(model, *both, n, seed) for both in ((x, y), _to_device(device, test)))
+        if effect_size(train_losses, test_losses) > APART:
+            yield troubles.OVERFITTING, {"train": train_losses.mean().item(), "test": test_losses.mean().item()}
 
 
-def _on(device: torch.device, looked: Looked) -> tuple[Tensor, Tensor | None]:
-    images, labels = looked
+def _to_device(device: torch.device, examples: Examples) -> tuple[Tensor, Tensor | None]:
+    images, labels = examples
     x = to_float(torch.from_numpy(np.array(images)).to(device))
     return x, None if labels is None else torch.from_numpy(labels).to(device)
 
 
-def _losses(model: HasTerms, x: Tensor, y: Tensor | None, seed: int) -> Tensor:
-    """Each image's loss, (B,), float64; the same noise for training and test images."""
-    terms = model.terms(x, y, Noise.seeded(seed, x.device, "diagnosis"))
-    return torch.stack([term.cpu().double() for term in terms.values()]).sum(0)
+def _losses(model: HasTerms, x: Tensor, y: Tensor | None, n: int, seed: int) -> Tensor:
+    """The loss of each of the first n images, (n,), float64; the same noise for n others."""
+    rng, found = Noise.seeded(seed, x.device, "diagnosis"), []
+    for start in range(0, n, BLOCK):
+        part = slice(start, min(start + BLOCK, n))
+        terms = model.terms(x[part], None if y is None else y[part], rng)
+        found.append(torch.stack([term.cpu().double() for term in terms.values()]).sum(0))
+    return torch.cat(found)
 
 
-def apart(known: Tensor, unknown: Tensor) -> float:
-    """How much larger the losses of unknown images are than those of known ones, in their standard deviations.
+def effect_size(train: Tensor, test: Tensor) -> float:
+    """How much larger the losses of test images are, in standard deviations of an image's loss; both (N,).
 
-    Of losses (N,) and (M,): the difference of their means over the root of the mean of their variances (Cohen's d),
-    which has no unit, and is the same for likelihoods that are densities, whose losses may be negative.
+    Cohen's d, whose standard deviation is that of differences of pairs over root 2: the noise that both of a pair are
+    asked with, such as the time of a flow, is in neither. It has no unit, and is the same for densities, whose losses
+    may be negative. 0 where nothing varies.
     """
-    spread = ((known.var() + unknown.var()) / 2).sqrt()
-    return float((unknown.mean() - known.mean()) / spread) if spread > 0 else 0.0
+    difference = test - train
+    spread = difference.std() / math.sqrt(2)
+    return float(difference.mean() / spread) if spread > 0 else 0.0
 
 
 def active_latents(mu: Tensor, logvar: Tensor) -> tuple[int, int]:

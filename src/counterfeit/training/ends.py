@@ -1,4 +1,4 @@
-"""What a run gets in its folder where an epoch ends, where it is stopped, and at its own end; by the first process."""
+"""What a run's first process writes where an epoch ends, where the run is stopped, and at its end."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from counterfeit import sampling
-from counterfeit.data import ImageSet, binarize
-from counterfeit.data.rows import Rows
-from counterfeit.data.stored import is_whole
+from counterfeit.data import ImageSet
 from counterfeit.models.base import Encodes, HasTerms, Model
-from counterfeit.runs import save_checkpoint
+from counterfeit.runs import save_checkpoint, troubles
 from counterfeit.runs.checkpoint import Best, save_best
+from counterfeit.runs.data import evaluated
 from counterfeit.runs.log import EpochScore, OnTestSet, Trouble, curve
 from counterfeit.scoring import Images, judge
 from counterfeit.system.console import decoration
@@ -50,12 +49,14 @@ class Tested:
     unit: str
 
 
-def of_epoch(training: Training, state: State, epoch: int) -> list[Trouble | ScoredEpoch]:
-    """Sample grid, what goes wrong, score and checkpoint."""
-    troubles = _diagnose(training, state, epoch, _draw(training, state, epoch))
+def of_epoch(training: Training, state: State, epoch: int, *, look: bool | None = None) -> list[Trouble | ScoredEpoch]:
+    """Sample grid, what goes wrong, score and checkpoint; `look`: whether to look for what does, None: where due."""
+    samples = _draw(training, state, epoch)
+    due = diagnosis.is_due(training.plan.end_before(state.step), state.step) if look is None else look
+    seen = looked(training, state, epoch, samples) if due else []
     scored = _score(training, state, epoch)
     _save(training, state)  # last, so that what a kill leaves undone is done again
-    return [*troubles, *scored]
+    return [*seen, *scored]
 
 
 def of_stop(training: Training, state: State) -> None:
@@ -72,7 +73,7 @@ def of_run(training: Training, state: State) -> list[Tested]:
         with _sampling(state) as model:
             assert isinstance(model, HasTerms)
             labels = training.test.labels if training.model.classes else None
-            losses = sampling.mean_terms(model, evaluated(training, training.test), labels, training.config.seed)
+            losses = sampling.mean_terms(model, evaluated(training.test, training.config), labels, training.config.seed)
         training.folder.append_log(OnTestSet(training.config.epochs, state.step, losses))
         tested.append(Tested(losses, training.config.unit))
     _draw_curves(training)
@@ -105,26 +106,25 @@ def _score(training: Training, state: State, epoch: int) -> list[ScoredEpoch]:
     return [ScoredEpoch(epoch, name, scored.value, best)]
 
 
-def _diagnose(training: Training, state: State, epoch: int, samples: np.ndarray | None) -> list[Trouble]:
-    """What is seen to go wrong for the first time in this run, logged; `samples` are those of `_draw`."""
-    if not diagnosis.is_due(training.plan.end_before(state.step), state.step):
-        return []
+def looked(training: Training, state: State, epoch: int, samples: np.ndarray | None) -> list[Trouble]:
+    """What is seen to go wrong for the first time in this run, logged; `samples` are those of the epoch's grid."""
     known = {row.kind for row in training.folder.log_rows() if isinstance(row, Trouble)}
-    of_training = _looked_at(training, training.data)
-    of_test = _looked_at(training, training.test) if training.test else None
+    train, test = examples(training, training.data), None
+    if training.test is not None and isinstance(training.model, HasTerms) and troubles.OVERFITTING not in known:
+        test = examples(training, training.test)
     with _in_inference(state.model) as model:
-        found = diagnosis.diagnosed(model, of_training, of_test, samples, state.step, known, training.config.seed)
+        found = diagnosis.diagnosed(model, train, test, samples, state.step, known, training.config.seed)
     rows = [Trouble(epoch, state.step, kind, numbers) for kind, numbers in found.items() if kind not in known]
     for row in rows:
         training.folder.append_log(row)
     return rows
 
 
-def _looked_at(training: Training, data: ImageSet) -> diagnosis.Looked:
+def examples(training: Training, data: ImageSet) -> diagnosis.Examples:
     """Images of a set for the diagnosis, and their labels if the model takes them."""
     chosen = shown_of(len(data), min(diagnosis.LOOKED_AT, len(data)))
     labels = data.labels[chosen] if training.model.classes and data.labels is not None else None
-    return evaluated(training, data, chosen), labels
+    return evaluated(data, training.config)[chosen], labels
 
 
 def _save(training: Training, state: State) -> None:
@@ -149,18 +149,8 @@ def _draw(training: Training, state: State, epoch: int) -> np.ndarray | None:
                 data = training.test or training.data
                 chosen = shown_of(len(data))
                 labels = data.labels[chosen] if training.model.classes and data.labels is not None else None
-                draw_reconstructions(path, model, evaluated(training, data)[chosen], labels)
+                draw_reconstructions(path, model, evaluated(data, training.config)[chosen], labels)
     return samples
-
-
-def evaluated(training: Training, data: ImageSet, chosen: np.ndarray | None = None) -> np.ndarray:
-    """The images as losses are asked of them outside the steps: with --binarize, fixed draws, of those chosen."""
-    images = data.images
-    if is_whole(images):  # read through the file, which is looked at, and not through the map, which is not
-        images = cast(np.ndarray, Rows(images, np.arange(len(images))))
-    if chosen is not None:
-        images = images[chosen]
-    return images if training.config.binarization == "none" else binarize.fixed(images, data.split)
 
 
 def _draw_curves(training: Training) -> None:

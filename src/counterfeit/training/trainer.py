@@ -23,7 +23,7 @@ from counterfeit.models.plan import planned
 from counterfeit.runs import RunFolder, RunRecord, provenance
 from counterfeit.runs.checkpoint import START_OVER, Best, forms, read_checkpoint, read_index
 from counterfeit.runs.continuing import check_settings
-from counterfeit.runs.data import record_of, to_train_on
+from counterfeit.runs.data import evaluated, record_of, to_train_on
 from counterfeit.runs.log import Steps, Trouble
 from counterfeit.runs.trained import check_progress
 from counterfeit.scoring import Scorer
@@ -101,6 +101,16 @@ class Training:
         self.best: Best | None = None
         tested = isinstance(self.model, HasTerms | Encodes) or config.score_every
         self.test: ImageSet | None = test() if tested else None
+        if (
+            self.model.classes
+            and self.test is not None
+            and self.test.labels is None
+            and isinstance(self.model, HasTerms | Encodes)
+        ):
+            raise InputError(
+                f"the test images of {self.data.name} have no labels, which the test loss of {model} needs: give them "
+                "labels, or leave them out"
+            )
 
     def take_steps(self, steps: int | None) -> None:
         """Let the run be of so many steps, if not None, and its epochs be those that they take."""
@@ -231,7 +241,7 @@ class Training:
     def fed(self) -> tuple[Tensor | np.ndarray, Tensor | None]:
         """Images and labels as `run_steps` takes them."""
         static = self.config.binarization == "static"
-        pixels = as_fed(ends.evaluated(self, self.data) if static else self.data.images, self.device)
+        pixels = as_fed(evaluated(self.data, self.config) if static else self.data.images, self.device)
         given = self.model.classes and self.data.labels is not None
         return pixels, resident(cast(np.ndarray, self.data.labels), self.device) if given else None
 
