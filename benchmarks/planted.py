@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 
 import counterfeit as cf
@@ -46,8 +47,9 @@ TEN_STEPS = 117
 def ran(name: str, settings: dict[str, Any], images: int | None, home: Path) -> dict[str, Any]:
     """What the run said, and how it ended; `images` is how many it is trained on, None for all."""
     data = cf.load_data(DATA)
-    images = images and round(images / (1 - HELD["holdout"]))
-    mine = {"data": data.images[:images], "labels": None if data.labels is None else data.labels[:images]}
+    wanted = len(data) if images is None else round(images / (1 - HELD["holdout"]))
+    chosen = np.linspace(0, len(data) - 1, wanted).astype(int)  # spread over the classes, by which they are sorted
+    mine = {"data": data.images[chosen], "labels": None if data.labels is None else data.labels[chosen]}
     ended, in_use = "", None
     try:
         model = cf.train(name, out=home / "run", quiet=True, **mine, **settings).model
