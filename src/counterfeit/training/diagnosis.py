@@ -36,7 +36,8 @@ ROUGH = 2.5  # times the differences between neighboring pixels in training imag
 STRANGE = 2.0  # of the distance from a training image to the nearest other one, from a sample to the nearest image
 TELLS = 0.01  # nats of a latent's mean KL, or it says nothing of an image
 DEAD = 0.05  # of an even share, or a code is not in use
-APART = 1.0  # standard deviations of an image's loss, from training to test images: at most 0.21 in healthy runs
+APART = 0.3  # standard deviations of an image's loss, from training to test images: at most 0.21 in healthy runs
+SURELY = 2.0  # standard errors by which it must be more
 ENOUGH = 50  # images of either kind, or their mean loss says little
 IN_USE = 0.25  # of all codes: below, a codebook of a quarter's size would hold the same
 SIDE = 32  # pixels to which larger images are reduced before they are compared
@@ -112,7 +113,8 @@ def _seen(model: Model, train: Examples, test: Examples | None, step: int, seed:
             yield troubles.DEAD_CODES, {"used": used, "codes": codes}
     if isinstance(model, HasTerms) and test is not None and (n := min(len(x), len(test[0]))) >= ENOUGH:
         train_losses, test_losses = (_losses(model, *both, n, seed) for both in ((x, y), _to_device(device, test)))
-        if effect_size(train_losses, test_losses) > APART:
+        error = math.sqrt(2 / n)  # of an effect size around 0
+        if effect_size(train_losses, test_losses) > APART + SURELY * error:
             yield troubles.OVERFITTING, {"train": train_losses.mean().item(), "test": test_losses.mean().item()}
 
 
