@@ -77,7 +77,7 @@ def test_no_picture_is_shown_through_a_link(client: TestClient, home: Path, tmp_
         ("epochs", "0", "--epochs is 0; it must be 1 or more, and at most 2^31 - 1"),
         ("lr", "-1", "--lr is -1.0; it must be a positive number, such as 0.001"),
         ("betas", "0.9", "--betas is (0.9,); it must be 2 of these: a number"),
-        ("budget", "soon", "--budget is 'soon'; it must be a time such as 90s, 5m or 1h30m"),
+        ("budget", "soon", "--budget is 'soon'; it must be a time of 10 seconds or more, such as 90s, 5m or 1h30m"),
         ("keep", "best", "--keep best needs scores to choose by: pass --score-every 1 as well"),
         ("loss", "nothing", "--loss is 'nothing'; it must be 'bernoulli' or 'gaussian' or 'logistic'"),
         ("data", "/etc", "choose one of these"),

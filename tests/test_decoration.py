@@ -65,6 +65,15 @@ def test_training_ends_whatever_cannot_be_drawn(where: Any, name: str, digits, m
     assert 1 <= len(lines) <= 4 and all("ZeroDivisionError: drawing has failed of all things" in line for line in lines)
 
 
+def test_train_names_no_curves_that_are_not_there(monkeypatch, command, digits, tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", images=digits[0][:64])
+    asked = ("train", "ae", "--data", tmp_path / "own.npz", "--epochs", 1, "--batch-size", 32)
+    assert "curves.png" in command(*asked, "--out", tmp_path / "drawn").out
+    monkeypatch.setattr(curves, "draw_curves", fails)
+    done = command(*asked, "--out", tmp_path / "not")
+    assert done.code == 0 and "curves.png cannot be drawn" in done.err and "curves.png" not in done.out
+
+
 def drawn(path: Path) -> tuple[bytes, str]:
     """A picture of curves and a page, with names that LaTeX would stumble over."""
     curves.draw_curves(path, ROWS, "vae on $x_{\\frac y", "nats per image")

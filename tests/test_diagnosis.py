@@ -175,6 +175,19 @@ def test_how_much_larger_losses_are_has_no_unit() -> None:
     assert diagnosis.effect_size(train, test + 3) == pytest.approx(3 / 2.5**0.5, abs=0.03)
 
 
+def test_of_images_that_are_nearly_alike_nothing_is_said(digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses of 100 and 100.5, each within a tenth, are many deviations apart and matter to nobody; those of 102 do."""
+    images, spec = digits[0][:64], MODELS["ae"]
+    net = build(spec, spec.changed(spec.settings, {"encoder_width": 8, "decoder_width": 8}), (1, 28, 28), 10).eval()
+
+    def seen(more: float) -> set[str]:
+        losses = iter([100 + torch.linspace(0, 0.1, 64).double(), 100 + more - torch.linspace(0, 0.1, 64).double()])
+        monkeypatch.setattr(diagnosis, "_losses", lambda *given: next(losses))
+        return set(diagnosis.diagnosed(net, (images, None), (images, None), None, 100, set(), 0))
+
+    assert seen(0.5) == set() and seen(2.0) == {troubles.OVERFITTING}
+
+
 def test_overfitting_explains_no_samples(digits) -> None:
     images, same = digits[0][:64], digits[0][:1].repeat(64, axis=0)
     spec = MODELS["ae"]

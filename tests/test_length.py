@@ -294,7 +294,7 @@ def test_a_stop_while_it_is_measured_leaves_nothing(tmp_path: Path, monkeypatch:
         ({"epochs": 3, "budget": "5m"}, "--budget and --epochs are two lengths"),
         ({"steps": 3, "budget": "5m"}, "--budget and --steps are two lengths"),
         ({"steps": 0}, "--steps is 0; it must be 1 or more"),
-        ({"budget": "5"}, "--budget is '5'; it must be a time such as 90s, 5m or 1h30m"),
+        ({"budget": "5"}, "--budget is '5'; it must be a time of 10 seconds or more, such as 90s, 5m or 1h30m"),
         ({"budget": "9s"}, "--budget is '9s'; it must be a time"),
         ({"budget": "5 min"}, "--budget is '5 min'; it must be a time"),
         ({"budget": ""}, "--budget is ''; it must be a time"),

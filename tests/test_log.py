@@ -109,6 +109,34 @@ def test_all_of_the_curves_is_on_the_sheet_and_its_numbers_are_plain(scores: lis
         assert len(numbers) > 2 and all(re.fullmatch("[-\N{MINUS SIGN}]?[0-9,.]+(e-[0-9]+)?", one) for one in numbers)
 
 
+def test_a_single_row_is_seen_and_a_long_title_keeps_its_beginning() -> None:
+    with figure("png", **layout([])) as sheet:
+        draw_on(sheet, [Steps(1, 4, {"loss": 2.0}, 9.0)], "conv-vae on " + 40 * "photos ", 20 * "nats per image ")
+        (axes,) = sheet.axes
+        (line,) = axes.get_lines()
+        sheet.canvas.draw()
+        assert line.get_marker() == "o" and axes.get_tightbbox().x0 > 0 and axes.get_tightbbox().x1 < sheet.bbox.x1
+        assert axes.get_title().startswith("conv-vae on photos") and axes.get_title().endswith("…")
+
+
+def test_what_was_seen_in_the_middle_of_an_epoch_goes_when_the_epoch_goes_on(tmp_path: Path) -> None:
+    """The end of 10 steps was no end of an epoch of 4: a whole run has its scores and troubles at 8 and 12."""
+    folder = RunFolder(tmp_path)
+    rows = [
+        row
+        for step in (8, 10)
+        for row in (
+            Steps(step // 4, step, {"loss": 4.0}, 9.0),
+            EpochScore(step // 4, step, "FID[mnist-cnn]", 3.5),
+            Trouble(step // 4, step, "dead codes", {"used": 9, "codes": 64}),
+        )
+    ]
+    for row in rows:
+        folder.append_log(row)
+    folder.cut_log(10, lambda step: step % 4 == 0)
+    assert folder.log_rows() == rows[:4]
+
+
 def test_a_rare_loss_is_not_thinned_away() -> None:
     rows = [Steps(1, i, {"loss": float(i)} | ({"rare": 1.0} if i % 100 == 99 else {}), 9.0) for i in range(1000)]
     columns = losses(rows, plan_of(1000))

@@ -200,6 +200,33 @@ def test_a_model_that_cannot_be_built_is_blamed_on_its_file(tmp_path: Path, comm
     assert "(mine.py, line 4)" in shown.err
 
 
+@pytest.mark.parametrize(
+    ("terms", "told"),
+    [
+        (
+            "{'error': x.square().mean()}",
+            "terms() of mine gives of 2 images error (); each must be one number per image",
+        ),
+        ("{}", "terms() of mine gives of 2 images none"),
+        ("1 + 'x'", "the terms of mine's loss cannot be had: TypeError: unsupported operand"),
+    ],
+)
+def test_terms_that_are_no_numbers_of_images_are_refused_before_a_training(
+    terms: str, told: str, tmp_path: Path, command: Callable, data: list[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import replace\n"
+        "from counterfeit.models import MODELS, register\n"
+        "def build(settings, shape, classes):\n"
+        "    model = MODELS['ae'].build(settings, shape, classes)\n"
+        f"    model.__class__ = type('Mine', (type(model),), {{'terms': lambda self, x, y, rng: {terms}}})\n"
+        "    return model\n"
+        "register(replace(MODELS['ae'], name='mine', build=build))\n"
+    )
+    shown = command("train", "mine", "--plugin", "mine.py", *data, "--batch-size", "20", "--out", "run")
+    assert shown.code == 2 and told in shown.err and not (tmp_path / "run").exists(), shown.err
+
+
 def test_settings_that_are_no_dataclass_are_refused(tmp_path: Path, command: Callable) -> None:
     (tmp_path / "mine.py").write_text(
         "from dataclasses import replace\n"

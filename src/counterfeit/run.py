@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from counterfeit import data as datasets
-from counterfeit import hub, sampling
+from counterfeit import exporting, hub, sampling
 from counterfeit.data import ImageSet, binarize
 from counterfeit.data.form import form_at
 from counterfeit.data.place import locate
@@ -144,9 +144,7 @@ class Run(Generator):
             InputError: its images are no function of latents, as those of a VQ-VAE, or a package is missing.
             RunError: `out` cannot be written, or the file makes other images.
         """
-        from counterfeit.exporting import export  # with report.render, which imports matplotlib
-
-        return export(self, to, out)
+        return exporting.export(self, to, out)
 
     @checked
     @alone

@@ -22,7 +22,7 @@ from counterfeit.app.people import HumanTests
 from counterfeit.app.room import Room, html, shows
 from counterfeit.app.shelf import Shelf
 from counterfeit.errors import InputError
-from counterfeit.report.render import TEMPLATES, environment
+from counterfeit.pages import TEMPLATES, environment
 from counterfeit.system import words
 
 HERE = Path(__file__).parent
@@ -59,7 +59,7 @@ def application(shelf: Shelf, host: str = "127.0.0.1", token: str | None = None,
 
 
 def templates() -> Environment:
-    """The templates of the app over those of the report, whose parts and style they share."""
+    """The templates of the app over those that all pages share."""
     made = environment(HERE / "templates")
     made.filters |= {"duration": words.duration, "whole": words.whole, "marked": marked}
     made.globals["rooms"] = [room for room in ROOMS if room.title]

@@ -57,7 +57,8 @@ def train(argv: list[str]) -> int:
     run = fit(asked.model, config, out=asked.out, resume=asked.resume, track=asked.track, given=settings)
     folder = run.folder
     samples = max(folder.samples.glob("epoch-*.png"), default=folder.samples, key=lambda path: (len(path.name), path))
-    lines = [f"run      {folder}", f"samples  {folder.shown(samples)}", f"curves   {folder.shown(folder.curves)}"]
+    made = {"run": folder, "samples": folder.shown(samples), "curves": folder.shown(folder.curves)}
+    lines = [f"{name:8} {path}" for name, path in made.items() if name != "curves" or folder.curves.exists()]
     more = "".join(f" --plugin {path}" for path in asked.plugin)
     result("\n".join([*lines, f"next     {PROG} sample {folder} -n 64 --out grid.png{more}"]))
     return 0

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from counterfeit.errors import RunError
 from counterfeit.exporting.runtime import VERSION, Runtime
-from counterfeit.report.render import TEMPLATES
+from counterfeit.pages import environment
 
 PARTS = Path(__file__).parent / "web"
 SCRIPTS = ("noise.js", "generator.js", "page.js")
@@ -58,14 +57,17 @@ def write_page(
 def _files(
     model: bytes, runtime: Runtime, about: Mapping[str, Any], facts: Mapping[str, str], latents: np.ndarray
 ) -> dict[str, str]:
-    environment = Environment(loader=FileSystemLoader([PARTS, TEMPLATES]), autoescape=True, undefined=StrictUndefined)
-    page = environment.get_template("index.html").render(
-        title=f"{facts['model']} on {facts['data']}",
-        summary=f"A generator of {about['shape'][2]}x{about['shape'][1]} images that was trained with counterfeit.",
-        about=about,
-        facts=facts,
-        proof=facts["checked"],
-        runtime=VERSION,
+    page = (
+        environment(PARTS)
+        .get_template("index.html")
+        .render(
+            title=f"{facts['model']} on {facts['data']}",
+            summary=f"A generator of {about['shape'][2]}x{about['shape'][1]} images that was trained with counterfeit.",
+            about=about,
+            facts=facts,
+            proof=facts["checked"],
+            runtime=VERSION,
+        )
     )
     parts = {"wasm": _packed(runtime.wasm), "loader": _packed(runtime.loader)}
     kept = latents.astype("<f4").tobytes() if about["latents"] == "own" else b""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from counterfeit.pages import environment
 from counterfeit.report import figures, sheet
 from counterfeit.report.embed import embed
 from counterfeit.report.gallery import Pictures, galleries, neighbors, used
@@ -43,7 +41,7 @@ def render(comparison: Comparison, pictures: Pictures) -> str:
         }
         sections.append({"id": name, "title": _title(table, tables), **_section(table, runs, styles, name), **shown})
     return (
-        environment()
+        environment(TEMPLATES)
         .get_template("report.html")
         .render(
             comparison=comparison,
@@ -147,26 +145,3 @@ def _notes(table: Table, runs: Mapping[str, RunRow]) -> list[str]:
                 for note in one.notes:
                     about.setdefault(f"{name}: {note}", []).append(run.path)
     return [f"{note} ({words.listed(paths)})" for note, paths in about.items()]
-
-
-def environment(*folders: Path) -> Environment:
-    """The template environment: it escapes everything except our own charts, and undefined names raise an error.
-
-    Templates of `folders` come first, then those of the report.
-    """
-    environment = Environment(
-        loader=FileSystemLoader([*folders, TEMPLATES]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": words.number,
-        "listed": words.listed,
-        "command": words.command,
-        "mean_and_std": words.mean_and_std,
-        "compared_with": words.compared_with,
-        "pretty": lambda value: json.dumps(value, indent=1, ensure_ascii=False),
-    }
-    return environment

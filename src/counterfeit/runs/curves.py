@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from counterfeit.runs.log import LogRow, OnTestSet, Steps, curve, score_names, terms
-from counterfeit.system.drawing import Axes, Figure, figure, scaled
+from counterfeit.system.drawing import Axes, Figure, MaxNLocator, figure, scaled
 from counterfeit.system.files import write_atomic
 from counterfeit.system.text import harmless
+from counterfeit.system.words import shortened
 
 WIDTH = 7.0  # inches, as are the margins: room for an axis' label, and for numbers of 7 digits
 LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 0.95, 0.15, 0.35, 0.55, 0.6
@@ -59,6 +60,7 @@ def _draw_score(axes: Axes, name: str, points: list[tuple[int, float]]) -> None:
     axes.plot(epochs[-1], values[-1], "s", label=f"final: {values[-1]:.4g}, epoch {epochs[-1]}")
     axes.set(xlabel="epoch", ylabel=name)
     scaled(axes, "y", values)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
 
@@ -69,12 +71,14 @@ def _draw_losses(axes: Axes, rows: Sequence[LogRow], title: str, unit: str) -> N
     names = terms(logged)
     for name in names:
         points = [(row.step, row.losses[name]) for row in logged if name in row.losses]
-        (line,) = axes.plot(*zip(*points, strict=True), label=name, linewidth=1.2)
+        alone = "o" if len(points) == 1 else ""  # which a line would not show
+        (line,) = axes.plot(*zip(*points, strict=True), alone + "-", label=name, linewidth=1.2)
         dots = [(row.step, row.losses[name]) for row in tested if name in row.losses]
         if dots:
             axes.plot(*zip(*dots, strict=True), "o", color=line.get_color(), label=f"{name} on the test set")
-    axes.set_title(harmless(title))
-    axes.set(xlabel="step", ylabel=unit or "loss")
+    axes.set_title(shortened(harmless(title), 60))
+    axes.set(xlabel="step", ylabel=shortened(unit or "loss", 40))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     if names:
         axes.legend()

@@ -31,7 +31,7 @@ from counterfeit.models import MODELS, ModelSettings
 from counterfeit.models.plugins import Plugin, code_of, plugin_of
 from counterfeit.runs import log
 from counterfeit.runs.checkpoint import INDEX
-from counterfeit.runs.log import EpochScore, LogRow
+from counterfeit.runs.log import EpochScore, LogRow, Trouble
 from counterfeit.settings import having, spelled_today
 from counterfeit.system import paths, reading
 from counterfeit.system.arguments import checked, shown
@@ -265,12 +265,12 @@ class RunFolder:
         return rows
 
     def cut_log(self, step: int, ends_epoch: Callable[[int], bool] = lambda step: True) -> None:
-        """Drop the rows that came after `step`, which will be made again, and scores of what is no end of an epoch.
+        """Drop the rows that came after `step`, which will be made again, and what was seen at no end of an epoch.
 
         Such was the end of a run of fewer --steps, in the middle of an epoch that goes on now.
         """
         rows = [row for row in self.log_rows() if row.step <= step]
-        kept = [row.to_json() for row in rows if not isinstance(row, EpochScore) or ends_epoch(row.step)]
+        kept = [row.to_json() for row in rows if not isinstance(row, EpochScore | Trouble) or ends_epoch(row.step)]
         write_atomic(self.log_file, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
 

@@ -73,8 +73,7 @@ KINDS: dict[str, Kind] = {
     OVERFITTING: Kind(
         ("train", "test"),
         "overfitting: the loss of training images is {train:.4g}, that of test images {test:.4g}",
-        "more images, or fewer --epochs or --steps, unless the test images are of another kind; "
-        "where the model has it, fewer --codes",
+        "more images, or, where the test loss rises, fewer --epochs or --steps; where the model has it, fewer --codes",
     ),
 }
 

@@ -88,7 +88,10 @@ class RunSettings(Settings):
         if self.budget is not None:
             seconds = durations.seconds(self.budget)
             if seconds is None or not SHORTEST <= seconds <= MOST_COUNTED:
-                raise InputError(f"--budget is {shown(self.budget)}; it must be a time such as 90s, 5m or 1h30m")
+                raise InputError(
+                    f"--budget is {shown(self.budget)}; it must be a time of {SHORTEST} seconds or more, such as 90s, "
+                    "5m or 1h30m"
+                )
             object.__setattr__(self, "budget", durations.spelled(seconds))
         check_count(self.score_every, "--score-every", least=0)
         if self.keep == "best" and not self.score_every:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from counterfeit.data import ImageSet
+from counterfeit.data.pixels import to_float
 from counterfeit.errors import InputError
 from counterfeit.models import ModelSettings, ModelSpec
-from counterfeit.models.base import Model
+from counterfeit.models.base import HasTerms, Model
 from counterfeit.models.build import build
 from counterfeit.models.plan import planned, steps_per_epoch
 from counterfeit.models.plugins import blamed, plugin_of
@@ -21,6 +23,7 @@ from counterfeit.system.console import say
 from counterfeit.system.device import pick_device
 from counterfeit.system.distributed import ALONE, Group
 from counterfeit.system.memory import check_room, in_saving, in_training
+from counterfeit.system.noise import Noise
 from counterfeit.training.loop import check_device
 
 # What a model's networks grow with; its own settings have those that it has.
@@ -70,6 +73,25 @@ def check_fits(spec: ModelSpec[Any], config: ModelSettings, shape: Shape, classe
     on_card = device.type == "cuda"  # where no checkpoint is written
     needed = in_training(model, bool(config.ema)) + (0 if on_card else in_saving(model))
     check_room(needed, what, fix, device)
+
+
+def check_terms(model: Model, name: str, data: ImageSet) -> None:
+    """InputError where the loss of a model from outside is not in terms of one number per image, of which some are."""
+    if not isinstance(model, HasTerms) or plugin_of(name) is None:
+        return
+    x, n = to_float(torch.from_numpy(np.array(data.images[:2]))), min(2, len(data))
+    y = torch.from_numpy(data.labels[:2]) if model.classes and data.labels is not None else None
+    try:
+        with torch.no_grad():
+            terms = model.eval().terms(x, y, Noise.seeded(0))
+        shapes = {term: tuple(value.shape) for term, value in terms.items()}
+    except Exception as error:
+        raise InputError(f"the terms of {name}'s loss cannot be had: {blamed(error)}") from error
+    finally:
+        model.train()
+    if not shapes or set(shapes.values()) != {(n,)}:
+        found = ", ".join(f"{term} {shape}" for term, shape in shapes.items()) or "none"
+        raise InputError(f"terms() of {name} gives of {n} images {found}; each must be one number per image, {(n,)}")
 
 
 def check_batch(model: Model, name: str, config: ModelSettings) -> None:

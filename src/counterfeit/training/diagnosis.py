@@ -38,6 +38,7 @@ TELLS = 0.01  # nats of a latent's mean KL, or it says nothing of an image
 DEAD = 0.05  # of an even share, or a code is not in use
 APART = 0.3  # standard deviations of an image's loss, from training to test images: at most 0.21 in healthy runs
 SURELY = 2.0  # standard errors by which it must be more
+WORSE = 0.01  # of the loss, which is the least that matters where images are nearly alike
 ENOUGH = 50  # images of either kind, or their mean loss says little
 IN_USE = 0.25  # of all codes: below, a codebook of a quarter's size would hold the same
 SIDE = 32  # pixels to which larger images are reduced before they are compared
@@ -114,8 +115,10 @@ def _seen(model: Model, train: Examples, test: Examples | None, step: int, seed:
     if isinstance(model, HasTerms) and test is not None and (n := min(len(x), len(test[0]))) >= ENOUGH:
         train_losses, test_losses = (_losses(model, *both, n, seed) for both in ((x, y), _to_device(device, test)))
         error = math.sqrt(2 / n)  # of an effect size around 0
-        if effect_size(train_losses, test_losses) > APART + SURELY * error:
-            yield troubles.OVERFITTING, {"train": train_losses.mean().item(), "test": test_losses.mean().item()}
+        train_loss, test_loss = train_losses.mean().item(), test_losses.mean().item()
+        surely = effect_size(train_losses, test_losses) > APART + SURELY * error
+        if surely and test_loss - train_loss > WORSE * abs(train_loss):
+            yield troubles.OVERFITTING, {"train": train_loss, "test": test_loss}
 
 
 def _to_device(device: torch.device, examples: Examples) -> tuple[Tensor, Tensor | None]:

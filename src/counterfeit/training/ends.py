@@ -121,10 +121,12 @@ def looked(training: Training, state: State, epoch: int, samples: np.ndarray | N
 
 
 def examples(training: Training, data: ImageSet) -> diagnosis.Examples:
-    """Images of a set for the diagnosis, and their labels if the model takes them."""
-    chosen = shown_of(len(data), min(diagnosis.LOOKED_AT, len(data)))
-    labels = data.labels[chosen] if training.model.classes and data.labels is not None else None
-    return evaluated(data, training.config)[chosen], labels
+    """Images of a set for the diagnosis, and their labels if the model takes them; the same ones every time."""
+    if data.split not in training.examples:
+        chosen = shown_of(len(data), min(diagnosis.LOOKED_AT, len(data)))
+        labels = data.labels[chosen] if training.model.classes and data.labels is not None else None
+        training.examples[data.split] = evaluated(data, training.config)[chosen], labels
+    return training.examples[data.split]
 
 
 def _save(training: Training, state: State) -> None:

@@ -29,8 +29,8 @@ from counterfeit.runs.trained import check_progress
 from counterfeit.scoring import Scorer
 from counterfeit.settings import option
 from counterfeit.system.distributed import ALONE, Group
-from counterfeit.training import ends, few
-from counterfeit.training.checks import built
+from counterfeit.training import diagnosis, ends, few
+from counterfeit.training.checks import built, check_terms
 from counterfeit.training.ends import ScoredEpoch, Tested
 from counterfeit.training.loop import (
     EpochEnded,
@@ -99,6 +99,7 @@ class Training:
         self.take_steps(self.config.steps)
         self.scorer: Scorer | None = None
         self.best: Best | None = None
+        self.examples: dict[str, diagnosis.Examples] = {}  # by split: see `ends.examples`
         tested = isinstance(self.model, HasTerms | Encodes) or config.score_every
         self.test: ImageSet | None = test() if tested else None
         if (
@@ -111,6 +112,7 @@ class Training:
                 f"the test images of {self.data.name} have no labels, which the test loss of {model} needs: give them "
                 "labels, or leave them out"
             )
+        check_terms(self.model, model, self.data)
 
     def take_steps(self, steps: int | None) -> None:
         """Let the run be of so many steps, if not None, and its epochs be those that they take."""
