@@ -12,7 +12,7 @@ from tables.minutes import named as recipe
 from tables.minutes import recipe as command
 from tables.text import Json, markdown, over_seeds, real_images
 
-GRIDS = ("seed", "tuned", "frontier", "long")  # of benchmarks/grids
+GRIDS = ("seed", "tuned", "frontier", "long", "hour")  # of benchmarks/grids
 TUNED = "-tuned"  # ends the names of recipes that the search found
 CURVE = ("best epoch, FID of 2,000", "at", "last epoch")
 PICTURES = "../images/models"  # beside docs/models
