@@ -49,11 +49,12 @@ def main() -> None:
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
-    rows = []
+    before = json.loads(args.out.read_text())["rows"] if args.out.exists() else []
+    rows = {(row["model"], row["data"], row["budget"]): row for row in before}  # others stay as they were measured
     for model in args.models:
-        rows.append(measured(model, args.data, args.budget))
-        print(json.dumps(rows[-1]), flush=True)
-        write_json(args.out, {"rows": rows, "made_by": provenance(torch.device("cpu"))})
+        row = rows[model, args.data, args.budget] = measured(model, args.data, args.budget)
+        print(json.dumps(row), flush=True)
+        write_json(args.out, {"rows": list(rows.values()), "made_by": provenance(torch.device("cpu"))})
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from tables.minutes import changed
 
 HOME = Path(__file__).parent
 RESULT = HOME / "results/minutes.json"
-GRIDS = [HOME / "grids/frontier.toml", HOME / "grids/long.toml"]
+GRIDS = [HOME / f"grids/{name}.toml" for name in ("frontier", "hour", "long")]
 WINDOW = "5m"  # budget whose share of trial is long enough to time a step of the slowest network
 
 
