@@ -119,14 +119,16 @@ def draw(results: Json, data: str, path: Path) -> None:
     axes.axhline(table["floors"][named(table, "FID")], color="0.6", linestyle="--", linewidth=1)
     axes.set(xscale="log", yscale="log", xlabel="minutes of training on 2 CPU cores", ylabel=named(table, "FID"))
     axes.set_xlim(right=1.45 * max(x for x, *_ in points))  # room for the last name, and for the highest
-    axes.set_ylim(top=1.8 * max(y for _, y, *_ in points))
+    axes.set_ylim(top=4 * max(y for _, y, *_ in points))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
     axes.grid(color="0.9")
-    _name(axes, [(x, y, name, "#0072b2" if i in best else "0.45") for i, (x, y, name, _) in enumerate(points)])
     axes.set_title(f"{data}: the best score for the minutes (line), real images (dashed)", fontsize=10)
+    figure.draw_without_rendering()  # margins are found once, before there are names
+    figure.set_layout_engine("none")
+    _name(axes, [(x, y, name, "#0072b2" if i in best else "0.45") for i, (x, y, name, _) in enumerate(points)])
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
@@ -137,7 +139,17 @@ def _name(axes: Axes, points: list[tuple[float, float, str, str]]) -> None:
     texts = [axes.text(x, y, name, color=color, fontsize=9, path_effects=halo) for x, y, name, color in points]
     xs, ys = zip(*(point[:2] for point in points), strict=True)
     lines = {"arrowstyle": "-", "color": "0.7", "linewidth": 0.8, "shrinkB": 3}
-    adjust_text(texts, xs, ys, ax=axes, iter_lim=500, expand=(1.3, 1.8), arrowprops=lines)
+    adjust_text(
+        texts,
+        xs,
+        ys,
+        ax=axes,
+        iter_lim=800,
+        expand=(1.3, 1.8),
+        force_static=(0.3, 0.5),
+        force_text=(0.4, 0.6),
+        arrowprops=lines,
+    )
 
 
 KINDS = {"frontier": of_data, "family": of_family, "cas": cas}
