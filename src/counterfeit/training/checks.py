@@ -13,7 +13,7 @@ from counterfeit.data import ImageSet
 from counterfeit.data.pixels import to_float
 from counterfeit.errors import InputError
 from counterfeit.models import ModelSettings, ModelSpec
-from counterfeit.models.base import HasTerms, Model
+from counterfeit.models.base import Encodes, HasTerms, Model
 from counterfeit.models.build import build
 from counterfeit.models.plan import planned, steps_per_epoch
 from counterfeit.models.plugins import blamed, plugin_of
@@ -75,8 +75,16 @@ def check_fits(spec: ModelSpec[Any], config: ModelSettings, shape: Shape, classe
     check_room(needed, what, fix, device)
 
 
-def check_terms(model: Model, name: str, data: ImageSet) -> None:
-    """InputError where the loss of a model from outside is not in terms of one number per image, of which some are."""
+def check_terms(model: Model, name: str, data: ImageSet, test: ImageSet | None) -> None:
+    """InputError where test images lack the labels that their loss needs, or the terms of a model's loss are none.
+
+    Each must be one number per image. Those of ours are.
+    """
+    if test is not None and test.labels is None and model.classes and isinstance(model, HasTerms | Encodes):
+        raise InputError(
+            f"the test images of {data.name} have no labels, which the test loss of {name} needs: give them labels, or "
+            "leave them out"
+        )
     if not isinstance(model, HasTerms) or plugin_of(name) is None:
         return
     x, n = to_float(torch.from_numpy(np.array(data.images[:2]))), min(2, len(data))

@@ -102,17 +102,7 @@ class Training:
         self.examples: dict[str, diagnosis.Examples] = {}  # by split: see `ends.examples`
         tested = isinstance(self.model, HasTerms | Encodes) or config.score_every
         self.test: ImageSet | None = test() if tested else None
-        if (
-            self.model.classes
-            and self.test is not None
-            and self.test.labels is None
-            and isinstance(self.model, HasTerms | Encodes)
-        ):
-            raise InputError(
-                f"the test images of {self.data.name} have no labels, which the test loss of {model} needs: give them "
-                "labels, or leave them out"
-            )
-        check_terms(self.model, model, self.data)
+        check_terms(self.model, model, self.data, self.test)
 
     def take_steps(self, steps: int | None) -> None:
         """Let the run be of so many steps, if not None, and its epochs be those that they take."""
