@@ -262,11 +262,14 @@ def test_the_seconds_of_a_run_are_those_of_its_parts() -> None:
     plan = Plan.of(
         [stage(share=0.1), stage()], 100, 1, 1, 2000
     )  # 200 steps, saved once, and 1,800, saved every 3 epochs
-    costs = Costs((0.5, 0.01), end=2.0, score=30.0, finish=7.0)
+    costs = Costs((0.5, 0.01), end=2.0, look=0.3, score=30.0, finish=7.0)
     ends = [2, 5, 8, 11, 14, 17, 20]
     assert list(plan.ends()) == ends and [epoch for epoch in ends if plan.due(epoch, 6)] == [8, 14, 20]
     config = with_length(steps=2000).replace({"score_every": 6})
-    assert costs.of(plan, config) == pytest.approx(200 * 0.5 + 1800 * 0.01 + 7 * 2 + 3 * 30 + 7)
+    assert costs.of(plan, config) == pytest.approx(200 * 0.5 + 1800 * 0.01 + 7 * (2 + 0.3) + 3 * 30 + 7)
+    for steps, looks in ((250, 1), (40, 0)):  # saved at the end only, and looked at if that is after 100 steps
+        brief = Plan.of([stage()], 50, 1, 1, steps)
+        assert Costs((0.0,), look=0.3).of(brief, with_length(steps=steps)) == pytest.approx(looks * 0.3)
 
 
 def test_a_budget_without_room_for_a_step_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,11 @@ class Tested:
 
 
 def of_epoch(training: Training, state: State, epoch: int, *, look: bool | None = None) -> list[Trouble | ScoredEpoch]:
-    """Sample grid, what goes wrong, score and checkpoint; `look`: whether to look for what does, None: where due."""
+    """Sample grid, what goes wrong, score and checkpoint.
+
+    Args:
+        look: whether to look for what goes wrong; by default where that is due.
+    """
     samples = _draw(training, state, epoch)
     due = diagnosis.is_due(training.plan.end_before(state.step), state.step) if look is None else look
     seen = looked(training, state, epoch, samples) if due else []
