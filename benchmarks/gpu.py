@@ -1,16 +1,17 @@
 """What a card does: training with and without a recorded step, its scores, Inception features. Of one NVIDIA card.
 
-    python benchmarks/gpu.py [--models ae vae …] [--rounds 3] [--steps 200] [--features 50000]
+    python benchmarks/gpu.py [--parts rates …] [--models ae vae …] [--rounds 3] [--steps 200] [--features 50000]
 
 Images/s are of stretches in turns within one process, the median of the rounds. Seconds of training are of the whole
 command's run, from its first step to its last. Scores are of seeds 0, 1, 2 with the precision that is named, 10 epochs,
 10,000 samples; the CPU's, by the same settings in float32, are those of the seed grid. The weights of Inception are
-random: speed does not depend on them.
+random: speed does not depend on them. With some of the parts, the results keep the others.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import subprocess
 import sys
@@ -40,6 +41,8 @@ CUDA = torch.device("cuda")
 PRECISIONS = ("float32", "tf32", "bfloat16")
 BEST = {"dcgan": "bfloat16"}  # the precision of the whole trainings; of the others tf32
 EPOCHS = 10
+PARTS = ("rates", "inception", "runs")
+SEED = ["ae", "vae", "cvae", "gan", "lsgan", "dcgan"]  # the models of the seed grid, whose runs the CPU's stand beside
 
 Json = dict[str, Any]
 
@@ -58,7 +61,7 @@ class Side:
             for event in run_steps(state, images, labels if net.classes else None, config)
             if isinstance(event, Stepped)
         )
-        self.rate(50)  # warm-up, and the recording
+        self.rate(20)  # warm-up, and the recording
 
     def rate(self, steps: int) -> float:
         """Images/s of a stretch."""
@@ -135,7 +138,8 @@ def inception(count: int) -> Json:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["ae", "vae", "cvae", "gan", "lsgan", "dcgan"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--models", nargs="+", default=[name for name in MODELS if not name.endswith("-tuned")])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=200, help="of a stretch")
     parser.add_argument("--features", type=int, default=50_000)
@@ -143,15 +147,16 @@ def main() -> None:
     args = parser.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("no NVIDIA card was found")
-    data = cf.load_data("mnist")
-    found: Json = {"rates": [], "runs": []}
+    found: Json = json.loads(args.out.read_text()) if args.out.exists() else {}
     with isolated():
-        for model in args.models:
-            found["rates"] += rates(model, data, args.rounds, args.steps)
-        found["inception"] = inception(args.features)
-    with tempfile.TemporaryDirectory() as folder:
-        for model in args.models:
-            found["runs"] += [whole(model, Path(folder), seed) for seed in range(3)]
+        if "rates" in args.parts:
+            data = cf.load_data("mnist")
+            found["rates"] = [row for model in args.models for row in rates(model, data, args.rounds, args.steps)]
+        if "inception" in args.parts:
+            found["inception"] = inception(args.features)
+    if "runs" in args.parts:
+        with tempfile.TemporaryDirectory() as folder:
+            found["runs"] = [whole(model, Path(folder), seed) for model in SEED for seed in range(3)]
     write_json(args.out, {**found, "made_by": provenance(CUDA)})
 
 

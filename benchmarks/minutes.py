@@ -3,7 +3,7 @@
     python benchmarks/minutes.py [--models ae vae …] [--data mnist cifar10 …] [--missing]
 
 Steps of each stage, sample grids, checkpoints and what follows the last step, by all cores; by the recipe, and as
-benchmarks/grids/frontier.toml and long.toml have it. A row stays until it is measured again.
+the grids beside benchmarks/grids/frontier.toml have it. A row stays until it is measured again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tables.minutes import changed
 
 HOME = Path(__file__).parent
 RESULT = HOME / "results/minutes.json"
-GRIDS = [HOME / f"grids/{name}.toml" for name in ("frontier", "hour", "long")]
+GRIDS = [HOME / f"grids/{name}.toml" for name in ("frontier", "better", "logistic", "hour", "long")]
 WINDOW = "5m"  # budget whose share of trial is long enough to time a step of the slowest network
 
 

@@ -13,7 +13,7 @@ from counterfeit.system.words import plus_minus
 
 from . import minutes
 from .scores import GRIDS, PICTURES, named, picture
-from .text import Json, markdown, real_images
+from .text import Json, markdown, real_images, seeds
 
 DATA = ("mnist", "fashion-mnist", "cifar10")
 SHOWN = ("FID", "KID", "Precision", "Recall")
@@ -58,7 +58,7 @@ def of_data(results: Json, data: str) -> str:
     for _, row in rows:
         scores = [plus_minus(row["metrics"][name]) for name in names]
         page = row["model"].removesuffix("-tuned")
-        cells = [minutes.in_words(results, row, data), *scores, str(len(row["seeds"]))]
+        cells = [minutes.in_words(results, row, data), *scores, seeds(results, row)]
         lines.append([f"[`{minutes.named(row)}`](docs/models/{page}.md)", *cells])
     lines.append(["real images", "", *(real_images(table, name) for name in names), ""])
     return markdown(lines)
@@ -77,7 +77,7 @@ def of_family(results: Json, family: str) -> str:
             scores = [plus_minus(row["metrics"].get(f"{name}[mnist-cnn]")) for name in ("FID", *OF_FAMILY)]
             took = minutes.in_words(results, row, "mnist")
             learned = [of_cas(cas.get(model)) for _ in last]
-            lines.append([f"[`{model}`]({model}.md)", took, *scores, *learned, str(len(row["seeds"]))])
+            lines.append([f"[`{model}`]({model}.md)", took, *scores, *learned, seeds(results, row)])
     if len(lines) == 1:
         return "Not measured yet: `make frontier` is on its way there.\n"
     shown = {row["model"]: row for _, row in by.values() if row["model"] in FAMILIES[family]}

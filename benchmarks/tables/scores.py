@@ -10,9 +10,9 @@ from counterfeit.system.words import number, plus_minus
 from tables.minutes import in_words as minutes_of
 from tables.minutes import named as recipe
 from tables.minutes import recipe as command
-from tables.text import Json, markdown, over_seeds, real_images
+from tables.text import Json, markdown, over_seeds, real_images, seeds
 
-GRIDS = ("seed", "tuned", "frontier", "long", "hour")  # of benchmarks/grids
+GRIDS = ("seed", "tuned", "frontier", "better", "logistic", "hour", "long")  # of benchmarks/grids
 TUNED = "-tuned"  # ends the names of recipes that the search found
 CURVE = ("best epoch, FID of 2,000", "at", "last epoch")
 PICTURES = "../images/models"  # beside docs/models
@@ -33,7 +33,7 @@ def of_data(results: Json, data: str) -> str:
         scores = [plus_minus(row["metrics"][name]) for name in names]
         rank = "–" if row["rank"] is None else str(row["rank"])
         took = minutes_of(results, row, data)
-        lines.append([rank, f"[`{row['label']}`]({row['model']}.md)", str(len(row["seeds"])), *scores, took])
+        lines.append([rank, f"[`{row['label']}`]({row['model']}.md)", seeds(results, row), *scores, took])
     lines.append(["", "real images", "", *(real_images(table, name) for name in names), ""])
     return markdown(lines)
 
@@ -66,7 +66,7 @@ def of_model(results: Json, model: str) -> str:
         scores = [plus_minus(row["metrics"].get(named(table, label))) for label in SHOWN]
         best = [plus_minus((row["curve"] or {}).get(key)) for key in ("best", "best_epoch", "final") if curves]
         took = minutes_of(results, row, table["data"])
-        lines.append([f"`{command(row)}`", table["data"], str(len(row["seeds"])), *scores, *best, took])
+        lines.append([f"`{command(row)}`", table["data"], seeds(results, row), *scores, *best, took])
     drawn = [f"![{recipe(row)} on {table['data']}]({PICTURES}/{picture(row, table['data'])})" for table, row in found]
     return "\n".join([markdown(lines), "Samples of the first seed that nobody chose, of each row:", "", *drawn, ""])
 
@@ -86,7 +86,7 @@ def of_tuned(results: Json, data: str) -> str:
             for row in (row_of(exact, model), row_of(tuned, model + TUNED)):
                 scores = [plus_minus(row["metrics"][name]) for name in names]
                 took = minutes_of(results, row, data)
-                lines.append([f"`{row['model']}`", str(len(row["seeds"])), *scores, took])
+                lines.append([f"`{row['model']}`", seeds(results, row), *scores, took])
     return markdown(lines)
 
 

@@ -19,6 +19,19 @@ def markdown(lines: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], ["---"] * len(lines[0]), *lines[1:]]) + "\n"
 
 
+def seeds(results: Json, row: Json) -> str:
+    """`3 (2 on a GPU)`, `3, on a GPU`: how many runs a row is of, and how many of them a graphics card has trained.
+
+    A grid trains and scores a run in one go, so that the machine of the receipt is that of the training.
+    """
+    found = {run["path"]: run for grid in results.values() if "runs" in grid for run in grid["runs"] if "path" in run}
+    devices = [found[path]["score"]["receipt"]["machine"]["device"] for path in row["runs"]]
+    on_cards, count = sum(device != "cpu" for device in devices), str(len(devices))
+    if not on_cards:
+        return count
+    return f"{count}, on a GPU" if on_cards == len(devices) else f"{count} ({on_cards} on a GPU)"
+
+
 def times(ratio: Json) -> str:
     return f"{ratio['median']:.2f}x ({ratio['least']:.2f}–{ratio['most']:.2f})"
 
