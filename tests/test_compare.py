@@ -106,6 +106,20 @@ def test_a_report_takes_no_scores_that_not_all_runs_have_nor_such_of_other_code(
     assert shared_scores(members, {}, None).keys() == {"runs0"}, "the other one is reported when it is opened"
 
 
+def test_a_log_that_cannot_be_read_is_said_before_the_scoring(done, monkeypatch, tmp_path: Path) -> None:
+    """Which takes minutes, and would be for nothing."""
+    home, _ = done
+    subprocess.run(["cp", "-r", str(home / "runs/small/vae-mnist5k-s0"), "damaged"], check=True)
+    Path("damaged/log.jsonl").write_text("[]\n{}\n")
+
+    def refuse(*args: object, **more: object) -> None:
+        raise AssertionError("it is scored")
+
+    monkeypatch.setattr(cf.Run, "score", refuse)
+    (failure,) = cf.report("damaged", n=100)["failures"]
+    assert "log.jsonl" in failure["error"], failure
+
+
 def test_other_weights_are_scored_anew(done, monkeypatch, tmp_path: Path) -> None:
     home, comparison = done
     monkeypatch.chdir(tmp_path)

@@ -51,7 +51,12 @@ def named(row: Json) -> str:
 def changed(model: str, settings: Json) -> str:
     """A model with settings that are not its recipe's, but for the precision; rows of minutes have this name."""
     others = {name: value for name, value in settings.items() if name != "precision"}
-    return " ".join([model, *(f"{option(name)} {value}" for name, value in others.items())])
+    return " ".join([model, *(f"{option(name)} {typed(value)}" for name, value in others.items())])
+
+
+def typed(value: object) -> str:
+    """As on a command line, where several numbers of one option stand after each other."""
+    return " ".join(f"{part:g}" for part in value) if isinstance(value, list) else f"{value}"
 
 
 def recipe(row: Json) -> str:

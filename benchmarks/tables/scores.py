@@ -102,6 +102,15 @@ def of_search(results: Json, model: str) -> str:
     return markdown(lines)
 
 
+def of_trials(results: Json, model: str) -> str:
+    """What was tried of a model, a run of one seed each, best first on each data set."""
+    lines = [["a run of", "data", "seed", "FID"]]
+    for row in results["trials"]["rows"]:
+        if row["model"] == model:
+            lines.append([f"`{row['recipe']}`", row["data"], str(row["seed"]), number(row["fid"])])
+    return markdown(lines)
+
+
 def of_samplers(results: Json, which: str) -> str:
     """FID by where the latents come from."""
     rows = results["samplers"]["rows"]
@@ -122,5 +131,6 @@ KINDS: dict[str, Callable[[Json, str], str]] = {
     "model": of_model,
     "tuned": of_tuned,
     "search": of_search,
+    "trials": of_trials,
     "samplers": of_samplers,
 }

@@ -112,6 +112,7 @@ class Worker:
         say(f"{task.number}{member}: {_state(place)}{task.left}")
         self._train(member, place)
         run = Run(place.folder.path, self.order.score.device, member.path)
+        run.folder.log_rows()  # one that cannot be read is said before minutes of scoring, not after
         score = self.order.scores.get(member.path) or self._scored(run)
         try:
             place.publish()
