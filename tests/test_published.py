@@ -46,7 +46,7 @@ def test_every_model_has_its_figures() -> None:
         *(("steps", model) for model in ("flow", "ddpm")),
         ("guidance", "cflow"),
         *(("equal", model) for model in ("flow", "sngan")),
-        *(("trials", model) for model in ("conv-vae", "cr3gan", "flow", "r3gan", "wgan-gp")),
+        *(("trials", model) for model in ("acgan", "conv-vae", "cr3gan", "flow", "r3gan", "wgan-gp")),
         *((kind, "all") for kind in ("few", "budget", "nets", "drawn", "goals")),
         ("raters", "all"),
         ("attacks", "all"),
