@@ -68,9 +68,9 @@ def images_for(shape: Shape, model: Model) -> tuple[np.ndarray, np.ndarray]:
     return blocks + rng.integers(0, 128, blocks.shape, np.uint8), np.arange(n) % CLASSES
 
 
-def fresh(name: str, shape: Shape, group: Group = ALONE) -> tuple[State, ModelSettings, Tensor, Tensor]:
+def fresh(name: str, shape: Shape, group: Group = ALONE, seed: int = 0) -> tuple[State, ModelSettings, Tensor, Tensor]:
     """An untrained state, its settings, and what to train it on."""
-    config = settings_of(name)
+    config = settings_of(name).replace({"seed": seed})
     model = built(name, config, shape)
     images, labels = images_for(shape, model)
     return State.fresh(model, config, CPU, group), config, torch.from_numpy(images), torch.from_numpy(labels)
@@ -97,9 +97,9 @@ class _Descent(Optimizer):
         torch._foreach_sub_(self.parameters, torch._foreach_mul(gradients, self.rate))
 
 
-def descended(name: str, group: Group) -> tuple[Model, list[Mapping[str, float]]]:
+def descended(name: str, group: Group, seed: int = 0) -> tuple[Model, list[Mapping[str, float]]]:
     """The model after a few steps down its gradients, and the losses of each."""
-    state, config, images, labels = fresh(name, SHAPES[0], group)
+    state, config, images, labels = fresh(name, SHAPES[0], group, seed)
     recipe = Recipe("descent", 0.05, (0.0, 0.0), weight_decay=0.0, clip_norm=1.0)
     state.optimizers = {of: _Descent(net.parameters(), recipe, CPU) for of, net in state.model.networks().items()}
     events = run_steps(state, images, labels if state.model.classes else None, config)
