@@ -136,10 +136,15 @@ def inception(count: int) -> Json:
     return row
 
 
+def _told(made_by: Json) -> tuple[Any, ...]:
+    """What docs/performance.md says of the machine: parts of two machines are not put together."""
+    return made_by["machine"]["device"], made_by["machine"]["cpus"], made_by["versions"]["torch"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--models", nargs="+", default=[name for name in MODELS if not name.endswith("-tuned")])
+    parser.add_argument("--models", nargs="+", default=[n for n, spec in MODELS.items() if not spec.based_on])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=200, help="of a stretch")
     parser.add_argument("--features", type=int, default=50_000)
@@ -148,6 +153,9 @@ def main() -> None:
     if not torch.cuda.is_available():
         raise SystemExit("no NVIDIA card was found")
     found: Json = json.loads(args.out.read_text()) if args.out.exists() else {}
+    made_by = provenance(CUDA)
+    if set(args.parts) < set(PARTS) and found and _told(found["made_by"]) != _told(made_by):
+        raise SystemExit(f"{args.out} is of another machine: leave --parts out, or pass another --out")
     with isolated():
         if "rates" in args.parts:
             data = cf.load_data("mnist")
@@ -157,7 +165,7 @@ def main() -> None:
     if "runs" in args.parts:
         with tempfile.TemporaryDirectory() as folder:
             found["runs"] = [whole(model, Path(folder), seed) for model in SEED for seed in range(3)]
-    write_json(args.out, {**found, "made_by": provenance(CUDA)})
+    write_json(args.out, {**found, "made_by": made_by})
 
 
 if __name__ == "__main__":

@@ -26,10 +26,11 @@ from counterfeit.system.files import write_json
 from counterfeit.training.budget import measured
 from counterfeit.training.trainer import Training
 from tables.minutes import changed
+from tables.scores import FRONTIER
 
 HOME = Path(__file__).parent
 RESULT = HOME / "results/minutes.json"
-GRIDS = [HOME / f"grids/{name}.toml" for name in ("frontier", "better", "logistic", "hour", "long")]
+GRIDS = [HOME / f"grids/{name}.toml" for name in FRONTIER]
 WINDOW = "5m"  # budget whose share of trial is long enough to time a step of the slowest network
 
 

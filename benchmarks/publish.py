@@ -102,24 +102,21 @@ def without_folders(value: Any) -> Any:
     return found
 
 
-def copy_samples(folder: Path, picture: Path) -> None:
-    """Copy the last grid of a row's first seed; that of a part that was published before is there already."""
-    drawn = list(folder.glob("epoch-*.png"))
-    if drawn or not picture.exists():
-        shutil.copy(max(drawn, key=lambda grid: int(grid.stem.removeprefix("epoch-"))), picture)
-
-
 def publish(path: Path) -> None:
     """Put a comparison, its table and its pictures into the results."""
     whole = of_json(json.loads(path.read_text()), Comparison)
     home = RESULTS / Path(whole.title).name  # a grid's name, or that of a folder of runs
     home.mkdir(parents=True, exist_ok=True)
     PICTURES.mkdir(parents=True, exist_ok=True)
+    new = {run.path for run in whole.runs}
     if (home / "comparison.json").exists():
         whole = merged(whole, of_json(json.loads((home / "comparison.json").read_text()), Comparison))
     for table in whole.tables:
         for row in table.rows:
-            copy_samples(Path(row.runs[0]) / "samples", PICTURES / picture(to_json(row), table.data))
+            if row.runs[0] in new:  # else the picture of its first seed was published with an earlier part
+                drawn = (Path(row.runs[0]) / "samples").glob("epoch-*.png")
+                last = max(drawn, key=lambda grid: int(grid.stem.removeprefix("epoch-")))
+                shutil.copy(last, PICTURES / picture(to_json(row), table.data))
     runs = [{key: value for key, value in to_json(run).items() if key != "losses"} for run in whole.runs]
     write_json(home / "comparison.json", without_folders({**to_json(whole), "runs": runs}))
     (home / "table.csv").write_text(render.to_csv(whole.runs))

@@ -29,6 +29,7 @@ from counterfeit.training.state import State
 
 GROUPS = ("model", "training", "ema")
 TOLERANCE, STARTS = 3e-4, 8  # see check_processes
+ONE_BATCH = "losses must be means over rows, buffers linear in such means, and random numbers come by the row from rng"
 
 
 def check_networks(name: str) -> None:
@@ -154,23 +155,21 @@ def check_processes(name: str) -> None:
     some starts meet and others do not. A fault is what all STARTS show. The smallest one, a loss that is no mean over
     rows, makes more than TOLERANCE of the way.
     """
-    found: str | None = None
+    found = ""
     for seed in range(STARTS):
-        found = _unlike(name, seed)
-        if found is None:
+        if not (found := _unlike(name, seed)):
             return
-    fix = "losses must be means over rows, buffers linear in such means, and random numbers come by the row from rng"
-    _fail(name, str(found), fix)
+    _fail(name, found, ONE_BATCH)
 
 
-def _unlike(name: str, seed: int) -> str | None:
-    """What two processes have otherwise than one after the same steps; None if nothing."""
+def _unlike(name: str, seed: int) -> str:
+    """What two processes have otherwise than one after the same steps, or nothing; they must have the same bits."""
     start = fresh(name, SHAPES[0], seed=seed)[0].model
     ((one, losses),) = together(1, lambda group: descended(name, group, seed))
     (two, found), (other, _) = together(2, lambda group: descended(name, group, seed))
     for key, tensor in two.state_dict().items():
         if not torch.equal(tensor, other.state_dict()[key]):
-            return f"two processes have different {key} after the same steps"
+            _fail(name, f"two processes have different {key} after the same steps", ONE_BATCH)
     for network in start.networks():
         far = _far(*(torch.cat([p.flatten() for p in m.networks()[network].parameters()]) for m in (start, one, two)))
         if far > TOLERANCE:
@@ -182,7 +181,7 @@ def _unlike(name: str, seed: int) -> str | None:
         for loss, value in wanted.items():
             if not abs(row[loss] - value) <= TOLERANCE * (1 + abs(value)):
                 return f"two processes have {loss} {row[loss]:.6g} at step {step + 1}, one {value:.6g}"
-    return None
+    return ""
 
 
 def check_terms(name: str) -> None:
