@@ -159,12 +159,12 @@ tuned: $(STAMP)  ## the recipes that a search found, over the seeds of the seed 
 	$(BIN)/python benchmarks/publish.py --comparison runs/tuned/comparison.json
 
 frontier: $(STAMP)  ## every model on three data sets: quality against minutes, for many hours; it can be stopped
-	for grid in frontier better logistic hour long; do $(BIN)/counterfeit compare benchmarks/grids/$$grid.toml || exit 1; done
+	for grid in frontier better logistic paper hour long; do $(BIN)/counterfeit compare benchmarks/grids/$$grid.toml || exit 1; done
 	$(BIN)/counterfeit compare benchmarks/grids/seed-fashion.toml
 	$(BIN)/counterfeit compare runs/seed --out runs/seed
 	$(BIN)/python benchmarks/cas.py runs/frontier/*-s0 runs/seed/cvae-*-s0
 	$(BIN)/python benchmarks/minutes.py
-	for grid in frontier better logistic hour long seed; do $(BIN)/python benchmarks/publish.py --comparison runs/$$grid/comparison.json || exit 1; done
+	for grid in frontier better logistic paper hour long seed; do $(BIN)/python benchmarks/publish.py --comparison runs/$$grid/comparison.json || exit 1; done
 
 stale: $(STAMP)  ## which published rows were trained by other code than today's
 	$(BIN)/python benchmarks/stale.py

@@ -35,6 +35,7 @@ from counterfeit.system.files import write_json
 from counterfeit.system.isolation import isolated
 from counterfeit.training.loop import Stepped, run_steps
 from counterfeit.training.state import State
+from our_loop import timed
 
 HERE = Path(__file__).parent
 CUDA = torch.device("cuda")
@@ -51,7 +52,7 @@ class Side:
     """A model that trains a stretch of steps when it is told to, on the card."""
 
     def __init__(self, model: str, data: cf.ImageSet, **settings: Any) -> None:
-        config = MODELS[model].settings.replace({"epochs": 10_000, **settings})
+        config = timed(model).replace({"epochs": 10_000, **settings})
         net = build(MODELS[model], config, data.shape, len(data.classes))
         state = State.fresh(net, config, CUDA)
         images, labels = (torch.from_numpy(array).to(CUDA) for array in (data.images, data.labels))

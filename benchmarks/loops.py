@@ -28,6 +28,7 @@ from counterfeit.models.build import build
 from counterfeit.runs import provenance
 from counterfeit.system.files import write_json
 from nets import torchs_own
+from our_loop import timed
 from peer_loops import BATCH, NETS
 from speed import HERE, Side
 from spread import ratios, spread
@@ -71,7 +72,7 @@ def our_facts(model: str, shape: tuple[int, int, int]) -> dict[str, float]:
 
 def images_of_a_step(model: str, shape: tuple[int, int, int]) -> int:
     """How many training images the model takes for one, such as a batch for every update of a critic."""
-    settings = MODELS[model].settings
+    settings = timed(model)
     return settings.batch_size * build(MODELS[model], settings, shape, 0).stages()[0].batches
 
 

@@ -32,6 +32,7 @@ from counterfeit.system.allocator import keep_freed_memory
 from counterfeit.system.files import write_json
 from counterfeit.system.noise import Noise
 from limits import Products, flops, seconds
+from our_loop import timed
 from spread import ratios
 
 RESULTS = Path(__file__).parent / "results"
@@ -81,7 +82,7 @@ def drawing_of(model: Model, settings: Sampling) -> Callable[[], None]:
 def rows_of(name: str, net: str | None, data: str, what: str, rounds: int) -> Iterator[dict[str, object]]:
     """Of steps one for each stage of the model; of samples one."""
     spec = MODELS[name]
-    settings = spec.settings.replace({"net": net} if net else {})
+    settings = timed(name).replace({"net": net} if net else {})
     if what == "samples":
         model = build(spec, settings, SHAPES[data], 10)
         yield {"model": name, "net": net, "data": data} | measured(drawing_of(model, spec.sampling), BATCH, rounds)

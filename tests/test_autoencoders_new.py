@@ -64,9 +64,9 @@ def test_the_kl_is_held_at_the_capacity() -> None:
 
     steps = 300
     for step in range(steps):
-        model.step([Batch(images(32))], update, rng, torch.tensor(step / steps))
+        model.step([Batch(images(16))], update, rng, torch.tensor(step / steps))
     with torch.no_grad():
-        kl = model.terms(images(32), None, rng)["kl"]
+        kl = model.terms(images(16), None, rng)["kl"]
     assert (kl - 12).abs().mean() < 1.5
 
 

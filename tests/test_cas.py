@@ -31,11 +31,12 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def parts(test_cache: Path) -> tuple[ImageSet, ImageSet, ImageSet]:
-    """mnist5k cut into 1,000 digits that stand for generated ones, 1,000 to train on and 500 to test on."""
+    """mnist5k at half its size, cut into 1,000 digits that stand for generated ones, 1,000 to train on, 500 to test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COUNTERFEIT_CACHE", str(test_cache))
         data = cf.load_data("mnist5k")
     assert data.labels is not None
+    data = replace(data, images=data.images[:, :, ::2, ::2])
     order = np.random.default_rng(1).permutation(5000)
     rows = {"fakes": order[:1000], "train": order[1000:2000], "test": order[2000:2500]}
     fakes, train, test = (
@@ -84,7 +85,7 @@ def test_real_digits_teach_and_shuffled_labels_do_not_and_the_floor_is_kept(part
     shuffled = replace(fakes, labels=np.random.default_rng(0).permutation(fakes.labels))
     bad = cas(Labeled.of_set(shuffled), test, train, QUICK)
     assert trained == [800, 800, 800], "the floor came from the cache"
-    assert good[NAME].value > 0.7 and good[NAME].floor > 0.7 and good[NAME].better == "higher"
+    assert good[NAME].value > 0.6 and good[NAME].floor > 0.6 and good[NAME].better == "higher"
     assert bad[NAME].value == pytest.approx(0.1, abs=0.1) and bad[NAME].floor == good[NAME].floor
     at = good[NAME].floor
     assert good[NAME].floor_std == pytest.approx((at * (1 - at) / 499) ** 0.5) and good[NAME].floor_draws == 1
@@ -239,14 +240,14 @@ def test_what_is_matched_by_number_is_said(parts, capsys) -> None:
 def test_size_brings_both_sides_to_it_and_the_receipt_says_so(parts, tmp_path: Path) -> None:
     fakes, _, test = parts
     few = {"n": 100, "device": "cpu"}
-    np.savez(tmp_path / "small.npz", images=fakes.images[:, :, 4:24, 4:24], labels=fakes.labels)
+    np.savez(tmp_path / "small.npz", images=fakes.images[:, :, 2:12, 2:12], labels=fakes.labels)
     np.savez(tmp_path / "real.npz", images=test.images.repeat(3, axis=1), labels=test.labels)
-    receipt = cf.cas(tmp_path / "small.npz", tmp_path / "real.npz", size=20, **few).receipt
-    assert receipt["real"]["form"]["stored"] == {"sizes": [[28, 28]], "channels": 3}
+    receipt = cf.cas(tmp_path / "small.npz", tmp_path / "real.npz", size=10, **few).receipt
+    assert receipt["real"]["form"]["stored"] == {"sizes": [[14, 14]], "channels": 3}
     assert receipt["real"]["form"]["compared"] == receipt["generated"]["form"]["compared"]
     assert receipt["generated"]["form"] == {
-        "stored": {"sizes": [[20, 20]], "channels": 1},
-        "compared": {"size": [20, 20], "channels": 1},
+        "stored": {"sizes": [[10, 10]], "channels": 1},
+        "compared": {"size": [10, 10], "channels": 1},
         "filter": None,
     }
 
@@ -271,7 +272,7 @@ def spoiled(files: Path, parts: tuple[ImageSet, ImageSet, ImageSet]) -> None:
     images, labels = parts[0].images, parts[0].labels
     np.savez(files / "unlabeled.npz", images=images)
     np.savez(files / "eleven.npz", images=images, labels=np.arange(1000) % 11)
-    np.savez(files / "small.npz", images=images[:, :, :20, :20], labels=labels)
+    np.savez(files / "small.npz", images=images[:, :, :10, :10], labels=labels)
     for i in range(10):
         for path in (files / "flat", files / "named" / ("cat" if i % 2 else "dog")):
             path.mkdir(parents=True, exist_ok=True)
@@ -288,7 +289,7 @@ def spoiled(files: Path, parts: tuple[ImageSet, ImageSet, ImageSet]) -> None:
         (["fakes.npz"], ["--real is missing"]),
         (["fakes.npz", "--real", "unlabeled.npz"], ["unlabeled.npz has no labels to test", "--real"]),
         (["fakes.npz", "--real", "mnits"], ["did you mean 'mnist'?"]),
-        (["small.npz", "--real", "real.npz"], ["20x20 gray", "28x28 gray"]),
+        (["small.npz", "--real", "real.npz"], ["10x10 gray", "14x14 gray"]),
         (["eleven.npz", "--real", "real.npz"], ["eleven.npz has the label 10", "0 to 9"]),
         (["named", "--real", "real.npz"], ["named has the class 'cat'", "0, 1, 2"]),
         (["nowhere.npz", "--real", "real.npz"], ["nowhere.npz"]),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfeit.cli.completion import SHELLS, known
+from counterfeit.cli.completion import SHELLS, Words, known
 from counterfeit.cli.dispatch import VERBS, described
 from counterfeit.models import MODELS
 
@@ -17,9 +17,15 @@ BASH = shutil.which("bash")
 
 
 @pytest.fixture(scope="module")
-def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def places() -> dict[str, Words]:
+    """What can be typed where, which takes a second to know."""
+    return known(described())
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory, places: dict[str, Words]) -> Path:
     path = tmp_path_factory.mktemp("completion") / "counterfeit.bash"
-    path.write_text(SHELLS["bash"](described()))
+    path.write_text(SHELLS["bash"](described(), places))
     return path
 
 
@@ -52,26 +58,25 @@ def test_bash_completes(typed: list[str], offered: list[str], script: Path) -> N
 
 
 @pytest.mark.parametrize("place", ["score", "judge", "train csngan"])
-def test_options_are_those_of_help(place: str, command) -> None:
+def test_options_are_those_of_help(place: str, places: dict[str, Words], command) -> None:
     """tyro makes both the parser and --help; --no-x stands there in its own way."""
     page = command(*place.split(), "--help").out
-    ours = {one.word for one in known(described())[place].options}
+    ours = {one.word for one in places[place].options}
     starts = {re.match(r"│ +(?:-\w(?: \w+)?, )*(--[a-z][a-z-]*)", line) for line in page.splitlines()}
     first = {found[1] for found in starts if found}
     assert ours == first
 
 
-def test_every_verb_and_model_is_there() -> None:
-    found = known(described())
-    assert {place.split()[0] for place in found} == set(VERBS)
-    assert {place.split()[1] for place in found if place.startswith("train ")} == set(MODELS)
+def test_every_verb_and_model_is_there(places: dict[str, Words]) -> None:
+    assert {place.split()[0] for place in places} == set(VERBS)
+    assert {place.split()[1] for place in places if place.startswith("train ")} == set(MODELS)
 
 
-def test_fish_and_zsh_are_of_the_same_words(script: Path) -> None:
-    fish = SHELLS["fish"](described())  # a second for each of these
+def test_fish_and_zsh_are_of_the_same_words(places: dict[str, Words], script: Path) -> None:
+    fish = SHELLS["fish"](described(), places)
     assert "-n '__fish_seen_subcommand_from score' -l detector -ra 'auto inception mnist-cnn " in fish
     assert all(line.startswith("complete -c counterfeit -n ") for line in fish.splitlines())
-    assert SHELLS["zsh"](described()).endswith(script.read_text())
+    assert SHELLS["zsh"](described(), places).endswith(script.read_text())
 
 
 def test_an_unknown_shell_is_one_line(command) -> None:

@@ -27,7 +27,18 @@ from loop_cases import KINDS, TRAINED, can, small, stepped
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64)]
 every_model = pytest.mark.parametrize("name", list(MODELS))
-every_shape = pytest.mark.parametrize("shape", SHAPES, ids=["mnist", "cifar10", "64px"])
+
+
+def in_every_shape(names: list[str]) -> pytest.MarkDecorator:
+    """Of every kind in all shapes, of every model in that of digits."""
+    return pytest.mark.parametrize(
+        ("name", "shape"),
+        [
+            pytest.param(name, shape, marks=pytest.mark.full if name not in KINDS and shape != SHAPES[0] else ())
+            for name in names
+            for shape in SHAPES
+        ],
+    )
 
 
 def count(module: nn.Module) -> int:
@@ -88,8 +99,7 @@ def of_size(name: str, shape: tuple[int, int, int]) -> Model:
     return model
 
 
-@every_shape
-@every_model
+@in_every_shape(list(MODELS))
 def test_gradients_of_each_update_reach_exactly_their_own_module(name: str, shape: tuple[int, int, int]) -> None:
     model = of_size(name, shape)
     updated = set()
@@ -130,8 +140,7 @@ def test_no_networks_loss_depends_on_another_networks_weights(name: str) -> None
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
-@every_shape
-@pytest.mark.parametrize("name", [name for name in MODELS if can(name, HasLatents)])
+@in_every_shape([name for name in MODELS if can(name, HasLatents)])
 def test_latents_become_images(name: str, shape: tuple[int, int, int]) -> None:
     model = of_size(name, shape).eval()
     z = model.noise(4, Noise.seeded(0))

@@ -295,10 +295,10 @@ def test_a_run_folder_can_be_read_without_us(name: str, digits, tmp_path: Path) 
 
 
 def test_the_test_loss_is_that_of_the_test_set_with_its_terms_apart(tmp_path: Path) -> None:
-    """Against the formulas written out in float64, on 5,000 digits; the posterior noise differs: 0.2 %."""
-    digits = cf.load_data("mnist5k").images
+    """Against the formulas written out in float64, on 2,500 digits; the posterior noise differs: 0.3 %."""
+    digits = cf.load_data("mnist5k").images[::2]
     np.savez(tmp_path / "digits.npz", images=digits[::5], test_images=digits)
-    run = cf.train("vae", tmp_path / "digits.npz", out=tmp_path / "run", epochs=20, quiet=True)
+    run = cf.train("vae", tmp_path / "digits.npz", out=tmp_path / "run", epochs=8, batch_size=32, quiet=True)
     last = run.log[-1]
     x = torch.from_numpy(digits) / 255
     with torch.inference_mode():
@@ -307,7 +307,7 @@ def test_the_test_loss_is_that_of_the_test_set_with_its_terms_apart(tmp_path: Pa
         p = run.model.decode(mu + torch.randn(mu.shape) * (logvar / 2).exp()).double().clamp(1e-12, 1 - 1e-12)
         reconstruction = -(x * p.log() + (1 - x) * (1 - p).log()).sum((1, 2, 3)).mean().item()
     assert last["test_kl"] == pytest.approx(kl, rel=1e-4)  # float32 against float64
-    assert last["test_reconstruction"] == pytest.approx(reconstruction, rel=2e-3)
+    assert last["test_reconstruction"] == pytest.approx(reconstruction, rel=3e-3)
     assert last["test_loss"] == pytest.approx(last["test_reconstruction"] + last["test_kl"], rel=1e-12)
 
 

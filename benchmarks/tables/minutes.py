@@ -30,11 +30,14 @@ def minutes(results: Json) -> Json:
 
 def of(results: Json, row: Json, data: str) -> float | None:
     """Of one of the runs of a row; None if that was not timed."""
-    timed = {
-        (found["model"], found["data"], found["precision"]): found["minutes"] for found in results["minutes"]["rows"]
-    }
+    found = _timed(results, row, data)
+    return None if found is None else found["minutes"]
+
+
+def _timed(results: Json, row: Json, data: str) -> Json | None:
+    timed = {(found["model"], found["data"], found["precision"]): found for found in results["minutes"]["rows"]}
     own, same = (timed.get((named(row), of, precision(row))) for of in (data, SAME_WORK.get(data)))
-    return same if own is None else own
+    return own or same
 
 
 def precision(row: Json) -> str:
@@ -43,8 +46,9 @@ def precision(row: Json) -> str:
 
 
 def in_words(results: Json, row: Json, data: str) -> str:
-    took = of(results, row, data)
-    return "–" if took is None else f"{took:.1f}"
+    """`≈ 11.2` where another machine has timed it beside a row whose minutes are known."""
+    found = _timed(results, row, data)
+    return "–" if found is None else f"{'≈ ' * ('beside' in found)}{found['minutes']:.1f}"
 
 
 def named(row: Json) -> str:

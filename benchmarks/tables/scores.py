@@ -12,7 +12,7 @@ from tables.minutes import named as recipe
 from tables.minutes import recipe as command
 from tables.text import Json, markdown, over_seeds, real_images, seeds
 
-FRONTIER = ("frontier", "better", "logistic", "hour", "long")  # grids that `make frontier` begins
+FRONTIER = ("frontier", "better", "logistic", "paper", "hour", "long")  # grids that `make frontier` begins
 GRIDS = ("seed", "tuned", *FRONTIER)  # of benchmarks/grids
 TUNED = "-tuned"  # ends the names of recipes that the search found
 CURVE = ("best epoch, FID of 2,000", "at", "last epoch")

@@ -91,10 +91,10 @@ SHELLS: Registry[Any] = Registry("shell")
 
 
 @SHELLS.register("bash")
-def bash(verbs: Mapping[str, str]) -> str:
+def bash(verbs: Mapping[str, str], known: Mapping[str, Words]) -> str:
     """For ~/.bashrc: eval "$(counterfeit completion bash)"."""
     cases, values = [], []
-    for place, words in known(verbs).items():
+    for place, words in known.items():
         typed = " ".join([*words.places, *(one.word for one in words.options)])
         cases.append(f"    {shlex.quote(place)}) words={shlex.quote(typed)} ;;")
         for one in words.options:
@@ -110,17 +110,17 @@ def bash(verbs: Mapping[str, str]) -> str:
 
 
 @SHELLS.register("zsh")
-def zsh(verbs: Mapping[str, str]) -> str:
+def zsh(verbs: Mapping[str, str], known: Mapping[str, Words]) -> str:
     """For ~/.zshrc, after compinit: eval "$(counterfeit completion zsh)"."""
-    return "autoload -Uz bashcompinit && bashcompinit\n" + bash(verbs)
+    return "autoload -Uz bashcompinit && bashcompinit\n" + bash(verbs, known)
 
 
 @SHELLS.register("fish")
-def fish(verbs: Mapping[str, str]) -> str:
+def fish(verbs: Mapping[str, str], known: Mapping[str, Words]) -> str:
     """For ~/.config/fish/completions/counterfeit.fish."""
     start = "complete -c counterfeit"
     lines = [f"{start} -n __fish_use_subcommand -f -a {verb} -d {shlex.quote(about)}" for verb, about in verbs.items()]
-    for place, words in known(verbs).items():
+    for place, words in known.items():
         seen = "; and ".join(f"__fish_seen_subcommand_from {word}" for word in place.split())
         if place == "train":
             seen += f"; and not __fish_seen_subcommand_from {' '.join(MODELS)}"

@@ -249,9 +249,10 @@ def list_(argv: list[str]) -> int:
 @VERBS.register("completion")
 def completion(argv: list[str]) -> int:
     """print a script that completes commands and options in a shell"""
-    from counterfeit.cli.completion import SHELLS
+    from counterfeit.cli.completion import SHELLS, known
 
-    result(SHELLS[parse(Completion, argv).shell](described()).rstrip(), keep="\n")
+    shell, verbs = parse(Completion, argv).shell, described()
+    result(SHELLS[shell](verbs, known(verbs)).rstrip(), keep="\n")
     return 0
 
 

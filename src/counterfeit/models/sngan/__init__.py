@@ -43,13 +43,13 @@ class ACGANSettings(SNGANSettings):
 
     real_weight: float = setting(1.0)
     """Weight, in the discriminator's loss, of the cross-entropy of the classes of real images."""
-    fake_weight: float = setting(0.1)
+    fake_weight: float = setting(0.5)
     """Weight, in the generator's loss, of the cross-entropy of the classes of its images."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_not_negative(self.real_weight, "real_weight", "or more, such as 1")
-        check_not_negative(self.fake_weight, "fake_weight", "or more, such as 0.1")
+        check_not_negative(self.fake_weight, "fake_weight", "or more, such as 0.5")
 
 
 def build_sngan(settings: SNGANSettings, shape: Shape, classes: int) -> Model:
